@@ -1,0 +1,6 @@
+"""Losses on plain tensors: pure functions, and a module where a loss has parameters."""
+
+from imtext.losses.instance import InstanceLoss, instance_loss
+from imtext.losses.ranking import ranking_loss
+
+__all__ = ["InstanceLoss", "instance_loss", "ranking_loss"]

@@ -1,0 +1,87 @@
+"""Embeddings of a split by a trained dual-path network, and their evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from imtext.training.device import Fabric
+from torch import Tensor
+
+from imtext.data.transforms import centre, mirror, normalise
+from imtext.models import DualPath
+from imtext.retrieval import evaluate
+from imtext.runs import Run
+from imtext.studies.preparation import Prepared
+
+BATCH = 256
+
+
+def embed_split(net: DualPath, prepared: Prepared, split: str, run: Run, fabric: Fabric) -> dict[str, Any]:
+    """Embed a split, store ``embeddings-<split>.npz`` and per-query ranks in the run, return the metrics."""
+    dataset = prepared.splits[split]
+    net.eval()
+    sentences = embed_codes(net, prepared.codes(split)[0], fabric)
+    if net.backbone is None:
+        sides = prepared.features(split).eval
+        images = embed_features(net, sides[None] if sides.ndim == 2 else sides, fabric)
+    else:
+        images = embed_pixels(net, prepared, prepared.store(split), fabric)
+    result = evaluate(images, sentences, dataset.image_of_sentence)
+    run.save_arrays(
+        f"embeddings-{split}.npz",
+        images=images,
+        sentences=sentences,
+        image_of_sentence=dataset.image_of_sentence,
+    )
+    run.save_arrays(
+        f"ranks-{split}.npz", image_query=result.image_query_ranks, text_query=result.text_query_ranks
+    )
+    return result.row()
+
+
+@torch.no_grad()
+def embed_codes(net: DualPath, codes: np.ndarray, fabric: Fabric) -> np.ndarray:
+    """Word codes ``(M, L)`` to sentence embeddings ``(M, D)``, float32."""
+    return _in_blocks(len(codes), fabric, lambda part: net.embed_sentences(_put(codes[part], fabric)))
+
+
+@torch.no_grad()
+def embed_features(net: DualPath, features: np.ndarray, fabric: Fabric) -> np.ndarray:
+    """Backbone features of images and of their mirrors ``(2, N, F)`` to embeddings ``(N, D)``, the mean of both."""
+    return _in_blocks(
+        features.shape[1],
+        fabric,
+        lambda part: sum(net.embed_images(_put(side[part], fabric)) for side in features) / len(features),
+    )
+
+
+@torch.no_grad()
+def embed_pixels(net: DualPath, prepared: Prepared, store: Any, fabric: Fabric) -> np.ndarray:
+    """Stored pixels to embeddings ``(N, D)``: mean over the image and its mirror (Zheng et al., section 6.2)."""
+    backbone = net.backbone
+    return _in_blocks(
+        len(store.pixels),
+        fabric,
+        lambda part: _both_sides(net, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, backbone, fabric),
+    )
+
+
+def _both_sides(net: DualPath, pixels: Tensor, crop: int, backbone: Any, fabric: Fabric) -> Tensor:
+    pixels = normalise(centre(pixels, crop), backbone.mean, backbone.std)
+    pixels = fabric.to_device(pixels.contiguous(memory_format=torch.channels_last))
+    return (net.embed_images(pixels) + net.embed_images(mirror(pixels))) / 2
+
+
+def _put(array: np.ndarray, fabric: Fabric) -> Tensor:
+    return fabric.to_device(torch.from_numpy(np.array(array)))
+
+
+def _in_blocks(count: int, fabric: Fabric, embed: Any) -> np.ndarray:
+    """Run ``embed`` on slices of ``range(count)`` under the run's precision."""
+    parts = []
+    for begin in range(0, count, BATCH):
+        with fabric.autocast():
+            parts.append(embed(slice(begin, min(begin + BATCH, count))).float().cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,253 @@
+"""One row of a table as data, and the run that computes it (dual-path networks)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+
+from imtext.errors import RunError
+from imtext.losses import InstanceLoss
+from imtext.models import DualPath, TextCNN
+from imtext.progress import announce
+from imtext.runs import Run, RunStore, provenance
+from imtext.studies.embedding import embed_split
+from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.training import CachedFeatures, DualPathObjective, PairBatches, Pixels, Recipe, fit, make_fabric
+
+STUDY = "instance_loss"
+MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of one table, for one seed.
+
+    Attributes:
+        slug: short name, the beginning of the run's folder.
+        data: the data.
+        recipe: how this stage is trained.
+        weights: (rank, image, text) of Eq. 9.
+        stage: 1 keeps the backbone fixed and reads cached features; 2 trains it as well.
+        start: the experiment whose network this one goes on from (Stage II), or None.
+        init: ``"vectors"`` or ``"random"`` word layer.
+        shift: position shift, or left alignment.
+        depth, width, dim, head, pooling, dropout, margin, negatives, all_epochs, bias: of the network and the losses.
+        freeze_norm: keep the backbone's batch norm at its ImageNet statistics in Stage II.
+        profile, device, seed: how it is run.
+    """
+
+    slug: str
+    data: DataSpec
+    recipe: Recipe
+    weights: tuple[float, float, float]
+    stage: int = 1
+    start: Experiment | None = None
+    init: str = "vectors"
+    shift: bool = True
+    depth: int = 50
+    width: float = 1.0
+    dim: int = 2048
+    head: str = "paper"
+    pooling: str = "mean"
+    dropout: float = 0.75
+    margin: float = 1.0
+    negatives: str = "hardest"
+    all_epochs: int = 0
+    bias: bool = True
+    freeze_norm: bool = False
+    profile: str = "quick"
+    device: str = "cpu"
+    seed: int = 0
+
+    def config(self) -> dict[str, Any]:
+        """Everything that determines the numbers, as plain values."""
+        values = asdict(self)
+        values["data"] = prepare(self.data, self.device).identity()
+        values["start"] = None if self.start is None else self.start.config()
+        return values
+
+
+def run_experiment(experiment: Experiment, runs_dir: str | Path, threads: int = 1) -> Run:
+    """The finished run of an experiment: returned if it is there, resumed if it broke off, else computed.
+
+    Args:
+        experiment: the row.
+        runs_dir: the run store's root.
+        threads: CPU threads; fixed, since sums depend on it in their last digits.
+
+    Raises:
+        RunError, TrainingError, DataError: as their messages say.
+    """
+    store = RunStore(runs_dir)
+    config = experiment.config()
+    done = store.get(STUDY, experiment.slug, config)
+    if done is not None:
+        return done
+    start = None if experiment.start is None else run_experiment(experiment.start, runs_dir, threads)
+    if experiment.device == "cpu":
+        torch.set_num_threads(threads)
+    with store.open(STUDY, experiment.slug, config) as run:
+        if not run.finished:
+            _compute(experiment, run, start)
+    return run
+
+
+def run_all(experiments: Sequence[Experiment], runs_dir: str | Path, jobs: int = 1, threads: int = 1) -> list[Run]:
+    """Runs of several experiments, independent ones side by side; those others start from come first.
+
+    Dask or Ray clusters take the rows through joblib's backends.
+    """
+    for experiment in experiments:
+        _warm(experiment)
+    first = list(dict.fromkeys(e.start for e in experiments if e.start is not None))
+    for wave in (first, list(experiments)):
+        if jobs == 1 or len(wave) < 2:
+            runs = [run_experiment(e, runs_dir, threads) for e in wave]
+        else:
+            work = (joblib.delayed(run_experiment)(e, str(runs_dir), threads) for e in dict.fromkeys(wave))
+            joblib.Parallel(n_jobs=jobs)(work)
+            runs = [run_experiment(e, runs_dir, threads) for e in wave]
+    return runs
+
+
+def _warm(experiment: Experiment) -> None:
+    """Fill the caches that rows share, once, before they run side by side."""
+    prepared = prepare(experiment.data, experiment.device)
+    for split in ("train", "val", "test"):
+        prepared.store(split) if experiment.stage == 2 else prepared.features(split)
+
+
+def build(experiment: Experiment, prepared: Prepared) -> DualPathObjective:
+    """The network and its losses, with the start weights loaded by the caller."""
+    torch.manual_seed(experiment.seed)
+    vectors = prepared.word_matrix()
+    text = TextCNN(
+        words=len(prepared.vocabulary),
+        word_dim=vectors.shape[1],
+        depth=experiment.depth,
+        width=experiment.width,
+        vectors=vectors if experiment.init == "vectors" else None,
+        pooling=experiment.pooling,
+    )
+    backbone = prepared.backbone()
+    net = DualPath(
+        text,
+        image_dim=backbone.dim,
+        dim=experiment.dim,
+        backbone=backbone if experiment.stage == 2 else None,
+        head=experiment.head,
+    )
+    loss = InstanceLoss(
+        experiment.dim, int(prepared.classes.max()) + 1, bias=experiment.bias, dropout=experiment.dropout
+    )
+    return DualPathObjective(
+        net,
+        loss,
+        weights=experiment.weights,
+        margin=experiment.margin,
+        negatives=experiment.negatives,
+        all_epochs=experiment.all_epochs,
+    )
+
+
+def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
+    """Train, embed, evaluate, and write everything down; metrics come last."""
+    began = time.perf_counter()
+    prepared = prepare(experiment.data, experiment.device)
+    objective = build(experiment, prepared)
+    if start is not None:
+        load_weights(objective, start.dir / MODEL, strict=False)
+    if experiment.freeze_norm:
+        _freeze_norm(objective.net.backbone)
+    fabric = make_fabric(experiment.device)
+    if experiment.device == "cuda":
+        objective = objective.to(memory_format=torch.channels_last) if experiment.stage == 2 else objective
+    label = f"{experiment.slug}, seed {experiment.seed}"
+    curves = fit(
+        fabric, objective, experiment.recipe, _batches(experiment, prepared), run.dir, experiment.seed, label
+    )
+    curves.insert(0, "stage", experiment.stage)
+    curves.to_csv(run.dir / "curves.csv", index=False)
+    _save_weights(objective, run.dir / MODEL)
+    prepared.vocabulary.save(run.dir / "vocabulary.json")
+    run.save_json("source.json", asdict(experiment.data))
+    announce(f"{label}: evaluating")
+    metrics = {}
+    for split in ("val", "test"):
+        metrics[split] = embed_split(objective.net, prepared, split, run, fabric)
+    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+    run.save_json(
+        "provenance.json",
+        provenance(
+            experiment.device,
+            time.perf_counter() - began,
+            dataset=experiment.data.dataset,
+            profile=experiment.profile,
+            seed=experiment.seed,
+        ),
+    )
+    run.save_json("metrics.json", metrics)
+
+
+def _batches(experiment: Experiment, prepared: Prepared) -> PairBatches:
+    """Batches of this stage: cached features while the backbone is fixed, pixels when it is trained."""
+    train = prepared.splits["train"]
+    codes, lengths = prepared.codes("train")
+    if experiment.stage == 1:
+        images = CachedFeatures(prepared.features("train").train)
+    else:
+        backbone = prepared.backbone()
+        images = Pixels(prepared.store("train"), experiment.data.crop, backbone.mean, backbone.std)
+    return PairBatches(
+        images,
+        codes,
+        lengths,
+        train.image_of_sentence,
+        prepared.classes,
+        batch_size=experiment.recipe.batch_size,
+        seed=experiment.seed,
+        shift=experiment.shift,
+        sentences_per_group=experiment.recipe.sentences_per_group,
+    )
+
+
+def _freeze_norm(backbone: torch.nn.Module) -> None:
+    """Batch norm of the backbone in evaluation mode, also while training."""
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train = lambda mode=True, module=module: module
+            module.training = False
+
+
+def _save_weights(objective: torch.nn.Module, path: Path) -> None:
+    """Weights as safetensors: nothing in the file can be executed."""
+    from safetensors.torch import save_file
+
+    state = {name: value.detach().cpu().contiguous() for name, value in objective.state_dict().items()}
+    save_file(state, path)
+
+
+def load_weights(objective: torch.nn.Module, path: Path, strict: bool = True) -> None:
+    """Load weights written by a run.
+
+    Without ``strict``, parts the file does not hold (the backbone, when going from Stage I to Stage II)
+    keep their own.
+
+    Raises:
+        RunError: a missing or foreign file.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        missing, unexpected = objective.load_state_dict(load_file(path), strict=strict)
+    except Exception as error:
+        raise RunError(f"{path}: expected the weights of a run, found {error}; remove the run to train again") from None
+    foreign = [name for name in missing if not name.startswith("net.backbone.")] + list(unexpected)
+    if foreign:
+        raise RunError(f"{path}: weights of another network ({foreign[0]} does not fit); remove the run to train again")

@@ -1,0 +1,18 @@
+"""One short training loop on Lightning Fabric, its recipes, its batches and the papers' objectives."""
+
+from imtext.training.batches import CachedFeatures, PairBatches, Pixels
+from imtext.training.device import make_fabric, resolve_device
+from imtext.training.loop import fit
+from imtext.training.objective import DualPathObjective
+from imtext.training.recipe import Recipe
+
+__all__ = [
+    "CachedFeatures",
+    "DualPathObjective",
+    "PairBatches",
+    "Pixels",
+    "Recipe",
+    "fit",
+    "make_fabric",
+    "resolve_device",
+]

@@ -1,0 +1,111 @@
+"""Batches of image-sentence pairs, a function of (seed, epoch) alone, so that a resumed run sees the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imtext.data.images import ImageStore
+from imtext.data.sampling import group_batches
+from imtext.data.transforms import augment, normalise
+from imtext.text.shift import position_shift
+
+
+class ImageSource(Protocol):
+    """What gives the images of a batch."""
+
+    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Image inputs of a training batch."""
+
+
+class CachedFeatures:
+    """Backbone features computed once: a random one of several augmented views per image and step.
+
+    ``views (V, N, D)``, usually memory-mapped.
+    """
+
+    def __init__(self, views: np.ndarray) -> None:
+        self.views = views
+
+    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Features ``(B, D)``."""
+        view = torch.randint(len(self.views), (len(indices),), generator=generator).numpy()
+        return torch.from_numpy(np.ascontiguousarray(self.views[view, indices]))
+
+
+class Pixels:
+    """Pixels from the image store, cropped, mirrored and normalised: for a backbone that is trained."""
+
+    def __init__(self, store: ImageStore, crop: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        self.store, self.crop, self.mean, self.std = store, crop, mean, std
+
+    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Pixels ``(B, 3, crop, crop)``, float32, channels last."""
+        images = augment(self.store.batch(indices), self.crop, generator)
+        return normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+
+
+class PairBatches:
+    """Batches of pairs, no two of one group in a batch.
+
+    Args:
+        images: where image inputs come from.
+        codes: ``(M, L)`` word codes, left-aligned; lengths: ``(M,)``.
+        image_of_sentence: ``(M,)``; group_of_sentence: ``(M,)`` integers in ``[0, C)``.
+        shift: whether each sentence starts at a random position (Zheng et al., section 3.2, position shift).
+    """
+
+    def __init__(
+        self,
+        images: ImageSource,
+        codes: np.ndarray,
+        lengths: np.ndarray,
+        image_of_sentence: np.ndarray,
+        group_of_sentence: np.ndarray,
+        batch_size: int,
+        seed: int = 0,
+        shift: bool = True,
+        sentences_per_group: int | None = None,
+    ) -> None:
+        self.images = images
+        self.codes, self.lengths = torch.as_tensor(codes), torch.as_tensor(lengths)
+        self.image_of_sentence = np.asarray(image_of_sentence)
+        self.group_of_sentence = np.asarray(group_of_sentence)
+        self.batch_size, self.seed, self.shift = batch_size, seed, shift
+        self.sentences_per_group = sentences_per_group
+
+    def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        """Batches of an epoch: ``images``, ``codes (B, L)``, ``groups (B,)``; made one step ahead in a thread."""
+        order = group_batches(
+            self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
+        )
+        with ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(self._batch, order[0], epoch, 0) if order else None
+            for step in range(len(order)):
+                batch = following.result()
+                if step + 1 < len(order):
+                    following = ahead.submit(self._batch, order[step + 1], epoch, step + 1)
+                yield batch
+
+    def steps(self, epoch: int = 0) -> int:
+        """Number of batches of an epoch."""
+        return len(
+            group_batches(self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group)
+        )
+
+    def _batch(self, sentences: np.ndarray, epoch: int, step: int) -> dict[str, Tensor]:
+        seed = np.random.SeedSequence([self.seed, epoch, step]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+        generator = torch.Generator().manual_seed(int(seed))
+        codes = self.codes[sentences]
+        if self.shift:
+            codes = position_shift(codes, self.lengths[sentences], generator)
+        return {
+            "images": self.images.take(self.image_of_sentence[sentences], generator),
+            "codes": codes,
+            "groups": torch.from_numpy(self.group_of_sentence[sentences]),
+        }

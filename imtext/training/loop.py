@@ -1,0 +1,137 @@
+"""The training loop: short, resumable, the same for every paper."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from imtext.training.device import Fabric
+from torch import Tensor, nn
+
+from imtext.errors import TrainingError
+from imtext.progress import announce
+from imtext.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.pt"
+Batches = Callable[[int], Iterator[dict[str, Tensor]]]
+
+
+def fit(
+    fabric: Fabric,
+    objective: nn.Module,
+    recipe: Recipe,
+    batches: Batches,
+    folder: Path,
+    seed: int = 0,
+    label: str = "training",
+) -> pd.DataFrame:
+    """Train ``objective`` and return its curves, one row an epoch.
+
+    A checkpoint is kept after every epoch, and every random number depends on (seed, epoch) alone: a run
+    that was broken off goes on from its last whole epoch and ends with the numbers of one that was not.
+
+    Args:
+        fabric: device and precision.
+        objective: module from a batch to ``{"loss": scalar, ...}``; its ``epoch`` attribute is set.
+        recipe: optimiser, rates, epochs.
+        batches: from an epoch's number to its batches.
+        folder: where ``checkpoint.pt`` is kept.
+        seed: of dropout and whatever else draws inside the network.
+        label: name on the progress line.
+
+    Returns:
+        Curves: ``epoch``, ``loss`` and whatever else the objective reports, means over the epoch.
+
+    Raises:
+        TrainingError: where the loss is not finite; the last good checkpoint stays.
+    """
+    optimizer = recipe.optimizer(objective)
+    model, optimizer = fabric.setup(objective, optimizer)
+    start, curves = _resume(fabric, model, optimizer, folder)
+    for epoch in range(start, recipe.epochs):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        objective.epoch = epoch
+        curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
+        _keep(fabric, model, optimizer, folder, epoch + 1, curves)
+        announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")
+    return pd.DataFrame(curves)
+
+
+def _epoch(
+    fabric: Fabric,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    batches: Batches,
+    epoch: int,
+    label: str,
+) -> dict[str, float]:
+    """One pass; means of what the objective reports."""
+    model.train()
+    totals: dict[str, Tensor] = {}
+    steps = batches.steps(epoch) if hasattr(batches, "steps") else None
+    count = 0
+    for count, batch in enumerate(batches(epoch), start=1):
+        batch = fabric.to_device(batch)
+        factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        out = model(batch)
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(out["loss"])
+        if recipe.clip is not None:
+            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip)
+        optimizer.step()
+        for name, value in out.items():
+            totals[name] = totals.get(name, 0.0) + value.detach()
+        # Reading the loss waits for the device, so a GPU is asked every tenth step only.
+        if (fabric.device.type == "cpu" or count % 10 == 0) and not math.isfinite(float(totals["loss"])):
+            _not_finite(label, epoch, count)
+    if not count:
+        raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
+    means = {name: float(total) / count for name, total in totals.items()}
+    if not math.isfinite(means["loss"]):
+        _not_finite(label, epoch, count)
+    return means
+
+
+def _not_finite(label: str, epoch: int, step: int) -> None:
+    raise TrainingError(
+        f"{label}: the loss is not finite in epoch {epoch + 1}, at or before batch {step}; "
+        f"the checkpoint of epoch {epoch} is kept; try a lower learning rate"
+    )
+
+
+def _keep(
+    fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[dict[str, float]]
+) -> None:
+    """Checkpoint, whole or not at all."""
+    temporary = folder / f".{CHECKPOINT}.{os.getpid()}.tmp"
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch, "curves": curves}
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, folder / CHECKPOINT)
+    except (OSError, RuntimeError) as error:
+        raise TrainingError(f"{folder / CHECKPOINT}: cannot be written ({error}); free some space") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> tuple[int, list[dict[str, float]]]:
+    """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return 0, []
+    try:
+        state = torch.load(path, map_location=fabric.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except Exception as error:
+        raise TrainingError(f"{path}: cannot go on from this checkpoint ({error}); remove it to begin anew") from None
+    return int(state["epoch"]), list(state["curves"])

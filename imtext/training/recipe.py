@@ -1,0 +1,95 @@
+"""How a stage is trained: optimiser, learning rates, schedule."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from imtext.errors import ConfigError
+
+OPTIMISERS = ("sgd", "adamw")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of training.
+
+    Attributes:
+        epochs: passes over the training groups.
+        batch_size: pairs per step.
+        optimiser: ``"sgd"`` (Nesterov, momentum .9) or ``"adamw"``.
+        lr: base learning rate.
+        weight_decay: on weight matrices only; biases and batch norm have none.
+        milestones: epochs after which the rate is multiplied by ``gamma``.
+        cosine: fall to zero along a half cosine instead.
+        warmup: epochs over which the rate rises from zero.
+        lr_scale: (prefix, factor) on the rate of parameters whose name begins so; 0 freezes.
+        sentences_per_group: sentences drawn per group and epoch; None takes all.
+        clip: largest gradient norm; None does not clip.
+
+    >>> Recipe(epochs=2, lr=0.1, milestones=(1,)).rate(0.5), Recipe(epochs=2, lr=0.1, milestones=(1,)).rate(1.0)
+    (1.0, 0.1)
+    """
+
+    epochs: int
+    lr: float
+    batch_size: int = 128
+    optimiser: str = "adamw"
+    weight_decay: float = 1e-4
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    cosine: bool = False
+    warmup: float = 0.0
+    lr_scale: tuple[tuple[str, float], ...] = ()
+    sentences_per_group: int | None = None
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise ConfigError(f"optimiser must be one of {OPTIMISERS}, found {self.optimiser!r}")
+        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0:
+            raise ConfigError(
+                f"a recipe needs epochs >= 1, batch_size >= 2 and lr > 0, "
+                f"found {self.epochs}, {self.batch_size} and {self.lr}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for ``config.json``."""
+        return asdict(self)
+
+    def rate(self, progress: float) -> float:
+        """Factor on ``lr`` at ``progress`` epochs (a fraction inside an epoch counts)."""
+        factor = min(1.0, progress / self.warmup) if self.warmup and progress < self.warmup else 1.0
+        if self.cosine:
+            return factor * 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * min(progress / self.epochs, 1.0)))))
+        return factor * self.gamma ** sum(progress >= milestone for milestone in self.milestones)
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """An optimiser over the parameters of ``module``, grouped by rate and decay.
+
+        Raises:
+            ConfigError: where a prefix of ``lr_scale`` matches no parameter.
+        """
+        buckets: dict[tuple[float, float], list[nn.Parameter]] = {}
+        scales, seen = dict(self.lr_scale), set()
+        for name, parameter in module.named_parameters():
+            prefix = next((p for p in scales if name.startswith(p)), None)
+            seen.add(prefix)
+            scale = 1.0 if prefix is None else scales[prefix]
+            parameter.requires_grad_(scale > 0)
+            if scale > 0:
+                decay = self.weight_decay if parameter.dim() > 1 else 0.0
+                buckets.setdefault((scale, decay), []).append(parameter)
+        missing = [p for p in scales if p not in seen]
+        if missing:
+            raise ConfigError(f"lr_scale names {missing}, and no parameter of the model begins so")
+        groups = [
+            {"params": params, "lr": self.lr * scale, "initial_lr": self.lr * scale, "weight_decay": decay}
+            for (scale, decay), params in buckets.items()
+        ]
+        if self.optimiser == "sgd":
+            return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups, lr=self.lr)

@@ -1,0 +1,114 @@
+"""The text CNN and the dual-path network: shapes, sizes, and that they can learn."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from imtext.errors import ConfigError
+from imtext.losses import InstanceLoss
+from imtext.models import DualPath, EmbeddingHead, TextCNN
+from imtext.models.text_cnn import PositionConv
+from imtext.training import DualPathObjective
+
+
+def block_parameters(inputs, inner, outputs, projected):
+    """Weights of a bottleneck block with 1x1, 1x2, 1x1 filters, batch norms included."""
+    weights = inputs * inner + 2 * inner * inner + inner * outputs + 2 * (2 * inner + outputs)
+    return weights + (inputs * outputs + 2 * outputs if projected else 0)
+
+
+@pytest.mark.parametrize(("depth", "counts"), [(50, (3, 4, 6, 1)), (152, (3, 8, 36, 1))])
+def test_parameter_count_follows_the_plan(depth, counts):
+    words, inputs = 1000, 300
+    expected = (words + 1) * 300 + 300 + 2 * 300
+    for outputs, count in zip((256, 512, 1024, 2048), counts, strict=True):
+        expected += block_parameters(inputs, outputs // 2, outputs, True)
+        expected += (count - 1) * block_parameters(outputs, outputs // 4, outputs, False)
+        inputs = outputs
+    net = TextCNN(words, depth=depth)
+    assert sum(p.numel() for p in net.parameters()) == expected
+    assert net.dim == 2048
+
+
+def test_lengths_of_the_stages():
+    net = TextCNN(10, word_dim=8, width=0.125)
+    x = torch.zeros(2, 32, 8)
+    lengths = []
+    for block in net.stages:
+        x = block(x)
+        lengths.append(x.shape[1])
+    assert lengths == [32] * 3 + [16] * 4 + [8] * 6 + [8]
+    assert net(torch.zeros(2, 56, dtype=torch.long)).shape == (2, net.dim)
+
+
+@pytest.mark.parametrize(("size", "stride", "length"), [(1, 1, 8), (2, 1, 8), (2, 2, 8), (2, 2, 9), (1, 2, 7)])
+def test_position_conv_is_a_convolution(size, stride, length):
+    torch.manual_seed(0)
+    conv = PositionConv(5, 7, size, stride).double().eval()
+    x = torch.randn(3, length, 5, dtype=torch.float64)
+    kernel = conv.weight.view(7, size, 5).transpose(1, 2)
+    expected = F.conv1d(F.pad(x.transpose(1, 2), (size - 1, 0)), kernel, stride=stride).transpose(1, 2)
+    assert torch.allclose(conv(x) * (1 + conv.norm.eps) ** 0.5, expected, atol=1e-12)
+
+
+def test_padding_has_a_word_of_zeros_that_never_learns():
+    net = TextCNN(5, word_dim=4, width=0.125)
+    net(torch.tensor([[1, 2, 0, 0]] * 2)).sum().backward()
+    assert not net.word.weight[0].any()
+    assert not net.word.weight.grad[0].any()
+    assert net.word_bias.grad is not None
+
+
+def test_word_vectors_are_the_start_of_the_word_layer():
+    vectors = torch.randn(6, 4).numpy()
+    net = TextCNN(5, word_dim=4, width=0.125, vectors=vectors)
+    assert torch.equal(net.word.weight[1:].detach(), torch.as_tensor(vectors[1:]))
+    with pytest.raises(ConfigError, match="vectors must have shape"):
+        TextCNN(5, word_dim=3, width=0.125, vectors=vectors)
+
+
+def test_unknown_options_are_named():
+    with pytest.raises(ConfigError, match="depth"):
+        TextCNN(5, depth=51)
+    with pytest.raises(ConfigError, match="pooling"):
+        TextCNN(5, pooling="sum")
+    with pytest.raises(ConfigError, match="head"):
+        EmbeddingHead(3, 4, "head")
+
+
+def test_pixels_need_a_backbone():
+    net = DualPath(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
+    with pytest.raises(ConfigError, match="no backbone"):
+        net.embed_images(torch.zeros(1, 3, 8, 8))
+    net.backbone = nn.Sequential(nn.Conv2d(3, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert net.eval().embed_images(torch.zeros(2, 3, 8, 8)).shape == (2, 8)
+
+
+@pytest.mark.parametrize("weights", [(0, 1, 1), (1, 0, 0), (1, 1, 1)])
+def test_overfits_a_tiny_set(weights):
+    torch.manual_seed(0)
+    groups = torch.arange(8)
+    codes = torch.zeros(8, 16, dtype=torch.long)
+    codes[:, :4] = torch.randint(1, 20, (8, 4))
+    batch = {"images": torch.randn(8, 12), "codes": codes, "groups": groups}
+    net = DualPath(TextCNN(20, 16, width=0.125), image_dim=12, dim=32)
+    objective = DualPathObjective(net, InstanceLoss(32, 8, dropout=0.0), weights, margin=0.5)
+    optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective(batch)["loss"].backward()
+        optimizer.step()
+    images, sentences = net(batch["images"], codes)
+    similarity = F.normalize(images, dim=1) @ F.normalize(sentences, dim=1).T
+    assert (similarity.argmax(1) == groups).all()
+    assert (similarity.argmax(0) == groups).all()
+
+
+def test_objective_reports_errors_only_for_the_losses_it_has():
+    net = DualPath(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
+    batch = {"images": torch.randn(3, 6), "codes": torch.ones(3, 8, dtype=torch.long), "groups": torch.arange(3)}
+    assert set(DualPathObjective(net, InstanceLoss(8, 3), (1, 0, 0))(batch)) == {"loss"}
+    assert set(DualPathObjective(net, InstanceLoss(8, 3), (0, 0, 1))(batch)) == {"loss", "text_error"}
+    with pytest.raises(ConfigError, match="weights"):
+        DualPathObjective(net, InstanceLoss(8, 3), (0, 0, 0))

@@ -1,0 +1,161 @@
+"""The Instance Loss study at its smallest: every row, shared runs, resuming, encoding, publishing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imtext.errors import DataError, RunError
+from imtext.report import paper_table, read_published, side_by_side
+from imtext.studies import instance_loss, scales
+from imtext.studies.encoder import TrainedEncoder
+
+TINY = replace(
+    scales.SMOKE,
+    data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1},
+    stage1=replace(scales.SMOKE.stage1, epochs=2),
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """All rows, trained once for this file."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scales, "SMOKE", TINY)
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        made = instance_loss.InstanceLossStudy(profile="smoke", device="cpu", runs_dir=folder / "runs")
+        assert made.runs
+        yield made
+
+
+def test_every_row_of_every_table_is_there(study):
+    for number in ("2", "5", "6"):
+        ours = study.table(number)
+        printed = paper_table("instance_loss", number)
+        assert list(ours.index) == list(printed.row_ids)
+        assert np.isfinite(ours["text_query_r10"]).all()
+        assert "smoke" in side_by_side(printed, ours, study.provenance()).to_html()
+
+
+def test_rows_that_are_one_network_share_a_run(study):
+    shared = [study.table(number).loc[row, "rsum"] for number, row in (("2", "instance_stage1"), ("5", "word2vec_init"))]
+    assert shared[0] == shared[1]
+    assert len(list((study.parameters.runs_dir / "instance_loss").glob("*-*/metrics.json"))) == 7
+
+
+def test_a_second_study_trains_nothing(study, monkeypatch):
+    monkeypatch.setattr("imtext.studies.experiment._compute", lambda *_: pytest.fail("trained again"))
+    again = instance_loss.InstanceLossStudy(profile="smoke", device="cpu", runs_dir=study.parameters.runs_dir)
+    assert again.table("2").equals(study.table("2"))
+
+
+def test_stage_two_moves_the_backbone_and_stage_one_has_none(study):
+    from safetensors import safe_open
+
+    def names(slug):
+        with safe_open(study.runs[slug][0].dir / "model.safetensors", "pt") as file:
+            return set(file.keys())
+
+    assert not any(name.startswith("net.backbone.") for name in names("instance-1"))
+    assert any(name.startswith("net.backbone.") for name in names("full-2"))
+
+
+def test_figures_have_their_data(study):
+    before, after = study.correlations()
+    assert before.shape == after.shape == (12, 12)
+    assert [title for title, _ in study.separations()] == ["Ranking loss alone", "Instance loss alone", "Full model"]
+    curves = study.curves()
+    assert {"epoch", "image_error", "text_error", "run"} <= set(curves.columns)
+    example = study.ablations(count=1)[0]
+    assert len(example["drops"]) == len(example["words"])
+    assert example["image"].shape == (64, 64, 3)
+
+
+def test_verdicts_name_only_claims_whose_rows_ran(study):
+    claims = {verdict.claim.id for verdict in study.verdicts()}
+    assert {"stage1_instance_beats_ranking", "features_decorrelate", "overlap_full_below_instance"} <= claims
+    alone = instance_loss.InstanceLossStudy(
+        profile="smoke", device="cpu", runs_dir=study.parameters.runs_dir, tables="6"
+    )
+    assert {verdict.claim.id for verdict in alone.verdicts()} == {"position_shift_helps", "features_decorrelate"}
+
+
+@pytest.mark.parametrize("slug", ["instance-1", "full-2"])
+def test_encoder_gives_the_stored_embeddings_again(study, slug):
+    encoder = TrainedEncoder.load(study.runs[slug][0].dir)
+    captions = [encoder.test.captions[i] for i in range(5)]
+    assert np.allclose(encoder.embed_sentences(captions), encoder.sentences[:5], atol=1e-4)
+    files = [encoder.test.image_path(i) for i in range(3)]
+    assert np.allclose(encoder.embed_image_files(files), encoder.images[:3], rtol=1e-3, atol=1e-3)
+
+
+def test_encoder_says_what_is_wrong(study, tmp_path):
+    encoder = TrainedEncoder.load(study.runs["instance-1"][0].dir)
+    with pytest.raises(DataError, match="knows no word"):
+        encoder.embed_sentences(["qqqq zzzz"])
+    with pytest.raises(RunError, match="not a finished run"):
+        TrainedEncoder.load(tmp_path)
+
+
+def test_published_rows_can_be_read_back(study, tmp_path):
+    path = study.publish(tmp_path / "instance_loss.csv")
+    published = read_published(path)
+    ours, provenance = published.table("2")
+    assert ours.loc["full_stage2", "rsum"] == pytest.approx(study.table("2").loc["full_stage2", "rsum"], abs=0.01)
+    assert provenance["dataset"] == "picturebook"
+
+
+KILLED = textwrap.dedent(
+    """
+    import json, os, signal, sys
+    from dataclasses import replace
+    from pathlib import Path
+    from imtext import progress
+    from imtext.studies import experiment, instance_loss, scales
+    from imtext.training import loop
+
+    scales.SMOKE = replace(
+        scales.SMOKE,
+        data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1},
+        stage1=replace(scales.SMOKE.stage1, epochs=2),
+    )
+    root, moments = Path(sys.argv[1]), sys.argv[2:]
+
+    def attempt(moment):
+        def announce(line):
+            if moment and moment in line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        progress.announce = loop.announce = experiment.announce = announce
+        study = instance_loss.InstanceLossStudy(profile="smoke", device="cpu", runs_dir=root / "killed", tables="5,6")
+        (root / "table.json").write_text(json.dumps([study.table(t).to_dict() for t in "56"]))
+
+    for moment in [*moments, ""]:
+        child = os.fork()
+        if child == 0:
+            attempt(moment)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+)
+
+
+def test_a_study_killed_again_and_again_ends_with_the_same_tables(study, tmp_path):
+    moments = ["left-alignment, seed 0: epoch 1", "instance-1, seed 0: evaluating", "random-init, seed 0: epoch 2"]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *moments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CI": "true"},
+    )
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * 3 + ["0"], done.stderr
+    tables = json.loads((tmp_path / "table.json").read_text())
+    for number, table in zip("56", tables, strict=True):
+        expected = json.loads(json.dumps(study.table(number).to_dict()))
+        assert table == expected
