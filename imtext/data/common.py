@@ -1,0 +1,205 @@
+"""What the readers share: text files, image folders, and the step from raw rows to a Dataset."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from imtext.data.schema import SPLITS, Dataset, check_relative
+from imtext.errors import ConfigError, DataError
+
+ON_EMPTY = ("raise", "skip")
+
+
+@dataclass
+class Photo:
+    """One image as a reader found it: file name, id, split, captions and where in the source it stands."""
+
+    file: str
+    id: str
+    split: str
+    captions: list[str] = field(default_factory=list)
+    where: str = ""
+
+
+def data_folder(data_root: str | os.PathLike[str], name: str, needs: str) -> Path:
+    """The data root as a Path; DataError if it is not a folder."""
+    root = Path(data_root).expanduser()
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise DataError(
+            f"data_root={root}: expected a folder with {needs} for {name}, found {found}; correct data_root"
+        )
+    return root
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file; DataError names the line that is not UTF-8."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path}: expected a readable file, found: {reason}; put the file there") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: expected UTF-8, found byte 0x{raw[error.start]:02x}; "
+            "convert the file to UTF-8"
+        ) from None
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Numbered lines that are not blank. Only line feeds end a line: captions may hold U+2028."""
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
+
+
+def clean(caption: str) -> str:
+    """One caption with every run of white space as one blank.
+
+    >>> clean("  A dog\\n runs . ")
+    'A dog runs .'
+    """
+    return " ".join(caption.split())
+
+
+def files_under(root: Path, names: Iterable[str]) -> set[str]:
+    """Those of the relative ``names`` that exist under ``root``; each folder is listed once."""
+    folders: dict[str, set[str]] = {}
+    found = set()
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if folder not in folders:
+            try:
+                folders[folder] = set(os.listdir(root / folder))
+            except OSError:
+                folders[folder] = set()
+        if file in folders[folder]:
+            found.add(name)
+    return found
+
+
+def image_folder(root: Path, candidates: Sequence[str], names: Sequence[str]) -> Path:
+    """The candidate folder that holds most of the first hundred images (the first one on a tie)."""
+    probe = names[:100]
+    folders = [root / candidate for candidate in candidates if (root / candidate).is_dir()]
+    if not folders:
+        raise DataError(
+            f"{root}: expected a folder of images named {' or '.join(candidates)}, "
+            "found none; put the images there"
+        )
+    return max(folders, key=lambda folder: sum((folder / name).is_file() for name in probe))
+
+
+def check_counts(photos: Sequence[Photo], expected: Mapping[str, int], source: Path) -> None:
+    """DataError unless every split has the number of images that its publisher states."""
+    counts = Counter(photo.split for photo in photos)
+    for split in SPLITS:
+        if split in expected and counts[split] != expected[split]:
+            raise DataError(
+                f"{source}: expected {expected[split]:,} images in split {split}, found {counts[split]:,}; "
+                "fetch the file again, or pass subset=True if it was cut on purpose"
+            )
+
+
+def build(
+    name: str,
+    root: Path,
+    photos: Sequence[Photo],
+    on_empty: str,
+    check_files: bool,
+    source: Path,
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """Check the photos a reader collected and make the Dataset; the group of an image is the image itself."""
+    if on_empty not in ON_EMPTY:
+        raise ConfigError(f"on_empty={on_empty!r}: expected one of {ON_EMPTY}")
+    for photo in photos:
+        check_relative(photo.file, photo.where or str(source))
+    _check_overlap(photos, source)
+    if check_files:
+        _check_files(root, photos, source)
+    photos, more = _drop_empty(photos, on_empty, source)
+    bare = next((photo for photo in photos if not photo.captions), None)
+    if bare is not None:
+        raise DataError(
+            f"{bare.where or source}: image {bare.file} (split {bare.split}) has no caption; "
+            "add its captions or take it out of the split"
+        )
+    return Dataset(
+        name=name,
+        image_root=root,
+        image_files=tuple(photo.file for photo in photos),
+        image_ids=tuple(photo.id for photo in photos),
+        captions=tuple(caption for photo in photos for caption in photo.captions),
+        image_of_sentence=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
+        split_of_image=np.array([photo.split for photo in photos]),
+        group_of_image=np.arange(len(photos)),
+        notes=(*notes, *more),
+    )
+
+
+def _check_overlap(photos: Sequence[Photo], source: Path) -> None:
+    seen: dict[str, Photo] = {}
+    for photo in photos:
+        other = seen.setdefault(photo.file, photo)
+        if other is photo:
+            continue
+        where = photo.where or source
+        if other.split != photo.split:
+            raise DataError(
+                f"{where}: image {photo.file} is in split {other.split} and in split {photo.split}; "
+                "splits must not overlap, remove it from one"
+            )
+        raise DataError(
+            f"{where}: image {photo.file} is there twice in split {photo.split}; remove the duplicate"
+        )
+
+
+def _check_files(root: Path, photos: Sequence[Photo], source: Path) -> None:
+    there = files_under(root, (photo.file for photo in photos))
+    missing = [photo for photo in photos if photo.file not in there]
+    if missing:
+        first = missing[0]
+        raise DataError(
+            f"{root / first.file}: expected an image, since {first.where or source} has it in split "
+            f"{first.split}, found no file "
+            f"({len(missing):,} of {len(photos):,} images are missing); fetch the images"
+        )
+
+
+def _drop_empty(photos: Sequence[Photo], on_empty: str, source: Path) -> tuple[list[Photo], list[str]]:
+    """Without empty captions (only if asked, and counted); images left with none go too."""
+    kept, notes, captions, images = [], [], 0, 0
+    for photo in photos:
+        full = [caption for caption in photo.captions if caption]
+        empty = len(photo.captions) - len(full)
+        if empty and on_empty == "raise":
+            raise DataError(
+                f"{photo.where or source}: image {photo.file} has an empty caption; "
+                "correct the file or pass on_empty='skip'"
+            )
+        captions += empty
+        if empty and not full:
+            images += 1
+            continue
+        kept.append(Photo(photo.file, photo.id, photo.split, full, photo.where))
+    if captions:
+        notes.append(f"{captions} empty captions skipped, {images} images left without any caption dropped")
+    return kept, notes
+
+
+def stem(file: str) -> str:
+    """File name without folder and ending.
+
+    >>> stem("val2014/COCO_val2014_000000000042.jpg")
+    'COCO_val2014_000000000042'
+    """
+    return PurePosixPath(file).stem

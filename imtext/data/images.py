@@ -1,0 +1,266 @@
+"""Photographs decoded once: a memory-mapped uint8 array beside which no epoch reads a JPEG again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.lib import format as npy
+from PIL import Image, ImageOps
+
+from imtext.data.schema import Dataset
+from imtext.errors import ConfigError, DataError
+from imtext.progress import progress
+
+VERSION = 1
+_CHUNK = 256
+_ON_CORRUPT = ("raise", "skip")
+
+
+def decode(path: str | os.PathLike[str], size: int) -> np.ndarray:
+    """One photograph as uint8 ``(3, size, size)``: short side to ``size``, centre crop, anti-aliased.
+
+    Raises:
+        DataError: the file is missing or Pillow cannot read it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "red.png")
+    >>> Image.new("RGB", (40, 20), "red").save(path)
+    >>> decode(path, 8)[:, 0, 0]
+    array([255,   0,   0], dtype=uint8)
+    """
+    pixels, reason = _decode_or_none(Path(path), size)
+    if pixels is None:
+        raise DataError(f"{path}: expected an image, found: {reason}; replace the file")
+    return pixels
+
+
+def _read(path: Path, size: int) -> np.ndarray:
+    with Image.open(path) as image:
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves twice the wanted size.
+        image.draft("RGB", (2 * size, 2 * size))
+        photo = ImageOps.exif_transpose(image).convert("RGB")
+    side = min(photo.size)
+    left, top = (photo.width - side) / 2, (photo.height - side) / 2
+    box = (left, top, left + side, top + side)
+    square = photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def _decode_or_none(path: Path, size: int) -> tuple[np.ndarray | None, str]:
+    """The pixels, or None with the reason why the file cannot be read."""
+    try:
+        return _read(path, size), ""
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise almost anything on a broken file
+        return None, f"{type(error).__name__}: {error}".replace(str(path), path.name)
+
+
+def _fingerprint(dataset: Dataset, size: int) -> str:
+    """Hash of the dataset's fingerprint, ``size`` and the file lengths, so that new files are noticed."""
+    digest = hashlib.sha256(f"{VERSION} {dataset.fingerprint()} {size}".encode())
+    for i, file in enumerate(dataset.image_files):
+        path = dataset.image_path(i)
+        try:
+            length = path.stat().st_size
+        except OSError as error:
+            raise DataError(
+                f"{path}: expected an image, found: {error.strerror or error}; fetch it or correct data_root"
+            ) from None
+        digest.update(f"{file}\0{length}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """All images of a dataset as uint8 at one size, memory-mapped, in the order of the dataset.
+
+    Attributes:
+        pixels: ``(N, 3, size, size)`` uint8, read-only memory map.
+        size: side in pixels.
+        fingerprint: 32 hex digits over the dataset's fingerprint, the size and the file lengths.
+        skipped: names of the files that could not be decoded; their pixels are black.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (40, 20), "red").save(root / "a.png")
+    >>> one = Dataset("one", root, ("a.png",), ("a",), ("a red field",), np.array([0]), np.array(["train"]),
+    ...               np.array([0]))
+    >>> store = ImageStore.open(one, size=8, cache_dir=root / "cache")
+    >>> store.batch([0]).shape
+    torch.Size([1, 3, 8, 8])
+    """
+
+    pixels: np.memmap
+    size: int
+    fingerprint: str
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        dataset: Dataset,
+        size: int,
+        cache_dir: str | os.PathLike[str],
+        on_corrupt: str = "raise",
+        n_jobs: int | None = None,
+    ) -> ImageStore:
+        """Open the store of ``dataset``, decoding the images first if that has not been done.
+
+        The store is written under another name and renamed when complete, behind a lock: two processes may
+        open it at once, and a process killed half-way leaves nothing that is mistaken for a store.
+
+        Args:
+            dataset: whose images.
+            size: side in pixels, at least 1.
+            cache_dir: folder for the store; made if absent.
+            on_corrupt: ``"raise"`` names the first file that cannot be decoded; ``"skip"`` leaves it
+                black and lists it in ``skipped`` (see :meth:`dataset_without_skipped`).
+            n_jobs: decoding threads; default: the cores of this process.
+
+        Raises:
+            DataError: an image is missing, or cannot be decoded, or the disk is full.
+            ConfigError: a parameter is out of range.
+        """
+        if on_corrupt not in _ON_CORRUPT:
+            raise ConfigError(f"on_corrupt={on_corrupt!r}: expected one of {_ON_CORRUPT}")
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ConfigError(f"size={size!r}: expected a number of pixels, at least 1")
+        size = int(size)
+        fingerprint = _fingerprint(dataset, size)
+        folder = Path(cache_dir) / f"images-{size}-{fingerprint}"
+        store = _load(folder, dataset, size, fingerprint)
+        if store is None:
+            store = _build_locked(folder, dataset, size, fingerprint, on_corrupt, n_jobs)
+        if store.skipped and on_corrupt == "raise":
+            raise _corrupt(dataset.image_root / store.skipped[0], "could not be decoded", len(store.skipped))
+        return store
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Images ``indices (B,)`` as a torch uint8 tensor ``(B, 3, size, size)``, a copy in memory."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        if chosen.size and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise DataError(
+                f"the store holds images 0 to {len(self) - 1}, asked for {chosen.min()} to {chosen.max()}"
+            )
+        return torch.from_numpy(np.asarray(self.pixels[chosen]))
+
+    def dataset_without_skipped(self, dataset: Dataset) -> Dataset:
+        """``dataset`` without the images this store skipped, renumbered, with a note.
+
+        Open a store of the result: its rows are then numbered like the result's images. Without skipped
+        images the dataset itself comes back.
+        """
+        if not self.skipped:
+            return dataset
+        bad = set(self.skipped)
+        kept = [i for i, file in enumerate(dataset.image_files) if file not in bad]
+        if not kept:
+            raise DataError(f"{dataset.image_root}: none of the {dataset.n_images} images can be decoded")
+        gone = dataset.n_images - len(kept)
+        names = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
+        note = f"{gone} images cannot be decoded ({names}): dropped with their captions"
+        return replace(dataset.take(kept), notes=(*dataset.notes, note))
+
+
+def _corrupt(path: Path, reason: str, count: int = 1) -> DataError:
+    others = f" ({count} such files)" if count > 1 else ""
+    return DataError(
+        f"{path}: expected an image{others}, found: {reason}; replace the file, or pass on_corrupt='skip'"
+    )
+
+
+def _load(folder: Path, dataset: Dataset, size: int, fingerprint: str) -> ImageStore | None:
+    """The finished store in ``folder``; None if it is absent or damaged."""
+    try:
+        about = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        skipped, known = tuple(about["skipped"]), about["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    fits = pixels.shape == (dataset.n_images, 3, size, size) and pixels.dtype == np.uint8
+    if not fits or known != fingerprint:
+        return None
+    return ImageStore(pixels, size, fingerprint, skipped)
+
+
+def _build_locked(
+    folder: Path, dataset: Dataset, size: int, fingerprint: str, on_corrupt: str, n_jobs: int | None
+) -> ImageStore:
+    partial_folder = folder.with_name(folder.name + ".partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            store = _load(folder, dataset, size, fingerprint)
+            if store is not None:
+                return store
+            # Under the lock nobody else writes here: what lies there was left by a killed process.
+            for leftover in (partial_folder, folder):
+                shutil.rmtree(leftover, ignore_errors=True)
+            partial_folder.mkdir()
+            try:
+                skipped = _write_pixels(partial_folder / "pixels.npy", dataset, size, on_corrupt, n_jobs)
+                about = {"version": VERSION, "fingerprint": fingerprint, "skipped": skipped}
+                (partial_folder / "store.json").write_text(json.dumps(about), encoding="utf-8")
+                os.replace(partial_folder, folder)
+            finally:
+                shutil.rmtree(partial_folder, ignore_errors=True)
+    except OSError as error:
+        need = dataset.n_images * 3 * size * size / 1e6
+        raise DataError(
+            f"cache_dir={folder.parent}: cannot write the image store of {need:,.0f} MB, found: "
+            f"{error.strerror or error}; free space or choose another cache_dir"
+        ) from None
+    store = _load(folder, dataset, size, fingerprint)
+    if store is None:
+        raise DataError(f"{folder}: the image store cannot be read back; delete the folder and try again")
+    return store
+
+
+def _write_pixels(path: Path, dataset: Dataset, size: int, on_corrupt: str, n_jobs: int | None) -> list[str]:
+    """Write the .npy file front to back (a full disk is an error, not a bus error); the skipped files."""
+    skipped = []
+    black = bytes(3 * size * size)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (dataset.n_images, 3, size, size)}
+    decoded = _in_threads(partial(_decode_or_none, size=size), dataset, n_jobs)
+    with open(path, "wb") as file:
+        npy.write_array_header_1_0(file, header)
+        bar = progress(decoded, f"decoding {dataset.name}", dataset.n_images)
+        for i, (pixels, reason) in enumerate(bar):
+            if pixels is None and on_corrupt == "raise":
+                raise _corrupt(dataset.image_path(i), reason)
+            if pixels is None:
+                skipped.append(dataset.image_files[i])
+            file.write(black if pixels is None else pixels.data)
+        file.flush()
+        os.fsync(file.fileno())
+    return skipped
+
+
+def _in_threads(
+    function: Callable[[Path], tuple[np.ndarray | None, str]], dataset: Dataset, n_jobs: int | None
+) -> Iterator[tuple[np.ndarray | None, str]]:
+    """Results in order, a chunk at a time, so that memory stays bounded. Pillow decodes without the GIL."""
+    jobs = (
+        n_jobs or len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else n_jobs or os.cpu_count()
+    )
+    paths = [dataset.image_path(i) for i in range(dataset.n_images)]
+    with ThreadPoolExecutor(max(1, jobs or 1)) as pool:
+        for start in range(0, len(paths), _CHUNK):
+            yield from pool.map(function, paths[start : start + _CHUNK])

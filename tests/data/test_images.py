@@ -1,0 +1,259 @@
+"""The image store: decoding, one build, two openers, kills, broken files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import imtext.data.images as images_module
+from imtext.data import Dataset
+from imtext.data.images import ImageStore, decode
+from imtext.errors import ConfigError, DataError
+
+
+def dataset(root: Path, count: int = 5) -> Dataset:
+    root.mkdir(exist_ok=True)
+    files = []
+    for i in range(count):
+        files.append(f"{i}.png")
+        Image.new("RGB", (20, 10 + i), (10 * i, 0, 255)).save(root / files[-1])
+    return Dataset(
+        "plain",
+        root,
+        tuple(files),
+        tuple(files),
+        tuple(f"picture {i}" for i in range(count)),
+        np.arange(count),
+        np.array(["train"] * count),
+        np.arange(count),
+    )
+
+
+@pytest.fixture
+def data(tmp_path) -> Dataset:
+    return dataset(tmp_path / "photos")
+
+
+def test_pixels_in_the_order_of_the_dataset(data, tmp_path):
+    store = ImageStore.open(data, 8, tmp_path / "cache")
+    assert store.pixels.shape == (5, 3, 8, 8)
+    assert isinstance(store.pixels, np.memmap)
+    assert store.pixels[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
+    assert len(store) == 5
+    assert (store.size, store.skipped) == (8, ())
+    for indices in ([4, 1], np.array([4, 1]), torch.tensor([4, 1])):
+        batch = store.batch(indices)
+        assert batch.dtype == torch.uint8
+        assert batch[:, 0, 0, 0].tolist() == [40, 10]
+        batch.zero_()
+    assert store.pixels[4, 0, 0, 0] == 40
+    assert store.batch([]).shape == (0, 3, 8, 8)
+    with pytest.raises(DataError, match="images 0 to 4, asked for 5"):
+        store.batch([5])
+
+
+def test_second_open_decodes_nothing(data, tmp_path, monkeypatch):
+    first = ImageStore.open(data, 8, tmp_path / "cache")
+    monkeypatch.setattr(images_module, "_read", None)
+    second = ImageStore.open(data, 8, tmp_path / "cache")
+    assert second.fingerprint == first.fingerprint
+    assert np.array_equal(first.pixels, second.pixels)
+
+
+def test_fingerprint_follows_size_dataset_and_files(data, tmp_path):
+    prints = {ImageStore.open(data, size, tmp_path / "cache").fingerprint for size in (8, 9)}
+    prints.add(ImageStore.open(data.take([1, 0, 2]), 8, tmp_path / "cache").fingerprint)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)).save(data.image_path(0))
+    changed = ImageStore.open(data, 8, tmp_path / "cache")
+    assert changed.fingerprint not in prints
+    assert len(prints) == 3
+    assert len(np.unique(changed.pixels[0])) > 10
+
+
+def test_short_side_and_centre(tmp_path):
+    array = np.zeros((10, 30, 3), np.uint8)
+    array[:, 10:20, 0] = 200
+    Image.fromarray(array).save(tmp_path / "wide.png")
+    Image.fromarray(array.transpose(1, 0, 2)).save(tmp_path / "tall.png")
+    for name in ("wide.png", "tall.png"):
+        assert np.array_equal(decode(tmp_path / name, 10)[0], np.full((10, 10), 200))
+
+
+def test_fine_stripes_are_averaged_not_sampled(tmp_path):
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    inner = decode(tmp_path / "stripes.png", 8)[:, 2:-2, 2:-2]
+    assert np.abs(inner.astype(int) - 127).max() <= 6
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    Image.new("RGB", (12, 12), "white").convert(mode).save(path)
+    assert decode(path, 6).shape == (3, 6, 6)
+    assert decode(path, 6).min() >= 250
+
+
+def test_large_jpeg_is_decoded_small_and_right(tmp_path):
+    ramp = np.linspace(0, 255, 512).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(ramp[None, :, None], (512, 512, 3)).copy()).save(
+        tmp_path / "x.jpg", quality=95
+    )
+    pixels = decode(tmp_path / "x.jpg", 32).astype(int)
+    assert np.abs(pixels[0, 16] - np.linspace(4, 251, 32)).max() < 5
+
+
+def test_corrupt_image_is_named(data, tmp_path):
+    whole = data.image_path(3).read_bytes()
+    data.image_path(3).write_bytes(whole[: len(whole) // 2])
+    data.image_path(1).write_text("not an image", encoding="utf-8")
+    with pytest.raises(DataError, match=r"1.png: expected an image, found: .*on_corrupt='skip'") as caught:
+        ImageStore.open(data, 8, tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] in ([], [".lock"])
+
+
+def test_skipped_images_are_counted_and_can_be_left_out(data, tmp_path):
+    data.image_path(1).write_text("not an image", encoding="utf-8")
+    data.image_path(3).write_bytes(b"")
+    store = ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="skip")
+    assert store.skipped == ("1.png", "3.png")
+    assert not store.pixels[[1, 3]].any()
+    assert store.pixels[4, 0, 0, 0] == 40
+    with pytest.raises(DataError, match=r"1.png: expected an image \(2 such files\)"):
+        ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="raise")
+    rest = store.dataset_without_skipped(data)
+    assert rest.image_files == ("0.png", "2.png", "4.png")
+    assert rest.notes == ("2 images cannot be decoded (1.png, 3.png): dropped with their captions",)
+    clean = ImageStore.open(rest, 8, tmp_path / "cache")
+    assert clean.skipped == ()
+    assert clean.pixels[:, 0, 0, 0].tolist() == [0, 20, 40]
+    assert clean.dataset_without_skipped(rest) is rest
+
+
+def test_single_broken_file_is_named(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8 no")
+    with pytest.raises(DataError, match="x.jpg: expected an image, found: .*; replace the file"):
+        decode(tmp_path / "x.jpg", 8)
+    with pytest.raises(DataError, match="y.jpg: expected an image, found: FileNotFoundError"):
+        decode(tmp_path / "y.jpg", 8)
+
+
+def test_all_images_corrupt(tmp_path):
+    data = dataset(tmp_path / "photos", 1)
+    data.image_path(0).write_bytes(b"x")
+    store = ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="skip")
+    with pytest.raises(DataError, match="none of the 1 images can be decoded"):
+        store.dataset_without_skipped(data)
+
+
+def test_missing_image(data, tmp_path):
+    data.image_path(2).unlink()
+    with pytest.raises(DataError, match="2.png: expected an image, found: No such file"):
+        ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="skip")
+
+
+def test_bad_parameters(data, tmp_path):
+    with pytest.raises(ConfigError, match="on_corrupt='ignore'"):
+        ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="ignore")
+    for size in (0, 8.5, True):
+        with pytest.raises(ConfigError, match="size="):
+            ImageStore.open(data, size, tmp_path / "cache")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot write the image store"):
+        ImageStore.open(data, 8, tmp_path / "file")
+
+
+def test_full_disk_leaves_nothing(data, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(images_module.os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device; free space or choose another cache_dir"):
+        ImageStore.open(data, 8, tmp_path / "cache")
+    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
+
+
+def finished_folder(cache: Path) -> Path:
+    return next(path for path in cache.iterdir() if path.is_dir())
+
+
+def test_leftover_of_a_killed_process_is_replaced(data, tmp_path):
+    cache = tmp_path / "cache"
+    whole = np.array(ImageStore.open(data, 8, cache).pixels)
+    folder = finished_folder(cache)
+    partial = folder.with_name(folder.name + ".partial")
+    folder.rename(partial)
+    (partial / "pixels.npy").write_bytes((partial / "pixels.npy").read_bytes()[:300])
+    assert np.array_equal(ImageStore.open(data, 8, cache).pixels, whole)
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "no json", "bad json", "list"])
+def test_damaged_store_is_rebuilt(data, tmp_path, damage):
+    cache = tmp_path / "cache"
+    whole = np.array(ImageStore.open(data, 8, cache).pixels)
+    folder = finished_folder(cache)
+    if damage == "cut":
+        (folder / "pixels.npy").write_bytes((folder / "pixels.npy").read_bytes()[:-5])
+    elif damage == "no json":
+        (folder / "store.json").unlink()
+    else:
+        (folder / "store.json").write_text("{" if damage == "bad json" else "[]", encoding="utf-8")
+    assert np.array_equal(ImageStore.open(data, 8, cache).pixels, whole)
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, sys.argv[3])
+import imtext.data.images as images
+from test_images import dataset
+from pathlib import Path
+plain = images._read
+def slow(path, size):
+    time.sleep(float(sys.argv[4]))
+    print("decoded", path.name, flush=True)
+    return plain(path, size)
+images._read = slow
+store = images.ImageStore.open(dataset(Path(sys.argv[1])), 8, sys.argv[2], n_jobs=1)
+print("sum", int(store.pixels.sum()), flush=True)
+"""
+
+
+def start(tmp_path: Path, pause: float) -> subprocess.Popen:
+    arguments = [str(tmp_path / "photos"), str(tmp_path / "cache"), str(Path(__file__).parent), str(pause)]
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_build_once(data, tmp_path):
+    outputs = [process.communicate(timeout=120)[0] for process in [start(tmp_path, 0.1) for _ in range(2)]]
+    sums = {output.split("sum ")[1] for output in outputs}
+    assert len(sums) == 1
+    assert sum(output.count("decoded") for output in outputs) == data.n_images
+
+
+def test_killed_process_leaves_no_store(data, tmp_path):
+    process = start(tmp_path, 0.5)
+    assert process.stdout.readline().startswith("decoded")
+    process.kill()
+    process.communicate()
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} <= {".lock", ".partial"}
+    store = ImageStore.open(data, 8, tmp_path / "cache")
+    assert store.pixels[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def test_real_photographs(shared_data, tmp_path):
+    from imtext.data import load_dataset
+
+    data = load_dataset("flickr8k", shared_data / "flickr8k").split("test").take(range(64))
+    store = ImageStore.open(data, 64, tmp_path / "cache")
+    assert store.skipped == ()
+    assert (store.pixels.reshape(64, -1).std(1) > 5).all()

@@ -1,0 +1,331 @@
+"""Readers of the token files and of Karpathy's JSON: what they make of good, odd and broken files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imtext.data import DATASETS, load_dataset
+from imtext.data.tokens_file import read_token_file
+from imtext.errors import ConfigError, DataError
+
+SPLITS = {"train": ("a.jpg", "b.jpg"), "dev": ("c.jpg",), "test": ("d.jpg",)}
+
+
+def photo(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), "blue").save(path)
+
+
+@pytest.fixture
+def flickr(tmp_path) -> Path:
+    """A Flickr8k of four images, two captions each, with one unused photograph and the famous missing one."""
+    root = tmp_path / "flickr"
+    text = root / "Flickr8k_text"
+    text.mkdir(parents=True)
+    lines = [f"{name}.jpg#{k}\tCaption {k} of {name} ." for name in "abcde" for k in (0, 1)]
+    lines += [f"2258277193_586949ec62.jpg.1#{k}\tA man ." for k in range(5)]
+    (text / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for split, names in SPLITS.items():
+        (text / f"Flickr_8k.{split}Images.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    for name in "abcde":
+        photo(root / "Flicker8k_Dataset" / f"{name}.jpg")
+    return root
+
+
+def karpathy_content() -> dict:
+    images = []
+    for i, (name, split) in enumerate(zip("abcd", ("train", "restval", "val", "test"), strict=True)):
+        own = [
+            {"raw": f"Caption {k} of {name} .\n", "tokens": [], "imgid": i, "sentid": 3 * i + k}
+            for k in range(3)
+        ]
+        images.append(
+            {
+                "imgid": i,
+                "cocoid": 100 + i,
+                "filepath": "val2014",
+                "filename": f"{name}.jpg",
+                "split": split,
+                "sentids": [3 * i + k for k in range(3)],
+                "sentences": own,
+            }
+        )
+    return {"dataset": "mine", "images": images}
+
+
+@pytest.fixture
+def karpathy(tmp_path):
+    """A function that writes a Karpathy folder, after a change of the content, and returns it."""
+
+    def write(change=lambda content: None, name: str = "dataset.json") -> Path:
+        root = tmp_path / "karpathy"
+        content = karpathy_content()
+        change(content)
+        for letter in "abcd":
+            photo(root / "images" / "val2014" / f"{letter}.jpg")
+        (root / name).write_text(json.dumps(content), encoding="utf-8")
+        return root
+
+    return write
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def refuses(message: str, *args, **options) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(*args, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_flickr8k_form(flickr):
+    data = load_dataset("flickr8k", flickr, subset=True)
+    assert data.name == "flickr8k"
+    assert data.image_ids == ("a", "b", "c", "d")
+    assert data.split_of_image.tolist() == ["train", "train", "val", "test"]
+    assert data.captions[:3] == ("Caption 0 of a .", "Caption 1 of a .", "Caption 0 of b .")
+    assert data.image_of_sentence.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert data.image_path(2).is_file()
+    assert data.notes == (
+        "5 captions name an image that has no file and is in no split (2258277193_586949ec62.jpg.1): dropped",
+        "1 images with 2 captions are in no split: dropped",
+    )
+
+
+def test_flickr30k_token_form(flickr, tmp_path):
+    root = tmp_path / "flickr30k"
+    root.mkdir()
+    (flickr / "Flicker8k_Dataset").rename(root / "flickr30k-images")
+    (flickr / "Flickr8k_text" / "Flickr8k.token.txt").rename(root / "results_20130124.token")
+    for split, names in (("train", "ab"), ("val", "c"), ("test", "d")):
+        (root / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    data = load_dataset("flickr30k", root, subset=True)
+    assert data.image_files == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    refuses("expected 29,783 images in split train, found 2", "flickr30k", root)
+
+
+def test_flickr30k_prefers_the_json(karpathy):
+    root = karpathy(name="dataset_flickr30k.json")
+    data = load_dataset("flickr30k", root, subset=True)
+    assert (data.name, data.n_sentences) == ("flickr30k", 12)
+    refuses("expected dataset_flickr30k.json or results_20130124.token", "flickr30k", root.parent)
+
+
+def test_wrong_counts_of_a_published_split(flickr):
+    refuses("expected 6,000 images in split train, found 2; .*subset=True", "flickr8k", flickr)
+
+
+def test_windows_line_ends_byte_order_mark_and_odd_separators(flickr):
+    path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
+    text = path.read_text(encoding="utf-8").replace("Caption 0 of a .", "Un caf\u00e9\u2028 noir .")
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    data = load_dataset("flickr8k", flickr, subset=True)
+    assert data.captions[:2] == ("Un caf\u00e9 noir .", "Caption 1 of a .")
+
+
+def test_captions_are_ordered_by_number(tmp_path):
+    path = tmp_path / "x.token"
+    path.write_text("a.jpg#10\tlast\nb.jpg#0\tother\na.jpg#2\tfirst\n", encoding="utf-8")
+    assert read_token_file(path) == {"a.jpg": ["first", "last"], "b.jpg": ["other"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.jpg#0 no tab here", r"line 1: expected name.jpg#k<TAB>caption, found 'a.jpg#0 no tab here'"),
+        ("a.jpg\tno number", "line 1: expected name.jpg#k<TAB>caption"),
+        ("a.jpg#1\tagain\na.jpg#1\tagain", "line 2: caption a.jpg#1 is there twice"),
+        ("../../x.jpg#0\tA dog .", "line 1 leaves the image folder"),
+        ("\n\n", "found none"),
+    ],
+)
+def test_broken_token_lines(flickr, line, message):
+    (flickr / "Flickr8k_text" / "Flickr8k.token.txt").write_text(line, encoding="utf-8")
+    refuses(message, "flickr8k", flickr, subset=True)
+
+
+def test_text_that_is_not_utf8(flickr, karpathy):
+    path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
+    path.write_bytes(b"a.jpg#0\tA dog .\na.jpg#1\tUn caf\xe9 .\n")
+    refuses("line 2: expected UTF-8, found byte 0xe9", "flickr8k", flickr, subset=True)
+    root = karpathy()
+    (root / "dataset.json").write_bytes(b'{"images": ["caf\xe9"]}')
+    refuses("line 1: expected UTF-8", "karpathy", root)
+
+
+def test_missing_things(flickr, tmp_path):
+    refuses("expected a folder with .*, found nothing; correct data_root", "flickr8k", tmp_path / "no")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    refuses("found a file", "flickr8k", tmp_path / "file")
+    (flickr / "Flicker8k_Dataset" / "b.jpg").unlink()
+    refuses(
+        r"b.jpg: expected an image, since .*trainImages.txt, line 2 .*\(1 of 4",
+        "flickr8k",
+        flickr,
+        subset=True,
+    )
+    assert load_dataset("flickr8k", flickr, subset=True, check_files=False).n_images == 4
+    (flickr / "Flickr8k_text" / "Flickr_8k.devImages.txt").unlink()
+    refuses("devImages.txt: expected this file, found nothing", "flickr8k", flickr, subset=True)
+    (flickr / "Flickr8k_text" / "Flickr8k.token.txt").unlink()
+    refuses("Flickr8k.token.txt: expected this file", "flickr8k", flickr, subset=True)
+
+
+def test_overlapping_splits_and_duplicates(flickr):
+    text = flickr / "Flickr8k_text"
+    (text / "Flickr_8k.testImages.txt").write_text("d.jpg\nb.jpg\n", encoding="utf-8")
+    refuses(
+        "testImages.txt, line 2: image b.jpg is in split train and in split test",
+        "flickr8k",
+        flickr,
+        subset=True,
+    )
+    (text / "Flickr_8k.testImages.txt").write_text("d.jpg\nd.jpg\n", encoding="utf-8")
+    refuses("line 2: image d.jpg is there twice in split test", "flickr8k", flickr, subset=True)
+    (text / "Flickr_8k.testImages.txt").write_text("../d.jpg\n", encoding="utf-8")
+    refuses("leaves the image folder", "flickr8k", flickr, subset=True)
+
+
+def test_image_without_captions(flickr):
+    photo(flickr / "Flicker8k_Dataset" / "f.jpg")
+    edit(flickr / "Flickr8k_text" / "Flickr_8k.testImages.txt", "d.jpg", "d.jpg\nf.jpg")
+    refuses("line 2: image f.jpg .split test. has no caption", "flickr8k", flickr, subset=True)
+
+
+def test_empty_captions(flickr):
+    path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
+    edit(path, "Caption 0 of a .", "  ")
+    refuses("image a.jpg has an empty caption; .*on_empty='skip'", "flickr8k", flickr, subset=True)
+    edit(path, "Caption 0 of d .", "")
+    edit(path, "Caption 1 of d .", "")
+    data = load_dataset("flickr8k", flickr, subset=True, on_empty="skip")
+    assert data.image_ids == ("a", "b", "c")
+    assert data.captions[0] == "Caption 1 of a ."
+    assert data.notes[-1] == "3 empty captions skipped, 1 images left without any caption dropped"
+    with pytest.raises(ConfigError, match="on_empty='drop'"):
+        load_dataset("flickr8k", flickr, subset=True, on_empty="drop")
+
+
+def test_karpathy_form(karpathy):
+    data = load_dataset("karpathy", karpathy())
+    assert data.name == "mine"
+    assert data.split_of_image.tolist() == ["train", "train", "val", "test"]
+    assert data.image_files[1] == "val2014/b.jpg"
+    assert data.image_ids == ("100", "101", "102", "103")
+    assert data.captions[3] == "Caption 0 of b ."
+    assert data.image_path(3).is_file()
+    assert data.notes == ()
+
+
+def test_karpathy_without_optional_fields(karpathy):
+    def strip(content):
+        del content["dataset"]
+        for image in content["images"]:
+            for key in ("imgid", "cocoid", "sentids"):
+                del image[key]
+            image["sentences"] = [{"tokens": ["a", "dog"]}]
+
+    data = load_dataset("karpathy", karpathy(strip, "dataset_zoo.json"))
+    assert (data.name, data.image_ids[0], data.captions[0]) == ("zoo", "a", "a dog")
+
+
+def test_karpathy_images_beside_the_file_or_in_a_named_folder(karpathy):
+    root = karpathy()
+    (root / "images").rename(root / "pictures")
+    assert load_dataset("karpathy", root, image_folder_name="pictures").image_path(0).is_file()
+    with pytest.raises(DataError, match="expected the folder of the images"):
+        load_dataset("karpathy", root, image_folder_name="nowhere")
+    (root / "pictures" / "val2014").rename(root / "val2014")
+    assert load_dataset("karpathy", root).image_path(0).is_file()
+
+
+def change_image(i, **fields):
+    return lambda content: content["images"][i].update(fields)
+
+
+def change_sentence(i, k, **fields):
+    return lambda content: content["images"][i]["sentences"][k].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.pop("images"), "non-empty list 'images'"),
+        (lambda content: content["images"].clear(), "non-empty list 'images'"),
+        (lambda content: content["images"].append("x"), r"images\[4\]: expected an object, found str"),
+        (
+            lambda content: content["images"][2].pop("filename"),
+            r"images\[2\]: expected 'filename' as str, found nothing",
+        ),
+        (change_image(1, sentences="x"), r"images\[1\]: expected 'sentences' as list, found str"),
+        (change_image(1, split="dev"), r"images\[1\]: unknown split 'dev'"),
+        (change_image(1, imgid=0, sentences=[{"raw": "x"}], sentids=[9]), "imgid 0 is there twice"),
+        (change_sentence(3, 1, sentid=0), r"images\[3\]: sentid 0 is there twice"),
+        (change_sentence(3, 1, imgid=0), r"images\[3\].sentences\[1\]: expected imgid 3, found 0"),
+        (change_image(2, sentids=[6, 7]), "expected 2 sentences, as 'sentids' says, found 3"),
+        (change_image(1, filename="a.jpg"), "image val2014/a.jpg is there twice in split train"),
+        (change_image(3, filename="a.jpg"), "val2014/a.jpg is in split train and in split test"),
+        (change_image(3, cocoid=100), "image id '100' is there twice"),
+        (change_image(3, filename="../../x.jpg"), "leaves the image folder"),
+        (change_image(3, filepath="/etc"), "leaves the image folder"),
+        (change_image(3, filename="z.jpg"), r"z.jpg: expected an image, since .*images\[3\]"),
+        (
+            change_image(2, sentences=[], sentids=[]),
+            r"images\[2\]: image val2014/c.jpg .split val. has no caption",
+        ),
+        (change_sentence(0, 2, raw=" \n"), r"images\[0\]: image val2014/a.jpg has an empty caption"),
+        (change_sentence(0, 2, raw=None, tokens=None), r"expected 'raw' text or a list of 'tokens'"),
+        (lambda content: content["images"][0]["sentences"].append(3), r"sentences\[3\]: expected an object"),
+        (lambda content: content.update(dataset="coco"), "expected 113,287 images in split train, found 2"),
+    ],
+)
+def test_karpathy_refuses(karpathy, change, message):
+    refuses(message, "karpathy", karpathy(change))
+
+
+def test_karpathy_truncated_json(karpathy):
+    root = karpathy()
+    text = (root / "dataset.json").read_text(encoding="utf-8")
+    (root / "dataset.json").write_text(text[: len(text) // 2], encoding="utf-8")
+    refuses("expected complete JSON, found .* at line 1, column", "karpathy", root)
+    (root / "dataset.json").write_text("[" * 100_000, encoding="utf-8")
+    refuses("nested too deep|expected complete JSON", "karpathy", root)
+
+
+def test_karpathy_which_file(karpathy, tmp_path):
+    refuses("expected dataset.*json, found none", "karpathy", tmp_path)
+    root = karpathy()
+    (root / "dataset_2.json").write_text("{}", encoding="utf-8")
+    refuses(
+        "expected one dataset.*json, found dataset.json, dataset_2.json; pass json_file=", "karpathy", root
+    )
+    assert load_dataset("karpathy", root, json_file="dataset.json").n_images == 4
+    refuses("nothing.json: expected a readable file", "karpathy", root, json_file="nothing.json")
+
+
+def test_registry_messages(tmp_path):
+    assert set(DATASETS) == {"picturebook", "flickr8k", "flickr30k", "karpathy"}
+    with pytest.raises(ConfigError, match="pass data_root"):
+        load_dataset("flickr8k")
+    with pytest.raises(
+        ConfigError, match="unknown option 'sizes'; expected one of on_empty, subset, check_files"
+    ):
+        load_dataset("flickr8k", tmp_path, sizes=3)
+
+
+def test_real_flickr8k(shared_data):
+    data = load_dataset("flickr8k", shared_data / "flickr8k")
+    counts = [(data.split(s).n_images, data.split(s).n_sentences) for s in ("train", "val", "test")]
+    assert counts == [(6000, 30000), (1000, 5000), (1000, 5000)]
+    assert len(data.notes) == 2
+    assert data.notes[0].startswith("5 captions name an image that has no file")
+    assert data.notes[1] == "91 images with 455 captions are in no split: dropped"
+    assert data.image_ids[0] == "2513260012_03d33305cf"
+    assert data.image_of_sentence.tolist() == [i for i in range(8000) for _ in range(5)]

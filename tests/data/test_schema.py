@@ -1,0 +1,142 @@
+"""The schema: validation, renumbering, fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imtext.data import Dataset, Phrases, Regions
+from imtext.data.schema import check_relative
+from imtext.errors import ConfigError, DataError
+
+
+def make(**changes) -> Dataset:
+    fields = {
+        "name": "small",
+        "image_root": Path("photos"),
+        "image_files": ("a.jpg", "b.jpg", "c.jpg"),
+        "image_ids": ("a", "b", "c"),
+        "captions": ("a dog", "one cat", "a black dog", "two cats sit"),
+        "image_of_sentence": np.array([0, 1, 0, 2]),
+        "split_of_image": np.array(["train", "test", "train"]),
+        "group_of_image": np.array([5, 6, 5]),
+    }
+    return Dataset(**{**fields, **changes})
+
+
+def test_sentences_of_every_image_in_order():
+    data = make()
+    assert [data.sentences_of(i).tolist() for i in range(3)] == [[0, 2], [1], [3]]
+    assert data.group_of_sentence.tolist() == [5, 6, 5, 5]
+    assert data.image_path(1) == Path("photos/b.jpg")
+    with pytest.raises(DataError, match="images 0 to 2, asked for 3"):
+        data.sentences_of(3)
+
+
+def test_take_renumbers_everything():
+    regions = Regions([[0, 0, 1, 1], [2, 2, 3, 3], [4, 4, 5, 5]], [2, 0, 1], [1, 2, 3])
+    phrases = Phrases(
+        [0, 2, 3], [0, 0, 0], [2, 3, 2], ("a dog", "a black dog", "two cats"), [2, 2, 1], ("x",) * 3
+    )
+    data = make(regions=regions, phrases=phrases, scenes=({"n": 0}, {"n": 1}, {"n": 2}))
+    taken = data.take([2, 0])
+    assert taken.image_ids == ("c", "a")
+    assert taken.captions == ("two cats sit", "a dog", "a black dog")
+    assert taken.image_of_sentence.tolist() == [0, 1, 1]
+    assert taken.group_of_image.tolist() == [5, 5]
+    assert taken.regions.boxes.tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
+    assert taken.regions.image_of_region.tolist() == [0, 1]
+    assert taken.phrases.words == ("a dog", "a black dog", "two cats")
+    assert taken.phrases.sentence.tolist() == [1, 2, 0]
+    assert taken.scenes == ({"n": 2}, {"n": 0})
+    for sentence, words in zip(taken.phrases.sentence, taken.phrases.words, strict=True):
+        assert words in taken.captions[sentence]
+
+
+def test_split_and_summary():
+    data = make()
+    assert data.split("train").image_ids == ("a", "c")
+    assert data.split("train").split("train").fingerprint() == data.split("train").fingerprint()
+    assert data.summary() == "small: 3 images, 4 sentences (train 2/3, test 1/1 images/sentences)"
+    with pytest.raises(DataError, match="no image in split 'val'; it has: test, train"):
+        data.split("val")
+    with pytest.raises(ConfigError, match="split='dev'"):
+        data.split("dev")
+
+
+def test_fingerprint_follows_the_content_only():
+    data = make()
+    assert len(data.fingerprint()) == 32
+    assert make(image_root=Path("elsewhere"), name="other").fingerprint() == data.fingerprint()
+    for change in (
+        {"image_ids": ("a", "b", "d")},
+        {"captions": ("a dog", "one cat", "a black dog", "two cats")},
+        {"captions": ("a dogone", " cat", "a black dog", "two cats sit")},
+        {"image_of_sentence": np.array([0, 1, 2, 2])},
+        {"split_of_image": np.array(["train", "val", "train"])},
+        {"group_of_image": np.array([5, 6, 7])},
+    ):
+        assert make(**change).fingerprint() != data.fingerprint()
+
+
+def test_arrays_are_read_only_copies():
+    owner = np.array([0, 1, 0, 2])
+    data = make(image_of_sentence=owner)
+    owner[0] = 2
+    assert data.image_of_sentence[0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        data.image_of_sentence[0] = 1
+    assert replace(data, notes=("odd",)).notes == ("odd",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_files": ("a.jpg", "b.jpg")}, "expected 3 image files"),
+        ({"image_files": ("a.jpg", "b.jpg", "a.jpg")}, "image file 'a.jpg' is there twice"),
+        ({"image_ids": ("a", "b", "b")}, "image id 'b' is there twice"),
+        ({"image_files": ("a.jpg", "b.jpg", "../c.jpg")}, "leaves the image folder"),
+        ({"captions": ("a dog", "  ", "b", "c")}, "caption 1 is empty"),
+        ({"image_of_sentence": np.array([0, 1, 0])}, "expected 4 entries, found 3"),
+        ({"image_of_sentence": np.array([0, 1, 2, 3])}, "indices 0 to 2, found 3"),
+        ({"image_of_sentence": np.array([0, 1, 2, -1])}, "indices 0 to 2, found -1"),
+        ({"image_of_sentence": np.array([0.0, 1, 2, 2])}, "integer array"),
+        ({"image_of_sentence": np.array([0, 0, 0, 2])}, "b.jpg has no caption"),
+        ({"split_of_image": np.array(["train", "dev", "train"])}, "unknown split 'dev'"),
+        ({"split_of_image": np.array(["train", "val"])}, "one split per image"),
+        ({"split_of_image": np.array(["train", "val", "test"])}, "group 5 lies in two splits"),
+        ({"group_of_image": np.array([0])}, "expected 3 entries, found 1"),
+        ({"scenes": ({},)}, "expected 3 scenes, found 1"),
+        ({"regions": Regions([[0, 0, 1, 1]], [3], [0])}, "indices 0 to 2, found 3"),
+        ({"phrases": Phrases([4], [0], [1], ("a",), [0], ("x",))}, "indices 0 to 3, found 4"),
+        (
+            {"image_ids": (), "image_files": (), "captions": (), "image_of_sentence": np.empty(0, int)},
+            "holds no image",
+        ),
+    ],
+)
+def test_bad_content_is_one_clear_line(change, message):
+    with pytest.raises(DataError, match=message) as caught:
+        make(**change)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../x.jpg", "a/../../x.jpg", "..\\x.jpg", "C:\\x.jpg", "", "a\0b"]
+)
+def test_file_names_stay_inside(file):
+    with pytest.raises(DataError, match="leaves the image folder"):
+        check_relative(file)
+    assert check_relative("train2014/..a.jpg") == "train2014/..a.jpg"
+
+
+def test_bad_boxes_and_phrases():
+    with pytest.raises(DataError, match=r"box 1 is \[5, 0, 4, 9\]"):
+        Regions([[0, 0, 0, 0], [5, 0, 4, 9]], [0, 0], [0, 0])
+    with pytest.raises(DataError, match="chain: expected 1 entries, found 2"):
+        Regions([[0, 0, 0, 0]], [0], [0, 1])
+    with pytest.raises(DataError, match="'a dog' spans words 2 to 2"):
+        Phrases([0], [2], [2], ("a dog",), [0], ("x",))

@@ -1,0 +1,130 @@
+"""Crops, mirrors and normalisation against plain loops and torchvision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from imtext.data.transforms import (
+    _resized_crops,
+    _resized_crops_one_by_one,
+    augment,
+    centre,
+    mirror,
+    normalise,
+    random_boxes,
+)
+from imtext.errors import ConfigError, DataError
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(count: int = 6, height: int = 32, width: int = 32) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, height, width), generator=seeded(9), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 90), (200, 40)])
+def test_boxes_lie_inside_and_cover_the_share(height, width):
+    boxes = random_boxes(2000, height, width, seeded(), scale=(0.3, 0.9))
+    top, left, tall, wide = boxes.unbind(1)
+    assert (top >= 0).all()
+    assert (left >= 0).all()
+    assert (top + tall <= height).all()
+    assert (left + wide <= width).all()
+    share = tall * wide / (height * width)
+    assert share.min() > 0.27
+    assert share.max() < 0.93
+    assert abs(float(share.mean()) - 0.6) < 0.02
+
+
+def test_corners_are_reached():
+    boxes = random_boxes(4000, 16, 16, seeded(), scale=(0.5, 0.5))
+    assert (boxes[:, 0] == 0).any()
+    assert (boxes[:, 0] + boxes[:, 2] == 16).any()
+    assert (boxes[:, 1] + boxes[:, 3] == 16).any()
+
+
+def test_random_numbers_come_from_the_generator_alone():
+    images = noise()
+    torch.manual_seed(1)
+    first = augment(images, 24, seeded(3))
+    torch.manual_seed(2)
+    assert torch.equal(first, augment(images, 24, seeded(3)))
+    assert not torch.equal(first, augment(images, 24, seeded(4)))
+    state = torch.get_rng_state()
+    augment(images, 24, seeded(3))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_every_sample_has_its_own_crop():
+    same = noise(1).expand(8, -1, -1, -1)
+    out = augment(same, 24, seeded())
+    assert len({tuple(image.flatten().tolist()) for image in out}) == 8
+
+
+def test_whole_image_without_flip_is_the_image():
+    images = noise()
+    assert torch.equal(augment(images, 32, seeded(), scale=(1.0, 1.0), flip=False), images)
+
+
+def test_about_half_is_mirrored():
+    images = noise(1).expand(400, -1, -1, -1)
+    out = augment(images, 32, seeded(), scale=(1.0, 1.0))
+    straight = (out == images).flatten(1).all(1)
+    turned = (out == images.flip(-1)).flatten(1).all(1)
+    assert (straight ^ turned).all()
+    assert 150 < int(turned.sum()) < 250
+
+
+@pytest.mark.parametrize("crop", [12, 24, 40])
+def test_batched_crops_equal_torchvision(crop):
+    smooth = torch.linspace(0, 255, 40)[None, None, None, :] * torch.linspace(0.2, 1, 32)[None, None, :, None]
+    for images in (noise(16, 32, 40), smooth.expand(16, 3, -1, -1).to(torch.uint8).contiguous()):
+        boxes = random_boxes(16, 32, 40, seeded(), scale=(0.3, 1.0))
+        one_by_one = _resized_crops_one_by_one(images, boxes, crop).int()
+        batched = _resized_crops(images, boxes, crop).int()
+        assert (one_by_one - batched).abs().max() <= 1
+
+
+def test_centre_and_mirror():
+    images = noise(2, 8, 8)
+    assert torch.equal(centre(images, 4), images[:, :, 2:6, 2:6])
+    assert torch.equal(mirror(mirror(images)), images)
+    assert torch.equal(mirror(images)[..., 0], images[..., -1])
+    with pytest.raises(ConfigError, match="crop=9: expected 1 to 8"):
+        centre(images, 9)
+
+
+def test_normalise_is_the_formula():
+    images = noise(2, 4, 4)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    out = normalise(images, mean, std)
+    assert out.dtype == torch.float32
+    for b in range(2):
+        for c in range(3):
+            expected = (images[b, c].double() / 255 - mean[c]) / std[c]
+            torch.testing.assert_close(out[b, c].double(), expected, atol=1e-5, rtol=0)
+
+
+def test_bad_input():
+    images = noise(2)
+    with pytest.raises(DataError, match="expected uint8"):
+        augment(images.float(), 8, seeded())
+    with pytest.raises(DataError, match="expected uint8"):
+        normalise(images[0], (0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(ConfigError, match="scale="):
+        augment(images, 8, seeded(), scale=(0.0, 1.0))
+    with pytest.raises(ConfigError, match="crop=0"):
+        augment(images, 0, seeded())
+    with pytest.raises(ConfigError, match="std above 0"):
+        normalise(images, (0.5,) * 3, (0.0,) * 3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_equals_cpu():
+    images = noise(16, 48, 48)
+    here = augment(images, 32, seeded(5)).int()
+    there = augment(images.cuda(), 32, seeded(5)).cpu().int()
+    assert (here - there).abs().max() <= 1
