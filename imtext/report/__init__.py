@@ -1,0 +1,49 @@
+"""What a reader sees: the papers' numbers beside ours, figures, and claims with a verdict. Trains nothing."""
+
+from __future__ import annotations
+
+from imtext.report.claims import (
+    Claim,
+    Evidence,
+    Verdict,
+    claims_frame,
+    claims_table,
+    decide,
+    from_evaluations,
+    from_ranks,
+    from_samples,
+    paper_claims,
+)
+from imtext.report.numbers import PaperTable, load_paper, paper_table, paper_values, papers, table_ids
+from imtext.report.published import Published, published_files, read_published, write_published
+from imtext.report.style import use_house_style
+from imtext.report.tables import as_printed, describe, over_seeds, side_by_side, side_by_side_frame
+
+__all__ = [
+    "Claim",
+    "Evidence",
+    "PaperTable",
+    "Published",
+    "Verdict",
+    "as_printed",
+    "claims_frame",
+    "claims_table",
+    "decide",
+    "describe",
+    "from_evaluations",
+    "from_ranks",
+    "from_samples",
+    "load_paper",
+    "over_seeds",
+    "paper_claims",
+    "paper_table",
+    "paper_values",
+    "papers",
+    "published_files",
+    "read_published",
+    "side_by_side",
+    "side_by_side_frame",
+    "table_ids",
+    "use_house_style",
+    "write_published",
+]

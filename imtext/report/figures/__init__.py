@@ -1,0 +1,19 @@
+"""Figures. Each function takes plain numbers and returns a matplotlib Figure with transparent background."""
+
+from __future__ import annotations
+
+from imtext.report.figures.ablation import word_ablation
+from imtext.report.figures.correlation import pearson_maps
+from imtext.report.figures.curves import error_curves
+from imtext.report.figures.gallery import image_search, picture_rows, sentence_search
+from imtext.report.figures.histograms import similarity_histograms
+
+__all__ = [
+    "error_curves",
+    "image_search",
+    "pearson_maps",
+    "picture_rows",
+    "sentence_search",
+    "similarity_histograms",
+    "word_ablation",
+]

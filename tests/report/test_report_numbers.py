@@ -1,0 +1,189 @@
+"""The printed numbers: complete, well-formed, and equal to values typed from the paper by hand."""
+
+from __future__ import annotations
+
+import copy
+from importlib import resources
+
+import pytest
+import yaml
+
+from imtext.errors import ConfigError, DataError
+from imtext.report import load_paper, paper_claims, paper_table, paper_values, papers, table_ids
+from imtext.report.schema import check_paper
+
+SHAPES = {
+    "1": (23, 8),
+    "2": (5, 4),
+    "3": (4, 2),
+    "4": (3, 2),
+    "5": (2, 4),
+    "6": (2, 4),
+    "7": (8, 4),
+    "8": (22, 8),
+}
+
+
+@pytest.fixture
+def document():
+    text = (resources.files("imtext.report") / "papers" / "instance_loss.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def test_all_tables_are_there():
+    assert papers() == tuple(sorted(papers())) and "instance_loss" in papers()
+    assert table_ids("instance_loss") == tuple(SHAPES)
+    for number, shape in SHAPES.items():
+        assert paper_table("instance_loss", number).frame().shape == shape
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "value"),
+    [
+        (1, "devise", "image_query_r1", 4.5),
+        (1, "dvsa", "image_query_median_rank", 4.8),
+        (1, "two_way_net", "image_query_r10", None),
+        (1, "ours_resnet50_stage2", "image_query_r10", 89.9),
+        (1, "ours_resnet152_stage2", "text_query_r5", 69.2),
+        (2, "ranking_stage1", "text_query_r10", 27.8),
+        (2, "full_stage2", "image_query_r10", 89.3),
+        (3, "coco_text152", "text_query_r1", 37.7),
+        (4, "classes_10000", "image_query_r1", 44.7),
+        (5, "random_init", "image_query_r10", 78.7),
+        (6, "left_alignment", "text_query_r1", 23.6),
+        (7, "ours_resnet50_stage2", "text_query_r1", 44.40),
+        (7, "ours_resnet50_stage1", "text_query_median_rank", 18),
+        (8, "1k_m_rnn", "text_query_r5", 42.2),
+        (8, "5k_ours_resnet50_stage2", "text_query_r10", 66.4),
+        (8, "5k_dvsa", "text_query_median_rank", 14),
+    ],
+)
+def test_values_typed_by_hand(table, row, column, value):
+    assert paper_table("instance_loss", table).value(row, column) == value
+
+
+def test_tables_agree_where_the_paper_repeats_itself():
+    second = paper_table("instance_loss", 2).frame().loc["instance_stage1"]
+    assert second.equals(
+        paper_table("instance_loss", 5).frame().loc["word2vec_init"].rename("instance_stage1")
+    )
+    assert second.equals(
+        paper_table("instance_loss", 6).frame().loc["position_shift"].rename("instance_stage1")
+    )
+    first = paper_table("instance_loss", 1).frame().loc["ours_resnet152_stage1"]
+    third = paper_table("instance_loss", 3).frame().loc["flickr30k_text152"]
+    assert first[["image_query_r1", "text_query_r1"]].tolist() == third.tolist()
+    eighth = paper_table("instance_loss", 8).frame().loc["1k_ours_resnet50_stage1"]
+    fourth = paper_table("instance_loss", 4).frame().loc["instance"]
+    assert eighth[["image_query_r1", "text_query_r1"]].tolist() == fourth.tolist()
+
+
+def test_recall_grows_with_k():
+    for number in table_ids("instance_loss"):
+        frame = paper_table("instance_loss", number, repeated=True).frame()
+        for side in ("image_query", "text_query"):
+            recalls = frame[[c for c in (f"{side}_r1", f"{side}_r5", f"{side}_r10") if c in frame]]
+            for _, row in recalls.iterrows():
+                assert row.dropna().is_monotonic_increasing
+
+
+def test_cut_columns_of_table_1_are_empty_but_for_prose():
+    table = paper_table("instance_loss", 1)
+    filled = [(row, table.value(row, "text_query_median_rank")) for row in table.row_ids]
+    assert [item for item in filled if item[1] is not None] == [("ours_resnet152_stage2", 2.0)]
+    assert table.source("ours_resnet152_stage2", "text_query_median_rank") == "prose, section 6.3"
+    assert table.frame()["text_query_r10"].isna().all()
+    assert any("cut off" in note for note in table.notes)
+
+
+def test_repeated_numbers_only_on_request_and_with_their_source():
+    table = paper_table("instance_loss", 1, repeated=True)
+    assert table.value("ours_resnet152_stage2", "text_query_r10") == 80.9
+    assert table.source("ours_resnet152_stage2", "text_query_r10").startswith("repeated by Fu et al.")
+    assert table.value("devise", "text_query_r10") is None
+
+
+def test_single_values():
+    figure = paper_values("instance_loss", "figure_5")
+    assert (figure["s_ranking"], figure["s_instance"], figure["s_full"]) == (0.2563, 0.1633, 0.0914)
+    assert (figure["mean_positive_instance"], figure["mean_negative_instance"]) == (0.2405, 0.0237)
+    time = paper_values("instance_loss", "training_time")
+    assert (time["image_ms"], time["text_ms"]) == (119, 117)
+
+
+def test_claims_quote_the_numbers_of_their_tables():
+    claims = paper_claims("instance_loss")
+    assert len(claims) == 12
+    table = paper_table("instance_loss", 2)
+    text = claims["stage1_instance_beats_ranking"].paper
+    for row in ("instance_stage1", "ranking_stage1"):
+        for column in ("image_query_r1", "text_query_r1"):
+            assert f"{table.value(row, column):.1f}" in text
+
+
+def test_unknown_names_are_one_clear_line():
+    for call in (
+        lambda: paper_table("instance_los", 1),
+        lambda: paper_table("instance_loss", 9),
+        lambda: paper_values("instance_loss", "figure_6"),
+        lambda: paper_table("instance_loss", 2).value("full", "image_query_r1"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            call()
+        assert "\n" not in str(error.value) and (
+            "expected" in str(error.value) or "rows:" in str(error.value)
+        )
+
+
+def _break(document, change):
+    broken = copy.deepcopy(document)
+    change(broken)
+    with pytest.raises(DataError) as error:
+        check_paper(broken, "x.yaml")
+    assert str(error.value).startswith("x.yaml")
+    return str(error.value)
+
+
+def test_schema_names_file_place_and_problem(document):
+    second = ("tables", "2")
+
+    def table(d):
+        return d[second[0]][second[1]]
+
+    assert "expected 4 values, found 3" in _break(document, lambda d: table(d)["rows"][0]["values"].pop())
+    assert "id 'full_stage2'" in _break(document, lambda d: table(d)["rows"][0].update(id="full_stage2"))
+    text = _break(document, lambda d: table(d)["rows"][1]["values"].__setitem__(0, 399))
+    assert "row instance_stage1, image_query_r1" in text and "from 0 to 100" in text
+    assert "null" in _break(document, lambda d: table(d)["rows"][1]["values"].__setitem__(0, "39.9"))
+    assert "unknown field 'foo'" in _break(document, lambda d: table(d).update(foo=1))
+    assert "'caption' is missing" in _break(document, lambda d: table(d).pop("caption"))
+    assert "high or low" in _break(document, lambda d: table(d)["columns"][0].update(better="up"))
+    assert "itself prints" in _break(
+        document,
+        lambda d: table(d).update(
+            prose=[{"row": "full_stage2", "column": "image_query_r1", "value": 1, "section": "6"}]
+        ),
+    )
+    assert "no cell" in _break(
+        document,
+        lambda d: d["tables"]["1"]["prose"].append({"row": "x", "column": "y", "value": 1, "section": "6"}),
+    )
+    assert "claims: id" in _break(document, lambda d: d["claims"].append(d["claims"][0]))
+
+
+def test_damaged_files(tmp_path):
+    path = tmp_path / "x.yaml"
+    with pytest.raises(DataError, match="cannot be read"):
+        load_paper(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="UTF-8"):
+        load_paper(path)
+    path.write_text("paper: [", encoding="utf-8")
+    with pytest.raises(DataError, match="not valid YAML"):
+        load_paper(path)
+    path.write_text("!!python/object/apply:os.getcwd []", encoding="utf-8")
+    with pytest.raises(DataError, match="not valid YAML"):
+        load_paper(path)
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match="expected a mapping"):
+        load_paper(path)

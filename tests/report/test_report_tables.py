@@ -1,0 +1,179 @@
+"""Side-by-side tables: structure, order, empty cells, fixed digits, the same bytes every time."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imtext.errors import ConfigError, DataError
+from imtext.report import as_printed, over_seeds, paper_table, side_by_side, side_by_side_frame
+from imtext.report.tables import signed
+
+PROVENANCE = {"dataset": "picture<book>", "profile": "smoke", "seeds": [0, 1], "device": "cpu"}
+
+
+@pytest.fixture
+def ours():
+    return pd.DataFrame(
+        {
+            "image_query_r1": [50.0, 6.0],
+            "image_query_r1_sd": [1.25, np.nan],
+            "text_query_r1": [30.125, np.nan],
+            "rsum": [300.0, 20.0],
+            "n_seeds": [2, 2],
+        },
+        index=["full_stage2", "ranking_stage1"],
+    )
+
+
+class _Reader(HTMLParser):
+    """The rows of a table as lists of texts, a line break as a space."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.open = False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.open = True
+        elif tag == "br" and self.open:
+            self.rows[-1][-1] += " "
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.open = False
+
+    def handle_data(self, data):
+        if self.open:
+            self.rows[-1][-1] += data
+
+
+def _cells(styler):
+    """(first header, second header, {label: cells}) of a table with one label per row."""
+    reader = _Reader()
+    reader.feed(styler.to_html())
+    first, second, *body = [[text.strip() for text in row] for row in reader.rows]
+    return first[1:], second[1:], {row[0]: row[1:] for row in body}
+
+
+def test_frame_keeps_the_papers_order_and_subtracts(ours):
+    table = paper_table("instance_loss", 2)
+    frame = side_by_side_frame(table, ours)
+    assert tuple(frame.index) == table.row_ids
+    assert [pair[1] for pair in frame.columns[:3]] == ["paper", "here", "diff"]
+    assert frame.loc["full_stage2", "image_query_r1"].tolist() == [55.4, 50.0, 50.0 - 55.4]
+    assert frame.loc["instance_stage1", "image_query_r1"].isna().tolist() == [False, True, True]
+
+
+def test_html_structure(ours):
+    styler = side_by_side(paper_table("instance_loss", 2), ours, PROVENANCE)
+    text = styler.to_html()
+    assert 'id="T_instance_loss-table-2"' in text and 'class="dataframe"' in text
+    first, second, rows = _cells(styler)
+    assert first == ["Image query R@1", "Image query R@10", "Text query R@1", "Text query R@10"]
+    assert second == ["paper", "here", "diff"] * 4
+    assert list(rows)[0] == "Only ranking loss, Stage I" and len(rows) == 5
+    assert all(len(cells) == 12 for cells in rows.values())
+    assert rows["Full model, Stage II"][:6] == ["55.4", "50.00 ±1.25", "−5.40", "89.3", "—", "—"]
+    assert rows["Only ranking loss, Stage I"][:3] == ["6.1", "6.00", "−0.10"]
+    assert rows["Only instance loss, Stage I"].count("—") == 8
+
+
+def test_caption_says_where_everything_comes_from(ours):
+    text = side_by_side(paper_table("instance_loss", 2), ours, PROVENANCE).to_html()
+    caption = text.split("<caption>")[1].split("</caption>")[0]
+    for part in (
+        "Table 2",
+        "Flickr30k (val)",
+        "picture&lt;book&gt;",
+        "smoke",
+        "seeds 0, 1",
+        "cpu",
+        "over 2 seeds",
+    ):
+        assert part in caption
+    with pytest.raises(ConfigError, match="device missing"):
+        side_by_side(
+            paper_table("instance_loss", 2), ours, {k: v for k, v in PROVENANCE.items() if k != "device"}
+        )
+
+
+def test_html_is_the_same_every_time(ours):
+    table = paper_table("instance_loss", 2)
+    first = side_by_side(table, ours, PROVENANCE).to_html()
+    assert first == side_by_side(table, ours.iloc[::-1], PROVENANCE)._repr_html_()
+    assert as_printed(table).to_html() == as_printed(table).to_html()
+
+
+def test_selection_and_extra_rows(ours):
+    table = paper_table("instance_loss", 2)
+    more = pd.concat([ours, pd.DataFrame({"image_query_r1": [0.1]}, index=["chance"])])
+    frame = side_by_side_frame(table, more, metrics=["image_query_r1"], extra={"chance": "Chance"})
+    assert frame.shape == (6, 3) and frame.index[-1] == "chance"
+    assert frame.loc["chance"].isna().tolist() == [True, False, True]
+    part = side_by_side_frame(table, ours, rows=["full_stage2", "ranking_stage1"])
+    assert list(part.index) == ["ranking_stage1", "full_stage2"]
+
+
+def test_labels_are_escaped(ours):
+    more = pd.concat([ours, pd.DataFrame({"image_query_r1": [0.1]}, index=["x"])])
+    text = side_by_side(paper_table("instance_loss", 2), more, PROVENANCE, extra={"x": "<script>"}).to_html()
+    assert "<script>" not in text and "&lt;script&gt;" in text
+
+
+def test_mistakes_are_named(ours):
+    table = paper_table("instance_loss", 2)
+    with pytest.raises(ConfigError, match="no row 'fulll'"):
+        side_by_side_frame(table, ours.rename(index={"full_stage2": "fulll"}))
+    with pytest.raises(ConfigError, match="no metric 'r1'"):
+        side_by_side_frame(table, ours, metrics=["r1"])
+    with pytest.raises(DataError, match="none of image_query_r1"):
+        side_by_side_frame(table, ours[["rsum"]])
+    with pytest.raises(DataError, match="over_seeds"):
+        side_by_side_frame(table, pd.concat([ours, ours]))
+
+
+def test_paper_digits_are_kept():
+    ours = pd.DataFrame({"text_query_median_rank": [2.5]}, index=["ours_resnet50_stage2"])
+    _, _, rows = _cells(side_by_side(paper_table("instance_loss", 7), ours, PROVENANCE))
+    row = rows["ResNet-50 Stage II"]
+    assert row[0] == "44.40" and row[-3:] == ["2", "2.50", "+0.50"]
+
+
+def test_blocks_become_an_outer_label():
+    text = as_printed(paper_table("instance_loss", 8)).to_html()
+    assert text.count("1K test images") == 1 and text.count("5K test images") == 1
+    assert "2<sup>p</sup>" in as_printed(paper_table("instance_loss", 1)).to_html()
+    assert "80.9<sup>r</sup>" in as_printed(paper_table("instance_loss", 1, repeated=True)).to_html()
+
+
+def test_over_seeds_against_a_loop():
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame(
+        {"row": ["b", "a"] * 3, "seed": [0, 0, 1, 1, 2, 2], "image_query_r1": rng.random(6) * 100}
+    )
+    got = over_seeds(runs)
+    assert list(got.index) == ["b", "a"]
+    for name in ("a", "b"):
+        values = [v for r, v in zip(runs["row"], runs["image_query_r1"], strict=True) if r == name]
+        mean = sum(values) / 3
+        assert got.loc[name, "image_query_r1"] == pytest.approx(mean)
+        assert got.loc[name, "image_query_r1_sd"] == pytest.approx(
+            (sum((v - mean) ** 2 for v in values) / 2) ** 0.5
+        )
+        assert got.loc[name, "n_seeds"] == 3
+    with pytest.raises(DataError, match="twice"):
+        over_seeds(pd.concat([runs, runs]))
+    with pytest.raises(DataError, match="'seed' is missing"):
+        over_seeds(runs.drop(columns="seed"))
+
+
+def test_signs():
+    assert [signed(v) for v in (1.234, -1.236, 0.0, -0.004)] == ["+1.23", "−1.24", "0.00", "0.00"]
