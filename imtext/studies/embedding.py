@@ -24,8 +24,7 @@ def embed_split(net: DualPath, prepared: Prepared, split: str, run: Run, fabric:
     net.eval()
     sentences = embed_codes(net, prepared.codes(split)[0], fabric)
     if net.backbone is None:
-        sides = prepared.features(split).eval
-        images = embed_features(net, sides[None] if sides.ndim == 2 else sides, fabric)
+        images = embed_features(net, prepared.features(split).eval, fabric)
     else:
         images = embed_pixels(net, prepared, prepared.store(split), fabric)
     result = evaluate(images, sentences, dataset.image_of_sentence)

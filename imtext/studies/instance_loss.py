@@ -177,8 +177,7 @@ class InstanceLossStudy:
 
     def correlations(self, count: int = 100) -> tuple[np.ndarray, np.ndarray]:
         """Figure 4: Pearson maps ``(count, count)`` of validation images before and after Stage I."""
-        before = self.prepared.features("val").eval
-        before = before if before.ndim == 2 else before.mean(0)
+        before = self.prepared.features("val").eval.mean(0)
         after = self.embeddings("instance-1")["images"]
         chosen = np.sort(np.random.default_rng(0).choice(len(after), min(count, len(after)), replace=False))
         return pearson_map(before[chosen]), pearson_map(after[chosen])
