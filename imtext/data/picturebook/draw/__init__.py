@@ -1,0 +1,5 @@
+"""Drawing of picturebook scenes with Pillow: figures, vehicles, objects, settings."""
+
+from .render import render
+
+__all__ = ["render"]
