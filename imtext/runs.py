@@ -62,7 +62,9 @@ class Run:
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise RunError(f"{path}: expected a run's {name}, found {error}; remove the folder to run again") from None
+            raise RunError(
+                f"{path}: expected a run's {name}, found {error}; remove the folder to run again"
+            ) from None
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays as ``name`` (``.npz``), whole or not at all."""
@@ -76,7 +78,9 @@ class Run:
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
         except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{path}: expected a run's arrays, found {error}; remove the folder to run again") from None
+            raise RunError(
+                f"{path}: expected a run's arrays, found {error}; remove the folder to run again"
+            ) from None
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -207,7 +211,9 @@ def _atomic(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error}); free some space or give another runs_dir") from None
+        raise RunError(
+            f"{path}: cannot be written ({error}); free some space or give another runs_dir"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

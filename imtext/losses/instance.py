@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ def instance_loss(features: Tensor, weight: Tensor, groups: Tensor, bias: Tensor
     Returns:
         A scalar; 0 for an empty batch.
 
+    >>> import torch
     >>> features = torch.eye(2)
     >>> loss = instance_loss(features, 10 * torch.eye(2), torch.tensor([0, 1]))
     >>> f"{loss:.5f}"
@@ -35,7 +35,7 @@ def instance_loss(features: Tensor, weight: Tensor, groups: Tensor, bias: Tensor
 
 
 class InstanceLoss(nn.Module):
-    """:func:`instance_loss` with its shared classifier and the dropout in front of it (Zheng et al., section 6.2).
+    """:func:`instance_loss` with its shared classifier and the dropout before it (Zheng et al., section 6.2).
 
     Args:
         dim: length D of a feature.
@@ -46,6 +46,7 @@ class InstanceLoss(nn.Module):
     Raises:
         ConfigError: where there are fewer than two groups.
 
+    >>> import torch
     >>> loss = InstanceLoss(dim=4, groups=3, dropout=0.0)
     >>> loss(torch.zeros(2, 4), torch.tensor([0, 2])).shape
     torch.Size([])

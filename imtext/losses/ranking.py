@@ -56,7 +56,8 @@ def ranking_loss(
         )
     if images.shape != sentences.shape:
         raise ConfigError(
-            f"ranking_loss takes pairs: images {tuple(images.shape)} and sentences {tuple(sentences.shape)} differ"
+            f"ranking_loss takes pairs: images {tuple(images.shape)} and sentences "
+            f"{tuple(sentences.shape)} differ"
         )
     if groups is None:
         groups = torch.arange(len(images), device=images.device)

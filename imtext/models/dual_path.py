@@ -1,8 +1,7 @@
-"""The dual-path network: an image path and a text path into one space (Zheng et al., section 3 and Fig. 2)."""
+"""The dual-path network: image path and text path into one space (Zheng et al., section 3 and Fig. 2)."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
@@ -17,6 +16,7 @@ class EmbeddingHead(nn.Module):
     ``kind="paper"`` is fc, batch norm, ReLU, fc (Zheng et al., Fig. 2); ``kind="released"`` is fc, batch
     norm, with the ReLU left to the classifier's side, as in the authors' public code.
 
+    >>> import torch
     >>> EmbeddingHead(6, 4)(torch.randn(3, 6)).shape
     torch.Size([3, 4])
     """
@@ -52,13 +52,19 @@ class DualPath(nn.Module):
         backbone: module from normalised pixels ``(B, 3, H, W)`` to ``(B, image_dim)``, or None.
         head: ``"paper"`` or ``"released"``, see :class:`EmbeddingHead`.
 
+    >>> import torch
     >>> net = DualPath(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
     >>> net(torch.randn(2, 6), torch.ones(2, 32, dtype=torch.long))[1].shape
     torch.Size([2, 16])
     """
 
     def __init__(
-        self, text: TextCNN, image_dim: int, dim: int = 2048, backbone: nn.Module | None = None, head: str = "paper"
+        self,
+        text: TextCNN,
+        image_dim: int,
+        dim: int = 2048,
+        backbone: nn.Module | None = None,
+        head: str = "paper",
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -68,10 +74,12 @@ class DualPath(nn.Module):
         self.dim = dim
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """Backbone features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``."""
+        """Features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``."""
         if images.dim() == 4:
             if self.backbone is None:
-                raise ConfigError("this DualPath has no backbone: give it features (B, image_dim), not pixels")
+                raise ConfigError(
+                    "this DualPath has no backbone: give it features (B, image_dim), not pixels"
+                )
             images = self.backbone(images)
         return self.image_head(images)
 

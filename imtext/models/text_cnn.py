@@ -1,4 +1,4 @@
-"""The deep text CNN: a residual network over the words of a sentence (Zheng et al., section 3.2 and Fig. 3)."""
+"""The deep text CNN: a residual network over words (Zheng et al., section 3.2 and Fig. 3)."""
 
 from __future__ import annotations
 
@@ -95,10 +95,11 @@ class TextCNN(nn.Module):
         super().__init__()
         if depth not in BLOCKS or pooling not in POOLINGS:
             raise ConfigError(
-                f"TextCNN takes depth in {tuple(BLOCKS)} and pooling in {POOLINGS}, found {depth} and {pooling!r}"
+                f"TextCNN takes depth in {tuple(BLOCKS)} and pooling in {POOLINGS}, "
+                f"found {depth} and {pooling!r}"
             )
         self.pooling = pooling
-        # A 1x1 convolution over one-hot words is a lookup; a padded position is all zeros and leaves the bias.
+        # A 1x1 convolution over one-hot words is a lookup; padding is all zeros and leaves the bias.
         self.word = nn.Embedding(words + 1, word_dim, padding_idx=0)
         self.word_bias = nn.Parameter(torch.zeros(word_dim))
         self.word_norm = nn.BatchNorm1d(word_dim)

@@ -15,7 +15,13 @@ from imtext.report.claims import (
     paper_claims,
 )
 from imtext.report.numbers import PaperTable, load_paper, paper_table, paper_values, papers, table_ids
-from imtext.report.published import Published, published_files, read_published, write_published
+from imtext.report.published import (
+    Published,
+    published_files,
+    read_published,
+    results_folder,
+    write_published,
+)
 from imtext.report.style import use_house_style
 from imtext.report.tables import as_printed, describe, over_seeds, side_by_side, side_by_side_frame
 
@@ -41,6 +47,7 @@ __all__ = [
     "papers",
     "published_files",
     "read_published",
+    "results_folder",
     "side_by_side",
     "side_by_side_frame",
     "table_ids",

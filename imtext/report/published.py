@@ -23,6 +23,15 @@ from imtext.report.tables import over_seeds
 REQUIRED = ("table", "row", "seed", "dataset", "profile", "device", "hardware", "commit", "date", "minutes")
 
 
+def results_folder() -> Path:
+    """Where published runs lie: the folder that ``IMTEXT_RESULTS`` names, else ``results`` of the checkout.
+
+    >>> results_folder().name
+    'results'
+    """
+    return Path(os.environ.get("IMTEXT_RESULTS") or Path(__file__).resolve().parents[2] / "results")
+
+
 @dataclass(frozen=True)
 class Published:
     """One file of published runs: `runs` has one line per table row and seed."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from imtext.training.device import Fabric
 from torch import Tensor
 
 from imtext.data.transforms import centre, mirror, normalise
@@ -14,6 +13,7 @@ from imtext.models import DualPath
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.studies.preparation import Prepared
+from imtext.training.device import Fabric
 
 BATCH = 256
 
@@ -48,7 +48,7 @@ def embed_codes(net: DualPath, codes: np.ndarray, fabric: Fabric) -> np.ndarray:
 
 @torch.no_grad()
 def embed_features(net: DualPath, features: np.ndarray, fabric: Fabric) -> np.ndarray:
-    """Backbone features of images and of their mirrors ``(2, N, F)`` to embeddings ``(N, D)``, the mean of both."""
+    """Features of images and of their mirrors ``(2, N, F)`` to embeddings ``(N, D)``, the mean of both."""
     return _in_blocks(
         features.shape[1],
         fabric,
@@ -58,12 +58,14 @@ def embed_features(net: DualPath, features: np.ndarray, fabric: Fabric) -> np.nd
 
 @torch.no_grad()
 def embed_pixels(net: DualPath, prepared: Prepared, store: Any, fabric: Fabric) -> np.ndarray:
-    """Stored pixels to embeddings ``(N, D)``: mean over the image and its mirror (Zheng et al., section 6.2)."""
+    """Stored pixels to embeddings ``(N, D)``: mean of image and mirror (Zheng et al., section 6.2)."""
     backbone = net.backbone
     return _in_blocks(
         len(store.pixels),
         fabric,
-        lambda part: _both_sides(net, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, backbone, fabric),
+        lambda part: _both_sides(
+            net, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, backbone, fabric
+        ),
     )
 
 

@@ -33,14 +33,18 @@ class TrainedEncoder:
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         if not run.finished:
-            raise RunError(f"{run.dir}: not a finished run (it has no metrics.json); give the folder of a finished one")
+            raise RunError(
+                f"{run.dir}: not a finished run (it has no metrics.json); give the folder of a finished one"
+            )
         self.run, self.config = run, run.config
         self.fabric = make_fabric(device)
         self.vocabulary = Vocabulary.load(run.dir / "vocabulary.json")
         arrays = run.load_arrays("embeddings-test.npz")
         self.images, self.sentences = arrays["images"], arrays["sentences"]
         self.image_of_sentence = arrays["image_of_sentence"]
-        self.backbone = load_backbone(self.config["data"]["backbone"], run.load_json("source.json")["weights"])
+        self.backbone = load_backbone(
+            self.config["data"]["backbone"], run.load_json("source.json")["weights"]
+        )
         self.net = self.fabric.to_device(self._network())
         self.net.eval()
 
@@ -99,7 +103,9 @@ class TrainedEncoder:
                 words, word_dim = file.get_slice("net.text.word.weight").get_shape()
                 groups = file.get_slice("instance.classifier.weight").get_shape()[0]
         except Exception as error:
-            raise RunError(f"{path}: expected a run's weights, found {error}; remove the run to train again") from None
+            raise RunError(
+                f"{path}: expected a run's weights, found {error}; remove the run to train again"
+            ) from None
         text = TextCNN(words - 1, word_dim, config["depth"], config["width"], pooling=config["pooling"])
         backbone = self.backbone if config["stage"] == 2 else None
         net = DualPath(text, self.backbone.dim, config["dim"], backbone, config["head"])

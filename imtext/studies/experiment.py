@@ -37,7 +37,8 @@ class Experiment:
         start: the experiment whose network this one goes on from (Stage II), or None.
         init: ``"vectors"`` or ``"random"`` word layer.
         shift: position shift, or left alignment.
-        depth, width, dim, head, pooling, dropout, margin, negatives, all_epochs, bias: of the network and the losses.
+        depth, width, dim, head, pooling: of the network.
+        dropout, margin, negatives, all_epochs, bias: of the losses.
         freeze_norm: keep the backbone's batch norm at its ImageNet statistics in Stage II.
         profile, device, seed: how it is run.
     """
@@ -98,7 +99,9 @@ def run_experiment(experiment: Experiment, runs_dir: str | Path, threads: int = 
     return run
 
 
-def run_all(experiments: Sequence[Experiment], runs_dir: str | Path, jobs: int = 1, threads: int = 1) -> list[Run]:
+def run_all(
+    experiments: Sequence[Experiment], runs_dir: str | Path, jobs: int = 1, threads: int = 1
+) -> list[Run]:
     """Runs of several experiments, independent ones side by side; those others start from come first.
 
     Dask or Ray clusters take the rows through joblib's backends.
@@ -247,7 +250,11 @@ def load_weights(objective: torch.nn.Module, path: Path, strict: bool = True) ->
     try:
         missing, unexpected = objective.load_state_dict(load_file(path), strict=strict)
     except Exception as error:
-        raise RunError(f"{path}: expected the weights of a run, found {error}; remove the run to train again") from None
+        raise RunError(
+            f"{path}: expected the weights of a run, found {error}; remove the run to train again"
+        ) from None
     foreign = [name for name in missing if not name.startswith("net.backbone.")] + list(unexpected)
     if foreign:
-        raise RunError(f"{path}: weights of another network ({foreign[0]} does not fit); remove the run to train again")
+        raise RunError(
+            f"{path}: weights of another network ({foreign[0]} does not fit); remove the run to train again"
+        )

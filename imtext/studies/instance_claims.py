@@ -28,7 +28,7 @@ OVERLAPS = {
 }
 # A reason for a verdict other than "reproduced", where one is known; kept to what the setting itself says.
 REASONS = {
-    "smoke": "this profile trains for seconds on a hundred groups; its verdicts only show that the page works",
+    "smoke": "this profile trains for seconds; its verdicts only show that the page works",
     "quick": "a small network, few groups and minutes of training; see the results on photographs",
 }
 
@@ -59,7 +59,7 @@ def _evidence(study: InstanceLossStudy, claim: str) -> Sequence[Evidence]:
 
 
 def _recalls(study: InstanceLossStudy, better: str, worse: str) -> Sequence[Evidence]:
-    """Gain in R@1 in both directions on the validation split, paired over queries, sentences drawn by image."""
+    """Gain in R@1, both directions, validation split, paired over queries, sentences drawn by image."""
     ranks = {slug: [run.load_arrays("ranks-val.npz") for run in study.runs[slug]] for slug in (better, worse)}
     owners = study.prepared.splits["val"].image_of_sentence
     return [

@@ -112,10 +112,12 @@ class InstanceLossStudy:
 
     def metrics(self, slug: str, split: str = "val") -> pd.DataFrame:
         """Metrics of a row, one line a seed."""
-        return pd.DataFrame([run.metrics[split] for run in self.runs[slug]], index=list(self.parameters.seeds))
+        return pd.DataFrame(
+            [run.metrics[split] for run in self.runs[slug]], index=list(self.parameters.seeds)
+        )
 
     def table(self, number: str, split: str = "val") -> pd.DataFrame:
-        """Our side of a table: mean over seeds and, with several, standard deviation, by the paper's row ids."""
+        """Our side of a table by the paper's row ids: mean over seeds and, with several, deviation."""
         lines = {}
         for row, slug in TABLES[str(number)].items():
             seeds = self.metrics(slug, split)
@@ -143,7 +145,9 @@ class InstanceLossStudy:
             for row, slug in TABLES[table].items():
                 for seed, run in zip(self.parameters.seeds, self.runs[slug], strict=True):
                     where = run.load_json("provenance.json")
-                    line = {name: where[name] for name in ("dataset", "profile", "device", "hardware", "commit")}
+                    line = {
+                        name: where[name] for name in ("dataset", "profile", "device", "hardware", "commit")
+                    }
                     line |= {"date": where["when"], "minutes": round(where["seconds"] / 60, 1)}
                     metrics = {name: round(value, 2) for name, value in run.metrics["val"].items()}
                     lines.append({"table": table, "row": row, "seed": seed, **line, **metrics})
@@ -154,9 +158,17 @@ class InstanceLossStudy:
         prepared, network = self.prepared, self.scale.network
         sizes = {split: prepared.splits[split].n_images for split in ("train", "val", "test")}
         rows = [
-            ("Groups: train / validation / test", "29,783 / 1,000 / 1,000", " / ".join(f"{n:,}" for n in sizes.values())),
+            (
+                "Groups: train / validation / test",
+                "29,783 / 1,000 / 1,000",
+                " / ".join(f"{n:,}" for n in sizes.values()),
+            ),
             ("Dictionary, words", "20,074", f"{len(prepared.vocabulary):,}"),
-            ("Image CNN", "ResNet-50, 224 × 224", f"{self.spec.backbone}, {self.spec.crop} × {self.spec.crop}"),
+            (
+                "Image CNN",
+                "ResNet-50, 224 × 224",
+                f"{self.spec.backbone}, {self.spec.crop} × {self.spec.crop}",
+            ),
             ("Text CNN width, embedding length", "1, 2,048", f"{network['width']:g}, {network['dim']:,}"),
             ("Stage I epochs", "240", str(self.scale.stage1.epochs)),
             ("Stage II epochs", "not printed", str(self.scale.stage2.epochs)),

@@ -53,7 +53,9 @@ def check_parameters(
             raise ConfigError(f"parameter {name} must be a text, found {value!r} ({type(value).__name__})")
     for name, value in (("data_root", data_root), ("runs_dir", runs_dir)):
         if value is not None and not isinstance(value, str | Path):
-            raise ConfigError(f"parameter {name} must be a folder or None, found {value!r} ({type(value).__name__})")
+            raise ConfigError(
+                f"parameter {name} must be a folder or None, found {value!r} ({type(value).__name__})"
+            )
     if profile not in PROFILES:
         raise ConfigError(f"parameter profile must be one of {', '.join(PROFILES)}, found {profile!r}")
     return Parameters(
@@ -80,7 +82,9 @@ def _seeds(value: Any) -> tuple[int, ...]:
             raise TypeError
         seeds = tuple(int(seed) for seed in _listed(value))
     except (TypeError, ValueError):
-        raise ConfigError(f"parameter seeds must be whole numbers such as [0, 1, 2], found {value!r}") from None
+        raise ConfigError(
+            f"parameter seeds must be whole numbers such as [0, 1, 2], found {value!r}"
+        ) from None
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"parameter seeds must be different numbers >= 0, at least one, found {value!r}")
     return seeds

@@ -43,7 +43,7 @@ QUICK = Scale(
     ranking={"margin": 1.0},
 )
 QUICK_PHOTOGRAPHS = Scale(
-    data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 6},
+    data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 4},
     network={"width": 0.25, "dim": 512},
     stage1=Recipe(epochs=12, lr=2e-3, batch_size=128, lr_scale=WORDS, cosine=True),
     stage2=_stage2(2, 5e-4, 0.1, batch_size=64, sentences_per_group=1, cosine=True),

@@ -1,4 +1,4 @@
-"""Batches of image-sentence pairs, a function of (seed, epoch) alone, so that a resumed run sees the same ones."""
+"""Batches of pairs, a function of (seed, epoch) alone, so that a resumed run sees the same ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class PairBatches:
         self.sentences_per_group = sentences_per_group
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Batches of an epoch: ``images``, ``codes (B, L)``, ``groups (B,)``; made one step ahead in a thread."""
+        """Batches of an epoch: ``images``, ``codes (B, L)``, ``groups (B,)``; made one step ahead."""
         order = group_batches(
             self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
         )
@@ -95,11 +95,15 @@ class PairBatches:
     def steps(self, epoch: int = 0) -> int:
         """Number of batches of an epoch."""
         return len(
-            group_batches(self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group)
+            group_batches(
+                self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
+            )
         )
 
     def _batch(self, sentences: np.ndarray, epoch: int, step: int) -> dict[str, Tensor]:
-        seed = np.random.SeedSequence([self.seed, epoch, step]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+        seed = np.random.SeedSequence([self.seed, epoch, step]).generate_state(1, np.uint64)[0] >> np.uint64(
+            1
+        )
         generator = torch.Generator().manual_seed(int(seed))
         codes = self.codes[sentences]
         if self.shift:

@@ -28,7 +28,9 @@ def resolve_device(device: str = "auto") -> str:
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda' was asked for, and torch finds no GPU here: use device 'auto' or 'cpu'")
+        raise ConfigError(
+            "device 'cuda' was asked for, and torch finds no GPU here: use device 'auto' or 'cpu'"
+        )
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from imtext.training.device import Fabric
 from torch import Tensor, nn
 
 from imtext.errors import TrainingError
 from imtext.progress import announce
+from imtext.training.device import Fabric
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -113,7 +113,12 @@ def _keep(
 ) -> None:
     """Checkpoint, whole or not at all."""
     temporary = folder / f".{CHECKPOINT}.{os.getpid()}.tmp"
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch, "curves": curves}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "epoch": epoch,
+        "curves": curves,
+    }
     try:
         torch.save(state, temporary)
         os.replace(temporary, folder / CHECKPOINT)
@@ -123,7 +128,9 @@ def _keep(
         temporary.unlink(missing_ok=True)
 
 
-def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> tuple[int, list[dict[str, float]]]:
+def _resume(
+    fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path
+) -> tuple[int, list[dict[str, float]]]:
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -133,5 +140,7 @@ def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> t
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
-        raise TrainingError(f"{path}: cannot go on from this checkpoint ({error}); remove it to begin anew") from None
+        raise TrainingError(
+            f"{path}: cannot go on from this checkpoint ({error}); remove it to begin anew"
+        ) from None
     return int(state["epoch"]), list(state["curves"])

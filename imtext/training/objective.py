@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
@@ -21,10 +20,12 @@ class DualPathObjective(nn.Module):
         negatives: of the ranking loss, ``"hardest"`` or ``"all"``.
         all_epochs: epochs at the start in which all negatives count before the hardest alone does.
 
+    >>> import torch
     >>> from imtext.models import TextCNN
     >>> net = DualPath(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
     >>> objective = DualPathObjective(net, InstanceLoss(16, groups=3), weights=(0, 1, 1))
-    >>> batch = {"images": torch.randn(3, 6), "codes": torch.ones(3, 32, dtype=torch.long), "groups": torch.arange(3)}
+    >>> batch = {"images": torch.randn(3, 6), "groups": torch.arange(3)}
+    >>> batch["codes"] = torch.ones(3, 32, dtype=torch.long)
     >>> sorted(objective(batch))
     ['image_error', 'loss', 'text_error']
     """
@@ -40,9 +41,16 @@ class DualPathObjective(nn.Module):
     ) -> None:
         super().__init__()
         if len(weights) != 3 or min(weights) < 0 or max(weights) == 0:
-            raise ConfigError(f"weights are (rank, image, text), none negative and not all zero, found {weights}")
+            raise ConfigError(
+                f"weights are (rank, image, text), none negative and not all zero, found {weights}"
+            )
         self.net, self.instance = net, instance
-        self.weights, self.margin, self.negatives, self.all_epochs = tuple(weights), margin, negatives, all_epochs
+        self.weights, self.margin, self.negatives, self.all_epochs = (
+            tuple(weights),
+            margin,
+            negatives,
+            all_epochs,
+        )
         self.epoch = 0
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

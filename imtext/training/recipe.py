@@ -30,7 +30,8 @@ class Recipe:
         sentences_per_group: sentences drawn per group and epoch; None takes all.
         clip: largest gradient norm; None does not clip.
 
-    >>> Recipe(epochs=2, lr=0.1, milestones=(1,)).rate(0.5), Recipe(epochs=2, lr=0.1, milestones=(1,)).rate(1.0)
+    >>> recipe = Recipe(epochs=2, lr=0.1, milestones=(1,))
+    >>> recipe.rate(0.5), recipe.rate(1.0)
     (1.0, 0.1)
     """
 
@@ -64,7 +65,11 @@ class Recipe:
         """Factor on ``lr`` at ``progress`` epochs (a fraction inside an epoch counts)."""
         factor = min(1.0, progress / self.warmup) if self.warmup and progress < self.warmup else 1.0
         if self.cosine:
-            return factor * 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * min(progress / self.epochs, 1.0)))))
+            return (
+                factor
+                * 0.5
+                * (1.0 + float(torch.cos(torch.tensor(torch.pi * min(progress / self.epochs, 1.0)))))
+            )
         return factor * self.gamma ** sum(progress >= milestone for milestone in self.milestones)
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:

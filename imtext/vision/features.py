@@ -34,7 +34,7 @@ class Features:
     """Features of all N images of a store, memory-mapped and read-only.
 
     Attributes:
-        eval: ``(2, N, D)`` float32, of the centre crop and of its mirror image; ``(1, N, D)`` without the mirror.
+        eval: ``(2, N, D)`` float32, of the centre crop and of its mirror; ``(1, N, D)`` without the latter.
         train: ``(views, N, D)`` float32, each view a random-resized crop, mirrored half of the time.
         key: hash of all that determines them.
     """

@@ -14,7 +14,8 @@ def naive(features, weight, groups, bias):
     total = 0.0
     for feature, group in zip(features, groups, strict=True):
         scores = [
-            sum(f * w for f, w in zip(feature.tolist(), row.tolist(), strict=True)) + (bias[c].item() if bias is not None else 0)
+            sum(f * w for f, w in zip(feature.tolist(), row.tolist(), strict=True))
+            + (bias[c].item() if bias is not None else 0)
             for c, row in enumerate(weight)
         ]
         highest = max(scores)
@@ -40,7 +41,9 @@ def test_gradient():
     features = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda f, w, b: instance_loss(f, w, torch.tensor([0, 4, 4]), b), (features, weight, bias))
+    assert torch.autograd.gradcheck(
+        lambda f, w, b: instance_loss(f, w, torch.tensor([0, 4, 4]), b), (features, weight, bias)
+    )
 
 
 def test_tied_scores_cost_the_logarithm_of_the_number_of_groups():
@@ -49,7 +52,9 @@ def test_tied_scores_cost_the_logarithm_of_the_number_of_groups():
 
 
 def test_large_scores_stay_finite():
-    assert torch.isfinite(instance_loss(torch.full((1, 2), 1e4), torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), torch.tensor([1])))
+    assert torch.isfinite(
+        instance_loss(torch.full((1, 2), 1e4), torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), torch.tensor([1]))
+    )
 
 
 def test_empty_batch_is_zero_with_a_gradient():

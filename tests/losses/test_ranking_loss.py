@@ -49,7 +49,14 @@ def test_pools_of_other_sizes(negatives):
     image_pool = (torch.randn(2, 3, dtype=torch.float64), torch.tensor([0, 9]))
     sentence_pool = (torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 3, 0, 1, 2]))
     ours = ranking_loss(
-        images, sentences, groups, 1.0, negatives, "sum", negative_images=image_pool, negative_sentences=sentence_pool
+        images,
+        sentences,
+        groups,
+        1.0,
+        negatives,
+        "sum",
+        negative_images=image_pool,
+        negative_sentences=sentence_pool,
     )
     expected = naive(images, sentences, groups, 1.0, negatives, image_pool, sentence_pool)
     assert float(ours) == pytest.approx(expected, abs=1e-12)
@@ -60,7 +67,9 @@ def test_gradient(negatives):
     torch.manual_seed(3)
     images = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     sentences = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda i, s: ranking_loss(i, s, None, 1.0, negatives), (images, sentences))
+    assert torch.autograd.gradcheck(
+        lambda i, s: ranking_loss(i, s, None, 1.0, negatives), (images, sentences)
+    )
 
 
 @pytest.mark.parametrize("negatives", ["all", "hardest"])
@@ -83,7 +92,9 @@ def test_degenerate_batches(negatives):
 def test_scale_of_the_features_does_not_matter():
     torch.manual_seed(4)
     images, sentences = torch.randn(2, 5, 3, dtype=torch.float64)
-    assert float(ranking_loss(images, sentences)) == pytest.approx(float(ranking_loss(7 * images, 0.1 * sentences)))
+    assert float(ranking_loss(images, sentences)) == pytest.approx(
+        float(ranking_loss(7 * images, 0.1 * sentences))
+    )
 
 
 def test_bad_arguments():

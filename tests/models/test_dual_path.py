@@ -42,7 +42,9 @@ def test_lengths_of_the_stages():
     assert net(torch.zeros(2, 56, dtype=torch.long)).shape == (2, net.dim)
 
 
-@pytest.mark.parametrize(("size", "stride", "length"), [(1, 1, 8), (2, 1, 8), (2, 2, 8), (2, 2, 9), (1, 2, 7)])
+@pytest.mark.parametrize(
+    ("size", "stride", "length"), [(1, 1, 8), (2, 1, 8), (2, 2, 8), (2, 2, 9), (1, 2, 7)]
+)
 def test_position_conv_is_a_convolution(size, stride, length):
     torch.manual_seed(0)
     conv = PositionConv(5, 7, size, stride).double().eval()
@@ -107,7 +109,11 @@ def test_overfits_a_tiny_set(weights):
 
 def test_objective_reports_errors_only_for_the_losses_it_has():
     net = DualPath(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
-    batch = {"images": torch.randn(3, 6), "codes": torch.ones(3, 8, dtype=torch.long), "groups": torch.arange(3)}
+    batch = {
+        "images": torch.randn(3, 6),
+        "codes": torch.ones(3, 8, dtype=torch.long),
+        "groups": torch.arange(3),
+    }
     assert set(DualPathObjective(net, InstanceLoss(8, 3), (1, 0, 0))(batch)) == {"loss"}
     assert set(DualPathObjective(net, InstanceLoss(8, 3), (0, 0, 1))(batch)) == {"loss", "text_error"}
     with pytest.raises(ConfigError, match="weights"):

@@ -45,7 +45,10 @@ def test_every_row_of_every_table_is_there(study):
 
 
 def test_rows_that_are_one_network_share_a_run(study):
-    shared = [study.table(number).loc[row, "rsum"] for number, row in (("2", "instance_stage1"), ("5", "word2vec_init"))]
+    shared = [
+        study.table(number).loc[row, "rsum"]
+        for number, row in (("2", "instance_stage1"), ("5", "word2vec_init"))
+    ]
     assert shared[0] == shared[1]
     assert len(list((study.parameters.runs_dir / "instance_loss").glob("*-*/metrics.json"))) == 7
 
@@ -70,7 +73,11 @@ def test_stage_two_moves_the_backbone_and_stage_one_has_none(study):
 def test_figures_have_their_data(study):
     before, after = study.correlations()
     assert before.shape == after.shape == (12, 12)
-    assert [title for title, _ in study.separations()] == ["Ranking loss alone", "Instance loss alone", "Full model"]
+    assert [title for title, _ in study.separations()] == [
+        "Ranking loss alone",
+        "Instance loss alone",
+        "Full model",
+    ]
     curves = study.curves()
     assert {"epoch", "image_error", "text_error", "run"} <= set(curves.columns)
     example = study.ablations(count=1)[0]
@@ -84,7 +91,10 @@ def test_verdicts_name_only_claims_whose_rows_ran(study):
     alone = instance_loss.InstanceLossStudy(
         profile="smoke", device="cpu", runs_dir=study.parameters.runs_dir, tables="6"
     )
-    assert {verdict.claim.id for verdict in alone.verdicts()} == {"position_shift_helps", "features_decorrelate"}
+    assert {verdict.claim.id for verdict in alone.verdicts()} == {
+        "position_shift_helps",
+        "features_decorrelate",
+    }
 
 
 @pytest.mark.parametrize("slug", ["instance-1", "full-2"])
@@ -108,7 +118,9 @@ def test_published_rows_can_be_read_back(study, tmp_path):
     path = study.publish(tmp_path / "instance_loss.csv")
     published = read_published(path)
     ours, provenance = published.table("2")
-    assert ours.loc["full_stage2", "rsum"] == pytest.approx(study.table("2").loc["full_stage2", "rsum"], abs=0.01)
+    assert ours.loc["full_stage2", "rsum"] == pytest.approx(
+        study.table("2").loc["full_stage2", "rsum"], abs=0.01
+    )
     assert provenance["dataset"] == "picturebook"
 
 
@@ -133,7 +145,8 @@ KILLED = textwrap.dedent(
             if moment and moment in line:
                 os.kill(os.getpid(), signal.SIGKILL)
         progress.announce = loop.announce = experiment.announce = announce
-        study = instance_loss.InstanceLossStudy(profile="smoke", device="cpu", runs_dir=root / "killed", tables="5,6")
+        where = {"device": "cpu", "runs_dir": root / "killed"}
+        study = instance_loss.InstanceLossStudy(profile="smoke", tables="5,6", **where)
         (root / "table.json").write_text(json.dumps([study.table(t).to_dict() for t in "56"]))
 
     for moment in [*moments, ""]:
@@ -147,7 +160,11 @@ KILLED = textwrap.dedent(
 
 
 def test_a_study_killed_again_and_again_ends_with_the_same_tables(study, tmp_path):
-    moments = ["left-alignment, seed 0: epoch 1", "instance-1, seed 0: evaluating", "random-init, seed 0: epoch 2"]
+    moments = [
+        "left-alignment, seed 0: epoch 1",
+        "instance-1, seed 0: evaluating",
+        "random-init, seed 0: epoch 2",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *moments],
         capture_output=True,

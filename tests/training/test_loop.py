@@ -50,7 +50,8 @@ SCRIPT = textwrap.dedent(
         torch.save = half if moment == "save" else save
         torch.manual_seed(0)
         objective = Objective()
-        curves = fit(make_fabric("cpu"), objective, Recipe(epochs=4, lr=0.01, cosine=True), batches, folder, seed=1)
+        recipe = Recipe(epochs=4, lr=0.01, cosine=True)
+        curves = fit(make_fabric("cpu"), objective, recipe, batches, folder, seed=1)
         curves.to_csv(folder / "curves.csv", index=False)
         save(objective.state_dict(), folder / "model.pt")
 
@@ -142,7 +143,13 @@ def test_parts_learn_at_their_own_rate(tmp_path):
     torch.manual_seed(0)
     objective = Linear()
     before = {name: value.clone() for name, value in objective.state_dict().items()}
-    fit(make_fabric("cpu"), objective, Recipe(epochs=2, lr=0.1, lr_scale=(("word.", 0.0),)), constant(1.0), tmp_path)
+    fit(
+        make_fabric("cpu"),
+        objective,
+        Recipe(epochs=2, lr=0.1, lr_scale=(("word.", 0.0),)),
+        constant(1.0),
+        tmp_path,
+    )
     after = objective.state_dict()
     assert torch.equal(before["word.weight"], after["word.weight"])
     assert not torch.equal(before["rest.weight"], after["rest.weight"])
