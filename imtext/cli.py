@@ -1,0 +1,195 @@
+"""The command ``imtext``: evaluate embeddings, search with a trained model, run a notebook.
+
+A command is a pair of functions: ``_add_<name>`` declares its arguments, ``_<name>`` does it. What a user can
+cause ends as one line on standard error and exit code 2. Heavy modules are imported by the command that
+needs them, so that ``imtext --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imtext import __version__
+from imtext.errors import ConfigError, DataError, ImtextError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for what the user can mend, 130 when stopped by hand.
+
+    >>> main(["evaluate", "nowhere.npz"])  # the message goes to standard error
+    2
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except ImtextError as error:
+        print(f"imtext: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("imtext: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imtext", description="Image-text embeddings: evaluate, search, reproduce."
+    )
+    parser.add_argument("--version", action="version", version=f"imtext {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_evaluate, _add_search, _add_notebook):
+        add(commands)
+    return parser
+
+
+def _add_command(commands: Any, name: str, about: str, run: Any, more: str = "") -> argparse.ArgumentParser:
+    """A command with its line in the overview and its own ``--help``."""
+    parser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=more or None
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "evaluate",
+        "recalls, ranks and R-sum of embeddings in an .npz file",
+        _evaluate,
+        "The file holds images (N, D), sentences (M, D) and image_of_sentence (M,), the index of each "
+        "sentence's image; numpy.savez writes it. Scores are cosines; ties go by index.",
+    )
+    parser.add_argument("embeddings", type=Path, metavar="EMBEDDINGS.npz")
+    parser.add_argument(
+        "--folds", type=int, default=1, help="mean over this many consecutive blocks of images (COCO 1K: 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--device", default=None, help="cpu (default) or cuda")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from imtext.retrieval import evaluate, load_embeddings
+
+    arrays = load_embeddings(arguments.embeddings)
+    device = _device(arguments.device)
+    try:
+        result = evaluate(*arrays, folds=arguments.folds, device=device)
+    except DataError as error:
+        raise DataError(f"{arguments.embeddings}: {error}") from None
+    if arguments.json:
+        print(json.dumps(result.to_dict(), allow_nan=False))
+        return
+    folds = f", mean of {result.folds} folds" if result.folds > 1 else ""
+    print(f"{result.image_query.n:,} images, {result.text_query.n:,} sentences{folds}\n{result}")
+
+
+def _add_search(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "search",
+        "ask a trained model for the images of a sentence, or the sentences of an image",
+        _search,
+        "The gallery is the test split that the run was evaluated on.",
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN", help="the folder of a finished run")
+    parser.add_argument("query", metavar="QUERY", help="a sentence in quotes, or the path of an image file")
+    parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
+    parser.add_argument("--out", type=Path, default=None, help="also write a page: .html or .png")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    from imtext.search import check_out, search, write_answer
+
+    if arguments.top < 1:
+        raise ConfigError(f"--top: expected a positive whole number, found {arguments.top}")
+    if arguments.out is not None:
+        check_out(arguments.out)
+    device = _device(arguments.device)
+    from imtext.studies.encoder import TrainedEncoder
+
+    answer = search(TrainedEncoder.load(arguments.run_dir, device=device), arguments.query, arguments.top)
+    print(answer)
+    if arguments.out is not None:
+        print(f"wrote {write_answer(answer, arguments.out)}")
+
+
+def _add_notebook(commands: Any) -> None:
+    about = "run a notebook with parameters of your own"
+    parser = commands.add_parser("notebook", help=about, description=f"{about.capitalize()}.")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    run = _add_command(
+        actions,
+        "run",
+        "execute a notebook and write the executed copy",
+        _notebook_run,
+        "Values are read as YAML: -p profile quick -p seeds '[0, 1]'.",
+    )
+    run.add_argument("name", metavar="NAME", help="a notebook's path, or its name in ./notebooks")
+    run.add_argument("out", type=Path, metavar="OUT", help="where the executed notebook goes")
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("KEY", "VALUE"),
+        help="set one parameter; repeat for more",
+    )
+
+
+def _notebook_run(arguments: argparse.Namespace) -> None:
+    parameters = dict(_value(*pair) for pair in arguments.parameters)
+    source = Path(arguments.name)
+    if not source.is_file():
+        source = Path("notebooks") / f"{source.name.removesuffix('.ipynb')}.ipynb"
+    if not source.is_file():
+        raise ConfigError(
+            f"{arguments.name}: no such notebook, neither here nor in ./notebooks; give its path"
+        )
+    from imtext.publish.execute import execute_notebook
+
+    out = arguments.out.absolute()
+    execute_notebook(source, out, parameters, work=out.parent / ".executing")
+    print(f"wrote {arguments.out}")
+
+
+def _value(name: str, text: str) -> tuple[str, Any]:
+    """A parameter as papermill would read it.
+
+    >>> _value("seeds", "[0, 1]"), _value("dataset", "flickr8k")
+    (('seeds', [0, 1]), ('dataset', 'flickr8k'))
+    """
+    import yaml
+
+    try:
+        return name, yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"-p {name}: cannot read {text!r}; write text, a number or a list") from None
+
+
+def _device(name: str | None) -> str | None:
+    """Refuse a device that this machine does not have."""
+    if name is None:
+        return None
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Notebooks are executed through papermill into the stage, again only when something relevant changed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imtext.errors import ConfigError, RunError
+from imtext.progress import PROGRESS_FILE
+from imtext.publish.console import NotebookProgress
+from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
+from imtext.publish.parameters import check_parameters, declared_parameters
+from imtext.publish.stage import (
+    digest_files,
+    digest_sources,
+    find_notebooks,
+    make_stage,
+    read_record,
+    versions,
+    write_record,
+)
+
+# Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
+RUNS_FOLDER = "IMTEXT_RUNS"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def execute_book(
+    root: Path,
+    build: Path,
+    profile: str,
+    parameters: Mapping[str, Any] | None = None,
+    names: Iterable[str] = (),
+    force: bool = False,
+) -> list[Path]:
+    """Execute the book's notebooks into the stage; those that nothing relevant has touched are kept.
+
+    Raises:
+        ConfigError: a parameter is unknown or of the wrong type; nothing has run then.
+        RunError: a cell failed; the message names the notebook, the cell and the error.
+    """
+    notebooks = find_notebooks(root, names)
+    given = {"profile": profile, **(parameters or {})}
+    for source in notebooks:
+        check_parameters(source, given)
+    stage = make_stage(root, build)
+    os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
+    for number, source in enumerate(notebooks, start=1):
+        target = stage / "notebooks" / source.name
+        record = build / "records" / f"{source.stem}.json"
+        key = _key(root, source, given)
+        title = f"[{number}/{len(notebooks)}] {source.stem} ({profile})"
+        if not force and _is_current(record, key, target):
+            print(f"  {title}: nothing changed, kept")
+            continue
+        began = time.monotonic()
+        execute_notebook(source, target, given, work=build / "executing", title=title)
+        write_record(
+            record,
+            {
+                "key": key,
+                "output": digest_files([target], stage),
+                "parameters": given,
+                "seconds": round(time.monotonic() - began, 1),
+            },
+        )
+    return [stage / "notebooks" / source.name for source in notebooks]
+
+
+def execute_notebook(
+    source: Path, target: Path, parameters: Mapping[str, Any], work: Path, title: str | None = None
+) -> None:
+    """Execute one notebook in the folder of ``target`` and put it there once it is whole and without error.
+
+    ``work`` holds the notebook while it runs, and keeps it after a failure.
+
+    Raises:
+        ConfigError: a parameter is unknown or of the wrong type.
+        RunError: a cell failed or the kernel died.
+    """
+    import nbformat
+
+    check_parameters(source, parameters)
+    partial = work / source.name
+    for folder in (work, target.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with NotebookProgress(title or source.stem, news=work / f"{source.stem}.news") as shown:
+        try:
+            _run_papermill(source, partial, parameters, target.parent, shown)
+            notebook = nbformat.read(partial, as_version=4)
+            refuse_errors(notebook, str(source), partial)
+        except RunError:
+            shown.close("failed")
+            raise
+        _hide_folder(notebook, parameters.get("data_root"))
+        write_notebook(normalise_notebook(notebook, published=True), partial)
+        os.replace(partial, target)
+        shown.close(f"done, {len(notebook.cells)} cells")
+    shown.news.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        work.rmdir()  # unless a notebook that failed earlier lies there
+
+
+def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Execute the committed notebooks in place, with the defaults they declare, and normalise them.
+
+    Raises:
+        ConfigError: a notebook's default profile is not ``smoke``.
+        RunError: a cell failed; the committed notebook is left as it was.
+    """
+    notebooks = find_notebooks(root, names)
+    for path in notebooks:
+        default = declared_parameters(path).get("profile")
+        if default is None or default.default != "smoke":
+            raise ConfigError(f"{path}: the default of 'profile' must be 'smoke', which is what is committed")
+    for path in notebooks:
+        staged = build / "refreshing" / path.name
+        # Executed where it lies, so that relative paths mean what they mean to nbval.
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        with NotebookProgress(f"{path.stem} (smoke)", news=staged.with_suffix(".news")) as shown:
+            try:
+                _run_papermill(path, staged, {}, path.parent, shown)
+                normalise_file(staged)
+            except RunError:
+                shown.close("failed")
+                raise
+            os.replace(staged, path)
+            shown.close("done")
+    return notebooks
+
+
+def _hide_folder(notebook: Any, data_root: Any) -> None:
+    """Where the data lie on this machine is nothing to publish: the page shows the folder's name."""
+    for cell in notebook.cells:
+        if data_root and "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace(str(data_root), Path(str(data_root)).name)
+
+
+def refuse_errors(notebook: Any, name: str, where: Path) -> None:
+    """Refuse outputs that hold an error: jupyter-book would publish them and exit 0.
+
+    Raises:
+        RunError: names the notebook, the cell, its first line and the message.
+    """
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                raise RunError(_failure(name, index, cell.source, output.ename, output.evalue, where))
+
+
+def _run_papermill(
+    source: Path, partial: Path, parameters: Mapping[str, Any], cwd: Path, shown: NotebookProgress
+) -> None:
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    cells = nbformat.read(source, as_version=4).cells
+    shown.news.unlink(missing_ok=True)
+    # The kernel inherits the environment; the library writes into this file where its work has got to.
+    os.environ[PROGRESS_FILE] = str(shown.news.resolve())
+    try:
+        papermill.execute_notebook(
+            str(source.resolve()),
+            str(partial.resolve()),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            language="python",
+            extra_arguments=["--log-level=ERROR"],
+            progress_bar=False,
+            cwd=str(cwd.resolve()),
+            on_cell_start=shown.watch(cells).on_cell_start,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise RunError(
+            _failure(str(source), error.cell_index, error.source, error.ename, error.evalue, partial)
+        ) from None
+    except (DeadKernelError, CellTimeoutError) as error:
+        raise RunError(
+            f"{source}: stopped at {shown.text}: {error}; what ran until then is in {partial}"
+        ) from None
+    finally:
+        os.environ.pop(PROGRESS_FILE, None)
+
+
+def _failure(name: str, index: int, source: str, kind: str, message: str, where: Path) -> str:
+    first = next((line for line in source.splitlines() if line.strip()), "")
+    plain = _COLOURS.sub("", message)
+    return f"{name}: cell {index} ({first.strip()}) failed: {kind}: {plain}; the whole output is in {where}"
+
+
+def _key(root: Path, source: Path, parameters: Mapping[str, Any]) -> str:
+    """What an executed notebook depends on."""
+    results = [path for path in (root / "results").rglob("*") if path.is_file()]
+    parts = {
+        "notebook": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "library": digest_sources(),
+        "results": digest_files(results, root),
+        "parameters": parameters,
+        "python": platform.python_version(),
+        "versions": versions("torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_current(record: Path, key: str, target: Path) -> bool:
+    known = read_record(record)
+    if known.get("key") != key or not target.is_file():
+        return False
+    return known.get("output") == digest_files([target], target.parent.parent)

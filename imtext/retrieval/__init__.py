@@ -1,0 +1,26 @@
+"""Retrieval: ranks, recalls and searches over any embeddings, exactly and in blocks."""
+
+from __future__ import annotations
+
+from imtext.retrieval.bootstrap import Bootstrap, paired_bootstrap
+from imtext.retrieval.embeddings import load_embeddings
+from imtext.retrieval.evaluate import Direction, Evaluation, evaluate, evaluate_scores
+from imtext.retrieval.ranks import rank_of_targets
+from imtext.retrieval.separation import Separation, mean_off_diagonal, pearson_map, separation
+from imtext.retrieval.similarity import top_k
+
+__all__ = [
+    "Bootstrap",
+    "Direction",
+    "Evaluation",
+    "Separation",
+    "evaluate",
+    "evaluate_scores",
+    "load_embeddings",
+    "mean_off_diagonal",
+    "paired_bootstrap",
+    "pearson_map",
+    "rank_of_targets",
+    "separation",
+    "top_k",
+]

@@ -1,0 +1,164 @@
+"""Ranks of the true matches, both ways, from one pass over the similarity matrix.
+
+The rank of a query is 1 + the number of gallery items that score higher than its true match; of items that
+score the same, those with a smaller index count as higher. A constant embedding thus scores chance.
+
+The product is taken block by block in float32, and each block serves both directions. A float32 score settles
+every item that is clearly above or below the true match. Items within the rounding error of it, and the true
+match itself, are scored once more, in float64, by one and the same routine; so ranks are those of a float64
+similarity matrix and depend neither on the size of the blocks nor on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from imtext.errors import DataError
+from imtext.progress import progress
+from imtext.retrieval.similarity import TIE, Rows, block_shape, exact_cosines, slices, to_numpy
+
+_FIRST_MARGIN = 2.0**-20  # float32 scores this close to the true match are contested; widened where needed
+_SAFETY = 4.0  # the margin is at least this many times the largest error seen in the block
+_EXACT_SHARE = 1 / 50  # above this share of contested pairs a whole float64 block is cheaper
+_PROBES = 64  # pairs per block that are scored twice just to see the error
+
+
+def rank_of_targets(scores: Any, targets: Sequence[Any]) -> np.ndarray:
+    """1-based ranks (Q,) of the best of each query's targets in a matrix of ready scores.
+
+    ``scores (Q, G)``: NumPy array or tensor, higher is better, compared bit for bit as they are.
+    ``targets``: per query the index of its true match, or a sequence of indices of which the best counts.
+
+    Raises `DataError` for NaN scores, a query without a target, or a target outside the gallery.
+
+    >>> rank_of_targets([[0.9, 0.5, 0.9], [0.1, 0.1, 0.1]], [2, [1, 2]]).tolist()
+    [2, 2]
+    """
+    matrix = to_numpy(scores)
+    if matrix.ndim != 2 or len(matrix) != len(targets):
+        raise DataError(f"scores: expected shape ({len(targets)} queries, gallery), found {matrix.shape}")
+    ranks = np.empty(len(matrix), dtype=np.int64)
+    for query, (row, target) in enumerate(zip(matrix, targets, strict=True)):
+        own = np.atleast_1d(np.asarray(target))
+        if not len(own) or own.min() < 0 or own.max() >= len(row):
+            raise DataError(
+                f"targets: query {query} has the targets {own.tolist()}, expected some of 0…{len(row) - 1}"
+            )
+        if np.isnan(row).any():
+            raise DataError(f"scores: row {query} holds NaN")
+        best = row[own].max()
+        first = own[row[own] == best].min()
+        ranks[query] = 1 + np.count_nonzero(row > best) + np.count_nonzero(row[:first] == best)
+    return ranks
+
+
+def cosine_ranks(
+    images: Rows, sentences: Rows, owners: torch.Tensor, block: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image-query ranks (N,) and text-query ranks (M,), 1-based, by cosine.
+
+    ``owners (M,)`` names each sentence's image; every image must own a sentence. ``block`` is the largest
+    number of images and of sentences in one block (default: by the cache of the device); it changes no rank.
+
+    >>> from imtext.retrieval.similarity import as_rows
+    >>> same = as_rows(np.ones((3, 4)), "x")
+    >>> [ranks.tolist() for ranks in cosine_ranks(same, same, torch.arange(3))]
+    [[1, 2, 3], [1, 2, 3]]
+    """
+    device = images.values.device
+    n_rows, n_columns = block_shape(len(images), images.values.shape[1], device, block)
+    count = _Count(images, sentences, owners.to(device))
+    shape = (min(n_rows, len(sentences)), min(n_columns, len(images)))
+    memory = torch.empty(shape[0] * shape[1], device=device)
+    parts = list(slices(len(sentences), n_rows))
+    for columns in slices(len(images), n_columns):
+        unit = images.unit(columns).T
+        for rows in progress(parts, f"ranks of images {columns.start}-{columns.stop - 1}"):
+            size = (rows.stop - rows.start) * unit.shape[1]
+            scores = memory[:size].view(-1, unit.shape[1])
+            torch.mm(sentences.unit(rows), unit, out=scores)
+            count.add(scores, rows, columns)
+    return 1 + count.above_image.cpu().numpy(), 1 + count.above_text.cpu().numpy()
+
+
+class _Count:
+    """Counts, block by block, how many items beat the true match of every query of both directions."""
+
+    def __init__(self, images: Rows, sentences: Rows, owners: torch.Tensor) -> None:
+        self.images, self.sentences, self.owners = images, sentences, owners
+        index = torch.arange(len(sentences), device=owners.device)
+        self.own = exact_cosines(sentences, images, index, owners)
+        self.best = self.own.new_full((len(images),), -2.0).scatter_reduce(0, owners, self.own, "amax")
+        leads = self.own >= self.best[owners] - TIE
+        self.leader = torch.full_like(self.best, len(sentences), dtype=torch.int64)
+        self.leader.scatter_reduce_(0, owners[leads], index[leads], "amin")
+        self.above_text = torch.zeros_like(owners)
+        self.above_image = torch.zeros_like(self.leader)
+        self.margin = _FIRST_MARGIN
+
+    def add(self, scores: torch.Tensor, rows: slice, columns: slice) -> None:
+        """Take in one float32 block: ``scores`` of sentences ``rows`` × images ``columns``."""
+        while True:
+            text, near = self._split(scores, self.own[rows, None])
+            image, near_image = self._split(scores, self.best[None, columns])
+            row, column = _positions(self._with_probes(near.logical_or_(near_image), rows, columns))
+            if len(row) > scores.numel() * _EXACT_SHARE:
+                self._add_exactly(rows, columns)
+                return
+            exact = exact_cosines(self.sentences, self.images, row + rows.start, column + columns.start)
+            error = float((scores[row, column] - exact).abs().max())
+            if error * _SAFETY <= self.margin:
+                break
+            self.margin = 2 * _SAFETY * error
+        beats_text, beats_image = self._beats(exact, row + rows.start, column + columns.start)
+        self.above_text[rows] += text.sum(1, dtype=torch.int32)
+        self.above_text.index_add_(0, row + rows.start, beats_text.long() - text[row, column].long())
+        self.above_image[columns] += image.sum(0, dtype=torch.int32)
+        self.above_image.index_add_(0, column + columns.start, beats_image.long() - image[row, column].long())
+
+    def _split(self, scores: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which scores lie clearly above their target, and which are too near to say."""
+        above = scores > (target + self.margin).float()
+        return above, (scores > (target - self.margin).float()).logical_xor_(above)
+
+    def _with_probes(self, near: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+        """Mark the true pairs of the block, and a diagonal, so that the error is always measured on some."""
+        own = self.owners[rows] - columns.start
+        here = torch.nonzero((own >= 0) & (own < near.shape[1])).flatten()
+        near[here, own[here]] = True
+        step = torch.arange(min(_PROBES, len(near)), device=near.device)
+        near[step, step * near.shape[1] // len(step)] = True
+        return near
+
+    def _beats(self, exact: torch.Tensor, row: Any, column: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Does the pair beat the true match of its sentence; does it beat that of its image?"""
+        own, best = self.own[row], self.best[column]
+        text = (exact > own + TIE) | ((exact >= own - TIE) & (column < self.owners[row]))
+        image = (exact > best + TIE) | ((exact >= best - TIE) & (row < self.leader[column]))
+        return text, image
+
+    def _add_exactly(self, rows: slice, columns: slice) -> None:
+        """Take in one block that float32 cannot settle, such as one of a collapsed embedding."""
+        scores = self.sentences.unit(rows, torch.float64) @ self.images.unit(columns, torch.float64).T
+        row = torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
+        column = torch.arange(columns.start, columns.stop, device=scores.device)[None]
+        text, image = self._beats(scores, row, column)
+        self.above_text[rows] += text.sum(1)
+        self.above_image[columns] += image.sum(0)
+
+
+def _positions(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and column of every True in a sparse (R, C) mask."""
+    if mask.device.type != "cpu":
+        row, column = torch.nonzero(mask, as_tuple=True)
+        return row, column
+    flat = mask.numpy().reshape(-1)  # eight flags at a time: torch.nonzero would cost half a product
+    whole = flat.size - flat.size % 8
+    words = np.flatnonzero(flat[:whole].view(np.int64))
+    place = np.concatenate([(words[:, None] * 8 + np.arange(8)).ravel(), np.arange(whole, flat.size)])
+    row, column = np.divmod(place[flat[place]], mask.shape[1])
+    return torch.from_numpy(row), torch.from_numpy(column)

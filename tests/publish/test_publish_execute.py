@@ -1,0 +1,155 @@
+"""Execution into the stage: once per change, refusing errors, keeping what was there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imtext.errors import ConfigError, RunError
+from imtext.publish.__main__ import main
+from imtext.publish.execute import execute_book, execute_notebook, refresh
+from imtext.publish.normalise import normalise_file
+from imtext.publish.stage import make_stage
+
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("papermill")
+
+PARAMETERS = 'profile = "smoke"\nseeds = [0]\ndata_root = None\nruns_dir = None'
+
+
+def write(path: Path, *sources: str) -> Path:
+    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    cells += [nbformat.v4.new_markdown_cell("## Section"), *map(nbformat.v4.new_code_cell, sources)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_config.yml").write_text("title: t\n", encoding="utf-8")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n", encoding="utf-8")
+    (tmp_path / "book" / "intro.md").write_text("# Intro\n", encoding="utf-8")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.csv").write_text("1\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_executes_once_per_change(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = "as it is"
+    monkeypatch.setattr("imtext.publish.execute.digest_sources", lambda: library)
+    source = write(root / "notebooks" / "a.ipynb", "print(profile, seeds, open('../results/a.csv').read())")
+    build = root / "_build"
+
+    def run(**options: object) -> bool:
+        execute_book(root, build, "quick", **options)
+        return "nothing changed" not in capsys.readouterr().out
+
+    assert run()
+    staged = nbformat.read(build / "stage" / "notebooks" / "a.ipynb", as_version=4)
+    assert staged.cells[-1].outputs[0].text == "quick [0] 1\n\n"
+    assert "papermill" not in staged.metadata
+    assert str(root) not in (build / "stage" / "notebooks" / "a.ipynb").read_text(encoding="utf-8")
+    assert not run()
+    assert run(parameters={"seeds": [1]})
+    assert run()
+    assert run(force=True)
+    library = "mended"
+    assert run()
+    write(source, "print(profile, 'changed')")
+    assert run()
+    assert not run()
+    (build / "stage" / "notebooks" / "a.ipynb").unlink()
+    assert run()
+
+
+def test_the_runs_folder_is_told_and_no_folder_is_shown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMTEXT_RUNS", raising=False)
+    data = root / "photographs"
+    code = "import os; assert os.environ['IMTEXT_RUNS'].endswith('_build/runs'); assert len(data_root) > 20"
+    write(root / "notebooks" / "a.ipynb", code)
+    execute_book(root, root / "_build", "smoke", {"data_root": str(data)})
+    staged = (root / "_build" / "stage" / "notebooks" / "a.ipynb").read_text(encoding="utf-8")
+    assert 'data_root = \\"photographs\\"' in staged
+    assert str(root) not in staged
+
+
+def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
+    write(root / "notebooks" / "b.ipynb", "print('never run')")
+    assert main(["execute", "--root", str(root), "--profile", "smoke"]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "a.ipynb: cell 4" in error
+    assert "ValueError: too few pictures" in error
+    assert (root / "_build" / "executing" / "a.ipynb").is_file()
+    assert not (root / "_build" / "executing" / "b.ipynb").exists()
+    staged = nbformat.read(root / "_build" / "stage" / "notebooks" / "a.ipynb", as_version=4)
+    kinds = {output.output_type for cell in staged.cells for output in cell.get("outputs", [])}
+    assert "error" not in kinds
+
+
+def test_an_error_that_is_allowed_is_still_refused(root: Path) -> None:
+    path = write(root / "notebooks" / "a.ipynb", "1 / 0")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata["tags"] = ["raises-exception"]
+    nbformat.write(notebook, path)
+    with pytest.raises(RunError, match="ZeroDivisionError"):
+        execute_book(root, root / "_build", "smoke")
+
+
+def test_a_kernel_that_dies_is_one_line(root: Path) -> None:
+    source = write(root / "notebooks" / "a.ipynb", "import os; os._exit(1)")
+    with pytest.raises(RunError, match=r"a\.ipynb: stopped at cell 3/3"):
+        execute_notebook(source, root / "out.ipynb", {}, work=root / "work")
+    assert not (root / "out.ipynb").exists()
+
+
+def test_nothing_runs_when_a_parameter_is_wrong(root: Path) -> None:
+    write(root / "notebooks" / "a.ipynb", "1")
+    with pytest.raises(ConfigError, match="unknown parameter 'sed'"):
+        execute_book(root, root / "_build", "smoke", {"sed": 1})
+    assert not (root / "_build").exists()
+    with pytest.raises(ConfigError, match="no notebook named 'z'"):
+        execute_book(root, root / "_build", "smoke", names=["z"])
+
+
+def test_refresh_is_a_fixed_point(root: Path) -> None:
+    path = write(root / "notebooks" / "a.ipynb", "print(object(), profile)\n[1]")
+    refresh(root, root / "_build")
+    first = path.read_text(encoding="utf-8")
+    assert "0x0" in first
+    assert '"injected-parameters"' not in first
+    assert not normalise_file(path)
+    refresh(root, root / "_build")
+    assert path.read_text(encoding="utf-8") == first
+
+
+def test_refresh_wants_the_smoke_profile_and_keeps_the_old_on_failure(root: Path) -> None:
+    path = write(root / "notebooks" / "a.ipynb", "raise ValueError('no')")
+    before = path.read_bytes()
+    with pytest.raises(RunError, match="no"):
+        refresh(root, root / "_build")
+    assert path.read_bytes() == before
+    path.write_text(before.decode().replace("smoke", "quick"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="must be 'smoke'"):
+        refresh(root, root / "_build")
+
+
+def test_the_stage_follows_the_tree(root: Path) -> None:
+    write(root / "notebooks" / "a.ipynb", "1")
+    extra = root / "book" / "images" / "x.txt"
+    extra.parent.mkdir()
+    extra.write_text("1", encoding="utf-8")
+    stage = make_stage(root, root / "_build")
+    assert (stage / "book" / "images" / "x.txt").read_text(encoding="utf-8") == "1"
+    extra.write_text("2", encoding="utf-8")
+    (root / "results" / "a.csv").unlink()
+    make_stage(root, root / "_build")
+    assert (stage / "book" / "images" / "x.txt").read_text(encoding="utf-8") == "2"
+    assert not (stage / "results").exists()
+    with pytest.raises(ConfigError, match="no _config.yml"):
+        make_stage(root / "book", root / "_build")

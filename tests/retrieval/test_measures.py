@@ -1,0 +1,164 @@
+"""top_k, separation, Pearson maps and the bootstrap against explicit loops and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from imtext.errors import ConfigError, DataError
+from imtext.retrieval import (
+    evaluate,
+    mean_off_diagonal,
+    paired_bootstrap,
+    pearson_map,
+    separation,
+    top_k,
+)
+
+
+def cosine(a, b):
+    """The cosine of two vectors."""
+    return float(a @ b / np.sqrt(a @ a) / np.sqrt(b @ b))
+
+
+@pytest.fixture
+def embeddings():
+    generator = np.random.default_rng(3)
+    owners = generator.permutation(np.concatenate([np.arange(9), generator.integers(0, 9, 15)]))
+    images = generator.normal(size=(9, 5))
+    return images, generator.normal(size=(24, 5)) + images[owners], owners
+
+
+@pytest.mark.parametrize("block", [None, 1, 4])
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_top_k_sorts_by_score_then_index(embeddings, block, k):
+    images, sentences, _ = embeddings
+    gallery = np.concatenate([images, images[::-1], 2 * images])
+    scores, indices = top_k(torch.tensor(sentences), gallery, k, block=block)
+    for query, row, found in zip(sentences, scores, indices, strict=True):
+        expected = sorted(range(27), key=lambda i: (-round(cosine(query, gallery[i]), 9), i))[:k]
+        assert found.tolist() == expected
+        assert row == pytest.approx([cosine(query, gallery[i]) for i in expected])
+
+
+def test_top_k_of_a_constant_gallery_is_the_first_rows():
+    assert top_k(np.ones((2, 7)), np.full((50, 7), 0.3), 4, block=3)[1].tolist() == [[0, 1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("k", [0, 1.5, True])
+def test_top_k_refuses_an_unfit_k(k):
+    with pytest.raises(ConfigError, match="k: expected"):
+        top_k(np.ones((1, 2)), np.ones((3, 2)), k)
+
+
+def test_separation_equals_explicit_histograms(embeddings):
+    images, sentences, owners = embeddings
+    positive = [cosine(images[owner], sentence) for owner, sentence in zip(owners, sentences, strict=True)]
+    negative = [
+        cosine(image, sentence)
+        for j, sentence in enumerate(sentences)
+        for i, image in enumerate(images)
+        if i != owners[j]
+    ]
+    for block in (None, 5):
+        result = separation(images, sentences, owners, bins=20, block=block)
+        p, _ = np.histogram(positive, 20, (-1, 1), density=True)
+        q, _ = np.histogram(negative, 20, (-1, 1), density=True)
+        np.testing.assert_allclose(result.positive, p)
+        np.testing.assert_allclose(result.negative, q)
+        assert pytest.approx(np.minimum(p, q).sum() * 0.1) == result.S
+        assert result.mean_positive == pytest.approx(np.mean(positive))
+        assert result.mean_negative == pytest.approx(np.mean(negative))
+        assert len(result.edges) == 21
+        assert result.to_dict()["S"] == result.S
+
+
+def test_separation_of_extremes():
+    assert pytest.approx(1) == separation(np.ones((3, 4)), np.ones((3, 4)), [0, 1, 2]).S
+    assert separation(np.eye(4), np.eye(4), range(4)).S == 0
+    with pytest.raises(DataError, match="one image"):
+        separation(np.ones((1, 2)), np.ones((2, 2)), [0, 0])
+    with pytest.raises(ConfigError, match="bins"):
+        separation(np.eye(2), np.eye(2), [0, 1], bins=1)
+
+
+def test_pearson_map_equals_numpy_and_calls_a_constant_row_uncorrelated():
+    features = np.random.default_rng(0).normal(size=(6, 30)) + 5
+    np.testing.assert_allclose(pearson_map(features.astype(np.float32)), np.corrcoef(features), atol=1e-6)
+    features[2] = 0.1
+    matrix = pearson_map(features)
+    assert matrix[2].tolist() == [0, 0, 1, 0, 0, 0]
+    off = [matrix[i, j] for i in range(6) for j in range(6) if i != j]
+    assert mean_off_diagonal(matrix) == pytest.approx(sum(off) / 30)
+
+
+@pytest.mark.parametrize("matrix", [np.ones((2, 3)), np.ones((1, 1)), np.ones(4)])
+def test_mean_off_diagonal_refuses_what_is_not_square(matrix):
+    with pytest.raises(DataError, match="square"):
+        mean_off_diagonal(matrix)
+
+
+def test_pearson_map_refuses_one_dimension():
+    with pytest.raises(DataError, match="two dimensions"):
+        pearson_map(np.ones((3, 1)))
+
+
+def test_bootstrap_equals_an_explicit_loop():
+    generator = np.random.default_rng(1)
+    a, b = generator.integers(1, 15, 40), generator.integers(1, 15, 40)
+    clusters = generator.integers(0, 12, 40)
+    result = paired_bootstrap(a, b, k=5, n=300, seed=7, clusters=clusters)
+    names = sorted(set(clusters.tolist()))
+    draws = np.random.default_rng(7).integers(0, len(names), (300, len(names)))
+    differences = []
+    for draw in draws:
+        gain = size = 0
+        for pick in draw:
+            members = np.flatnonzero(clusters == names[pick])
+            gain += sum(int(a[i] <= 5) - int(b[i] <= 5) for i in members)
+            size += len(members)
+        differences.append(100 * gain / size)
+    assert result.difference == pytest.approx(100 * (np.mean(a <= 5) - np.mean(b <= 5)))
+    assert (result.low, result.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
+    tail = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
+    assert result.p == pytest.approx(min(1, 2 * (tail + 1) / 301))
+
+
+def test_bootstrap_of_extremes():
+    worst, best = np.full(50, 99), np.ones(50, dtype=int)
+    sure = paired_bootstrap(best, worst, k="rsum", n=500)
+    assert (sure.difference, sure.low, sure.high) == (300, 300, 300)
+    assert sure.p == pytest.approx(2 / 501)
+    same = paired_bootstrap(best, best)
+    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_bootstrap_of_two_evaluations_adds_both_directions(embeddings):
+    images, sentences, owners = embeddings
+    a = evaluate(images, sentences, owners)
+    b = evaluate(images, np.random.default_rng(0).permutation(sentences), owners)
+    result = paired_bootstrap(a, b, k="rsum", n=200)
+    assert result.difference == pytest.approx(a.rsum - b.rsum)
+    assert result.low <= result.difference <= result.high
+    with pytest.raises(DataError, match="one dataset"):
+        paired_bootstrap(a, evaluate(images, sentences[owners >= 0][::-1], owners[::-1]))
+    with pytest.raises(ConfigError, match="drawn by image"):
+        paired_bootstrap(a, b, clusters=owners)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"ranks_a": [1, 2], "ranks_b": [1]}, DataError),
+        ({"ranks_a": [0, 2], "ranks_b": [1, 1]}, DataError),
+        ({"ranks_a": [], "ranks_b": []}, DataError),
+        ({"ranks_a": [1], "ranks_b": [1], "clusters": [1, 2]}, DataError),
+        ({"ranks_a": [1], "ranks_b": [1], "k": 0}, ConfigError),
+        ({"ranks_a": [1], "ranks_b": [1], "k": "r1"}, ConfigError),
+        ({"ranks_a": [1], "ranks_b": [1], "n": 0}, ConfigError),
+    ],
+)
+def test_bootstrap_refuses_what_does_not_match(given, error):
+    with pytest.raises(error):
+        paired_bootstrap(**given)

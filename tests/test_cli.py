@@ -1,0 +1,187 @@
+"""The command line: what it prints, and one line with exit code 2 for everything a user can cause."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import imtext
+from imtext.cli import main
+from imtext.errors import RunError
+from imtext.retrieval import evaluate
+
+
+def arrays(n_images=10, n_sentences=30):
+    """Small embeddings, ready for `numpy.savez`."""
+    generator = np.random.default_rng(0)
+    return {
+        "images": generator.normal(size=(n_images, 4)),
+        "sentences": generator.normal(size=(n_sentences, 4)),
+        "image_of_sentence": np.arange(n_sentences) % n_images,
+    }
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = tmp_path / "embeddings.npz"
+    np.savez(path, **arrays(), extra=np.zeros(3))
+    return path
+
+
+def refusal(capsys, *arguments):
+    """Run a command that must fail; return its one line."""
+    assert main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("imtext: error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_evaluate_prints_what_the_library_finds(stored, capsys):
+    expected = evaluate(**arrays(), folds=5)
+    assert main(["evaluate", str(stored), "--folds", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected.to_dict()
+    assert main(["evaluate", str(stored), "--folds", "5"]) == 0
+    assert capsys.readouterr().out == f"10 images, 30 sentences, mean of 5 folds\n{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x.pop("sentences"), "lacks sentences (found images, image_of_sentence)"),
+        (lambda x: x.update(images=np.ones(4)), "images: expected a non-empty matrix"),
+        (lambda x: x.update(images=np.array([["a"]])), "images: expected real numbers"),
+        (lambda x: x["sentences"].__setitem__((7, 0), np.nan), "sentences: row 7 holds NaN or infinity"),
+        (lambda x: x.update(sentences=np.ones((30, 5))), "images have 4 dimensions, sentences have 5"),
+        (lambda x: x.update(image_of_sentence=np.arange(29) % 10), "29 entries for 30 sentences"),
+        (lambda x: x["image_of_sentence"].__setitem__(2, 10), "sentence 2 points to image 10"),
+        (lambda x: x.update(image_of_sentence=np.zeros(30, dtype=int)), "image 1 has no sentence"),
+        (lambda x: x.update(images=np.array([{}], dtype=object)), "cannot be read"),
+    ],
+)
+def test_evaluate_refuses_unfit_arrays(tmp_path, capsys, change, words):
+    content = arrays()
+    change(content)
+    path = tmp_path / "unfit.npz"
+    np.savez(path, **content)
+    line = refusal(capsys, "evaluate", path)
+    assert words in line
+    assert "unfit.npz" in line
+
+
+def test_evaluate_refuses_unfit_files(stored, tmp_path, capsys):
+    whole = stored.read_bytes()
+    for name, content in {"empty": b"", "text": b"images", "cut": whole[: len(whole) // 2]}.items():
+        (tmp_path / name).write_bytes(content)
+        assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / name)
+    damaged = bytearray(whole)
+    damaged[200] ^= 255
+    (tmp_path / "damaged").write_bytes(damaged)
+    assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "damaged")
+    np.save(tmp_path / "one.npy", np.ones(3))
+    assert "holds a single array" in refusal(capsys, "evaluate", tmp_path / "one.npy")
+    assert "no such file" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
+    assert "this is a folder" in refusal(capsys, "evaluate", tmp_path)
+
+
+def test_evaluate_refuses_unfit_options(stored, capsys):
+    assert "do not divide into 3" in refusal(capsys, "evaluate", stored, "--folds", "3")
+    assert "folds: expected" in refusal(capsys, "evaluate", stored, "--folds", "0")
+    assert "--device nonsense" in refusal(capsys, "evaluate", stored, "--device", "nonsense")
+    for wrong in (["evaluate"], ["evaluate", str(stored), "--folds", "two"], ["nonsense"], []):
+        with pytest.raises(SystemExit) as stop:
+            main(wrong)
+        assert stop.value.code == 2
+
+
+class Encoder:
+    """Stands in for `imtext.studies.encoder.TrainedEncoder`."""
+
+    images = np.eye(3)
+    sentences = np.eye(3)
+    test = SimpleNamespace(
+        name="toy",
+        captions=("one", "two", "three"),
+        image_of_sentence=np.arange(3),
+        image_path=lambda i: f"{i}.jpg",
+        sentences_of=lambda i: [i],
+    )
+
+    @classmethod
+    def load(cls, run_dir, device):
+        if not run_dir.is_dir():
+            raise RunError(f"{run_dir}: no finished run here")
+        return cls()
+
+    def embed_sentences(self, sentences):
+        return np.array([[float(word in sentence) for word in self.test.captions] for sentence in sentences])
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imtext.studies.encoder", SimpleNamespace(TrainedEncoder=Encoder))
+
+
+def test_search_prints_its_answers(encoder, tmp_path, capsys):
+    assert main(["search", str(tmp_path), "two of them", "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["1", "1.000", "1.jpg", "two"]
+
+
+def test_search_refuses_before_it_works(encoder, tmp_path, capsys):
+    assert "no finished run" in refusal(capsys, "search", tmp_path / "no", "two")
+    assert "--top" in refusal(capsys, "search", tmp_path, "two", "--top", "0")
+    assert ".html or .png" in refusal(capsys, "search", tmp_path, "two", "--out", "page.pdf")
+    assert "no such image" in refusal(capsys, "search", tmp_path, "two.jpg")
+
+
+def test_notebook_run_passes_typed_parameters(monkeypatch, tmp_path, capsys):
+    calls = []
+    fake = SimpleNamespace(execute_notebook=lambda *given, **named: calls.append((given, named)))
+    monkeypatch.setitem(sys.modules, "imtext.publish.execute", fake)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "paper.ipynb").write_text("{}")
+    assert (
+        main(["notebook", "run", "paper", "out.ipynb", "-p", "seeds", "[0, 1]", "-p", "dataset", "flickr8k"])
+        == 0
+    )
+    (source, target, parameters), named = calls[0]
+    assert source.name == "paper.ipynb"
+    assert target == tmp_path / "out.ipynb"
+    assert parameters == {"seeds": [0, 1], "dataset": "flickr8k"}
+    assert named["work"].parent == tmp_path
+    capsys.readouterr()
+    assert "no such notebook" in refusal(capsys, "notebook", "run", "nowhere", "out.ipynb")
+    assert "cannot read" in refusal(capsys, "notebook", "run", "paper", "out.ipynb", "-p", "seeds", "[0")
+
+
+def test_notebook_run_refuses_an_unknown_parameter(tmp_path, capsys):
+    nbformat = pytest.importorskip("nbformat")
+    cell = nbformat.v4.new_code_cell("seeds = [0]", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    line = refusal(capsys, "notebook", "run", tmp_path / "a.ipynb", tmp_path / "out.ipynb", "-p", "seed", "1")
+    assert "'seed'" in line
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_version_and_module(stored):
+    for command in (["--version"], ["evaluate", str(stored), "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "imtext", *command], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        if command == ["--version"]:
+            assert done.stdout == f"imtext {imtext.__version__}\n"
+        else:
+            assert "rsum" in json.loads(done.stdout)
+
+
+def test_help_needs_no_heavy_module():
+    code = "import sys, imtext.cli; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

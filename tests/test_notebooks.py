@@ -1,0 +1,66 @@
+"""Committed notebooks: parameters, outputs of the smoke profile, normalised, no helper code."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from pathlib import Path
+
+import pytest
+
+from imtext.publish.normalise import dump_notebook, normalise_notebook, refuse_unfit
+from imtext.publish.parameters import declared_parameters
+
+nbformat = pytest.importorskip("nbformat")
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+PARAMETERS = ["dataset", "data_root", "profile", "seeds", "device", "runs_dir", "tables"]
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_parameters_come_first_and_are_the_usual_seven(path: Path) -> None:
+    first = code_cells(path)[0]
+    assert first.metadata.get("tags") == ["parameters"]
+    declared = declared_parameters(path)
+    assert list(declared) == PARAMETERS
+    assert declared["profile"].default == "smoke"
+    assert declared["runs_dir"].default is None, "the runner says where runs go"
+    statements = ast.parse(first.source).body
+    assert all(isinstance(node, ast.Assign | ast.AnnAssign) for node in statements), "assignments only"
+
+
+def test_papermill_sees_the_parameters(path: Path) -> None:
+    papermill = pytest.importorskip("papermill")
+    assert list(papermill.inspect_notebook(path)) == PARAMETERS
+
+
+def test_it_was_run_and_is_fit_to_commit(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    refuse_unfit(notebook, path.name)
+    assert any(cell.outputs for cell in code_cells(path)), "no outputs stored: nbval would compare nothing"
+
+
+def test_it_is_normalised(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    assert dump_notebook(normalise_notebook(copy.deepcopy(notebook))) == text, "run: make normalise"
+
+
+def test_it_holds_no_helper_code(path: Path) -> None:
+    helpers = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for number, cell in enumerate(code_cells(path), start=1):
+        source = "\n".join(line for line in cell.source.splitlines() if not line.startswith(("%", "!")))
+        found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, helpers)]
+        assert not found, f"code cell {number} defines {found[0].name}: it belongs into the library"
+
+
+def test_it_pulls_no_widget(path: Path) -> None:
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            kinds = set(output.get("data", {}))
+            assert not {kind for kind in kinds if "widget" in kind or "javascript" in kind}, sorted(kinds)

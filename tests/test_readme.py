@@ -1,0 +1,52 @@
+"""The README's code runs, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in BLOCK.findall(README.read_text(encoding="utf-8")) if kind == language]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_blocks_run(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, str(README), "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out.strip()
+
+
+def test_make_targets_exist(repository: Path) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    commands = [line for text in blocks("sh") for line in text.splitlines() if line.startswith("make ")]
+    assert {line.split()[1] for line in commands} == {"book", "test"}
+    for line in commands:
+        target, *settings = line.split("#")[0].split()[1:]
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+        for name in re.findall(r"\b([A-Z_]+)=", " ".join(settings)):
+            assert name in makefile
+
+
+def test_imtext_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    cli = pytest.importorskip("imtext.cli")
+    text = README.read_text(encoding="utf-8")
+    for command in set(re.findall(r"\bimtext (evaluate|search|notebook)\b", text)):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, "--help"])
+        assert stopped.value.code == 0
+        assert capsys.readouterr().out
+
+
+def test_papermill_parameters_exist(repository: Path) -> None:
+    from imtext.publish.parameters import declared_parameters
+
+    for line in (line for text in blocks("sh") for line in text.splitlines() if line.startswith("papermill")):
+        path = repository / line.split()[1]
+        if not path.is_file():
+            pytest.skip("the notebook is not there yet")
+        assert set(re.findall(r"-p (\w+)", line)) <= set(declared_parameters(path))

@@ -1,0 +1,133 @@
+"""Single queries with a stand-in for a trained model, and the pages they write."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import io
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imtext.errors import ConfigError, DataError
+from imtext.search import search, write_answer
+
+COLOURS = {"red": (220, 40, 40), "green": (30, 160, 60), "blue": (40, 70, 220)}
+CAPTIONS = ("a red square", "something <b>red</b> & $5", "a green square", "a blue square", "blue again")
+OWNERS = np.array([0, 0, 1, 2, 2])
+
+
+class ColourEncoder:
+    """Embeds a sentence by the colours it names and an image by its mean colour."""
+
+    def __init__(self, folder):
+        self.files = [folder / f"{name}.png" for name in COLOURS]
+        for file, colour in zip(self.files, COLOURS.values(), strict=True):
+            Image.new("RGB", (40, 30), colour).save(file)
+        self.test = SimpleNamespace(
+            name="colours",
+            captions=CAPTIONS,
+            image_of_sentence=OWNERS,
+            image_path=lambda i: self.files[i],
+            sentences_of=lambda i: np.flatnonzero(i == OWNERS),
+        )
+        self.images = self.embed_image_files(self.files)
+        self.sentences = self.embed_sentences(CAPTIONS)
+
+    def embed_sentences(self, sentences):
+        return np.array([[float(name in sentence) for name in COLOURS] for sentence in sentences]) + 0.01
+
+    def embed_image_files(self, files):
+        return np.array([np.asarray(Image.open(file), dtype=float).mean((0, 1)) for file in files])
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    return ColourEncoder(tmp_path)
+
+
+def test_a_sentence_finds_images(encoder):
+    answer = search(encoder, "a blue thing", top=2)
+    assert answer.picture is None
+    assert [hit.rank for hit in answer.hits] == [1, 2]
+    assert answer.hits[0].image.name == "blue.png"
+    assert answer.hits[0].sentences == ("a blue square", "blue again")
+    assert answer.hits[0].score > answer.hits[1].score
+    assert str(answer).splitlines()[0] == "a blue thing  (the 3 images of the test split of colours)"
+    assert "blue.png  a blue square" in str(answer)
+
+
+def test_an_image_finds_sentences(encoder):
+    answer = search(encoder, str(encoder.files[0]), top=2)
+    assert answer.picture == encoder.files[0]
+    assert [hit.sentences for hit in answer.hits] == [("a red square",), ("something <b>red</b> & $5",)]
+    assert {hit.image.name for hit in answer.hits} == {"red.png"}
+    assert len(search(encoder, str(encoder.files[0]), top=99).hits) == 5
+
+
+@pytest.mark.parametrize("picture", [False, True])
+def test_the_web_page_holds_everything_and_fetches_nothing(encoder, tmp_path, picture):
+    answer = search(encoder, str(encoder.files[0]) if picture else 'a "red" <i>thing</i>', top=3)
+    page = write_answer(answer, tmp_path / "page.html").read_text()
+    tags, sources = [], []
+
+    class Reader(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            tags.append(tag)
+            sources.extend(value for name, value in attributes if name in ("src", "href"))
+
+    Reader().feed(page)
+    assert not {"i", "b", "script", "link"} & set(tags)
+    assert tags.count("li") == 3
+    assert len(sources) == 3 + picture
+    assert "http" not in page
+    assert "prefers-color-scheme: dark" in page
+    for source in sources:
+        data = re.fullmatch(r"data:image/jpeg;base64,(.+)", source)[1]
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (40, 30)
+
+
+@pytest.mark.parametrize("query", ["a red thing for $5 or $6", "blue.png"])
+@pytest.mark.parametrize("top", [1, 3])
+def test_the_picture_is_drawn(encoder, tmp_path, monkeypatch, query, top):
+    monkeypatch.chdir(tmp_path)
+    out = write_answer(search(encoder, query, top=top), tmp_path / "page.PNG")
+    picture = Image.open(out)
+    assert min(picture.size) > 200
+    assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".PNG", ".png", ".png", ".png"]
+
+
+@pytest.mark.parametrize(("query", "words"), [("  ", "empty"), ("missing.jpg", "missing.jpg: no such image")])
+def test_an_unfit_query_is_refused(encoder, query, words):
+    with pytest.raises(DataError, match=words):
+        search(encoder, query)
+
+
+def test_a_very_long_sentence_is_a_sentence(encoder):
+    assert search(encoder, "red " * 5000).picture is None
+
+
+@pytest.mark.parametrize("out", ["page.pdf", "nowhere/page.html"])
+def test_an_unfit_page_is_refused(encoder, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="--out"):
+        write_answer(search(encoder, "red"), out)
+
+
+def test_nothing_is_left_where_a_page_cannot_be_written(encoder, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_answer(search(encoder, "red"), tmp_path / "page.html")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_damaged_picture_is_named(encoder, tmp_path):
+    answer = search(encoder, "green", top=1)
+    encoder.files[1].write_bytes(encoder.files[1].read_bytes()[:60])
+    with pytest.raises(DataError, match="green.png: not a readable picture"):
+        write_answer(answer, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
