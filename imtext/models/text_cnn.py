@@ -74,6 +74,9 @@ class TextCNN(nn.Module):
         width: multiplier on every channel count but the word layer's (1 is the paper's network).
         vectors: ``(d + 1, word_dim)`` word vectors to start the word layer from; None starts it at random.
         pooling: ``"mean"`` (paper) or ``"max"`` (released code) over the positions.
+        zero_init: start the last batch norm of every block that has a plain shortcut at zero, so that the
+            network begins shallow (Goyal et al., 2017, section 5.1). Neither paper nor released code does; with
+            few steps the network does not leave its start without it.
 
     Raises:
         ConfigError: unknown depth or pooling, or vectors of another shape.
@@ -91,6 +94,7 @@ class TextCNN(nn.Module):
         width: float = 1.0,
         vectors: np.ndarray | None = None,
         pooling: str = "mean",
+        zero_init: bool = True,
     ) -> None:
         super().__init__()
         if depth not in BLOCKS or pooling not in POOLINGS:
@@ -106,6 +110,10 @@ class TextCNN(nn.Module):
         self._start_words(vectors)
         self.stages = nn.Sequential(*_stages(word_dim, BLOCKS[depth], width))
         self.dim = _scaled(OUTPUTS[-1], width)
+        if zero_init:
+            for block in self.stages:
+                if isinstance(block.shortcut, nn.Identity):
+                    nn.init.zeros_(block.expand.norm.weight)
 
     def _start_words(self, vectors: np.ndarray | None) -> None:
         """Word layer from word vectors, or at random (Glorot and Bengio, as the paper's [52])."""

@@ -11,6 +11,7 @@ similarity matrix and depend neither on the size of the blocks nor on the device
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,7 @@ import numpy as np
 import torch
 
 from imtext.errors import DataError
-from imtext.progress import progress
-from imtext.retrieval.similarity import TIE, Rows, block_shape, exact_cosines, slices, to_numpy
+from imtext.retrieval.similarity import TIE, Rows, block_shape, each, exact_cosines, slices, to_numpy
 
 _FIRST_MARGIN = 2.0**-20  # float32 scores this close to the true match are contested; widened where needed
 _SAFETY = 4.0  # the margin is at least this many times the largest error seen in the block
@@ -72,16 +72,24 @@ def cosine_ranks(
     device = images.values.device
     n_rows, n_columns = block_shape(len(images), images.values.shape[1], device, block)
     count = _Count(images, sentences, owners.to(device))
-    shape = (min(n_rows, len(sentences)), min(n_columns, len(images)))
-    memory = torch.empty(shape[0] * shape[1], device=device)
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    # Work for every thread, and no more memory with many threads than with eight.
+    n_rows = min(n_rows, max(64, -(-len(sentences) // (2 * threads))), max(64, n_rows * 8 // threads))
     parts = list(slices(len(sentences), n_rows))
-    for columns in slices(len(images), n_columns):
-        unit = images.unit(columns).T
-        for rows in progress(parts, f"ranks of images {columns.start}-{columns.stop - 1}"):
-            size = (rows.stop - rows.start) * unit.shape[1]
-            scores = memory[:size].view(-1, unit.shape[1])
+    local = threading.local()  # each thread's memory for one block of scores, used again and again
+
+    def work(rows: slice) -> None:
+        if not hasattr(local, "scores"):
+            local.scores = torch.empty(n_rows * min(n_columns, len(images)), device=device)
+        shape = (rows.stop - rows.start, unit.shape[1])
+        scores = local.scores[: shape[0] * shape[1]].view(shape)
+        with torch.autocast(device.type, enabled=False):  # the caller may be inside one
             torch.mm(sentences.unit(rows), unit, out=scores)
             count.add(scores, rows, columns)
+
+    for columns in slices(len(images), n_columns):
+        unit = images.unit(columns).T
+        each(work, parts, device, f"ranks of images {columns.start}-{columns.stop - 1}")
     return 1 + count.above_image.cpu().numpy(), 1 + count.above_text.cpu().numpy()
 
 
@@ -99,31 +107,41 @@ class _Count:
         self.above_text = torch.zeros_like(owners)
         self.above_image = torch.zeros_like(self.leader)
         self.margin = _FIRST_MARGIN
+        self.lock = threading.Lock()
 
     def add(self, scores: torch.Tensor, rows: slice, columns: slice) -> None:
         """Take in one float32 block: ``scores`` of sentences ``rows`` × images ``columns``."""
+        margin = self.margin
         while True:
-            text, near = self._split(scores, self.own[rows, None])
-            image, near_image = self._split(scores, self.best[None, columns])
+            text, near = self._split(scores, self.own[rows, None], margin)
+            image, near_image = self._split(scores, self.best[None, columns], margin)
             row, column = _positions(self._with_probes(near.logical_or_(near_image), rows, columns))
             if len(row) > scores.numel() * _EXACT_SHARE:
                 self._add_exactly(rows, columns)
                 return
             exact = exact_cosines(self.sentences, self.images, row + rows.start, column + columns.start)
             error = float((scores[row, column] - exact).abs().max())
-            if error * _SAFETY <= self.margin:
+            if error * _SAFETY <= margin:
                 break
-            self.margin = 2 * _SAFETY * error
+            margin = self.margin = 2 * _SAFETY * error
         beats_text, beats_image = self._beats(exact, row + rows.start, column + columns.start)
-        self.above_text[rows] += text.sum(1, dtype=torch.int32)
-        self.above_text.index_add_(0, row + rows.start, beats_text.long() - text[row, column].long())
-        self.above_image[columns] += image.sum(0, dtype=torch.int32)
-        self.above_image.index_add_(0, column + columns.start, beats_image.long() - image[row, column].long())
+        above_text = text.sum(1, dtype=torch.int32).long()
+        above_text.index_add_(0, row, beats_text.long() - text[row, column].long())
+        above_image = image.sum(0, dtype=torch.int32).long()
+        above_image.index_add_(0, column, beats_image.long() - image[row, column].long())
+        self._tally(rows, columns, above_text, above_image)
 
-    def _split(self, scores: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _tally(self, rows: slice, columns: slice, text: torch.Tensor, image: torch.Tensor) -> None:
+        with self.lock:
+            self.above_text[rows] += text
+            self.above_image[columns] += image
+
+    def _split(
+        self, scores: torch.Tensor, target: torch.Tensor, margin: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Which scores lie clearly above their target, and which are too near to say."""
-        above = scores > (target + self.margin).float()
-        return above, (scores > (target - self.margin).float()).logical_xor_(above)
+        above = scores > (target + margin).float()
+        return above, (scores > (target - margin).float()).logical_xor_(above)
 
     def _with_probes(self, near: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
         """Mark the true pairs of the block, and a diagonal, so that the error is always measured on some."""
@@ -147,8 +165,7 @@ class _Count:
         row = torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
         column = torch.arange(columns.start, columns.stop, device=scores.device)[None]
         text, image = self._beats(scores, row, column)
-        self.above_text[rows] += text.sum(1)
-        self.above_image[columns] += image.sum(0)
+        self._tally(rows, columns, text.sum(1), image.sum(0))
 
 
 def _positions(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

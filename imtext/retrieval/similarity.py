@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from imtext.errors import ConfigError, DataError
+from imtext.progress import progress
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 TIE = 1e-12
 """Two float64 cosines closer than this are equal: the difference is rounding."""
@@ -74,10 +79,12 @@ def as_rows(values: Any, name: str, device: torch.device | str | None = None) ->
 
 def _norms(tensor: torch.Tensor) -> torch.Tensor:
     """Euclidean norms (n,) in float64, without a float64 copy of everything."""
-    squares = [
-        torch.linalg.vecdot(part, part) for part in map(torch.Tensor.double, tensor.split(_step(tensor)))
-    ]
-    return torch.cat(squares).sqrt_()
+
+    def squares(part: torch.Tensor) -> torch.Tensor:
+        wide = part.double()
+        return torch.linalg.vecdot(wide, wide)
+
+    return torch.cat(each(squares, tensor.split(_step(tensor)), tensor.device)).sqrt_()
 
 
 def _step(tensor: torch.Tensor) -> int:
@@ -152,13 +159,37 @@ def exact_cosines(a: Rows, b: Rows, index_a: torch.Tensor, index_b: torch.Tensor
 
     Each pair is one dot product of its own, so equal rows give equal cosines wherever they stand.
     """
-    result = torch.empty(len(index_a), dtype=torch.float64, device=a.values.device)
-    step = _step(a.values)
-    for start in range(0, len(index_a), step):
-        left, right = index_a[start : start + step], index_b[start : start + step]
+
+    def cosines(part: slice) -> torch.Tensor:
+        left, right = index_a[part], index_b[part]
         dots = torch.linalg.vecdot(a.values[left].double(), b.values[right].double())
-        result[start : start + step] = dots * a.inverse_norm[left] * b.inverse_norm[right]
-    return result
+        return dots * a.inverse_norm[left] * b.inverse_norm[right]
+
+    parts = list(slices(len(index_a), _step(a.values)))
+    return torch.cat(each(cosines, parts, a.values.device)) if parts else a.inverse_norm[:0]
+
+
+def each(
+    work: Callable[[Part], Result], parts: Sequence[Part], device: torch.device, desc: str = ""
+) -> list[Result]:
+    """The results of ``work`` on every part, on the CPU with one thread per part instead of many for each.
+
+    Short operations that split themselves over threads wait for one another at the end of each; on a busy
+    machine that costs more than the work. Called from within itself, it runs one part after another.
+
+    >>> each(lambda part: part * 2, [1, 2, 3], torch.device("cpu"))
+    [2, 4, 6]
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or len(parts) == 1:
+        return list(progress(map(work, parts), desc, len(parts)) if desc else map(work, parts))
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+            results = pool.map(work, parts)
+            return list(progress(results, desc, len(parts)) if desc else results)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def to_numpy(values: Any) -> np.ndarray:

@@ -37,7 +37,7 @@ class Experiment:
         start: the experiment whose network this one goes on from (Stage II), or None.
         init: ``"vectors"`` or ``"random"`` word layer.
         shift: position shift, or left alignment.
-        depth, width, dim, head, pooling: of the network.
+        depth, width, dim, head, pooling, zero_init: of the network.
         dropout, margin, negatives, all_epochs, bias: of the losses.
         freeze_norm: keep the backbone's batch norm at its ImageNet statistics in Stage II.
         profile, device, seed: how it is run.
@@ -56,6 +56,7 @@ class Experiment:
     dim: int = 2048
     head: str = "paper"
     pooling: str = "mean"
+    zero_init: bool = True
     dropout: float = 0.75
     margin: float = 1.0
     negatives: str = "hardest"
@@ -137,6 +138,7 @@ def build(experiment: Experiment, prepared: Prepared) -> DualPathObjective:
         width=experiment.width,
         vectors=vectors if experiment.init == "vectors" else None,
         pooling=experiment.pooling,
+        zero_init=experiment.zero_init,
     )
     backbone = prepared.backbone()
     net = DualPath(

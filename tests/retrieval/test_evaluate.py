@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import evaluate, evaluate_scores, rank_of_targets, ranks
-from imtext.retrieval.similarity import as_rows
+from imtext.retrieval.similarity import as_rows, each
 
 
 def naive_ranks(images, sentences, owners):
@@ -147,6 +147,32 @@ def test_a_coarse_product_changes_no_rank(monkeypatch):
     monkeypatch.setattr(torch, "mm", coarse)
     result = evaluate(images, sentences, owners)
     np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
+    np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_nothing_and_are_given_back(threads):
+    images, sentences, owners = toy(150, 700, 48, 1.0)
+    expected = evaluate(images, sentences, owners)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        result = evaluate(images, sentences, owners, block=50)
+        assert torch.get_num_threads() == threads
+        with pytest.raises(ZeroDivisionError):
+            each(lambda part: 1 / part, [1, 0, 1], torch.device("cpu"))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
+    np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
+
+
+def test_autocast_of_the_caller_changes_nothing():
+    images, sentences, owners = toy(150, 700, 48, 1.0)
+    expected = evaluate(images, sentences, owners)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = evaluate(images, sentences, owners)
     np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
 
 
