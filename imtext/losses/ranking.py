@@ -8,7 +8,7 @@ from torch import Tensor
 
 from imtext.errors import ConfigError
 
-NEGATIVES = ("all", "hardest")
+NEGATIVES = ("all", "hardest", "mean")
 REDUCTIONS = ("mean", "sum")
 
 
@@ -31,7 +31,8 @@ def ranking_loss(
         images: ``(B, D)``; sentences: ``(B, D)``.
         groups: ``(B,)`` integers; None says that every pair is a group of its own.
         margin: alpha of Eq. 4, on the cosine (paper: 1).
-        negatives: ``"hardest"``, the most similar negative of each anchor, or ``"all"``, the sum over them.
+        negatives: ``"hardest"``, the most similar negative of each anchor, ``"all"``, the sum over
+            them, or ``"mean"``, what a negative drawn at random costs on average.
         reduction: ``"mean"`` or ``"sum"`` over the pairs of the batch.
         negative_images: a pool ``(features (P, D), groups (P,))`` to take the negative images from; None
             takes the batch itself. The released code draws them from the other half of the batch.
@@ -83,5 +84,7 @@ def _hinges(
     hinges = (margin - positive[:, None] + scores).clamp_min(0).masked_fill(same, 0.0)
     if negatives == "all" or scores.shape[1] == 0:
         return hinges.sum(1)
+    if negatives == "mean":
+        return hinges.sum(1) / (~same).sum(1).clamp_min(1)
     # The hinge grows with the score, so the largest hinge is that of the hardest negative.
     return hinges.amax(1)

@@ -75,8 +75,8 @@ class TextCNN(nn.Module):
         vectors: ``(d + 1, word_dim)`` word vectors to start the word layer from; None starts it at random.
         pooling: ``"mean"`` (paper) or ``"max"`` (released code) over the positions.
         zero_init: start the last batch norm of every block that has a plain shortcut at zero, so that the
-            network begins shallow (Goyal et al., 2017, section 5.1). Neither paper nor released code does; with
-            few steps the network does not leave its start without it.
+            network begins shallow (Goyal et al., 2017, section 5.1). Neither paper nor released code does so;
+            without it a few hundred steps do not leave the start.
 
     Raises:
         ConfigError: unknown depth or pooling, or vectors of another shape.

@@ -59,30 +59,33 @@ def embed_features(net: DualPath, features: np.ndarray, fabric: Fabric) -> np.nd
 @torch.no_grad()
 def embed_pixels(net: DualPath, prepared: Prepared, store: Any, fabric: Fabric) -> np.ndarray:
     """Stored pixels to embeddings ``(N, D)``: mean of image and mirror (Zheng et al., section 6.2)."""
-    backbone = net.backbone
+    # Batch norms folded into the convolutions: the same function, about twice as fast on a CPU.
+    fast = net.backbone.fused().to(fabric.device, memory_format=torch.channels_last)
     return _in_blocks(
         len(store.pixels),
         fabric,
-        lambda part: _both_sides(
-            net, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, backbone, fabric
+        lambda part: both_sides(
+            net, fast, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, fabric
         ),
+        batch=32 if fabric.device.type == "cpu" else BATCH,
     )
 
 
-def _both_sides(net: DualPath, pixels: Tensor, crop: int, backbone: Any, fabric: Fabric) -> Tensor:
+def both_sides(net: DualPath, backbone: Any, pixels: Tensor, crop: int, fabric: Fabric) -> Tensor:
+    """Embeddings ``(B, D)`` of uint8 pixels ``(B, 3, S, S)``: the mean of those of image and mirror."""
     pixels = normalise(centre(pixels, crop), backbone.mean, backbone.std)
     pixels = fabric.to_device(pixels.contiguous(memory_format=torch.channels_last))
-    return (net.embed_images(pixels) + net.embed_images(mirror(pixels))) / 2
+    return (net.image_head(backbone(pixels)) + net.image_head(backbone(mirror(pixels)))) / 2
 
 
 def _put(array: np.ndarray, fabric: Fabric) -> Tensor:
     return fabric.to_device(torch.from_numpy(np.array(array)))
 
 
-def _in_blocks(count: int, fabric: Fabric, embed: Any) -> np.ndarray:
+def _in_blocks(count: int, fabric: Fabric, embed: Any, batch: int = BATCH) -> np.ndarray:
     """Run ``embed`` on slices of ``range(count)`` under the run's precision."""
     parts = []
-    for begin in range(0, count, BATCH):
+    for begin in range(0, count, batch):
         with fabric.autocast():
-            parts.append(embed(slice(begin, min(begin + BATCH, count))).float().cpu().numpy())
+            parts.append(embed(slice(begin, min(begin + batch, count))).float().cpu().numpy())
     return np.concatenate(parts)

@@ -15,7 +15,7 @@ from imtext.errors import DataError, RunError
 from imtext.losses import InstanceLoss
 from imtext.models import DualPath, TextCNN
 from imtext.runs import Run
-from imtext.studies.embedding import _both_sides, embed_codes
+from imtext.studies.embedding import both_sides, embed_codes
 from imtext.studies.experiment import MODEL, load_weights
 from imtext.studies.preparation import DataSpec, prepare
 from imtext.text.vocabulary import Vocabulary
@@ -84,13 +84,9 @@ class TrainedEncoder:
         """
         data = self.config["data"]
         pixels = torch.stack([torch.as_tensor(decode(Path(path), data["size"])) for path in paths])
-        net = self.net if self.net.backbone is not None else self._with_backbone()
+        backbone = self.fabric.to_device(self.backbone).eval()
         with self.fabric.autocast():
-            return _both_sides(net, pixels, data["crop"], self.backbone, self.fabric).float().cpu().numpy()
-
-    def _with_backbone(self) -> DualPath:
-        self.net.backbone = self.fabric.to_device(self.backbone).eval()
-        return self.net
+            return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).float().cpu().numpy()
 
     def _network(self) -> DualPath:
         """The network with the run's weights."""

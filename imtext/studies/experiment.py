@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,7 +116,10 @@ def run_all(
             runs = [run_experiment(e, runs_dir, threads) for e in wave]
         else:
             work = (joblib.delayed(run_experiment)(e, str(runs_dir), threads) for e in dict.fromkeys(wave))
-            joblib.Parallel(n_jobs=jobs)(work)
+            with warnings.catch_warnings():
+                # joblib replaces a worker that has grown; the row it was given is not lost.
+                warnings.filterwarnings("ignore", message="A worker stopped")
+                joblib.Parallel(n_jobs=jobs)(work)
             runs = [run_experiment(e, runs_dir, threads) for e in wave]
     return runs
 

@@ -107,6 +107,7 @@ class Prepared:
             views=self.spec.views if split == "train" else 0,
             seed=self.spec.seed,
             device=self.device,
+            evaluation=split != "train",
         )
 
     def identity(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from imtext.data.sampling import group_batches
 from imtext.data.transforms import augment, normalise
 from imtext.text.shift import position_shift
 
+IN_MEMORY = 4 * 2**30
+
 
 class ImageSource(Protocol):
     """What gives the images of a batch."""
@@ -30,7 +32,8 @@ class CachedFeatures:
     """
 
     def __init__(self, views: np.ndarray) -> None:
-        self.views = views
+        # Random rows of a memory map are slow where the system keeps few pages of it.
+        self.views = np.array(views) if views.nbytes < IN_MEMORY else views
 
     def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
         """Features ``(B, D)``."""

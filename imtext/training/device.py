@@ -43,6 +43,8 @@ def make_fabric(device: str = "cpu") -> Fabric:
     'cpu'
     """
     device = resolve_device(device)
+    # Gradients of saturated softmaxes and hinges underflow, and a CPU is slow with denormal numbers.
+    torch.set_flush_denormal(True)
     precision = "bf16-mixed" if device == "cuda" else "32-true"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

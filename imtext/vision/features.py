@@ -57,6 +57,7 @@ def extract_features(
     channels_last: bool = True,
     precision: str = "32",
     scale: tuple[float, float] = (0.6, 1.0),
+    evaluation: bool = True,
 ) -> Features:
     """Features of every image of ``store``, from the cache where it has them.
 
@@ -79,6 +80,7 @@ def extract_features(
         channels_last: memory layout, faster on CPU and on GPU with tensor cores.
         precision: ``"32"``, or ``"bf16"`` for autocast on CUDA.
         scale: least and largest share of the area of a training crop.
+        evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, D)``.
 
     Raises:
         ConfigError: a parameter is out of range.
@@ -106,14 +108,16 @@ def extract_features(
     count, shape = len(store), (len(store), backbone.dim)
     key = _key({**common, "mirror": mirror})
     cache = Path(cache_dir)
-    sides = 2 if mirror else 1
-    evaluated = _cached(
-        cache / f"features-{backbone.name}-{key}.npy",
-        (sides, *shape),
-        _chunks(sides, count),
-        lambda group: run(_centre_views(store, group, crop, device)),
-        batch_size,
-    )
+    evaluated = np.zeros((0, *shape), dtype=np.float32)
+    if evaluation:
+        sides = 2 if mirror else 1
+        evaluated = _cached(
+            cache / f"features-{backbone.name}-{key}.npy",
+            (sides, *shape),
+            _chunks(sides, count),
+            lambda group: run(_centre_views(store, group, crop, device)),
+            batch_size,
+        )
     if not views:
         return Features(evaluated, np.zeros((0, *shape), dtype=np.float32), key)
     train_key = _key({**common, "views": views, "seed": seed, "scale": list(map(float, scale))})
