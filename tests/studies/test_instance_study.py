@@ -54,7 +54,7 @@ def test_rows_that_are_one_network_share_a_run(study):
         for number, row in (("2", "instance_stage1"), ("5", "word2vec_init"))
     ]
     assert shared[0] == shared[1]
-    assert len(list((study.parameters.runs_dir / "instance_loss").glob("*-*/metrics.json"))) == 8
+    assert len(list((study.parameters.runs_dir / "instance_loss").glob("*-*/metrics.json"))) == 9
 
 
 def test_a_second_study_trains_nothing(study, monkeypatch):
