@@ -80,10 +80,12 @@ class InstanceLossStudy:
     @cached_property
     def spec(self) -> DataSpec:
         """The data all rows share."""
+        root = self.parameters.data_root
         return DataSpec(
             dataset=self.parameters.dataset,
-            data_root=self.parameters.data_root,
-            cache=str(self.parameters.runs_dir / "cache"),
+            # Absolute, so that a finished run can be searched from any folder.
+            data_root=str(Path(root).resolve()) if root else None,
+            cache=str((self.parameters.runs_dir / "cache").resolve()),
             **self.scale.data,
         )
 

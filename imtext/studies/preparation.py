@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class DataSpec:
         vectors: word vectors, as for :func:`imtext.text.vectors.load_word_vectors`.
         length: words per sentence (paper: 32).
         seed: of the generated dataset, the choice of groups and the augmented views.
+        cache: folder of stored pixels and features.
     """
 
     dataset: str = "picturebook"
@@ -48,7 +49,7 @@ class DataSpec:
     vectors: str = "glove"
     length: int = 32
     seed: int = 0
-    cache: str = field(default="cache", compare=False)
+    cache: str = "cache"
 
 
 class Prepared:
