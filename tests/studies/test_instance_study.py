@@ -165,9 +165,9 @@ KILLED = textwrap.dedent(
 
 def test_a_study_killed_again_and_again_ends_with_the_same_tables(study, tmp_path):
     moments = [
-        "left-alignment, seed 0: epoch 1",
+        "instance-1, seed 0: epoch 1",
         "instance-1, seed 0: evaluating",
-        "random-init, seed 0: epoch 2",
+        "left-alignment, seed 0: epoch 2",
     ]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *moments],
