@@ -189,18 +189,19 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit of the checkout this package runs from, '' where there is none."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
+    """The commit this package runs from, marked where the package differs from it; '' where there is none."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
         )
+
+    try:
+        commit = git("rev-parse", "--short=10", "HEAD").stdout.strip()
+        changed = commit and git("diff", "--quiet", "HEAD", "--", ".").returncode
     except (OSError, subprocess.SubprocessError):
         return ""
-    return answer.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
 
 
 @contextmanager

@@ -25,9 +25,7 @@ def naive(images, sentences, owners, weights, bins):
             (positive if owner == i else negative)[place] += weights[i]
             sums[bool(owner == i)][0] += weights[i] * score
             sums[bool(owner == i)][1] += weights[i]
-    shared = sum(
-        min(p / sum(positive), q / sum(negative)) for p, q in zip(positive, negative, strict=True)
-    )
+    shared = sum(min(p / sum(positive), q / sum(negative)) for p, q in zip(positive, negative, strict=True))
     return shared, sums[True][0] / sums[True][1] - sums[False][0] / sums[False][1]
 
 
