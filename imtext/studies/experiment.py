@@ -93,11 +93,15 @@ def run_experiment(experiment: Experiment, runs_dir: str | Path, threads: int = 
     if done is not None:
         return done
     start = None if experiment.start is None else run_experiment(experiment.start, runs_dir, threads)
-    if experiment.device == "cpu":
-        torch.set_num_threads(threads)
-    with store.open(STUDY, experiment.slug, config) as run:
-        if not run.finished:
-            _compute(experiment, run, start)
+    before = torch.get_num_threads()
+    try:
+        if experiment.device == "cpu":
+            torch.set_num_threads(threads)
+        with store.open(STUDY, experiment.slug, config) as run:
+            if not run.finished:
+                _compute(experiment, run, start)
+    finally:
+        torch.set_num_threads(before)
     return run
 
 
