@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +45,11 @@ EXTRA_LABELS = {
 }
 # The sum over all negatives: with a margin of .2 most of them cost nothing.
 SMALL_MARGIN = {"margin": 0.2, "negatives": "all"}
+CURVES = {
+    "instance-1": "word vectors, position shift",
+    "random-init": "random word layer",
+    "left-alignment": "left alignment",
+}
 SEPARATED = {"ranking-2": "Ranking loss alone", "instance-2": "Instance loss alone", "full-2": "Full model"}
 
 
@@ -224,13 +228,13 @@ class InstanceLossStudy:
         before, after = self.correlations()
         return mean_off_diagonal(before), mean_off_diagonal(after)
 
-    def curves(self, slugs: Sequence[str] = ("instance-1", "random-init", "left-alignment")) -> pd.DataFrame:
-        """Figure 8: classification error per epoch, of images and of sentences."""
+    def curves(self) -> pd.DataFrame:
+        """Figure 8: classification error per epoch of Stage I, of images and of sentences, first seed."""
         frames = []
-        for slug in slugs:
+        for slug, label in CURVES.items():
             if slug in self.runs:
                 frame = pd.read_csv(self.runs[slug][0].dir / "curves.csv")
-                frames.append(frame.assign(run=slug))
+                frames.append(frame.assign(run=label))
         return pd.concat(frames, ignore_index=True)
 
     def ablations(self, slug: str = "full-2", count: int = 4) -> list[dict[str, Any]]:
