@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 # Written in pieces, so that this file does not find itself.
-HOSTS = ("pypi" r"\.org", "python" + "hosted", "registry" r"\.npm", "deb" r"\.debian\.org", "anaconda" r"\.org")
+HOSTS = (
+    "pypi" r"\.org",
+    "python" + "hosted",
+    "registry" r"\.npm",
+    "deb" r"\.debian\.org",
+    "anaconda" r"\.org",
+)
 PATHS = r"(?<![\w.$}~:/-])/(?:work|root|farm)/\w|/tmp" r"/[a-z]|/home" r"/\w"
 FORBIDDEN = re.compile("|".join((*HOSTS, PATHS)))
 BINARY = {".png", ".jpg", ".svg", ".woff", ".woff2", ".npz", ".npy", ".ico", ".gz", ".bin"}
