@@ -8,18 +8,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from imtext.data.coco import load_coco
 from imtext.data.common import data_folder
+from imtext.data.cuhk_pedes import load_cuhk_pedes
 from imtext.data.karpathy import find_karpathy_json, load_karpathy
 from imtext.data.schema import Dataset, Phrases, Regions
 from imtext.data.tokens_file import has_token_file, load_flickr8k, load_flickr30k
 from imtext.errors import ConfigError, DataError
 
-__all__ = ["DATASETS", "Dataset", "Phrases", "Regions", "load_dataset"]
+__all__ = ["DATASETS", "GENERATED", "Dataset", "Phrases", "Regions", "load_dataset"]
 
 
 def _picturebook() -> Callable[..., Dataset]:
     # Imported here: drawing pulls in modules that readers of real data never need.
     from imtext.data.picturebook import load
+
+    return load
+
+
+def _pedestrians() -> Callable[..., Dataset]:
+    from imtext.data.picturebook.pedestrians import load
 
     return load
 
@@ -51,23 +59,30 @@ def _flickr(name: str, tokens: Callable[..., Dataset]) -> Callable[..., Dataset]
 DATASETS: Mapping[str, Callable[[], Callable[..., Dataset]]] = MappingProxyType(
     {
         "picturebook": _picturebook,
+        "picturebook_pedestrians": _pedestrians,
         "flickr8k": lambda: _flickr("flickr8k", load_flickr8k),
         "flickr30k": lambda: _flickr("flickr30k", load_flickr30k),
+        "coco": lambda: load_coco,
+        "cuhk_pedes": lambda: load_cuhk_pedes,
         "karpathy": lambda: load_karpathy,
     }
 )
 """Name of each dataset and a function that returns its loader."""
+GENERATED = ("picturebook", "picturebook_pedestrians")
+"""Datasets that need no data root."""
 
 
 def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **options: object) -> Dataset:
     """Load a dataset by name.
 
     Args:
-        name: one of ``DATASETS``: ``picturebook`` (generated when absent), ``flickr8k``, ``flickr30k``
-            (Karpathy's JSON or the token file, whichever is there), ``karpathy`` (any file in that form).
-        data_root: folder of the data; only ``picturebook`` can do without.
+        name: one of ``DATASETS``: ``picturebook`` and ``picturebook_pedestrians`` (generated when absent),
+            ``flickr8k``, ``flickr30k`` (Karpathy's JSON or the token file, whichever is there), ``coco``
+            (annotation files, split by Karpathy's JSON where that is there), ``cuhk_pedes``, ``karpathy``
+            (any file in that form).
+        data_root: folder of the data; only generated datasets can do without.
         options: passed to the loader, for example ``on_empty="skip"``, ``subset=True``; for ``picturebook``
-            the sizes ``train``, ``val``, ``test``, ``size`` and ``seed``.
+            and ``picturebook_pedestrians`` the sizes ``train``, ``val``, ``test``, ``size`` and ``seed``.
 
     Raises:
         ConfigError: the name or an option is unknown, or a data root is needed.
@@ -75,11 +90,11 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
 
     >>> load_dataset("flickr9k")
     Traceback (most recent call last):
-    imtext.errors.ConfigError: dataset='flickr9k': expected one of picturebook, flickr8k, flickr30k, karpathy
+    imtext.errors.ConfigError: dataset='flickr9k': expected one of picturebook, ...
     """
     if name not in DATASETS:
         raise ConfigError(f"dataset={name!r}: expected one of {', '.join(DATASETS)}")
-    if name != "picturebook" and data_root is None:
+    if name not in GENERATED and data_root is None:
         raise ConfigError(f"dataset {name!r} is read from disk: pass data_root, the folder that holds it")
     loader = DATASETS[name]()
     known = list(inspect.signature(loader).parameters)[1:]

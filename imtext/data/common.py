@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,13 +19,17 @@ ON_EMPTY = ("raise", "skip")
 
 @dataclass
 class Photo:
-    """One image as a reader found it: file name, id, split, captions and where in the source it stands."""
+    """One image as a reader found it: file name, id, split, captions and where in the source it stands.
+
+    ``group`` is any number that the images of one person share; None where each image is a group of its own.
+    """
 
     file: str
     id: str
     split: str
     captions: list[str] = field(default_factory=list)
     where: str = ""
+    group: int | None = None
 
 
 def data_folder(data_root: str | os.PathLike[str], name: str, needs: str) -> Path:
@@ -59,6 +64,52 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     """Numbered lines that are not blank. Only line feeds end a line: captions may hold U+2028."""
     lines = enumerate(read_text(path).split("\n"), start=1)
     return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
+
+
+def read_json(path: Path) -> object:
+    """The content of a JSON file; DataError says where the file is cut off or broken."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}: expected complete JSON, found {error.msg} at line {error.lineno}, column {error.colno} "
+            f"of {len(text):,} characters; fetch the file again"
+        ) from None
+    except (RecursionError, ValueError):
+        raise DataError(
+            f"{path}: expected a list of images, found JSON nested too deep or numbers too long; "
+            "fetch the file again"
+        ) from None
+
+
+def list_in(content: object, key: str, path: Path) -> list:
+    """The non-empty list ``content[key]`` of a JSON file; DataError where there is none.
+
+    >>> list_in({"images": [1]}, "images", Path("x.json"))
+    [1]
+    """
+    found = content.get(key) if isinstance(content, Mapping) else None
+    if not isinstance(found, list) or not found:
+        raise DataError(f"{path}: expected an object with a non-empty list {key!r}; fetch the file again")
+    return found
+
+
+def check_fields(entry: object, where: str, fields: Mapping[str, type]) -> None:
+    """DataError unless ``entry`` is an object in which each field has its type (a bool is no int).
+
+    >>> check_fields({"id": 7}, "x.json, images[0]", {"id": int})
+    >>> check_fields({"id": "7"}, "x.json, images[0]", {"id": int})
+    Traceback (most recent call last):
+    imtext.errors.DataError: x.json, images[0]: expected 'id' as int, found str; correct the entry
+    """
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{where}: expected an object, found {type(entry).__name__}; correct the entry")
+    for key, kind in fields.items():
+        value = entry.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            found = type(value).__name__ if key in entry else "nothing"
+            raise DataError(f"{where}: expected {key!r} as {kind.__name__}, found {found}; correct the entry")
 
 
 def clean(caption: str) -> str:
@@ -118,7 +169,11 @@ def build(
     source: Path,
     notes: Sequence[str] = (),
 ) -> Dataset:
-    """Check the photos a reader collected and make the Dataset; the group of an image is the image itself."""
+    """Check the photos a reader collected and make the Dataset.
+
+    The groups of the photos that remain are numbered 0, 1, ... in ascending order of ``Photo.group``; where
+    that is None the group of an image is the image itself.
+    """
     if on_empty not in ON_EMPTY:
         raise ConfigError(f"on_empty={on_empty!r}: expected one of {ON_EMPTY}")
     for photo in photos:
@@ -141,9 +196,16 @@ def build(
         captions=tuple(caption for photo in photos for caption in photo.captions),
         image_of_sentence=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
         split_of_image=np.array([photo.split for photo in photos]),
-        group_of_image=np.arange(len(photos)),
+        group_of_image=_groups(photos),
         notes=(*notes, *more),
     )
+
+
+def _groups(photos: Sequence[Photo]) -> np.ndarray:
+    if any(photo.group is None for photo in photos):
+        return np.arange(len(photos))
+    # An empty list is left to Dataset, which has the message for it.
+    return np.unique([photo.group for photo in photos], return_inverse=True)[1].astype(np.int64)
 
 
 def _check_overlap(photos: Sequence[Photo], source: Path) -> None:
@@ -190,7 +252,7 @@ def _drop_empty(photos: Sequence[Photo], on_empty: str, source: Path) -> tuple[l
         if empty and not full:
             images += 1
             continue
-        kept.append(Photo(photo.file, photo.id, photo.split, full, photo.where))
+        kept.append(replace(photo, captions=full))
     if captions:
         notes.append(f"{captions} empty captions skipped, {images} images left without any caption dropped")
     return kept, notes

@@ -7,7 +7,6 @@ COCO file ``split`` may be ``restval``: those images belong to training (113,287
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,12 @@ from imtext.data.common import (
     Photo,
     build,
     check_counts,
+    check_fields,
     clean,
     data_folder,
     image_folder,
-    read_text,
+    list_in,
+    read_json,
     stem,
 )
 from imtext.data.schema import Dataset
@@ -35,7 +36,7 @@ _FOLDERS = (
     "flickr30k_images",
     ".",
 )
-_COUNTS = {
+COUNTS = {
     "flickr8k": {"train": 6000, "val": 1000, "test": 1000},
     "flickr30k": {"train": 29000, "val": 1014, "test": 1000},
     "coco": {"train": 113287, "val": 5000, "test": 5000},
@@ -96,43 +97,34 @@ def load_karpathy(
     path = root / json_file if json_file else find_karpathy_json(root)
     if path is None:
         raise DataError(f"{root}: expected dataset*.json, found none; put the file there or pass json_file=")
-    content = _read_json(path)
-    entries = content["images"]
-    photos = [_photo(entry, i, path) for i, entry in enumerate(entries)]
-    _check_ids(entries, path)
-    title = str(content.get("dataset") or stem(path.name).removeprefix("dataset_"))
+    title, photos = read_karpathy(path)
     if not subset:
-        check_counts(photos, _COUNTS.get(title, {}), path)
+        check_counts(photos, COUNTS.get(title, {}), path)
     images = _image_root(root, image_folder_name, photos, check_files)
     return build(name or title, images, photos, on_empty, check_files, path)
 
 
-def _read_json(path: Path) -> dict:
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}: expected complete JSON, found {error.msg} at line {error.lineno}, column {error.colno} "
-            f"of {len(text):,} characters; fetch the file again"
-        ) from None
-    except RecursionError:
-        raise DataError(
-            f"{path}: expected Karpathy's form, found JSON nested too deep; fetch the file again"
-        ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list) or not content["images"]:
-        raise DataError(f"{path}: expected an object with a non-empty list 'images'; fetch the file again")
-    return content
+def read_karpathy(path: Path) -> tuple[str, list[Photo]]:
+    """Name of the dataset and its images, in the order of a file in Karpathy's form.
+
+    Raises:
+        DataError: the file is missing, cut off, not UTF-8 or of another form; an imgid or sentid is there
+            twice.
+
+    >>> read_karpathy(Path("no/such/dataset_coco.json"))
+    Traceback (most recent call last):
+    imtext.errors.DataError: no/such/dataset_coco.json: expected a readable file, found: No such file ...
+    """
+    content = read_json(path)
+    entries = list_in(content, "images", path)
+    photos = [_photo(entry, i, path) for i, entry in enumerate(entries)]
+    _check_ids(entries, path)
+    return str(content.get("dataset") or stem(path.name).removeprefix("dataset_")), photos
 
 
 def _photo(entry: object, i: int, path: Path) -> Photo:
     where = f"{path}, images[{i}]"
-    if not isinstance(entry, Mapping):
-        raise DataError(f"{where}: expected an object, found {type(entry).__name__}; correct the entry")
-    for key, kind in (("filename", str), ("split", str), ("sentences", list)):
-        if not isinstance(entry.get(key), kind):
-            found = type(entry[key]).__name__ if key in entry else "nothing"
-            raise DataError(f"{where}: expected {key!r} as {kind.__name__}, found {found}; correct the entry")
+    check_fields(entry, where, {"filename": str, "split": str, "sentences": list})
     if entry["split"] not in _SPLITS:
         known = ", ".join(_SPLITS)
         raise DataError(f"{where}: unknown split {entry['split']!r}; expected one of {known}")

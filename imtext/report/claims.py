@@ -7,6 +7,11 @@ arranged so that *positive means as claimed*, each with a 95 % interval. The rul
 - not reproduced: the interval lies below 0 and no seed's own difference lies above 0;
 - undecided: anything else.
 
+Two kinds of claim have bounds instead, and are held to the whole interval. 'no_gain', "not better by more
+than a tolerance": reproduced when the interval lies at or below the tolerance, not reproduced when it lies
+above. 'about', "better by about so much": reproduced when the interval lies within the bounds, not reproduced
+when none of it does. Undecided is what is left.
+
 A claim with several differences (both query directions, an order of three models) is reproduced when all of
 them are, not reproduced when one of them is not, and undecided otherwise.
 
@@ -29,9 +34,11 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from imtext.errors import ConfigError, DataError
+from imtext.report.markup import signed, styled
 from imtext.report.numbers import raw_claims
+from imtext.report.schema import KINDS
 from imtext.report.style import PALETTE, RED
-from imtext.report.tables import describe, signed, styled
+from imtext.report.tables import describe
 from imtext.retrieval import Evaluation, paired_bootstrap
 
 REPRODUCED = "reproduced"
@@ -46,7 +53,8 @@ class Claim:
 
     `text` is the sentence in our words, `section` its place, `test` how it is decided, `paper` the paper's
     numbers. A claim of `kind` 'greater' says that something is better than something else; 'no_gain' says
-    that it is not better by more than `tolerance` (in the unit of the difference).
+    that it is not better by more than `tolerance`; 'about' says that it is better by `around`, give or take
+    `within` (all in the unit of the difference).
     """
 
     id: str
@@ -56,13 +64,36 @@ class Claim:
     paper: str = ""
     kind: str = "greater"
     tolerance: float = 0.0
+    around: float | None = None
+    within: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("greater", "no_gain"):
-            raise ConfigError(f"claim {self.id}: kind should be 'greater' or 'no_gain', found {self.kind!r}")
+        if self.kind not in KINDS:
+            raise ConfigError(
+                f"claim {self.id}: kind should be one of {', '.join(KINDS)}, found {self.kind!r}"
+            )
+        given = [value is not None for value in (self.around, self.within)]
+        if self.kind == "about" and (not all(given) or not self.within > 0):
+            raise ConfigError(
+                f"claim {self.id}: kind 'about' needs around and within > 0, "
+                f"found {self.around} and {self.within}"
+            )
+        if self.kind != "about" and any(given):
+            raise ConfigError(f"claim {self.id}: around and within belong to kind 'about'; remove them")
         for name in ("id", "text", "section", "test"):
             if not getattr(self, name).strip():
                 raise ConfigError(f"claim {self.id!r}: {name} is empty; say it in a few words")
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The bounds that the interval is held to, None where the claim is about the sign alone.
+
+        >>> Claim("c", "A adds ten", "6.4", "R@1", kind="about", around=10, within=5).bounds
+        (5, 15)
+        """
+        if self.kind == "about":
+            return self.around - self.within, self.around + self.within
+        return (-math.inf, self.tolerance) if self.kind == "no_gain" else None
 
 
 def paper_claims(paper: str) -> dict[str, Claim]:
@@ -220,14 +251,27 @@ def from_samples(
     return Evidence(name, float(np.mean(own)), float(low), float(high), own, unit, digits)
 
 
+def _judge_bounds(claim: Claim, item: Evidence, low: float, high: float) -> tuple[str, str]:
+    """(word, why) for one difference of a claim with bounds."""
+    if low <= item.low and item.high <= high:
+        return REPRODUCED, ""
+    if claim.kind == "no_gain":
+        if item.low > high:
+            return NOT_REPRODUCED, f"{item.name}: gains more than {high:g} {item.unit}".rstrip()
+        return UNDECIDED, f"{item.name}: the interval holds {high:g}"
+    about = f"about {claim.around:g} {item.unit}".rstrip()
+    if item.high < low:
+        return NOT_REPRODUCED, f"{item.name}: smaller than {about}"
+    if item.low > high:
+        return NOT_REPRODUCED, f"{item.name}: larger than {about}"
+    span = f"{low:g} to {high:g} {item.unit}".rstrip()
+    return UNDECIDED, f"{item.name}: the interval reaches beyond {span}"
+
+
 def _judge(claim: Claim, item: Evidence) -> tuple[str, str]:
     """(word, why) for one difference."""
-    if claim.kind == "no_gain":
-        if item.high <= claim.tolerance:
-            return REPRODUCED, ""
-        if item.low > claim.tolerance:
-            return NOT_REPRODUCED, f"{item.name}: gains more than {claim.tolerance:g} {item.unit}".rstrip()
-        return UNDECIDED, f"{item.name}: the interval holds {claim.tolerance:g}"
+    if claim.bounds is not None:
+        return _judge_bounds(claim, item, *claim.bounds)
     if item.low > 0 and min(item.per_seed) >= 0:
         return REPRODUCED, ""
     if item.high < 0 and max(item.per_seed) <= 0:
@@ -291,6 +335,19 @@ def claims_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return frame
 
 
+def claimed(claim: Claim, evidence: Sequence[Evidence] = ()) -> str:
+    """The bounds of a claim in words, '' where it has none.
+
+    >>> claimed(Claim("c", "A adds ten", "6.4", "R@1", kind="about", around=10, within=5))
+    'claimed: about 10 points, taken as 5 to 15'
+    """
+    unit = evidence[0].unit if evidence else "points"
+    if claim.kind == "about":
+        low, high = claim.bounds
+        return f"claimed: about {claim.around:g} {unit}, taken as {low:g} to {high:g}".replace(" ,", ",")
+    return f"claimed: no gain above {claim.tolerance:g} {unit}".rstrip() if claim.kind == "no_gain" else ""
+
+
 _CLAIM_STYLES = [
     {"selector": "td", "props": "text-align: left; white-space: normal; min-width: 7em;"},
     {"selector": "th.col_heading", "props": "text-align: left; font-weight: 600;"},
@@ -315,6 +372,7 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
     for item in verdicts:
         claim = item.claim
         here = [f"{html.escape(part.name)}:<br><span>{part.show()}</span>" for part in item.evidence]
+        here += [f"<small>{html.escape(claimed(claim, item.evidence))}</small>"] if claim.bounds else []
         reason = f"<br><small>{html.escape(item.reason)}</small>" if item.reason else ""
         place = html.escape(claim.section)
         shown.append(
@@ -329,5 +387,7 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
     columns = ["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"]
     frame = pd.DataFrame(shown, columns=columns, index=range(1, len(verdicts) + 1))
     source = html.escape(describe(provenance))
-    caption = f"<strong>Claims</strong>. A positive difference is as claimed. Here: {source}."
+    bounded = any(item.claim.bounds for item in verdicts)
+    rule = "as claimed, except where bounds are claimed" if bounded else "as claimed"
+    caption = f"<strong>Claims</strong>. A positive difference is {rule}. Here: {source}."
     return styled(frame, uuid, caption, pd.DataFrame(marks), _CLAIM_STYLES)

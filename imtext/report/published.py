@@ -1,7 +1,8 @@
 """Published runs: plain CSV files under `results/<dataset>/<paper>.csv`, one line per table row and seed.
 
-Columns that every file has: table, row (ids as in the paper's numbers), seed, dataset, profile, device,
-hardware, commit, date (YYYY-MM-DD) and minutes; then the metrics (`image_query_r1` …). A number that was not
+Columns that every file has: table, row (ids as in the paper's numbers), seed, dataset, profile,
+backbone (what stood for the paper's networks, in words), device, hardware, commit, date (YYYY-MM-DD) and
+minutes; then the metrics (`image_query_r1` …). A number that was not
 computed is an empty field.
 """
 
@@ -20,7 +21,19 @@ from imtext.errors import ConfigError, DataError
 from imtext.report.numbers import papers, table_ids
 from imtext.report.tables import over_seeds
 
-REQUIRED = ("table", "row", "seed", "dataset", "profile", "device", "hardware", "commit", "date", "minutes")
+REQUIRED = (
+    "table",
+    "row",
+    "seed",
+    "dataset",
+    "profile",
+    "backbone",
+    "device",
+    "hardware",
+    "commit",
+    "date",
+    "minutes",
+)
 
 
 def results_folder() -> Path:
@@ -51,15 +64,7 @@ class Published:
         `dataset` and `profile` choose where the file holds several; ConfigError when they leave more than
         one, or none.
         """
-        part = self.runs[self.runs["table"] == str(table_id)]
-        for name, wanted in (("dataset", dataset), ("profile", profile)):
-            part = part if wanted is None else part[part[name] == wanted]
-            found = sorted(part[name].unique())
-            if len(found) != 1:
-                raise ConfigError(
-                    f"{self.path.name}: Table {table_id} has {len(found)} kinds of {name} "
-                    f"({', '.join(found) or 'none'}); choose one with {name}=…"
-                )
+        part = self._part(table_id, dataset, profile)
         metrics = [name for name in part.columns if name not in REQUIRED]
         ours = over_seeds(part[["row", "seed", *metrics]]).dropna(axis=1, how="all")
         provenance = {
@@ -69,6 +74,29 @@ class Published:
         provenance["seeds"] = sorted(int(seed) for seed in part["seed"].unique())
         provenance["note"] = f"{part['minutes'].sum():.0f} minutes, {max(part['date'])}"
         return ours, provenance
+
+    def ran(
+        self, table_id: str | int, dataset: str | None = None, profile: str | None = None
+    ) -> dict[str, str]:
+        """Row id → what ran in that row, as `side_by_side` takes it; several if the seeds differ.
+
+        Chooses and fails as `table` does.
+        """
+        rows = self._part(table_id, dataset, profile).groupby("row", sort=False)["backbone"]
+        return {str(row): ", ".join(dict.fromkeys(names)) for row, names in rows}
+
+    def _part(self, table_id: str | int, dataset: str | None, profile: str | None) -> pd.DataFrame:
+        """The lines of one table, dataset and profile."""
+        part = self.runs[self.runs["table"] == str(table_id)]
+        for name, wanted in (("dataset", dataset), ("profile", profile)):
+            part = part if wanted is None else part[part[name] == wanted]
+            found = sorted(part[name].unique())
+            if len(found) != 1:
+                raise ConfigError(
+                    f"{self.path.name}: Table {table_id} has {len(found)} kinds of {name} "
+                    f"({', '.join(found) or 'none'}); choose one with {name}=…"
+                )
+        return part
 
 
 def _check(runs: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -24,7 +24,9 @@ _ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": s
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
 _REPEATED = {"row": str, "column": str, "value": (int, float), "where": str}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
-_CLAIM_MAY = {"kind": str, "tolerance": (int, float)}
+_CLAIM_MAY = {"kind": str, **dict.fromkeys(("tolerance", "around", "within"), (int, float))}
+# What a claim says of a difference: above 0; not above a tolerance; around a number, give or take another.
+KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 _VALUES = {"caption": str, "section": str, "numbers": dict}
 
 
@@ -108,6 +110,20 @@ def _check_table(table: Any, where: str) -> None:
             raise DataError(f"{where}: a note should be text, found {note!r}; put it in quotes")
 
 
+def _check_claim(claim: Any, where: str) -> None:
+    _fields(claim, where, _CLAIM, _CLAIM_MAY)
+    kind = claim.get("kind", "greater")
+    if kind not in KINDS:
+        raise DataError(f"{where}: field 'kind' should be one of {', '.join(KINDS)}, found {kind!r}; mend it")
+    for key in ("tolerance", "around", "within"):
+        if (key in claim) != (key in KINDS[kind]):
+            change = "remove it" if key in claim else "add it"
+            found = "does not belong to" if key in claim else "is missing for"
+            raise DataError(f"{where}: field {key!r} {found} a claim of kind {kind!r}; {change}")
+    if kind == "about" and claim["within"] <= 0:
+        raise DataError(f"{where}: field 'within' should be above 0, found {claim['within']}; mend it")
+
+
 def check_paper(document: Any, name: str) -> None:
     """Raise DataError, naming file `name` and the place, unless the document is a well-formed file of
     numbers.
@@ -128,5 +144,5 @@ def check_paper(document: Any, name: str) -> None:
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise DataError(f"{where}, {item}: expected a number, found {value!r}; mend it")
     for number, claim in enumerate(document.get("claims", ()), start=1):
-        _fields(claim, f"{name}: claim {number}", _CLAIM, _CLAIM_MAY)
+        _check_claim(claim, f"{name}: claim {number}")
     _unique([claim["id"] for claim in document.get("claims", ())], f"{name}: claims")

@@ -1,7 +1,8 @@
 """Tables that set a paper's numbers beside ours: paper, here, difference, for each metric.
 
-The HTML is the same byte for byte for the same input, so that notebooks can be compared strictly. An empty
-cell is an em dash: the paper does not print the number, or it was not computed here.
+Two layouts: wide has three columns for each metric, tall three lines for each row. The HTML is the same byte
+for byte for the same input, so that notebooks can be compared strictly. An empty cell is an em dash: the
+paper does not print the number, or it was not computed here.
 """
 
 from __future__ import annotations
@@ -16,48 +17,15 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from imtext.errors import ConfigError, DataError
+from imtext.report.comparison import PARTS, Comparison, Line, classes, metric_label, ran_styles
+from imtext.report.markup import LINE, SIDE_STYLES, signed, styled
 from imtext.report.numbers import EM_DASH, Column, PaperTable
+from imtext.report.tall import tall
 
-MINUS = "−"
-PARTS = ("paper", "here", "diff")
 _NEEDED = ("dataset", "profile", "seeds", "device")
-_LINE = "1px solid rgba(121, 121, 121, 0.45)"
-# Borders and opacity instead of colours: the table takes its ink from the page, light or dark.
-BASE_STYLES: list[dict[str, Any]] = [
-    {
-        "selector": "",
-        "props": "border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.85em;",
-    },
-    {
-        "selector": "caption",
-        "props": "caption-side: top; text-align: left; font-size: 1em; padding-bottom: 0.5em;",
-    },
-    {"selector": "th, td", "props": "padding: 0.2em 0.4em; vertical-align: top;"},
-    {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal;"},
-    {"selector": "th.col_heading", "props": "text-align: right; font-weight: normal;"},
-    {"selector": "th.col_heading.level0", "props": "text-align: center; font-weight: 600;"},
-    {"selector": "td", "props": "text-align: right; white-space: nowrap;"},
-]
-
-_SIDE_STYLES = [
-    {"selector": "td.paper", "props": f"border-left: {_LINE};"},
-    {"selector": "td.here", "props": "font-weight: 600;"},
-    {"selector": "td.here small", "props": "font-size: 0.88em; font-weight: normal; opacity: 0.9;"},
-    {"selector": "td.diff", "props": "opacity: 0.85;"},
-    {"selector": "td.none", "props": "font-weight: normal; opacity: 0.6;"},
-]
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign and a true minus.
-
-    >>> signed(-1.5), signed(0.25), signed(-0.001)
-    ('−1.50', '+0.25', '0.00')
-    """
-    text = f"{abs(value):.{digits}f}"
-    if not float(text):
-        return text
-    return ("+" if value > 0 else MINUS) + text
+# So many metrics of three columns each fit on a page of the book; a column of text takes the place of one.
+_WIDEST = 4
+_LAYOUTS = ("auto", "wide", "tall")
 
 
 def over_seeds(frame: pd.DataFrame, row: str = "row", seed: str = "seed") -> pd.DataFrame:
@@ -130,22 +98,52 @@ def _metrics(table: PaperTable, ours: pd.DataFrame, metrics: Sequence[str] | Non
     return [columns[metric] for metric in wanted]
 
 
-def _rows(
-    table: PaperTable, ours: pd.DataFrame, rows: Sequence[str] | None, extra: Mapping[str, str]
-) -> list[tuple]:
-    """(row id, block, label) of every line: the paper's rows in its order, then `extra` ones."""
+def _wanted(table: PaperTable, ours: pd.DataFrame, rows: str | Sequence[str] | None) -> set[str]:
+    """The ids of the paper's rows that `rows` asks for."""
+    if rows is None:
+        return set(table.row_ids)
+    if not isinstance(rows, str):
+        return set(rows)
+    if rows == "own":
+        return {row.id for row in table.rows if row.own}
+    if rows == "ours":
+        return set(table.row_ids) & set(ours.index)
+    raise ConfigError(f"rows: expected row ids, 'own', 'ours' or None, found {rows!r}")
+
+
+def _lines(
+    table: PaperTable,
+    ours: pd.DataFrame,
+    rows: str | Sequence[str] | None,
+    extra: Mapping[str, str],
+    ran: Mapping[str, str] | None = None,
+) -> tuple[Line, ...]:
+    """Every line: the paper's rows in its order, then `extra` ones."""
     if not ours.index.is_unique:
         raise DataError(f"Table {table.number}: our results hold a row id twice; use over_seeds() first")
-    wanted = set(table.row_ids if rows is None else rows)
-    unknown = sorted(wanted - set(table.row_ids)) or sorted(
-        set(map(str, ours.index)) - set(table.row_ids) - set(extra)
-    )
+    wanted, ran = _wanted(table, ours, rows), ran or {}
+    known = set(table.row_ids)
+    unknown = sorted(wanted - known) or sorted((set(map(str, ours.index)) | set(ran)) - known - set(extra))
     if unknown:
         raise ConfigError(
             f"Table {table.number}: no row {unknown[0]!r}; expected some of {', '.join(table.row_ids)}"
         )
-    lines = [(row.id, row.block, row.label) for row in table.rows if row.id in wanted]
-    return lines + [(row, "", label) for row, label in extra.items()]
+    lines = [
+        Line(row.id, row.block, row.label, ran.get(row.id, "")) for row in table.rows if row.id in wanted
+    ]
+    lines += [Line(row, "", label, ran.get(row, "")) for row, label in extra.items()]
+    if not lines:
+        raise DataError(
+            f"Table {table.number}: rows={rows!r} leaves no row; our results hold "
+            f"{', '.join(map(str, ours.index)) or 'none'}"
+        )
+    labels = [(line.block, line.label) for line in lines]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise ConfigError(
+            f"Table {table.number}: two rows have the label {twice[0][1]!r}; give `extra` another"
+        )
+    return tuple(lines)
 
 
 def _ours(ours: pd.DataFrame, row: str, column: str) -> float:
@@ -154,16 +152,10 @@ def _ours(ours: pd.DataFrame, row: str, column: str) -> float:
     return float(ours.at[row, column])
 
 
-def _index(table: PaperTable, lines: list[tuple]) -> pd.Index:
-    if any(block for _, block, _ in lines):
-        return pd.MultiIndex.from_tuples([(block, label) for _, block, label in lines])
-    return pd.Index([label for _, _, label in lines])
-
-
 def side_by_side_frame(
     table: PaperTable,
     ours: pd.DataFrame,
-    rows: Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
@@ -177,20 +169,19 @@ def side_by_side_frame(
     """
     extra = extra or {}
     columns = _metrics(table, ours, metrics)
-    lines = _rows(table, ours, rows, extra)
+    lines = _lines(table, ours, rows, extra)
     data = []
-    for row, _, _ in lines:
+    for line in lines:
         cells = []
         for column in columns:
-            printed = math.nan if row in extra else table.value(row, column.id)
+            printed = math.nan if line.id in extra else table.value(line.id, column.id)
             printed = math.nan if printed is None else printed
-            here = _ours(ours, row, column.id)
+            here = _ours(ours, line.id, column.id)
             cells += [printed, here, here - printed]
         data.append(cells)
     header = pd.MultiIndex.from_product([[column.id for column in columns], PARTS])
-    return pd.DataFrame(
-        data, index=pd.Index([row for row, _, _ in lines], name="row"), columns=header, dtype=float
-    )
+    index = pd.Index([line.id for line in lines], name="row")
+    return pd.DataFrame(data, index=index, columns=header, dtype=float)
 
 
 def _here(value: float, sd: float) -> str:
@@ -200,48 +191,75 @@ def _here(value: float, sd: float) -> str:
     return f"{value:.2f}{spread}"
 
 
+def _cells(numbers: pd.DataFrame, ours: pd.DataFrame, columns: Sequence[Column], row: str) -> tuple:
+    """(paper, here, difference) of one row for each metric, as HTML."""
+    cells = []
+    for column in columns:
+        printed, here, difference = (numbers.at[row, (column.id, part)] for part in PARTS)
+        gap = EM_DASH if math.isnan(difference) else signed(difference)
+        cells.append((column.show(printed), _here(here, _ours(ours, row, f"{column.id}_sd")), gap))
+    return tuple(cells)
+
+
 def side_by_side(
     table: PaperTable,
     ours: pd.DataFrame,
     provenance: Mapping[str, Any],
-    rows: Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
     extra: Mapping[str, str] | None = None,
+    ran: Mapping[str, str] | None = None,
+    layout: str = "auto",
 ) -> Styler:
-    """The paper's table with three narrow columns per metric: paper, here, difference (here − paper).
+    """The paper's table with ours beside it: for each metric paper, here, difference (here − paper).
 
-    `ours` is keyed by the paper's row ids and has metric columns (`image_query_r1` …), optionally
-    `<metric>_sd` and `n_seeds`. `rows` and `metrics` keep a part of the table; `extra` names rows of ours
-    that the paper does not have (id → label). The paper's numbers stand with the digits it prints, ours with
-    two. Raises ConfigError for an unknown row, metric or a provenance without dataset, profile, seeds or
-    device; DataError when `ours` has no metric of the table.
+    Args:
+        ours: keyed by the paper's row ids, with metric columns (`image_query_r1` …), optionally
+            `<metric>_sd` and `n_seeds`.
+        provenance: dataset, profile, seeds, device, and what else `describe` takes.
+        rows: row ids; "own" for the paper's own models only; "ours" for the rows that have results; None for
+            all. Rows of `extra` are shown in any case.
+        metrics: metric ids, None for all.
+        extra: rows of ours that the paper does not have, id → label.
+        ran: row id → what ran here in the place of what the paper names, as a column of its own.
+        layout: "wide" has three columns for each metric, "tall" three lines for each row; "auto" is tall
+            for more than four metrics, with `ran` for more than three: so much a page of the book holds.
+
+    The paper's numbers stand with the digits it prints, ours with two. Raises ConfigError for an unknown row,
+    metric or layout or a provenance without dataset, profile, seeds or device; DataError when `ours` has no
+    metric or no row of the table.
     """
+    if layout not in _LAYOUTS:
+        raise ConfigError(f"layout: expected one of {', '.join(_LAYOUTS)}, found {layout!r}")
     numbers = side_by_side_frame(table, ours, rows, metrics, extra)
     columns = _metrics(table, ours, metrics)
-    lines = _rows(table, ours, rows, extra or {})
-    shown: list[list[str]] = []
-    for row, _, _ in lines:
-        cells = []
-        for column in columns:
-            printed, here, difference = (numbers.at[row, (column.id, part)] for part in PARTS)
-            sd = _ours(ours, row, f"{column.id}_sd")
-            cells += [column.show(printed), _here(here, sd)]
-            cells += [EM_DASH if math.isnan(difference) else signed(difference)]
-        shown.append(cells)
-    header = pd.MultiIndex.from_product([[f"{c.group} {c.label}".strip() for c in columns], PARTS])
-    frame = pd.DataFrame(shown, index=_index(table, lines), columns=header)
+    lines = _lines(table, ours, rows, extra or {}, ran)
+    cells = tuple(_cells(numbers, ours, columns, line.id) for line in lines)
+    comparison = Comparison(lines, tuple(columns), cells, says_ran=ran is not None)
+    if layout == "auto":
+        layout = "tall" if len(columns) > _WIDEST - comparison.says_ran else "wide"
+    frame, marks, styles = tall(comparison) if layout == "tall" else _wide(comparison)
+    low = " ↓ lower is better." if any(column.better == "low" for column in columns) else ""
     caption = (
         f"<strong>Table {table.number}</strong>: {html.escape(table.caption)}. "
         f"Paper: {html.escape(table.dataset)} ({html.escape(table.split)}). "
-        f"Here: {html.escape(describe(provenance))}{_seeds_note(ours)}."
+        f"Here: {html.escape(describe(provenance))}{_seeds_note(ours)}.{low}"
     )
-    marks = pd.DataFrame(
-        [
-            [PARTS[n % 3] + (" none" if cell == EM_DASH else "") for n, cell in enumerate(cells)]
-            for cells in shown
-        ]
-    )
-    return styled(frame, table.id, caption, marks, _SIDE_STYLES)
+    # One page may show a table in several forms: their rules must not meet.
+    form = "-tall" * (layout == "tall") + "-ran" * comparison.says_ran
+    styler = styled(frame, table.id + form, caption, marks, styles)
+    return styler.hide(axis=0, level=frame.index.nlevels - 1) if layout == "tall" else styler
+
+
+def _wide(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, str]]]:
+    """(cells, CSS classes, CSS rules) of a comparison with three columns a metric: paper, here, diff."""
+    names = [f"{column.group} {metric_label(column)}".strip() for column in comparison.columns]
+    shown = [[cell for triple in row for cell in triple] for row in comparison.cells]
+    marks = [[classes(PARTS[n % 3], cell) for n, cell in enumerate(cells)] for cells in shown]
+    header = comparison.header([(name, part) for name in names for part in PARTS])
+    frame = pd.DataFrame(shown, index=comparison.index(), columns=header)
+    border = {"selector": "td.paper", "props": f"border-left: {LINE};"}
+    return frame, pd.DataFrame(marks), [border, *SIDE_STYLES, *ran_styles(comparison)]
 
 
 def _seeds_note(ours: pd.DataFrame) -> str:
@@ -254,45 +272,26 @@ def _seeds_note(ours: pd.DataFrame) -> str:
     return f" · mean ± sd over {many} seeds"
 
 
-def styled(
-    frame: pd.DataFrame,
-    uuid: str,
-    caption: str,
-    classes: pd.DataFrame | None = None,
-    styles: Sequence[Any] = (),
-) -> Styler:
-    """The house style of a table whose cells are ready HTML; row labels are escaped, ids fixed by `uuid`.
-
-    `classes` holds a CSS class per cell and has the shape of `frame`; `styles` are further rules for them.
-    """
-    rules = BASE_STYLES + list(styles)
-    styler = frame.style.set_uuid(uuid).set_table_attributes('class="dataframe"').set_caption(caption)
-    styler = styler.set_table_styles(rules).format_index(escape="html", axis=0)
-    if classes is not None:
-        styler = styler.set_td_classes(classes.set_axis(frame.index, axis=0).set_axis(frame.columns, axis=1))
-    styler.cell_ids = False
-    return styler
-
-
 def as_printed(table: PaperTable, rows: Sequence[str] | None = None) -> Styler:
     """The paper's own table. A small p marks a number from its running text, a small r one that a later paper
     repeats."""
     wanted = set(table.row_ids if rows is None else rows)
     mixed = len({row.own for row in table.rows}) == 2
     lines = [
-        (row.id, row.block, f"this paper: {row.label}" if mixed and row.own else row.label)
+        Line(row.id, row.block, f"this paper: {row.label}" if mixed and row.own else row.label)
         for row in table.rows
         if row.id in wanted
     ]
     shown = []
-    for row, _, _ in lines:
+    for line in lines:
         cells = []
         for column in table.columns:
-            source = table.source(row, column.id)
+            source = table.source(line.id, column.id)
             mark = f"<sup>{source[0]}</sup>" if source and source != "table" else ""
-            cells.append(column.show(table.value(row, column.id)) + mark)
+            cells.append(column.show(table.value(line.id, column.id)) + mark)
         shown.append(cells)
     header = pd.MultiIndex.from_tuples([(column.group, column.label) for column in table.columns])
-    frame = pd.DataFrame(shown, index=_index(table, lines), columns=header)
+    index = Comparison(tuple(lines), table.columns, ()).index()
+    frame = pd.DataFrame(shown, index=index, columns=header)
     caption = f"<strong>Table {table.number}</strong> as printed: {html.escape(table.caption)}."
     return styled(frame, f"{table.id}-printed", caption)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from imtext.retrieval.bootstrap import Bootstrap, paired_bootstrap
+from imtext.retrieval.bootstrap import Bootstrap, cluster_bootstrap, paired_bootstrap
 from imtext.retrieval.embeddings import load_embeddings
 from imtext.retrieval.evaluate import Direction, Evaluation, evaluate, evaluate_scores
+from imtext.retrieval.pairs import told_apart
 from imtext.retrieval.ranks import rank_of_targets
 from imtext.retrieval.separation import Separation, mean_off_diagonal, pearson_map, separation
 from imtext.retrieval.similarity import top_k
@@ -14,6 +15,7 @@ __all__ = [
     "Direction",
     "Evaluation",
     "Separation",
+    "cluster_bootstrap",
     "evaluate",
     "evaluate_scores",
     "load_embeddings",
@@ -22,5 +24,6 @@ __all__ = [
     "pearson_map",
     "rank_of_targets",
     "separation",
+    "told_apart",
     "top_k",
 ]

@@ -1,7 +1,8 @@
-"""Is one model better than another, or were the queries kind to it? A paired bootstrap over queries."""
+"""Is one model better than another, or were the queries kind to it? Bootstraps over queries and clusters."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +46,7 @@ def paired_bootstrap(
     >>> result.difference, result.low, result.high, round(result.p, 2)
     (50.0, 0.0, 100.0, 0.13)
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ConfigError(f"n: expected a positive number of resamples, found {n!r}")
+    _check_n(n)
     if k != "rsum" and (isinstance(k, (bool, str)) or not isinstance(k, (int, np.integer)) or k < 1):
         raise ConfigError(f"k: expected a positive whole number or 'rsum', found {k!r}")
     cutoffs = RECALLS if k == "rsum" else (int(k),)
@@ -56,13 +56,54 @@ def paired_bootstrap(
     def metric(pick: Any) -> np.ndarray:
         return 100 * sum(gain[pick].sum(-1) / size[pick].sum(-1) for gain, size in parts)
 
-    generator = np.random.default_rng(seed)
-    sizes = [part.stop - part.start for part in slices(n, max(1, _DRAWS // n_clusters))]
-    resampled = np.concatenate([metric(generator.integers(0, n_clusters, (m, n_clusters))) for m in sizes])
+    resampled = np.concatenate([metric(pick) for pick in _draws(n_clusters, n, seed)])
     low, high = np.percentile(resampled, [2.5, 97.5])
     tail = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     p = min(1.0, 2 * (tail + 1) / (n + 1))
     return Bootstrap(float(metric(slice(None))), float(low), float(high), float(p))
+
+
+def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) -> np.ndarray:
+    """Means (n,) float64 of ``values (Q,)``, such as hits or errors per query, when whole clusters are drawn.
+
+    ``clusters (Q,)``: queries that belong together, such as the sentences of one image or one person; as many
+    clusters as there are are drawn with replacement, and the mean is over all queries drawn. The same
+    clusters, ``n`` and ``seed`` draw the same queries, so samples of two models can be subtracted.
+
+    Raises `DataError` for arrays that do not match or values that are not finite numbers, `ConfigError` for
+    ``n`` out of range.
+
+    >>> samples = cluster_bootstrap([1.0, 0.0, 0.0], [4, 4, 9], n=500)
+    >>> sorted(set(samples.tolist()))
+    [0.0, 0.3333333333333333, 0.5]
+    """
+    _check_n(n)
+    array, groups = to_numpy(values), to_numpy(clusters)
+    if array.ndim != 1 or not len(array) or array.dtype.kind not in "biuf":
+        raise DataError(f"values: expected numbers (Q,), found {array.dtype} of shape {array.shape}")
+    if not np.isfinite(array).all():
+        place = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise DataError(f"values: expected finite numbers, found {array[place]} at query {place}")
+    if groups.shape != array.shape:
+        raise DataError(
+            f"clusters: expected one for each of the {len(array)} values, found shape {groups.shape}"
+        )
+    owner = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    total, size = np.bincount(owner, weights=array), np.bincount(owner)
+    draws = _draws(len(size), n, seed)
+    return np.concatenate([total[pick].sum(1) / size[pick].sum(1) for pick in draws])
+
+
+def _check_n(n: Any) -> None:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ConfigError(f"n: expected a positive number of resamples, found {n!r}")
+
+
+def _draws(n_clusters: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    """``n`` draws of clusters with replacement, some (m, C) at a time."""
+    generator = np.random.default_rng(seed)
+    for part in slices(n, max(1, _DRAWS // n_clusters)):
+        yield generator.integers(0, n_clusters, (part.stop - part.start, n_clusters))
 
 
 def _pairs(ranks_a: Any, ranks_b: Any, clusters: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from imtext.errors import ConfigError, DataError
+from imtext.retrieval.grouped import as_groups, check_folds
 from imtext.retrieval.ranks import cosine_ranks, rank_of_targets
 from imtext.retrieval.similarity import Rows, as_owners, as_pair, to_numpy
 
@@ -56,8 +57,8 @@ class Evaluation:
     """Both directions of search on one set of embeddings.
 
     ``image_query``: an image looks for its sentences (the best of them counts); ``text_query``: a sentence
-    looks for its image. ``image_query_ranks (N,)`` and ``text_query_ranks (M,)`` are 1-based, within the
-    query's fold.
+    looks for its image. With groups, anything of the query's group is looked for, and the best counts.
+    ``image_query_ranks (N,)`` and ``text_query_ranks (M,)`` are 1-based, within the query's fold.
     """
 
     image_query: Direction
@@ -105,6 +106,7 @@ def evaluate(
     folds: int = 1,
     device: torch.device | str | None = None,
     block: int | None = None,
+    group_of_image: Any = None,
 ) -> Evaluation:
     """Recall@1/5/10, median and mean rank, R-sum, both directions, by cosine.
 
@@ -120,25 +122,36 @@ def evaluate(
     by gallery index: embeddings that are all alike score chance. The true match and whatever comes near it
     are scored by the same arithmetic, described in `imtext.retrieval.ranks`.
 
+    ``group_of_image (N,)``: whole numbers; images that share one, and the sentences of these images, are true
+    matches of each other, and a query's rank is that of the best-scoring one. This is language-based person
+    search: a sentence looks for any picture of the person it describes (CUHK-PEDES; Zheng et al., section 6.1
+    and Table 7). Groups of one image each change nothing.
+
     Raises `DataError` for unfit arrays: shape, type, NaN or infinity, mismatched lengths, an index out of
-    range, an image without a sentence, folds that do not divide the images. `ConfigError` for ``folds`` or
-    ``block`` that is not a positive whole number.
+    range, an image without a sentence, folds that do not divide the images or that cut through a group.
+    `ConfigError` for ``folds`` or ``block`` that is not a positive whole number.
 
     >>> result = evaluate(np.eye(2), [[1.0, 0.1], [0.2, 1.0], [1.0, 0.0]], [0, 1, 1])
     >>> result.image_query.r1, round(result.text_query.r1, 1), result.text_query_ranks.tolist()
     (50.0, 66.7, [1, 1, 2])
+    >>> evaluate(np.eye(2), [[1.0, 0.1], [0.2, 1.0], [1.0, 0.0]], [0, 1, 1], group_of_image=[7, 7]).rsum
+    600.0
     """
     image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"), device)
     owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows))
+    groups = as_groups(group_of_image, len(image_rows))
 
     def ranks(part: slice, members: Members) -> tuple[np.ndarray, np.ndarray]:
         local = owners[members] - part.start
-        return cosine_ranks(image_rows.take(part), _take(sentence_rows, members), local, block)
+        mates = None if groups is None else groups[part]
+        return cosine_ranks(image_rows.take(part), _take(sentence_rows, members), local, block, mates)
 
-    return _by_fold(owners.numpy(), len(image_rows), folds, ranks)
+    return _by_fold(owners.numpy(), len(image_rows), folds, ranks, groups)
 
 
-def evaluate_scores(scores: Any, image_of_sentence: Any, folds: int = 1) -> Evaluation:
+def evaluate_scores(
+    scores: Any, image_of_sentence: Any, folds: int = 1, group_of_image: Any = None
+) -> Evaluation:
     """As `evaluate`, for ready ``scores (N, M)`` of images × sentences, such as the mean of several models.
 
     Scores are compared as they are, higher is better. Raises as `evaluate` does.
@@ -150,14 +163,25 @@ def evaluate_scores(scores: Any, image_of_sentence: Any, folds: int = 1) -> Eval
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiu":
         raise DataError(f"scores: expected numbers (N images, M sentences), found shape {matrix.shape}")
     owners = as_owners(image_of_sentence, *matrix.shape).numpy()
+    groups = as_groups(group_of_image, len(matrix))
 
     def ranks(part: slice, members: Members) -> tuple[np.ndarray, np.ndarray]:
         own, block = owners[members] - part.start, matrix[part, members]
-        order = np.argsort(own, kind="stable")
-        targets = np.split(order, np.cumsum(np.bincount(own))[:-1])
-        return rank_of_targets(block, targets), rank_of_targets(block.T, own)
+        if groups is None:
+            return rank_of_targets(block, _where_equal(own)), rank_of_targets(block.T, own)
+        label = np.unique(groups[part].numpy(), return_inverse=True)[1].reshape(-1)
+        texts, pictures = _where_equal(label[own]), _where_equal(label)
+        return (
+            rank_of_targets(block, [texts[group] for group in label]),
+            rank_of_targets(block.T, [pictures[group] for group in label[own]]),
+        )
 
-    return _by_fold(owners, len(matrix), folds, ranks)
+    return _by_fold(owners, len(matrix), folds, ranks, groups)
+
+
+def _where_equal(labels: np.ndarray) -> list[np.ndarray]:
+    """For each of the labels 0, 1, … the places where it stands."""
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
 def _by_fold(
@@ -165,18 +189,21 @@ def _by_fold(
     n_images: int,
     folds: int,
     ranks: Callable[[slice, Members], tuple[np.ndarray, np.ndarray]],
+    groups: torch.Tensor | None,
 ) -> Evaluation:
     """Rank every fold on its own and put the parts together."""
     silent = np.flatnonzero(np.bincount(owners, minlength=n_images) == 0)
     if len(silent):
         raise DataError(
-            f"image {silent[0]} has no sentence ({len(silent)} such images), so its query has no true match; "
-            "leave these images out"
+            f"image {silent[0]} has no sentence ({len(silent)} such images), expected at least one for every "
+            "image; leave these images out"
         )
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
         raise ConfigError(f"folds: expected a positive whole number, found {folds!r}")
     if n_images % folds:
         raise DataError(f"folds: {n_images} images do not divide into {folds} equal blocks; choose a divisor")
+    if groups is not None:
+        check_folds(groups.numpy(), int(folds))
     size = n_images // int(folds)
     image_ranks, text_ranks = np.empty(n_images, dtype=np.int64), np.empty(len(owners), dtype=np.int64)
     sides: tuple[list[Direction], list[Direction]] = ([], [])

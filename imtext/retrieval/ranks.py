@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from imtext.errors import DataError
+from imtext.retrieval.grouped import Targets, group_targets, own_targets
 from imtext.retrieval.similarity import TIE, Rows, block_shape, each, exact_cosines, slices, to_numpy
 
 _FIRST_MARGIN = 2.0**-20  # float32 scores this close to the true match are contested; widened where needed
@@ -57,12 +58,17 @@ def rank_of_targets(scores: Any, targets: Sequence[Any]) -> np.ndarray:
 
 
 def cosine_ranks(
-    images: Rows, sentences: Rows, owners: torch.Tensor, block: int | None = None
+    images: Rows,
+    sentences: Rows,
+    owners: torch.Tensor,
+    block: int | None = None,
+    groups: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image-query ranks (N,) and text-query ranks (M,), 1-based, by cosine.
 
     ``owners (M,)`` names each sentence's image; every image must own a sentence. ``block`` is the largest
     number of images and of sentences in one block (default: by the cache of the device); it changes no rank.
+    ``groups (N,)``: images of one group are true matches of one another's sentences, and the best counts.
 
     >>> from imtext.retrieval.similarity import as_rows
     >>> same = as_rows(np.ones((3, 4)), "x")
@@ -71,7 +77,13 @@ def cosine_ranks(
     """
     device = images.values.device
     n_rows, n_columns = block_shape(len(images), images.values.shape[1], device, block)
-    count = _Count(images, sentences, owners.to(device))
+    owners = owners.to(device)
+    targets = (
+        own_targets(images, sentences, owners)
+        if groups is None
+        else group_targets(images, sentences, owners, groups.to(device))
+    )
+    count = _Count(images, sentences, targets)
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     # Work for every thread, and no more memory with many threads than with eight.
     n_rows = min(n_rows, max(64, -(-len(sentences) // (2 * threads))), max(64, n_rows * 8 // threads))
@@ -96,15 +108,11 @@ def cosine_ranks(
 class _Count:
     """Counts, block by block, how many items beat the true match of every query of both directions."""
 
-    def __init__(self, images: Rows, sentences: Rows, owners: torch.Tensor) -> None:
-        self.images, self.sentences, self.owners = images, sentences, owners
-        index = torch.arange(len(sentences), device=owners.device)
-        self.own = exact_cosines(sentences, images, index, owners)
-        self.best = self.own.new_full((len(images),), -2.0).scatter_reduce(0, owners, self.own, "amax")
-        leads = self.own >= self.best[owners] - TIE
-        self.leader = torch.full_like(self.best, len(sentences), dtype=torch.int64)
-        self.leader.scatter_reduce_(0, owners[leads], index[leads], "amin")
-        self.above_text = torch.zeros_like(owners)
+    def __init__(self, images: Rows, sentences: Rows, targets: Targets) -> None:
+        self.images, self.sentences = images, sentences
+        self.own, self.place = targets.text_score, targets.image_of_text
+        self.best, self.leader = targets.image_score, targets.text_of_image
+        self.above_text = torch.zeros_like(self.place)
         self.above_image = torch.zeros_like(self.leader)
         self.margin = _FIRST_MARGIN
         self.lock = threading.Lock()
@@ -145,9 +153,11 @@ class _Count:
 
     def _with_probes(self, near: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
         """Mark the true pairs of the block, and a diagonal, so that the error is always measured on some."""
-        own = self.owners[rows] - columns.start
-        here = torch.nonzero((own >= 0) & (own < near.shape[1])).flatten()
-        near[here, own[here]] = True
+        place, leader = self.place[rows] - columns.start, self.leader[columns] - rows.start
+        here = torch.nonzero((place >= 0) & (place < near.shape[1])).flatten()
+        near[here, place[here]] = True
+        here = torch.nonzero((leader >= 0) & (leader < near.shape[0])).flatten()
+        near[leader[here], here] = True
         step = torch.arange(min(_PROBES, len(near)), device=near.device)
         near[step, step * near.shape[1] // len(step)] = True
         return near
@@ -155,7 +165,7 @@ class _Count:
     def _beats(self, exact: torch.Tensor, row: Any, column: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Does the pair beat the true match of its sentence; does it beat that of its image?"""
         own, best = self.own[row], self.best[column]
-        text = (exact > own + TIE) | ((exact >= own - TIE) & (column < self.owners[row]))
+        text = (exact > own + TIE) | ((exact >= own - TIE) & (column < self.place[row]))
         image = (exact > best + TIE) | ((exact >= best - TIE) & (row < self.leader[column]))
         return text, image
 

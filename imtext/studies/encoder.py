@@ -83,7 +83,9 @@ class TrainedEncoder:
             DataError: a file that is missing or no image.
         """
         data = self.config["data"]
-        pixels = torch.stack([torch.as_tensor(decode(Path(path), data["size"])) for path in paths])
+        pixels = torch.stack(
+            [torch.as_tensor(decode(Path(path), data["size"], data["fit"])) for path in paths]
+        )
         backbone = self.fabric.to_device(self.backbone).eval()
         with self.fabric.autocast():
             return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).float().cpu().numpy()

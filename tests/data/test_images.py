@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,55 @@ def test_short_side_and_centre(tmp_path):
         assert np.array_equal(decode(tmp_path / name, 10)[0], np.full((10, 10), 200))
 
 
+def test_squash_keeps_the_whole_picture(tmp_path):
+    array = np.zeros((30, 10, 3), np.uint8)
+    array[:15, :, 0] = array[:, :5, 1] = 200
+    Image.fromarray(array).save(tmp_path / "tall.png")
+    Image.fromarray(array.transpose(1, 0, 2)).save(tmp_path / "wide.png")
+    tall, wide = (decode(tmp_path / name, 10, fit="squash") for name in ("tall.png", "wide.png"))
+    assert np.array_equal(tall, wide.transpose(0, 2, 1))
+    assert tall.shape == (3, 10, 10) and tall.flags.c_contiguous
+    assert (tall[0, :3] == 200).all() and (tall[0, -3:] == 0).all()
+    assert (tall[1, :, :4] == 200).all() and (tall[1, :, 6:] == 0).all()
+    square = np.random.default_rng(0).integers(0, 255, (20, 20, 3), np.uint8)
+    Image.fromarray(square).save(tmp_path / "square.png")
+    squashed = decode(tmp_path / "square.png", 10, "squash")
+    assert np.array_equal(squashed, decode(tmp_path / "square.png", 10))
+
+
+def test_squash_averages_each_side_by_its_own_factor(tmp_path):
+    stripes = np.zeros((128, 16, 3), np.uint8)
+    stripes[::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    inner = decode(tmp_path / "stripes.png", 16, "squash")[:, 2:-2]
+    assert np.abs(inner.astype(int) - 127).max() <= 6
+    ramp = np.linspace(0, 255, 900).astype(np.uint8)[:, None, None]
+    Image.fromarray(np.broadcast_to(ramp, (900, 300, 3)).copy()).save(tmp_path / "x.jpg", quality=95)
+    pixels = decode(tmp_path / "x.jpg", 32, "squash").astype(int)  # decoded at half its size, not an eighth
+    assert np.abs(pixels[0, :, 16] - np.linspace(4, 251, 32)).max() < 5
+
+
+def test_stores_of_both_fits_lie_side_by_side(data, tmp_path):
+    cache = tmp_path / "cache"
+    plain, cover, squash = (
+        ImageStore.open(data, 8, cache, **fit) for fit in ({}, {"fit": "cover"}, {"fit": "squash"})
+    )
+    assert (plain.fit, cover.fit, squash.fit) == ("cover", "cover", "squash")
+    assert plain.fingerprint == cover.fingerprint != squash.fingerprint
+    folders = {path.name for path in cache.iterdir() if path.is_dir()}
+    assert folders == {f"images-8-{plain.fingerprint}", f"images-8-squash-{squash.fingerprint}"}
+    for i in range(data.n_images):
+        assert np.array_equal(squash.pixels[i], decode(data.image_path(i), 8, "squash"))
+    assert ImageStore.open(data, 8, cache, fit="squash").fingerprint == squash.fingerprint
+
+
+def test_the_default_fit_has_the_fingerprint_of_stores_made_without_one(data, tmp_path):
+    digest = hashlib.sha256(f"1 {data.fingerprint()} 8".encode())
+    for i, file in enumerate(data.image_files):
+        digest.update(f"{file}\0{data.image_path(i).stat().st_size}\n".encode())
+    assert ImageStore.open(data, 8, tmp_path / "cache").fingerprint == digest.hexdigest()[:32]
+
+
 def test_fine_stripes_are_averaged_not_sampled(tmp_path):
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -163,6 +213,11 @@ def test_missing_image(data, tmp_path):
 def test_bad_parameters(data, tmp_path):
     with pytest.raises(ConfigError, match="on_corrupt='ignore'"):
         ImageStore.open(data, 8, tmp_path / "cache", on_corrupt="ignore")
+    for fit in ("contain", None, ""):
+        with pytest.raises(ConfigError, match=r"fit=.*: expected one of \('cover', 'squash'\)"):
+            ImageStore.open(data, 8, tmp_path / "cache", fit=fit)
+        with pytest.raises(ConfigError, match="fit="):
+            decode(data.image_path(0), 8, fit)
     for size in (0, 8.5, True):
         with pytest.raises(ConfigError, match="size="):
             ImageStore.open(data, size, tmp_path / "cache")
@@ -217,10 +272,10 @@ import imtext.data.images as images
 from test_images import dataset
 from pathlib import Path
 plain = images._read
-def slow(path, size):
+def slow(path, *size_and_fit):
     time.sleep(float(sys.argv[4]))
     print("decoded", path.name, flush=True)
-    return plain(path, size)
+    return plain(path, *size_and_fit)
 images._read = slow
 store = images.ImageStore.open(dataset(Path(sys.argv[1])), 8, sys.argv[2], n_jobs=1)
 print("sum", int(store.pixels.sum()), flush=True)

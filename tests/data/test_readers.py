@@ -311,7 +311,8 @@ def test_karpathy_which_file(karpathy, tmp_path):
 
 
 def test_registry_messages(tmp_path):
-    assert set(DATASETS) == {"picturebook", "flickr8k", "flickr30k", "karpathy"}
+    generated = {"picturebook", "picturebook_pedestrians"}
+    assert set(DATASETS) == generated | {"flickr8k", "flickr30k", "coco", "cuhk_pedes", "karpathy"}
     with pytest.raises(ConfigError, match="pass data_root"):
         load_dataset("flickr8k")
     with pytest.raises(

@@ -20,6 +20,7 @@ from imtext.retrieval import evaluate
 
 CLAIM = Claim("c", "A beats B", "section 1", "R@1")
 NO_GAIN = Claim("n", "A does not beat B", "section 1", "R@1", kind="no_gain", tolerance=1.5)
+ABOUT = Claim("a", "A adds about ten", "section 1", "R@1", kind="about", around=10, within=5)
 PROVENANCE = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
 
 
@@ -56,6 +57,34 @@ def test_rule_for_several_differences():
 )
 def test_rule_for_no_gain(low, high, word):
     assert decide(NO_GAIN, _evidence((low + high) / 2, low, high)).word == word
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word", "why"),
+    [
+        (6, 14, "reproduced", ""),
+        (5, 15, "reproduced", ""),
+        (1, 4, "not reproduced", "R@1: smaller than about 10 points"),
+        (-8, -2, "not reproduced", "R@1: smaller than about 10 points"),
+        (16, 20, "not reproduced", "R@1: larger than about 10 points"),
+        (3, 8, "undecided", "R@1: the interval reaches beyond 5 to 15 points"),
+        (12, 18, "undecided", "R@1: the interval reaches beyond 5 to 15 points"),
+        (1, 19, "undecided", "R@1: the interval reaches beyond 5 to 15 points"),
+    ],
+)
+def test_rule_for_about(low, high, word, why):
+    # Single seeds do not matter here: one of them lies outside the bounds throughout.
+    verdict = decide(ABOUT, _evidence((low + high) / 2, low, high, (-20.0, 40.0)))
+    assert (verdict.word, verdict.reason) == (word, why)
+
+
+def test_bounds_stand_in_the_table_in_words():
+    verdicts = [decide(claim, _evidence(12, 6, 14)) for claim in (CLAIM, ABOUT, NO_GAIN)]
+    text = claims_table(verdicts, PROVENANCE).to_html()
+    assert "claimed: about 10 points, taken as 5 to 15" in text
+    assert "claimed: no gain above 1.5 points" in text and text.count("claimed: ") == 2
+    assert "except where bounds are claimed" in text
+    assert "except where bounds" not in claims_table(verdicts[:1], PROVENANCE).to_html()
 
 
 def test_reasons():
@@ -143,6 +172,10 @@ def test_mistakes_are_named():
         _evidence(float("nan"), 0, 1)
     with pytest.raises(ConfigError, match="kind"):
         Claim("c", "t", "s", "t", kind="less")
+    with pytest.raises(ConfigError, match="needs around and within > 0"):
+        Claim("c", "t", "s", "t", kind="about", around=10.0)
+    with pytest.raises(ConfigError, match="belong to kind 'about'"):
+        Claim("c", "t", "s", "t", within=1.0)
     with pytest.raises(ConfigError, match="twice"):
         claims_frame([decide(CLAIM, _evidence(4, 1, 7))] * 2)
 

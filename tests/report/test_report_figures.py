@@ -10,20 +10,25 @@ import pytest
 from matplotlib.colors import same_color, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle, StepPatch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle, StepPatch
 from matplotlib.text import Text
 
 from imtext.errors import ConfigError, DataError
 from imtext.report.figures import (
     error_curves,
+    geometry,
+    group_cards,
     image_search,
     pearson_maps,
     picture_rows,
     sentence_search,
     similarity_histograms,
     word_ablation,
+    word_classes,
 )
 from imtext.report.figures.histograms import _coarser
+from imtext.report.figures.words import mean_fall
 from imtext.report.style import BOOK_WIDTH, GREEN, INK, PAGES, PALETTE, RED, contrast
 from imtext.retrieval import pearson_map, separation
 
@@ -198,6 +203,197 @@ def test_galleries_mark_right_and_wrong_by_sign_and_frame():
         picture_rows(pictures, ["one"])
 
 
+def test_galleries_mark_by_weight_and_rule_too():
+    figure = image_search(["a dog"], [[_picture(), _picture()]], [[True, False]])
+    weights = {item.get_text(): item.get_fontweight() for item in figure.findobj(Text) if item.get_text()}
+    assert (weights["✓ 1"], weights["✗ 2"]) == ("bold", "normal")
+    figure = sentence_search([_picture()], [["a dog", "a cat", "a cow"]], [[True, False, None]])
+    right, wrong = [line for line in figure.findobj(Line2D) if line.get_gid() == "rule"]
+    assert right.get_linewidth() > 2 * wrong.get_linewidth()
+    assert same_color(right.get_color(), GREEN) and same_color(wrong.get_color(), RED)
+
+
+@pytest.mark.parametrize("turn", [False, True])
+@pytest.mark.parametrize("shape", [(44, 20, 3), (20, 44, 3), (20, 20, 3)])
+def test_galleries_take_pictures_of_any_shape(shape, turn):
+    """Tall pictures keep their proportion and most of the room there is; nothing lies outside the figure."""
+    picture = np.full(shape, 90, np.uint8)
+    given = picture.transpose(2, 0, 1) if turn else picture
+    long = "a woman with long dark hair wears a purple jacket and black trousers and carries a brown bag"
+    columns = 5
+    search = image_search([long] * 2, [[given] * columns] * 2, [[True, False, None, True, False]] * 2)
+    cards = group_cards([[given, given], given, [given]], [[long] * 2] * 3, ["class 1", "class 2", "class 3"])
+    figures = [search, sentence_search([given], [[long] * 3], [[True, False, None]]), cards]
+    for figure in figures:
+        figure.draw_without_rendering()
+        for drawn in figure.findobj(AxesImage):
+            box = drawn.axes.get_window_extent()
+            assert box.height / box.width == pytest.approx(shape[0] / shape[1], rel=0.02)
+            assert box.width * box.height > 0.05 * figure.dpi**2
+        for item in figure.findobj(Text):
+            if item.get_text():
+                extent = item.get_window_extent()
+                assert extent.x0 >= -1 and extent.x1 <= figure.bbox.x1 + 1
+                assert extent.y0 >= -2 and extent.y1 <= figure.bbox.y1 + 2
+    cells = [drawn.axes.get_window_extent().width for drawn in search.findobj(AxesImage)]
+    assert min(cells) * columns > 0.6 * search.bbox.width
+
+
+def test_cards_hold_pictures_sentences_and_labels():
+    groups = [_picture(0), [_picture(1), _picture(2)], [_picture(3)], np.stack([_picture(4)] * 2)]
+    sentences = [["one .", "two"], ["three"], ["four", "five"], ["six"]]
+    figure = group_cards(groups, sentences, ["class 1", "class 2", "class 3", "class 4"], per_row=3)
+    texts = _texts(figure)
+    assert {"one.", "two", "three", "four", "five", "six", "class 1", "class 4"} <= set(texts)
+    assert len(figure.findobj(AxesImage)) == 6
+    cards = [item for item in figure.findobj(FancyBboxPatch) if item.get_gid() == "card"]
+    assert len({round(card.get_y(), 3) for card in cards}) == 2 and len(cards) == 4
+    assert not {"class 1"} & set(_texts(group_cards(groups, sentences)))
+    with pytest.raises(DataError, match="4 groups of images, 1 of sentences"):
+        group_cards(groups, [["one"]])
+    with pytest.raises(DataError, match="group 0 needs a list of sentences, found 'one'"):
+        group_cards(groups[:1], ["one"])
+    with pytest.raises(DataError, match="group 0 has no picture"):
+        group_cards([[]], [["one"]])
+    with pytest.raises(DataError, match="group 0: expected uint8"):
+        group_cards([_picture() / 255.0], [["one"]])
+    with pytest.raises(ConfigError, match="per_row"):
+        group_cards(groups, sentences, per_row=0)
+
+
+def _stage(title="(a) start", weight=None, scale=1.0):
+    rng = np.random.default_rng(0)
+    images, sentences = scale * rng.normal(size=(6, 2)), scale * rng.normal(size=(10, 2))
+    return (title, images, sentences, np.repeat([3, 7], 3), np.tile([7, 3], 5), weight)
+
+
+def test_geometry_draws_every_point_with_mark_and_fill():
+    weight = np.array([[2.0, 1.0], [-1.0, 0.5]])
+    stages = [_stage(), _stage("(b) instance loss", weight, 4.0)]
+    figure = geometry(stages)
+    left, right = figure.axes
+    for axes, stage in zip((left, right), stages, strict=True):
+        drawn = {item.get_gid(): item for item in axes.collections}
+        for kind, points, classes in (("image", stage[1], stage[3]), ("sentence", stage[2], stage[4])):
+            for number, label in enumerate((3, 7), start=1):
+                item = drawn[f"{kind} {number}"]
+                np.testing.assert_allclose(item.get_offsets(), points[classes == label])
+                # The second class is hollow.
+                assert (len(item.get_facecolors()) == 0) == (number == 2)
+        assert axes.get_aspect() == 1 and axes.get_xlim() == axes.get_ylim()
+        assert axes.get_xlim()[0] == -axes.get_xlim()[1]
+        extent = np.abs(np.concatenate([stage[1], stage[2]])).max()
+        assert axes.get_xlim()[1] > extent
+    circles, triangles = (drawn[name].get_paths()[0] for name in ("image 1", "sentence 1"))
+    assert len(circles.vertices) != len(triangles.vertices)
+    text = _texts(figure)
+    assert {"(a) start", "(b) instance loss", "$W_1$", "$W_2$", "image, class 1", "sentence, class 2"} <= set(
+        text
+    )
+    assert text.count("$W_1$") == 1
+
+
+def test_geometry_draws_the_boundary_where_both_scores_are_equal():
+    weight = np.array([[2.0, 1.0], [-1.0, 0.5]])
+    axes = geometry([_stage(weight=weight)]).axes[0]
+    (line,) = [item for item in axes.get_lines() if item.get_gid() == "boundary"]
+    np.testing.assert_allclose(line.get_xydata() @ (weight[0] - weight[1]), 0, atol=1e-9)
+    planes = [item for item in axes.findobj(Polygon) if item.get_gid() == "half-plane"]
+    for plane, sign in zip(planes, (1, -1), strict=True):
+        scores = plane.get_xy() @ (weight[0] - weight[1])
+        assert (sign * scores > -1e-9).all()
+    assert any(item.get_gid() == "unit" for item in axes.findobj(Circle))
+    # No weights, no boundary; two equal weights have none either.
+    for other in (None, np.ones((2, 2))):
+        assert not [
+            i for i in geometry([_stage(weight=other)]).axes[0].get_lines() if i.get_gid() == "boundary"
+        ]
+    far = geometry([_stage(scale=100.0)]).axes[0]
+    assert not [item for item in far.findobj(Circle) if item.get_gid() == "unit"]
+
+
+def test_geometry_names_mistakes():
+    title, images, sentences, of_images, of_sentences, _ = _stage()
+    with pytest.raises(DataError, match="no stage"):
+        geometry([])
+    with pytest.raises(ConfigError, match="stage 0 has 3 parts"):
+        geometry([(title, images, sentences)])
+    with pytest.raises(DataError, match=r"images should be \(n, 2\)"):
+        geometry([(title, images[:, :1], sentences, of_images, of_sentences, None)])
+    with pytest.raises(DataError, match="not finite"):
+        geometry([(title, images * np.nan, sentences, of_images, of_sentences, None)])
+    with pytest.raises(DataError, match="for 6 images"):
+        geometry([(title, images, sentences, of_images[:3], of_sentences, None)])
+    with pytest.raises(DataError, match="expected two classes, found 3"):
+        geometry([(title, images, sentences, np.arange(6) % 3, np.arange(10) % 3, None)])
+    with pytest.raises(DataError, match=r"weight should be \(2, 2\)"):
+        geometry([(title, images, sentences, of_images, of_sentences, np.ones((3, 2)))])
+
+
+@pytest.fixture
+def words():
+    rng = np.random.default_rng(0)
+    content = [f"thing{number}" for number in range(30)]
+    function = ["with", "on", "at", "in", "a", "the", "and", "of", "to", "by", "is", "an", "his", "it"]
+    return pd.DataFrame(
+        {
+            "word": content + function,
+            "kind": ["content"] * 30 + ["function"] * 14,
+            "drop": np.concatenate([rng.uniform(0.05, 0.3, 30), rng.uniform(-0.01, 0.02, 14)]),
+            "count": np.concatenate([np.r_[[1] * 5, rng.integers(5, 50, 25)], np.arange(100, 1500, 100)]),
+        }
+    )
+
+
+def test_word_classes_shows_every_word_and_two_lists(words):
+    figure = word_classes(words)
+    left, middle, right = figure.axes
+    shown = {item.get_gid(): item for item in left.collections if item.get_gid()}
+    for kind in ("content", "function"):
+        drops = words.loc[words["kind"] == kind, "drop"]
+        np.testing.assert_allclose(shown[f"words {kind}"].get_offsets()[:, 0], drops)
+        mean, low, high = mean_fall(drops.to_numpy(), words.loc[words["kind"] == kind, "count"].to_numpy())
+        assert any(f"mean fall {mean:.3f} [{low:.3f}, {high:.3f}]" in text for text in _texts(figure))
+    # Told apart by fill and shape too.
+    assert len(shown["words function"].get_facecolors()) == 0 < len(shown["words content"].get_facecolors())
+    often = words[words["count"] >= 5].nlargest(12, "drop")
+    labels = [label.get_text() for label in middle.get_yticklabels()]
+    assert labels == [f"{word} ({n})" for word, n in zip(often["word"], often["count"], strict=True)]
+    bars = [item for item in middle.patches if (item.get_gid() or "").startswith("bar")]
+    assert [bar.get_width() for bar in bars] == pytest.approx(often["drop"].tolist())
+    frequent = [label.get_text().split()[0] for label in right.get_yticklabels()]
+    assert frequent == ["it", "his", "an", "is", "by", "to", "of", "and", "the", "a", "in", "at"]
+    bars = [item for item in right.patches if (item.get_gid() or "").startswith("bar")]
+    assert all(bar.get_facecolor()[3] == 0 for bar in bars) and len(bars) == 12
+    assert middle.get_xlim() == right.get_xlim()
+
+
+def test_word_classes_with_few_words_takes_rare_ones_too(words):
+    few = words[words["word"].isin(["thing0", "thing1", "thing9", "on"])]
+    middle = word_classes(few).axes[1]
+    assert len(middle.get_yticklabels()) == 4 and "seen" not in middle.get_title("left")
+
+
+def test_mean_fall_weights_by_count():
+    drop, count = np.array([0.3, 0.1, 0.0]), np.array([1, 2, 7])
+    everywhere = np.repeat(drop, count)
+    mean, low, high = mean_fall(drop, count)
+    assert mean == pytest.approx(everywhere.mean()) and low <= mean <= high
+
+
+def test_word_classes_names_mistakes(words):
+    with pytest.raises(DataError, match="'count' is missing"):
+        word_classes(words.drop(columns="count"))
+    with pytest.raises(DataError, match="'content' or 'function', found 'verb'"):
+        word_classes(words.replace({"kind": {"function": "verb"}}))
+    with pytest.raises(DataError, match="no function word"):
+        word_classes(words[words["kind"] == "content"])
+    with pytest.raises(DataError, match="'with' stands there twice"):
+        word_classes(words.replace({"word": {"on": "with"}}))
+    with pytest.raises(DataError, match="drop should be finite"):
+        word_classes(words.assign(drop=np.nan))
+
+
 def test_figures_are_transparent_no_wider_than_the_book_and_shown_once():
     import matplotlib.pyplot as plt
 
@@ -207,6 +403,15 @@ def test_figures_are_transparent_no_wider_than_the_book_and_shown_once():
         error_curves(pd.DataFrame({"epoch": [1], "image_error": [0.2], "text_error": [0.3]})),
         word_ablation([{"words": ["a"], "drops": [0.1], "image": _picture()}]),
         picture_rows([_picture()], ["one"]),
+        image_search(["a dog"], [[_picture()] * 10], [[False] * 10]),
+        sentence_search([_picture()], [["a dog"]], [[True]]),
+        group_cards([_picture()] * 4, [["one"]] * 4),
+        geometry([_stage(weight=np.eye(2))] * 3),
+        word_classes(
+            pd.DataFrame(
+                {"word": ["dog", "on"], "kind": ["content", "function"], "drop": [0.2, 0.0], "count": 3}
+            )
+        ),
     ]
     assert not plt.get_fignums()
     for figure in figures:

@@ -111,14 +111,47 @@ def test_single_values():
     assert (time["image_ms"], time["text_ms"]) == (119, 117)
 
 
-def test_claims_quote_the_numbers_of_their_tables():
+# Claim -> its table, the rows and columns whose numbers its text quotes.
+R1 = ("image_query_r1", "text_query_r1")
+QUOTED = {
+    "stage1_instance_beats_ranking": ("2", ("instance_stage1", "ranking_stage1"), R1),
+    "stage2_full_beats_ranking": ("2", ("full_stage2", "ranking_stage2"), R1),
+    "stage2_full_beats_instance": ("2", ("full_stage2", "instance_stage2"), R1),
+    "fine_tuning_helps": ("2", ("instance_stage2", "instance_stage1"), R1),
+    "fine_tuning_adds_ten": ("1", ("ours_resnet50_stage2", "ours_resnet50_stage1"), R1),
+    "fine_tuning_helps_person_search": ("7", ("ours_resnet50_stage2", "ours_resnet50_stage1"), R1[1:]),
+    "fewer_classes_hurt": ("4", ("instance", "classes_3000", "classes_10000"), R1),
+    "depth_does_not_help": ("3", ("flickr30k_text152", "flickr30k_text50"), R1),
+    "word2vec_helps": ("5", ("word2vec_init", "random_init"), R1),
+    "word2vec_adds_one_to_two": ("5", ("word2vec_init", "random_init"), R1),
+    "position_shift_helps": ("6", ("position_shift", "left_alignment"), R1),
+    "position_shift_adds_five": ("6", ("position_shift", "left_alignment"), R1),
+}
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_claims_quote_the_numbers_of_their_tables(name):
+    claim, (number, rows, columns) = paper_claims("instance_loss")[name], QUOTED[name]
+    table = paper_table("instance_loss", number)
+    digits = {column.id: column.digits for column in table.columns}
+    for row in rows:
+        for column in columns:
+            assert f"{table.value(row, column):.{digits[column]}f}" in claim.paper
+    assert number in claim.section
+
+
+def test_claims_come_in_the_papers_order():
     claims = paper_claims("instance_loss")
-    assert len(claims) == 12
-    table = paper_table("instance_loss", 2)
-    text = claims["stage1_instance_beats_ranking"].paper
-    for row in ("instance_stage1", "ranking_stage1"):
-        for column in ("image_query_r1", "text_query_r1"):
-            assert f"{table.value(row, column):.1f}" in text
+    assert len(claims) == 19
+    places = [claim.section.removeprefix("ours, after ") for claim in claims.values()]
+    sections = [place.split(",")[0] for place in places]
+    assert sections == sorted(sections)
+    about = {name: claim.bounds for name, claim in claims.items() if claim.kind == "about"}
+    assert about == {
+        "fine_tuning_adds_ten": (5, 15),
+        "word2vec_adds_one_to_two": (0.5, 2.5),
+        "position_shift_adds_five": (2.5, 7.5),
+    }
 
 
 def test_unknown_names_are_one_clear_line():
@@ -169,6 +202,21 @@ def test_schema_names_file_place_and_problem(document):
         lambda d: d["tables"]["1"]["prose"].append({"row": "x", "column": "y", "value": 1, "section": "6"}),
     )
     assert "claims: id" in _break(document, lambda d: d["claims"].append(d["claims"][0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "less"}, "'kind' should be one of greater, no_gain, about, found 'less'"),
+        ({"kind": "about", "around": 10}, "'within' is missing for a claim of kind 'about'; add it"),
+        ({"kind": "about", "around": 10, "within": 0}, "'within' should be above 0, found 0"),
+        ({"kind": "about", "around": "10", "within": 5}, "'around' should be int or float, found '10'"),
+        ({"around": 10}, "'around' does not belong to a claim of kind 'greater'; remove it"),
+        ({"kind": "no_gain"}, "'tolerance' is missing for a claim of kind 'no_gain'"),
+    ],
+)
+def test_schema_checks_the_bounds_of_a_claim(document, change, message):
+    assert message in _break(document, lambda d: d["claims"][0].update(change))
 
 
 def test_damaged_files(tmp_path):

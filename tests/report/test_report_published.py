@@ -17,6 +17,7 @@ def runs():
         "seed": 0,
         "dataset": "flickr8k",
         "profile": "paper",
+        "backbone": "resnet50",
         "device": "cuda",
         "hardware": "one GPU",
         "commit": "abc1234",
@@ -38,6 +39,7 @@ def test_round_trip(runs, tmp_path):
     ours, provenance = published.table(2)
     assert ours.loc["full_stage2", "image_query_r1"] == 21.0 and ours.loc["full_stage2", "n_seeds"] == 2
     assert "text_query_r1" not in ours.columns
+    assert published.ran(2) == {"full_stage2": "resnet50", "ranking_stage2": "resnet50"}
     text = side_by_side(paper_table("instance_loss", 2), ours, provenance).to_html()
     for part in ("flickr8k", "profile paper", "seeds 0, 1", "one GPU", "abc1234", "38 minutes, 2026-01-02"):
         assert part in text
@@ -55,6 +57,19 @@ def test_a_choice_is_asked_for(runs, tmp_path):
     assert len(published.table(2, profile="quick")[0]) == 2
     with pytest.raises(ConfigError, match="none"):
         published.table(3)
+    with pytest.raises(ConfigError, match="2 kinds of profile"):
+        published.ran(2)
+    assert set(published.ran(2, profile="quick")) == {"full_stage2", "ranking_stage2"}
+
+
+def test_what_ran_stands_in_the_table(runs, tmp_path):
+    runs["backbone"] = ["resnet50 · text depth 50", "resnet152", "<vgg19>"]
+    published = read_published(write_published(tmp_path / "instance_loss.csv", runs))
+    ran = published.ran(2)
+    # The two seeds of the first row differ.
+    assert ran == {"full_stage2": "resnet50 · text depth 50, resnet152", "ranking_stage2": "<vgg19>"}
+    text = side_by_side(paper_table("instance_loss", 2), *published.table(2), ran=ran).to_html()
+    assert "resnet50 · text depth 50, resnet152" in text and "&lt;vgg19&gt;" in text
 
 
 @pytest.mark.parametrize(
@@ -63,6 +78,7 @@ def test_a_choice_is_asked_for(runs, tmp_path):
         ("20.0", "twenty", "line 2, image_query_r1: expected a number, found 'twenty'"),
         ("commit", "comit", "column 'commit' is missing"),
         ("abc1234", "", "line 2, commit: is empty"),
+        ("resnet50", "", "line 2, backbone: is empty"),
         ("\n2,full_stage2,1", "\n2,full_stage2,0", "line 3: this row and seed stands there already"),
         ("\n2,", "\n9,", "no Table '9'"),
     ],

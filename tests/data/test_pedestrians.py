@@ -1,0 +1,428 @@
+"""Pedestrians: who they are, what is drawn and said of them, and what lies on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imtext.data.picturebook.folder import in_chunks
+from imtext.data.picturebook.pedestrians import generate, load, roster, sheet, write_sheet
+from imtext.data.picturebook.pedestrians import words as lexicon
+from imtext.data.picturebook.pedestrians.captions import LONGEST, SHORTEST
+from imtext.data.picturebook.pedestrians.identities import DOUBLE, PARTS, key
+from imtext.data.picturebook.pedestrians.places import PLACES
+from imtext.data.picturebook.pedestrians.render import render, width_of
+from imtext.data.picturebook.pedestrians.views import hidden, views
+from imtext.data.picturebook.pedestrians.wardrobe import BAGS, HATS, LOWERS, PALETTE, SHOES, STYLES, TOPS
+from imtext.data.picturebook.pedestrians.write import describe, tokens
+from imtext.errors import ConfigError, DataError
+
+PERSONS = {"train": 12, "val": 3, "test": 4}
+PEOPLE = 160
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return generate(tmp_path_factory.mktemp("walk") / "people", PERSONS, size=64, n_jobs=1)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[tuple[dict, dict, str, list[str]]]:
+    """Several hundred descriptions: person, view, text and the facts it names."""
+    return [
+        (person, view, text, facts)
+        for index, person in enumerate(roster(5, "train", PEOPLE))
+        for number, view in enumerate(views(5, "train", index, person), 1)
+        for text, facts in describe(5, "train", index, number, person, view)
+    ]
+
+
+def files(folder: Path) -> dict[str, str]:
+    found = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+# -- who ----------------------------------------------------------------------------------------------
+
+
+def test_no_two_persons_are_the_same_and_the_roster_has_the_prefix_property():
+    long = roster(0, "train", 2000)
+    assert len({key(person) for person in long}) == 2000
+    assert roster(0, "train", 300) == long[:300]
+    assert roster(1, "train", 20) != long[:20] and roster(0, "test", 20) != long[:20]
+
+
+def test_every_fourth_person_shares_most_with_the_one_before():
+    people = roster(2, "test", 400)
+    shared = [
+        sum(people[i][part] == people[i - 1][part] for part in PARTS)
+        for i in range(DOUBLE - 1, len(people), DOUBLE)
+    ]
+    assert np.mean(shared) > len(PARTS) - 4 and min(shared) >= len(PARTS) - 5
+    assert all(people[i]["kind"] == people[i - 1]["kind"] for i in range(DOUBLE - 1, len(people), DOUBLE))
+
+
+def test_clothes_agree_with_each_other():
+    for person in roster(3, "train", 600):
+        assert (person["lower"] is None) == (person["top"]["name"] == "dress")
+        if person["top"]["name"] == "suit":
+            assert person["lower"]["colour"] == person["top"]["colour"]
+            assert person["shoes"]["name"] == "shoes" and person["hat"] is None
+        if person["top"]["name"] == "vest":
+            assert person["top"]["inner"]
+        assert not person["beard"] or person["kind"] == "man"
+        assert ("second" in person["top"]) == (person["top"]["pattern"] != "plain")
+
+
+def test_views_differ_in_side_and_place():
+    counts = []
+    for index, person in enumerate(roster(4, "train", 200)):
+        shown = views(4, "train", index, person)
+        counts.append(len(shown))
+        assert len({view["view"] for view in shown}) == len({view["place"] for view in shown}) == len(shown)
+    assert set(counts) == {2, 3, 4} and 2.8 < np.mean(counts) < 3.2
+
+
+def test_from_behind_no_face_is_described(said):
+    behind = [(facts, text) for _, view, text, facts in said if view["view"] == "back"]
+    assert len(behind) > 50
+    for facts, text in behind:
+        assert not {"glasses", "beard"} & set(facts)
+        assert not re.search(r"\b(glasses|beard|logo|lettering|graphic)\b", text)
+
+
+# -- pictures -----------------------------------------------------------------------------------------
+
+
+def test_pictures_are_portraits_and_the_same_each_time():
+    person = roster(0, "test", 1)[0]
+    view = views(0, "test", 0, person)[0]
+    for size in (64, 112, 200):
+        image = render(person, view, size)
+        assert image.size == (width_of(size), size) and image.mode == "RGB"
+        assert image.tobytes() == render(person, view, size).tobytes()
+        assert np.asarray(image).std() > 20
+
+
+def staged(**changes):
+    """A plain man, changed, standing in front of a wall without noise or cast."""
+    person = {"kind": "man", "skin": 1, "side": 1, "build": "average", "beard": False, "hat": None}
+    person |= {"hair": {"style": "short", "colour": "black"}, "glasses": "", "scarf": "", "item": None}
+    person |= {"top": {"name": "t-shirt", "colour": "white", "pattern": "plain"}, "bag": None}
+    person |= {"lower": {"name": "trousers", "colour": "gray", "pattern": "plain"}}
+    person |= {"shoes": {"name": "trainers", "colour": "black"}}
+    return {**person, **changes}
+
+
+def look(person, side, arms=("down", "down"), place="wall"):
+    view = {"view": side, "action": "standing", "place": place, "light": "day", "arms": list(arms)}
+    view |= {"scale": 0.82, "x": 0.0, "y": 0.95, "gain": 1.0, "contrast": 1.0, "cast": [0, 0, 0]}
+    return np.asarray(render(person, {**view, "blur": 0.0, "noise": 0.0, "draw_seed": 3}, 112), int)
+
+
+def close_to(pixels, colour, within=34):
+    return int((np.abs(pixels - np.array(PALETTE[colour])).max(axis=2) <= within).sum())
+
+
+@pytest.mark.parametrize("side", ["front", "back", "left", "right"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"top": {"name": "t-shirt", "colour": "green", "pattern": "plain"}},
+        {"lower": {"name": "shorts", "colour": "green", "pattern": "plain"}},
+        {"shoes": {"name": "boots", "colour": "green"}},
+        {"shoes": {"name": "trainers", "colour": "green"}},
+        {"bag": {"name": "backpack", "colour": "green"}},
+        {"bag": {"name": "shoulder bag", "colour": "green"}},
+        {"bag": {"name": "handbag", "colour": "green"}},
+        {"bag": {"name": "suitcase", "colour": "green"}},
+        {"hat": {"name": "cap", "colour": "green"}},
+        {"scarf": "green"},
+    ],
+    ids=lambda c: (
+        next(iter(c)) + "-" + str(next(iter(c.values())) if "scarf" in c else next(iter(c.values()))["name"])
+    ),
+)
+def test_what_captions_name_is_seen_from_every_side_at_112_pixels(changes, side):
+    before, after = look(staged(), side), look(staged(**changes), side)
+    seen = close_to(after, "green") - close_to(before, "green")
+    assert seen >= 12, f"{changes} from {side}: {seen} pixels"
+
+
+def test_every_garment_style_and_place_can_be_drawn():
+    tops = [
+        {"name": name, "colour": "red", "pattern": pattern, "second": "white", "inner": "blue"}
+        for name, garment in TOPS.items()
+        for pattern in garment.patterns
+    ]
+    people = [staged(top=top, lower=None if top["name"] == "dress" else staged()["lower"]) for top in tops]
+    kinds = [*LOWERS.items()]
+    people += [
+        staged(kind=kind, lower={"name": name, "colour": "black", "pattern": "plain"})
+        for kind, table in kinds
+        for name in table
+    ]
+    people += [
+        staged(kind=kind, hair={"style": style, "colour": "red"})
+        for kind, table in STYLES.items()
+        for style in table
+    ]
+    people += [staged(hat={"name": name, "colour": "blue"}, glasses="glasses", beard=True) for name in HATS]
+    people += [
+        staged(kind=kind, bag={"name": bag, "colour": "red"})
+        for kind, table in BAGS.items()
+        for bag in table
+        if bag
+    ]
+    people += [
+        staged(kind=k, shoes={"name": n, "colour": "red"}) for k, table in SHOES.items() for n in table
+    ]
+    for k, person in enumerate(people):
+        side = ("front", "back", "left", "right")[k % 4]
+        assert look(person, side, place=sorted(PLACES)[k % len(PLACES)]).shape == (112, 50, 3)
+
+
+# -- descriptions -------------------------------------------------------------------------------------
+
+
+def test_descriptions_have_15_to_30_words_and_name_the_top_or_more(said):
+    lengths = [len(text.split()) for _, _, text, _ in said]
+    assert len(said) > 800 and SHORTEST == 15 and LONGEST == 30
+    assert min(lengths) >= 15 and max(lengths) <= 30
+    assert 20 < np.mean(lengths) < 26
+    assert all(len(facts) >= 2 for *_, facts in said)
+    assert len({text for _, _, text, _ in said}) > 0.97 * len(said)
+
+
+def test_vocabulary_is_a_few_hundred_words(said):
+    words = {word for _, _, text, _ in said for word in tokens(text)}
+    assert 350 < len(words) < 1500
+
+
+def test_grammar(said):
+    for *_, text, _ in said:
+        assert text == " ".join(text.split()) and text.endswith(".") and text[0].isupper()
+        assert not re.search(r"\ba [aeiou]", text, re.IGNORECASE), text
+        assert not re.search(r"\ban [^aeiou]", text, re.IGNORECASE), text
+        assert not re.search(r"[{}|]|,,| ,| \.|\.\.|,\.", text), text
+        assert not re.search(r"\b(\w+) \1\b", text), text
+        assert not re.search(r"\ba pair of pair|\ban? (pants|jeans|shoes|boots|glasses|shorts)\b", text), text
+        for part in re.split(r"(?<=\.) ", text):
+            assert part[0].isupper() and part.endswith("."), text
+
+
+def test_pronouns_agree(said):
+    for person, _, text, _ in said:
+        wrong = ("she", "her", "hers") if person["kind"] in ("man", "boy") else ("he", "his", "him")
+        assert not set(wrong) & set(tokens(text)), text
+
+
+def matches(text: str, phrases: dict[str, set[str]]) -> list[tuple[str, set[str]]]:
+    """The longest phrases of a table found in a text, left to right, with what each can stand for."""
+    pattern = "|".join(re.escape(p) for p in sorted(phrases, key=len, reverse=True))
+    return [(m, phrases[m]) for m in re.findall(rf"(?<![\w-])(?:{pattern})(?![\w-])", text.lower())]
+
+
+def meanings(*tables: dict[str, tuple[str, ...]]) -> dict[str, set[str]]:
+    out: dict[str, set[str]] = {}
+    for table in tables:
+        for value, entries in table.items():
+            for entry in entries:
+                out.setdefault(entry, set()).add(value)
+    return out
+
+
+def colours_of(person: dict) -> set[str]:
+    pieces = [person[k] for k in ("top", "lower", "shoes", "bag", "hat", "item", "hair") if person[k]]
+    found = {piece[k] for piece in pieces for k in ("colour", "second", "inner") if k in piece}
+    if person["item"] and person["item"]["name"] == "cup":
+        found.add("brown")
+    return found | {person["scarf"]} - {""}
+
+
+def test_every_colour_named_is_one_the_person_has(said):
+    words = meanings(lexicon.COLOUR, lexicon.HAIR_COLOUR)
+    harmless = ("dark glasses", "in the dark", "in bright light")
+    found = 0
+    for person, _, text, _ in said:
+        bare = text.lower()
+        for phrase in harmless:
+            bare = bare.replace(phrase, "")
+        for word, values in matches(bare, words):
+            found += 1
+            assert values & colours_of(person), f"{word!r} in {text!r}: {colours_of(person)}"
+    assert found > 1500
+
+
+@pytest.mark.parametrize(
+    ("part", "table"),
+    [
+        ("lower", lexicon.LOWER),
+        ("shoes", lexicon.SHOES),
+        ("bag", lexicon.BAG),
+        ("hat", lexicon.HAT),
+    ],
+)
+def test_every_thing_named_is_one_the_person_has(said, part, table):
+    names = meanings({k: tuple(n.removeprefix("pair of ") for n in v) for k, v in table.items()})
+    found = 0
+    for person, _, text, facts in said:
+        for word, values in matches(text, names):
+            found += 1
+            assert person[part] and person[part]["name"] in values, f"{word!r} in {text!r}"
+            assert part in facts or word == "bag" or part == "bag", text
+    assert found > 60
+
+
+def test_facts_named_are_facts_there(said):
+    for person, view, _, facts in said:
+        for fact in facts:
+            assert fact in ("action", "arm") or person[fact]
+        assert not set(facts) & hidden(person, view)
+
+
+def test_tops_named_are_worn(said):
+    names = meanings(lexicon.TOP)
+    extra = {"shirt", "long sleeved shirt"}  # what shows under a jacket
+    for person, _, text, _ in said:
+        for word, values in matches(text.replace("dress shoes", ""), names):
+            worn = person["top"]["name"] in values or ("inner" in person["top"] and word in extra)
+            assert worn, f"{word!r} in {text!r}: {person['top']}"
+
+
+# -- on disk ------------------------------------------------------------------------------------------
+
+
+def test_the_form_of_cuhk_pedes(root):
+    entries = json.loads((root / "reid_raw.json").read_text())
+    assert {tuple(sorted(entry)) for entry in entries} == {
+        ("captions", "file_path", "id", "processed_tokens", "split")
+    }
+    assert sorted({entry["id"] for entry in entries}) == list(range(1, 20))
+    for split, count in PERSONS.items():
+        assert len({entry["id"] for entry in entries if entry["split"] == split}) == count
+    for entry in entries:
+        assert len(entry["captions"]) == len(entry["processed_tokens"]) == 2
+        assert entry["captions"][0] != entry["captions"][1]
+        assert entry["processed_tokens"] == [tokens(caption) for caption in entry["captions"]]
+        with Image.open(root / "imgs" / entry["file_path"]) as image:
+            assert image.size == (29, 64)
+    assert len(list((root / "imgs").rglob("*.jpg"))) == len(entries)
+    assert {p.name for p in root.iterdir()} == {
+        "reid_raw.json",
+        "imgs",
+        "pedestrians.jsonl",
+        "pedestrians.json",
+    }
+
+
+def test_same_bytes_again_and_in_processes(root, tmp_path):
+    again = generate(tmp_path / "again", PERSONS, size=64, n_jobs=1)
+    assert files(again) == files(root)
+    jobs = list(range(300))
+    assert list(in_chunks(double, jobs, 2, "doubling")) == [2 * job for job in jobs]
+
+
+def double(jobs: list[int]) -> list[int]:
+    return [2 * job for job in jobs]
+
+
+def test_a_smaller_training_set_is_the_beginning_of_a_larger_one(root, tmp_path):
+    small = generate(tmp_path / "small", {"train": 5, "val": 3, "test": 0}, size=64, n_jobs=1)
+    large = files(root)
+    assert all(large[name] == digest for name, digest in files(small).items() if name.startswith("imgs/"))
+    said_small = json.loads((small / "reid_raw.json").read_text())
+    by_file = {e["file_path"]: e["captions"] for e in json.loads((root / "reid_raw.json").read_text())}
+    assert all(by_file[entry["file_path"]] == entry["captions"] for entry in said_small)
+
+
+def test_load_reads_through_the_reader_of_cuhk_pedes(tmp_path):
+    dataset = load(tmp_path, 6, 2, 3, size=64, n_jobs=1)
+    assert dataset.name == "picturebook_pedestrians"
+    assert dataset.n_sentences == 2 * dataset.n_images
+    assert len(set(dataset.group_of_image.tolist())) == 11
+    assert len(set(dataset.split("test").group_of_image.tolist())) == 3
+    for i, scene in enumerate(dataset.scenes):
+        assert scene["file"] == dataset.image_files[i] and scene["split"] == dataset.split_of_image[i]
+        assert dataset.image_path(i).is_file()
+    first = dataset.scenes[0]["person"]
+    assert all(
+        scene["person"] == first
+        for scene, group in zip(dataset.scenes, dataset.group_of_image, strict=True)
+        if group == dataset.group_of_image[0]
+    )
+    folder = tmp_path / "pedestrians-v1-train6-val2-test3-size64-seed0"
+    stamp = (folder / "pedestrians.json").stat().st_mtime_ns
+    assert load(tmp_path, 6, 2, 3, size=64).captions == dataset.captions
+    assert (folder / "pedestrians.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"train": -1}, "pedestrians: train=-1: expected an integer from 0"),
+        ({"train": 0, "val": 0, "test": 0}, "ask for at least one person"),
+        ({"size": 20}, "size=20: expected an integer from 64 to 256"),
+        ({"seed": -2}, "seed=-2: expected an integer of 0 or more"),
+    ],
+)
+def test_parameters_out_of_range(tmp_path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, **arguments)
+    with pytest.raises(ConfigError, match="unknown split 'dev'"):
+        generate(tmp_path / "a", {"dev": 3})
+
+
+def test_a_folder_that_holds_something_else_or_lost_files(root, tmp_path):
+    with pytest.raises(DataError, match=r"pedestrians\.json: expected seed 9, found 0; remove the folder"):
+        generate(root, PERSONS, size=64, seed=9)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(DataError, match=r"expected the parameters of generated pedestrians"):
+        generate(tmp_path / "mine", PERSONS, size=64)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
+    broken = tmp_path / "broken"
+    shutil.copytree(root, broken)
+    (broken / "imgs" / "train" / "00003_1.jpg").unlink()
+    with pytest.raises(DataError, match=r"imgs: expected \d+ files, found \d+; remove the folder"):
+        generate(broken, PERSONS, size=64)
+    load(tmp_path, 2, 1, 1, size=64)
+    (folder,) = tmp_path.glob("pedestrians-*")
+    lines = (folder / "pedestrians.jsonl").read_text().splitlines()
+    (folder / "pedestrians.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"pedestrians\.jsonl: expected a line for each of \d+ images"):
+        load(tmp_path, 2, 1, 1, size=64)
+    (folder / "pedestrians.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"pedestrians\.jsonl: expected one JSON object a line"):
+        load(tmp_path, 2, 1, 1, size=64)
+
+
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    module = importlib.import_module("imtext.data.picturebook.pedestrians.generate")
+    original, calls = module.write_person, []
+
+    def full_disk(*args):
+        calls.append(args)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        return original(*args)
+
+    monkeypatch.setattr(module, "write_person", full_disk)
+    with pytest.raises(DataError, match="the pedestrians could not be written .*No space left"):
+        generate(tmp_path / "walk", PERSONS, size=64, n_jobs=1)
+    assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
+
+
+def test_sheet(tmp_path):
+    picture = sheet(2, 2, 64)
+    assert picture.size[0] > picture.size[1]
+    path = write_sheet(tmp_path)
+    assert path.name == "pedestrians.png" and path.stat().st_size < 300_000
