@@ -165,10 +165,11 @@ class FigureData:
                 device=self.parameters.device,
                 length=spec.length,
                 words=len(self.prepared.vocabulary),
+                budget_s=4.0,
             )
         ]
         if self.parameters.profile == "quick":
-            times.append(batch_times(device=self.parameters.device))
+            times.append(batch_times(device=self.parameters.device, budget_s=20.0))
         return timing_table(times)
 
     def _encoder(self, slug: str) -> TrainedEncoder:

@@ -64,16 +64,15 @@ def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
 
 
 SMOKE = Scale(
-    data={"train": 160, "val": 100, "test": 100, "size": 64, "crop": 64, "views": 1},
+    data={"train": 120, "val": 100, "test": 100, "size": 64, "crop": 64, "views": 1},
     network={"width": 0.125, "dim": 128, "dropout": 0.5},
     stage1=_adamw(4, 64),
     stage2=_adamw_all(1, 32),
     **RANKING,
     backbones=STAND_INS,
-    jobs=1,
 )
 QUICK = Scale(
-    data={"train": 2000, "val": 200, "test": 500, "size": 128, "crop": 112, "views": 4},
+    data={"train": 2000, "val": 200, "test": 500, "size": 128, "crop": 112, "views": 3},
     network={"width": 0.125, "dim": 512, "dropout": 0.5},
     stage1=_adamw(10, 128),
     stage2=_adamw_all(1, 32),
@@ -112,7 +111,7 @@ PERSONS_SMOKE = replace(
 )
 PERSONS_QUICK = replace(
     QUICK,
-    data={"train": 500, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
+    data={"train": 400, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
     stage2=_adamw_all(1, 32, sentences=3),
 )
 # Released code: epochs of Stage I by dataset, and no bias in the classifier on MSCOCO.
@@ -124,7 +123,7 @@ def scale(profile: str, dataset: str) -> Scale:
     """Sizes for a profile on a dataset; photographs get more groups and epochs than drawn pictures.
 
     >>> scale("smoke", "picturebook").data["train"]
-    160
+    120
     """
     if dataset in PERSONS:
         return {"smoke": PERSONS_SMOKE, "quick": PERSONS_QUICK, "paper": PERSONS_PAPER}[profile]

@@ -146,9 +146,10 @@ def timing_table(rows: Iterable[BatchTimes], forward: bool = False) -> pd.DataFr
 
 
 def _label(row: BatchTimes, usual: int) -> str:
-    """The two networks of a row in words; the batch size where it is not the paper's."""
+    """The two networks of a row in words, with the batch size where it is not the paper's, and cold times."""
     batch = "" if row.batch == usual else f", batch of {row.batch}"
-    return f"{row.backbone}, text CNN depth {row.depth}, width {row.width:g}, {row.dim:,}-d{batch}"
+    cold = "" if row.repeats else ", first call"
+    return f"{row.backbone}, text CNN depth {row.depth}, width {row.width:g}, {row.dim:,}-d{batch}{cold}"
 
 
 def _network(backbone: str, words: int, depth: int, width: float, dim: int) -> DualPath:

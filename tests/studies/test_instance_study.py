@@ -22,6 +22,7 @@ TINY = replace(
     scales.SMOKE,
     data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1},
     stage1=replace(scales.SMOKE.stage1, epochs=2),
+    jobs=1,
 )
 TINY_PERSONS = replace(
     TINY, data={**TINY.data, "train": 10, "val": 4, "test": 6, "fit": "squash", "length": 56}
@@ -203,6 +204,7 @@ KILLED = textwrap.dedent(
         scales.SMOKE,
         data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1},
         stage1=replace(scales.SMOKE.stage1, epochs=2),
+        jobs=1,
     )
     root, moments = Path(sys.argv[1]), sys.argv[2:]
 

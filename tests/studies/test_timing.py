@@ -41,6 +41,7 @@ def test_a_budget_ends_the_repeats_early():
     times = batch_times(**TINY, repeats=1000, budget_s=1e-6)
     assert times.repeats == 0
     assert all(getattr(times, name) > 0 for name in MILLISECONDS)
+    assert timing_table([times])["network"].iloc[1].endswith("first call")
 
 
 def test_bfloat16_is_an_option():

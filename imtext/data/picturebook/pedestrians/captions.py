@@ -12,6 +12,7 @@ from .phrases import Phrases
 from .views import View
 
 SHORTEST, LONGEST = 15, 30
+ATTEMPTS = 500  # two or three are usual
 WEAR = ("top", "lower", "shoes", "hat", "scarf", "glasses")
 HAVE = ("hair", "beard")
 DOES = ("bag", "item", "action", "arm")
@@ -68,17 +69,19 @@ class Describer:
         """One description and the facts that it names."""
         shares = self.phrases.facts()
         wanted = [name for name, share in shares.items() if self.rng.random() < share]
-        for _ in range(60):
+        for _ in range(ATTEMPTS):
             spare = [name for name in shares if name not in wanted]
             text = self._write(wanted) if wanted else ""
             length = len(text.split())
-            if SHORTEST <= length <= LONGEST:
+            if SHORTEST <= length <= LONGEST and len(wanted) > 1:
                 return text, [name for name in shares if name in wanted]
             if length > LONGEST and len(wanted) > 2:
                 wanted.remove(self.rng.choice([w for w in wanted if w != "top"]))
-            elif spare and length < SHORTEST:
+            elif spare and (length < SHORTEST or len(wanted) < 2):
                 wanted.append(self.rng.choice(spare))
-        raise RuntimeError(f"no description of {SHORTEST} to {LONGEST} words after 60 attempts: {wanted}")
+        raise RuntimeError(
+            f"no description of {SHORTEST} to {LONGEST} words after {ATTEMPTS} attempts: {wanted}"
+        )
 
     def _write(self, wanted: list[str]) -> str:
         """Sentences that name the wanted facts."""
