@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -71,8 +72,12 @@ _SETTINGS = {
 
 
 def use_house_style() -> None:
-    """Make the house style the default of this process. The figures of this package use it in any case."""
+    """Make the house style the default of this process, and show text in tables whole.
+
+    The figures of this package use the style in any case.
+    """
     mpl.rcParams.update(_SETTINGS)
+    pd.set_option("display.max_colwidth", None)
 
 
 @contextmanager

@@ -221,9 +221,10 @@ def side_by_side(
             all. Rows of `extra` are shown in any case.
         metrics: metric ids, None for all.
         extra: rows of ours that the paper does not have, id → label.
-        ran: row id → what ran here in the place of what the paper names, as a column of its own.
+        ran: row id → what ran here in the place of what the paper names: a column of its own or, where it is
+            the same in every row, a part of the caption.
         layout: "wide" has three columns for each metric, "tall" three lines for each row; "auto" is tall
-            for more than four metrics, with `ran` for more than three: so much a page of the book holds.
+            for more than four metrics, with a column of `ran` for more than three: a page holds no more.
 
     The paper's numbers stand with the digits it prints, ours with two. Raises ConfigError for an unknown row,
     metric or layout or a provenance without dataset, profile, seeds or device; DataError when `ours` has no
@@ -235,15 +236,17 @@ def side_by_side(
     columns = _metrics(table, ours, metrics)
     lines = _lines(table, ours, rows, extra or {}, ran)
     cells = tuple(_cells(numbers, ours, columns, line.id) for line in lines)
-    comparison = Comparison(lines, tuple(columns), cells, says_ran=ran is not None)
+    kinds = {line.ran for line in lines} if ran else set()
+    comparison = Comparison(lines, tuple(columns), cells, says_ran=len(kinds) > 1)
     if layout == "auto":
         layout = "tall" if len(columns) > _WIDEST - comparison.says_ran else "wide"
     frame, marks, styles = tall(comparison) if layout == "tall" else _wide(comparison)
+    same = f" · {html.escape(kinds.pop())}" if len(kinds) == 1 else ""
     low = " ↓ lower is better." if any(column.better == "low" for column in columns) else ""
     caption = (
         f"<strong>Table {table.number}</strong>: {html.escape(table.caption)}. "
         f"Paper: {html.escape(table.dataset)} ({html.escape(table.split)}). "
-        f"Here: {html.escape(describe(provenance))}{_seeds_note(ours)}.{low}"
+        f"Here: {html.escape(describe(provenance))}{same}{_seeds_note(ours)}.{low}"
     )
     # One page may show a table in several forms: their rules must not meet.
     form = "-tall" * (layout == "tall") + "-ran" * comparison.says_ran

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from imtext.runs import Run, RunStore, provenance
 from imtext.studies.embedding import embed_split
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.training import CachedFeatures, DualPathObjective, PairBatches, Pixels, Recipe, fit, make_fabric
+from imtext.vision.frozen import frozen_norm
 
 STUDY = "instance_loss"
 MODEL = "model.safetensors"
@@ -184,14 +186,13 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     objective = build(experiment, prepared, int(classes.max()) + 1)
     if start is not None:
         load_weights(objective, start.dir / MODEL, strict=False)
-    if experiment.freeze_norm:
-        _freeze_norm(objective.net.backbone)
     fabric = make_fabric(experiment.device)
     if experiment.device == "cuda":
         objective = objective.to(memory_format=torch.channels_last) if experiment.stage == 2 else objective
     label = f"{experiment.slug}, seed {experiment.seed}"
     batches = _batches(experiment, prepared, classes)
-    curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
+    with frozen_norm(objective.net.backbone) if experiment.freeze_norm else nullcontext():
+        curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
     curves.insert(0, "stage", experiment.stage)
     curves.to_csv(run.dir / "curves.csv", index=False)
     _save_weights(objective, run.dir / MODEL)
@@ -236,14 +237,6 @@ def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) ->
         sentences_per_group=experiment.recipe.sentences_per_group,
         class_of_sentence=classes,
     )
-
-
-def _freeze_norm(backbone: torch.nn.Module) -> None:
-    """Batch norm of the backbone in evaluation mode, also while training."""
-    for module in backbone.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.train = lambda mode=True, module=module: module
-            module.training = False
 
 
 def _save_weights(objective: torch.nn.Module, path: Path) -> None:

@@ -139,9 +139,9 @@ def _decorrelated(study: InstanceLossStudy, n: int = 500) -> Sequence[Evidence]:
 def _told_apart(study: InstanceLossStudy) -> Sequence[Evidence]:
     """Share of sentences of a minimal pair that are nearer to their own picture, instance minus ranking."""
     test = study.prepared.splits["test"]
-    if test.scenes is None:
+    pairs = [] if test.scenes is None else [pair["images"] for pair in minimal_pairs(test)]
+    if not pairs:
         return ()
-    pairs = np.array([pair["images"] for pair in minimal_pairs(test)])
     differences, samples = [], []
     for ours, other in zip(study.runs["instance-1"], study.runs["ranking-1"], strict=True):
         right = [told_apart(**run.load_arrays("embeddings-test.npz"), pairs=pairs) for run in (ours, other)]

@@ -166,11 +166,12 @@ class FigureData:
                 length=spec.length,
                 words=len(self.prepared.vocabulary),
                 budget_s=4.0,
+                forward=False,
             )
         ]
         if self.parameters.profile == "quick":
-            times.append(batch_times(device=self.parameters.device, budget_s=20.0))
-        return timing_table(times)
+            times.append(batch_times(device=self.parameters.device, budget_s=12.0, forward=False))
+        return timing_table(times).set_index("network").round(1)
 
     def _encoder(self, slug: str) -> TrainedEncoder:
         return TrainedEncoder(self.runs[slug][0], "cpu")

@@ -157,7 +157,7 @@ class InstanceLossStudy(FigureData):
             self.provenance(number),
             rows="ours",
             extra=self.extra_labels(number),
-            ran=self.ran(number) if len(set(self.ran(number).values())) > 1 else None,
+            ran=self.ran(number),
         )
 
     def provenance(self, table: str | int = "2") -> dict[str, Any]:

@@ -72,9 +72,9 @@ SMOKE = Scale(
     backbones=STAND_INS,
 )
 QUICK = Scale(
-    data={"train": 2000, "val": 200, "test": 500, "size": 128, "crop": 112, "views": 3},
-    network={"width": 0.125, "dim": 512, "dropout": 0.5},
-    stage1=_adamw(10, 128),
+    data={"train": 1600, "val": 200, "test": 400, "size": 128, "crop": 112, "views": 4},
+    network={"width": 0.125, "dim": 512, "dropout": 0.2},
+    stage1=_adamw(7, 128),
     stage2=_adamw_all(1, 32),
     **RANKING,
     backbones=STAND_INS,
@@ -111,7 +111,7 @@ PERSONS_SMOKE = replace(
 )
 PERSONS_QUICK = replace(
     QUICK,
-    data={"train": 400, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
+    data={"train": 320, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
     stage2=_adamw_all(1, 32, sentences=3),
 )
 # Released code: epochs of Stage I by dataset, and no bias in the classifier on MSCOCO.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +64,7 @@ def batch_times(
     repeats: int = 20,
     budget_s: float = 60.0,
     autocast: bool = False,
+    forward: bool = True,
 ) -> BatchTimes:
     """Time both paths of a :class:`~imtext.models.DualPath` with random weights.
 
@@ -79,6 +81,7 @@ def batch_times(
         repeats: batches per median; a warm-up comes before them.
         budget_s: seconds for all four measurements, a quarter each. One that runs out of time repeats less
             often; one whose warm-up alone takes longer reports the warm-up, with 0 repeats.
+        autocast: bfloat16 instead of float32; forward: whether to time the forward pass alone as well.
 
     Raises:
         ConfigError: an unknown device or backbone, or a number out of range.
@@ -101,8 +104,11 @@ def batch_times(
         net, loss = net.to(device), loss.to(device)
         if device == "cuda":
             net = net.to(memory_format=torch.channels_last)
-        image = _path_times(net, net.embed_images, loss, pixels.to(device), groups, repeats, budget_s / 2)
-        text = _path_times(net, net.embed_sentences, loss, codes.to(device), groups, repeats, budget_s / 2)
+        paths = ((net.embed_images, pixels), (net.embed_sentences, codes))
+        image, text = (
+            _path_times(net, embed, loss, inputs.to(device), groups, repeats, budget_s / 2, forward)
+            for embed, inputs in paths
+        )
     return BatchTimes(
         *(backbone, crop, width, depth, dim, batch, length, device, _hardware(device)),
         precision="bfloat16" if autocast else "float32",
@@ -166,8 +172,9 @@ def _path_times(
     groups: Tensor,
     repeats: int,
     budget_s: float,
+    also_forward: bool = True,
 ) -> tuple[float, float, int]:
-    """Milliseconds of one path, forward alone and with backward, and the fewer of their repeats."""
+    """Milliseconds of one path, forward alone (or NaN) and with backward, and the fewer of their repeats."""
 
     def forward() -> None:
         with torch.no_grad():
@@ -178,8 +185,10 @@ def _path_times(
         loss.zero_grad()
         loss(embed(inputs), groups).backward()
 
-    net.eval()
-    forward_ms, forward_repeats = _median_ms(forward, inputs.device, repeats, budget_s / 2)
+    forward_ms, forward_repeats = math.nan, repeats
+    if also_forward:
+        net.eval()
+        forward_ms, forward_repeats = _median_ms(forward, inputs.device, repeats, budget_s / 2)
     net.train()
     training_ms, training_repeats = _median_ms(training, inputs.device, repeats, budget_s / 2)
     return forward_ms, training_ms, min(forward_repeats, training_repeats)

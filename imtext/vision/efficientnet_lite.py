@@ -40,15 +40,15 @@ def _rounded(channels: int, factor: float) -> int:
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "SAME" padding: output size = ceil(input size / stride)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``x (B, C, H, W)``."""
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve ``x (B, C, H, W)``; what :class:`torch.nn.Conv2d` calls with its own weights."""
         (high, wide), kernel, stride = x.shape[-2:], self.kernel_size[0], self.stride[0]
         down = max((math.ceil(high / stride) - 1) * stride + kernel - high, 0)
         across = max((math.ceil(wide / stride) - 1) * stride + kernel - wide, 0)
         if down % 2 == 0 and across % 2 == 0:
-            return F.conv2d(x, self.weight, self.bias, self.stride, (down // 2, across // 2), 1, self.groups)
+            return F.conv2d(x, weight, bias, self.stride, (down // 2, across // 2), 1, self.groups)
         x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return F.conv2d(x, weight, bias, self.stride, 0, 1, self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -280,3 +280,14 @@ def test_over_seeds_against_a_loop():
 
 def test_signs():
     assert [signed(v) for v in (1.234, -1.236, 0.0, -0.004)] == ["+1.23", "−1.24", "0.00", "0.00"]
+
+
+def test_what_ran_is_a_column_only_where_it_differs():
+    table = paper_table("instance_loss", 2)
+    ours = pd.DataFrame({"image_query_r1": [1.0, 2.0]}, index=["instance_stage1", "full_stage2"])
+    source = {"dataset": "d", "profile": "p", "seeds": 0, "device": "cpu"}
+    same = {"instance_stage1": "Net A", "full_stage2": "Net A"}
+    alike = side_by_side(table, ours, source, rows="ours", ran=same).to_html()
+    assert "cpu · Net A" in alike and "ran here" not in alike
+    mixed = side_by_side(table, ours, source, rows="ours", ran=same | {"full_stage2": "Net B"}).to_html()
+    assert "ran here" in mixed and "cpu · Net" not in mixed

@@ -1,5 +1,7 @@
 """Times of a batch: what is reported, not how long it takes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +114,10 @@ def test_a_gpu_that_is_not_there_is_named():
 def test_on_a_gpu():
     times = batch_times(**TINY, device="cuda", repeats=2, autocast=True)
     assert isinstance(times, BatchTimes) and times.hardware == torch.cuda.get_device_name(0)
+
+
+def test_the_forward_pass_alone_can_be_left_out():
+    times = timing.batch_times(
+        "resnet18", 32, 0.125, 50, 16, batch=2, words=10, classes=4, repeats=1, forward=False
+    )
+    assert math.isnan(times.image_forward_ms) and times.text_ms > 0

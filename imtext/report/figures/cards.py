@@ -108,11 +108,13 @@ def _draw_card(
     left, bottom, width, height = card
     wide, high = figure.get_figwidth(), figure.get_figheight()
     box = FancyBboxPatch(
-        (left + 0.01, bottom + 0.01),
-        width - 0.02,
-        height - 0.02,
-        boxstyle="round,pad=0,rounding_size=0.05",
-        transform=figure.dpi_scale_trans,
+        ((left + 0.01) / wide, (bottom + 0.01) / high),
+        (width - 0.02) / wide,
+        (height - 0.02) / high,
+        # Shares of the figure and not inches: a notebook crops the figure, and inches would stay behind.
+        boxstyle=f"round,pad=0,rounding_size={0.05 / wide}",
+        mutation_aspect=wide / high,
+        transform=figure.transFigure,
         facecolor="none",
         edgecolor=INK,
         alpha=0.5,
