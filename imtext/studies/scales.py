@@ -65,7 +65,7 @@ def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
 
 SMOKE = Scale(
     data={"train": 120, "val": 100, "test": 100, "size": 64, "crop": 64, "views": 1},
-    network={"width": 0.125, "dim": 128, "dropout": 0.5},
+    network={"width": 0.125, "dim": 128, "dropout": 0.2},
     stage1=_adamw(4, 64),
     stage2=_adamw_all(1, 32),
     **RANKING,
@@ -81,7 +81,7 @@ QUICK = Scale(
 )
 QUICK_PHOTOGRAPHS = Scale(
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 4},
-    network={"width": 0.25, "dim": 512, "dropout": 0.5},
+    network={"width": 0.25, "dim": 512, "dropout": 0.2},
     stage1=_adamw(8, 128),
     stage2=_adamw_all(1, 32),
     **RANKING,
@@ -112,6 +112,7 @@ PERSONS_SMOKE = replace(
 PERSONS_QUICK = replace(
     QUICK,
     data={"train": 320, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
+    stage1=_adamw(9, 64),
     stage2=_adamw_all(1, 32, sentences=3),
 )
 # Released code: epochs of Stage I by dataset, and no bias in the classifier on MSCOCO.
