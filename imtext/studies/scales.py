@@ -64,9 +64,9 @@ def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
 
 
 SMOKE = Scale(
-    data={"train": 120, "val": 100, "test": 100, "size": 64, "crop": 64, "views": 1},
+    data={"train": 80, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
     network={"width": 0.125, "dim": 128, "dropout": 0.2},
-    stage1=_adamw(4, 64),
+    stage1=_adamw(3, 64),
     stage2=_adamw_all(1, 32),
     **RANKING,
     backbones=STAND_INS,
@@ -107,7 +107,7 @@ PAPER = Scale(
 # longer sentences need more positions (section 6.2: 56).
 PERSON_DATA = {"fit": "squash", "length": 56}
 PERSONS_SMOKE = replace(
-    SMOKE, data={"train": 60, "val": 12, "test": 30, "size": 64, "crop": 64, "views": 1, **PERSON_DATA}
+    SMOKE, data={"train": 30, "val": 8, "test": 20, "size": 64, "crop": 64, "views": 1, **PERSON_DATA}
 )
 PERSONS_QUICK = replace(
     QUICK,
@@ -124,7 +124,7 @@ def scale(profile: str, dataset: str) -> Scale:
     """Sizes for a profile on a dataset; photographs get more groups and epochs than drawn pictures.
 
     >>> scale("smoke", "picturebook").data["train"]
-    120
+    80
     """
     if dataset in PERSONS:
         return {"smoke": PERSONS_SMOKE, "quick": PERSONS_QUICK, "paper": PERSONS_PAPER}[profile]
