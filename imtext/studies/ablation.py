@@ -58,7 +58,7 @@ def split_ablation(
 
     Args:
         codes: ``(M, L)`` word codes, left-aligned, 0 after the end, and lengths: ``(M,)``, as
-            :meth:`imtext.text.Vocabulary.encode` gives them.
+            :meth:`imtext.text.vocabulary.Vocabulary.encode` gives them.
         image_of_sentence: ``(M,)``, the row of ``images (N, D)`` that a sentence belongs to.
         images: ``(N, D)`` embeddings, kept fixed.
         embed: from codes ``(K, L)`` to embeddings ``(K, D)``, such as

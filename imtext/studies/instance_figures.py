@@ -165,13 +165,13 @@ class FigureData:
                 device=self.parameters.device,
                 length=spec.length,
                 words=len(self.prepared.vocabulary),
-                budget_s=4.0,
+                budget_s=8.0,
                 forward=False,
             )
         ]
         if self.parameters.profile == "quick":
             times.append(batch_times(device=self.parameters.device, budget_s=12.0, forward=False))
-        return timing_table(times).set_index("network").round(1)
+        return timing_table(times).set_index("network").rename_axis(None).round(1)
 
     def _encoder(self, slug: str) -> TrainedEncoder:
         return TrainedEncoder(self.runs[slug][0], "cpu")
