@@ -165,7 +165,7 @@ class FigureData:
                 device=self.parameters.device,
                 length=spec.length,
                 words=len(self.prepared.vocabulary),
-                budget_s=8.0,
+                budget_s=4.0,
                 forward=False,
             )
         ]
