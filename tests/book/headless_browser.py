@@ -164,7 +164,9 @@ def take_picture(root: Path, page: str, out: Path) -> None:
         raise SystemExit("no Chromium on this machine; install it to take a picture")
     path, _, section = page.partition("#")
     url = (root / path).resolve().as_uri() + (f"#{section}" if section else "")
-    with tempfile.TemporaryDirectory() as profile, Browser(program, Path(profile)) as browser:
+    # Chromium's children may still write to the profile while it is removed.
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with folder as profile, Browser(program, Path(profile)) as browser:
         browser.open(url, picture=out)
 
 
