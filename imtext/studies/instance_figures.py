@@ -51,13 +51,17 @@ class FigureData:
         :func:`imtext.report.figures.group_cards` takes them.
         """
         features = np.asarray(self.prepared.features("train").train[0][:among])
-        scores, nearest = top_k(features, features, 2)
-        own = nearest[:, 0] == np.arange(len(features))
-        score, other = np.where(own, scores[:, 1], scores[:, 0]), np.where(own, nearest[:, 1], nearest[:, 0])
+        groups = np.unique(self.prepared.splits["train"].group_of_image, return_inverse=True)[1][:among]
+        scores, nearest = top_k(features, features, 8)
+        # The nearest of another group: a person's own pictures are alike too.
+        foreign = groups[nearest] != groups[:, None]
+        place = foreign.argmax(1)
+        rows = np.flatnonzero(foreign.any(1))
         chosen: list[int] = []
-        for image in np.argsort(-score, kind="stable"):
-            if len(chosen) < 2 * pairs and not {int(image), int(other[image])} & set(chosen):
-                chosen += [int(image), int(other[image])]
+        for image in rows[np.argsort(-scores[rows, place[rows]], kind="stable")]:
+            pair = [int(groups[image]), int(groups[nearest[image, place[image]]])]
+            if len(chosen) < 2 * pairs and not set(pair) & set(chosen):
+                chosen += pair
         return self._cards(self.prepared, chosen, sentences=3)
 
     def samples(self, persons: bool = False, count: int = 3) -> dict[str, list[Any]]:

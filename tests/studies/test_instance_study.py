@@ -128,11 +128,25 @@ def test_figures_have_their_data(study):
 def test_figures_of_groups_and_galleries_have_their_data(study):
     alike = study.alike(pairs=1)
     assert len(alike["images"]) == len(alike["sentences"]) == len(alike["labels"]) == 2
+    assert len(set(alike["labels"])) == 2
     persons = study.samples(persons=True, count=2)
     assert all(len(pictures) > 1 for pictures in persons["images"])
     for gallery in (study.image_gallery(count=2), study.image_gallery(persons=True, count=2, k=6)):
         assert [len(row) for row in gallery["results"]] == [len(row) for row in gallery["correct"]]
     assert len(study.sentence_gallery(word="dog", count=2)["results"]) == 2
+
+
+def test_a_dataset_of_persons_alone_fills_its_table(study):
+    persons = instance_loss.InstanceLossStudy(
+        dataset="picturebook_pedestrians",
+        profile="smoke",
+        device="cpu",
+        runs_dir=study.parameters.runs_dir,
+    )
+    assert persons.tables == ("7",) and persons.table(7).equals(study.table(7))
+    assert "picturebook_pedestrians" in persons.compare(7).to_html() and persons.compare(2) is None
+    assert len(set(persons.alike(pairs=1)["labels"])) == 2
+    assert persons.describe().shape[0] and persons.samples()["images"] and persons.verdicts()
 
 
 def test_every_word_of_the_test_split_is_left_out_once(study):
