@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext import __version__
+from imtext.commands.common import add_command, device_here
 from imtext.errors import ConfigError, DataError, ImtextError
 
 
@@ -51,17 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_command(commands: Any, name: str, about: str, run: Any, more: str = "") -> argparse.ArgumentParser:
-    """A command with its line in the overview and its own ``--help``."""
-    parser = commands.add_parser(
-        name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=more or None
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
 def _add_evaluate(commands: Any) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "evaluate",
         "recalls, ranks and R-sum of embeddings in an .npz file",
@@ -81,7 +73,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from imtext.retrieval import evaluate, load_embeddings
 
     arrays = load_embeddings(arguments.embeddings)
-    device = _device(arguments.device)
+    device = device_here(arguments.device)
     try:
         result = evaluate(*arrays, folds=arguments.folds, device=device)
     except DataError as error:
@@ -94,7 +86,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _add_search(commands: Any) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "search",
         "ask a trained model for the images of a sentence, or the sentences of an image",
@@ -115,7 +107,7 @@ def _search(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--top: expected a positive whole number, found {arguments.top}")
     if arguments.out is not None:
         check_out(arguments.out)
-    device = _device(arguments.device)
+    device = device_here(arguments.device)
     from imtext.studies.encoder import TrainedEncoder
 
     answer = search(TrainedEncoder.load(arguments.run_dir, device=device), arguments.query, arguments.top)
@@ -128,7 +120,7 @@ def _add_notebook(commands: Any) -> None:
     about = "run a notebook with parameters of your own"
     parser = commands.add_parser("notebook", help=about, description=f"{about.capitalize()}.")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    run = _add_command(
+    run = add_command(
         actions,
         "run",
         "execute a notebook and write the executed copy",
@@ -176,19 +168,6 @@ def _value(name: str, text: str) -> tuple[str, Any]:
         return name, yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"-p {name}: cannot read {text!r}; write text, a number or a list") from None
-
-
-def _device(name: str | None) -> str | None:
-    """Refuse a device that this machine does not have."""
-    if name is None:
-        return None
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):
-        raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
-    return name
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from imtext.data.rows import ImageFeatures, index_array
+from imtext.data.spans import Phrases, Regions
 from imtext.errors import ConfigError, DataError
+
+__all__ = ["SPLITS", "Dataset", "ImageFeatures", "Phrases", "Regions", "check_relative"]
 
 SPLITS = ("train", "val", "test")
 # Without any of these a name is relative; pathlib, which is slow on 100,000 names, judges the rest.
@@ -45,111 +49,8 @@ def check_relative(file: str, source: str = "the dataset") -> str:
     return file
 
 
-def _index_array(values: object, what: str, length: int, below: int | None = None) -> np.ndarray:
-    """A read-only int64 copy of ``values`` with the expected length and, if given, range."""
-    array = np.asarray(values)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(
-            f"{what}: expected a one-dimensional integer array, "
-            f"found shape {array.shape} of {array.dtype}; pass one integer per entry"
-        )
-    if len(array) != length:
-        raise DataError(f"{what}: expected {length} entries, found {len(array)}; the lengths must agree")
-    if below is not None and length and (array.min() < 0 or array.max() >= below):
-        wrong = int(array.min()) if array.min() < 0 else int(array.max())
-        raise DataError(f"{what}: expected indices 0 to {below - 1}, found {wrong}; correct the index")
-    array = array.astype(np.int64)
-    array.flags.writeable = False
-    return array
-
-
 def _first_duplicate(values: Iterable[str]) -> str | None:
     return next((value for value, count in Counter(values).items() if count > 1), None)
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """Boxes on images; R rows, a box that belongs to two chains is two rows.
-
-    Attributes:
-        boxes: ``(R, 4)`` int64, ``x1, y1, x2, y2`` in pixels of the image file, counted from 0, both ends
-            inclusive (a box of one pixel has ``x1 == x2``).
-        image_of_region: ``(R,)`` int64, index of the image.
-        chain: ``(R,)`` int64, the coreference chain that phrases name too; 0 where there is none.
-
-    >>> Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])).areas()
-    array([50])
-    """
-
-    boxes: np.ndarray
-    image_of_region: np.ndarray
-    chain: np.ndarray
-
-    def __post_init__(self) -> None:
-        boxes = np.array(self.boxes, dtype=np.int64).reshape(-1, 4)
-        bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]) | (boxes < 0).any(1))
-        if len(bad):
-            raise DataError(
-                f"box {int(bad[0])} is {boxes[bad[0]].tolist()}: expected 0 <= x1 <= x2 and 0 <= y1 <= y2; "
-                "correct the box"
-            )
-        boxes.flags.writeable = False
-        object.__setattr__(self, "boxes", boxes)
-        for name in ("image_of_region", "chain"):
-            array = _index_array(getattr(self, name), f"Regions.{name}", len(boxes))
-            object.__setattr__(self, name, array)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def areas(self) -> np.ndarray:
-        """Number of pixels of each box, ``(R,)``."""
-        sides = self.boxes[:, 2:] - self.boxes[:, :2] + 1
-        return sides.prod(1)
-
-
-@dataclass(frozen=True, eq=False)
-class Phrases:
-    """Spans of captions that mention something; P rows.
-
-    Attributes:
-        sentence: ``(P,)`` int64, index of the caption.
-        start, stop: ``(P,)`` int64, first word and one past the last, in ``caption.split()``.
-        words: the phrase as written, P strings.
-        chain: ``(P,)`` int64, the coreference chain; 0 means nothing one could draw a box around.
-        type: P strings, such as ``people`` or ``clothing``; several are joined by ``/``.
-
-    >>> one = Phrases([0], [0], [2], ("A dog",), [3], ("animals",))
-    >>> len(one), one.words[0]
-    (1, 'A dog')
-    """
-
-    sentence: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    words: tuple[str, ...]
-    chain: np.ndarray
-    type: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "words", tuple(self.words))
-        object.__setattr__(self, "type", tuple(self.type))
-        count = len(self.words)
-        if len(self.type) != count:
-            raise DataError(f"Phrases.type: expected {count} entries, found {len(self.type)}; one per phrase")
-        for name in ("sentence", "start", "stop", "chain"):
-            object.__setattr__(self, name, _index_array(getattr(self, name), f"Phrases.{name}", count))
-        bad = np.flatnonzero((self.start < 0) | (self.stop <= self.start))
-        if len(bad):
-            raise DataError(
-                f"phrase {self.words[bad[0]]!r} spans words {self.start[bad[0]]} to {self.stop[bad[0]]}: "
-                "expected 0 <= start < stop; correct the span"
-            )
-
-    def __len__(self) -> int:
-        return len(self.words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +71,7 @@ class Dataset:
         notes: one line for everything that was dropped or odd.
         regions, phrases: boxes and phrase spans where the dataset has them.
         scenes: for a generated dataset, the description of each image.
+        features: precomputed features of the images, where the dataset is published as such.
 
     Raises:
         DataError: lengths differ, an index is out of range, an id or file name is twice there, a caption is
@@ -198,6 +100,7 @@ class Dataset:
     regions: Regions | None = None
     phrases: Phrases | None = None
     scenes: tuple[dict, ...] | None = None
+    features: ImageFeatures | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_root", Path(self.image_root))
@@ -229,7 +132,7 @@ class Dataset:
             raise DataError(
                 f"dataset {self.name}: caption {empty} is empty; correct it or read with on_empty='skip'"
             )
-        owner = _index_array(
+        owner = index_array(
             self.image_of_sentence, f"dataset {self.name}: image_of_sentence", self.n_sentences, self.n_images
         )
         object.__setattr__(self, "image_of_sentence", owner)
@@ -251,7 +154,7 @@ class Dataset:
             raise DataError(f"dataset {self.name}: unknown split {unknown[0]!r}; expected one of {SPLITS}")
         splits.flags.writeable = False
         object.__setattr__(self, "split_of_image", splits)
-        groups = _index_array(self.group_of_image, f"dataset {self.name}: group_of_image", self.n_images)
+        groups = index_array(self.group_of_image, f"dataset {self.name}: group_of_image", self.n_images)
         object.__setattr__(self, "group_of_image", groups)
         order = np.argsort(groups, kind="stable")
         across = (np.diff(groups[order]) == 0) & (splits[order][1:] != splits[order][:-1])
@@ -269,11 +172,16 @@ class Dataset:
                 raise DataError(
                     f"dataset {self.name}: expected {self.n_images} scenes, found {len(self.scenes)}"
                 )
+        if self.features is not None and len(self.features) != self.n_images:
+            raise DataError(
+                f"dataset {self.name}: expected features of {self.n_images} images, "
+                f"found {len(self.features)}; the lengths must agree"
+            )
         regions, phrases = self.regions, self.phrases
         if regions is not None:
-            _index_array(regions.image_of_region, "image_of_region", len(regions), self.n_images)
+            index_array(regions.image_of_region, "image_of_region", len(regions), self.n_images)
         if phrases is not None:
-            _index_array(phrases.sentence, "Phrases.sentence", len(phrases), self.n_sentences)
+            index_array(phrases.sentence, "Phrases.sentence", len(phrases), self.n_sentences)
 
     @property
     def n_images(self) -> int:
@@ -326,7 +234,7 @@ class Dataset:
         Args:
             image_indices: distinct indices ``(n,)``.
         """
-        chosen = _index_array(image_indices, "image_indices", len(image_indices), self.n_images)
+        chosen = index_array(image_indices, "image_indices", len(image_indices), self.n_images)
         order, offsets = self._by_image
         parts = [order[offsets[i] : offsets[i + 1]] for i in chosen]
         sentences = np.concatenate(parts) if parts else np.empty(0, np.int64)
@@ -345,6 +253,7 @@ class Dataset:
             regions=self._take_regions(new_image),
             phrases=self._take_phrases(new_sentence),
             scenes=None if self.scenes is None else tuple(self.scenes[i] for i in chosen),
+            features=None if self.features is None else self.features.take(chosen),
         )
 
     def _take_regions(self, new_image: np.ndarray) -> Regions | None:

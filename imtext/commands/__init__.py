@@ -1,0 +1,1 @@
+"""The larger commands of ``imtext``: data and runs. Heavy modules are imported where a command needs them."""

@@ -1,0 +1,30 @@
+"""What commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from imtext.errors import ConfigError
+
+
+def add_command(commands: Any, name: str, about: str, run: Any, more: str = "") -> argparse.ArgumentParser:
+    """A command with its line in the overview and its own ``--help``."""
+    parser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=more or None
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def device_here(name: str | None) -> str | None:
+    """Refuse a device that this machine does not have."""
+    if name is None:
+        return None
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
+    return name

@@ -1,0 +1,85 @@
+"""Numbered rows: checked index arrays, and image features whose rows follow a selection of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imtext.errors import DataError
+
+
+def index_array(values: object, what: str, length: int, below: int | None = None) -> np.ndarray:
+    """A read-only int64 copy of ``values`` with the expected length and, if given, range."""
+    array = np.asarray(values)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise DataError(
+            f"{what}: expected a one-dimensional integer array, "
+            f"found shape {array.shape} of {array.dtype}; pass one integer per entry"
+        )
+    if len(array) != length:
+        raise DataError(f"{what}: expected {length} entries, found {len(array)}; the lengths must agree")
+    if below is not None and length and (array.min() < 0 or array.max() >= below):
+        wrong = int(array.min()) if array.min() < 0 else int(array.max())
+        raise DataError(f"{what}: expected indices 0 to {below - 1}, found {wrong}; correct the index")
+    array = array.astype(np.int64)
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """Precomputed features of N images, read row by row from memory maps; nothing is copied by a selection.
+
+    Attributes:
+        parts: one array a file, ``(n, D)`` vectors or ``(n, R, D)`` regions, all of one form.
+        rows: ``(N,)`` int64, row of each image in the parts laid end to end.
+
+    >>> two = ImageFeatures((np.zeros((3, 4), np.float32), np.ones((2, 4), np.float32)), np.array([4, 0]))
+    >>> two.shape, two[[0]].tolist()
+    ((2, 4), [[1.0, 1.0, 1.0, 1.0]])
+    >>> two.take([1])[[0]].tolist()
+    [[0.0, 0.0, 0.0, 0.0]]
+    """
+
+    parts: tuple[np.ndarray, ...]
+    rows: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        forms = {part.shape[1:] for part in self.parts}
+        if len(forms) != 1 or not all(part.ndim in (2, 3) for part in self.parts):
+            found = ", ".join(str(part.shape) for part in self.parts) or "none"
+            raise DataError(
+                f"features: expected arrays (n, D) or (n, R, D) of one form, found {found}; "
+                "take files that were made together"
+            )
+        total = sum(len(part) for part in self.parts)
+        rows = index_array(self.rows, "features: rows", len(self.rows), total)
+        object.__setattr__(self, "rows", rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, D)`` or ``(N, R, D)``."""
+        return (len(self.rows), *self.parts[0].shape[1:])
+
+    def __getitem__(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Features of the images ``(n,)`` as float32 ``(n, D)`` or ``(n, R, D)``, a copy in memory."""
+        rows = self.rows[np.asarray(images, dtype=np.int64)]
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        which = np.searchsorted(starts, rows, side="right") - 1
+        out = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
+        for k in np.unique(which):
+            chosen = which == k
+            out[chosen] = self.parts[k][rows[chosen] - starts[k]]
+        return out
+
+    def take(self, images: Sequence[int] | np.ndarray) -> ImageFeatures:
+        """The features of some images, in the order given."""
+        return ImageFeatures(self.parts, self.rows[np.asarray(images, dtype=np.int64)])
