@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+_LONGEST = 560
+
+
+def one_line(text: object) -> str:
+    """A text as one line of printable characters, at most 560: fit for a message, a note or a terminal.
+
+    A line break becomes a blank, a character that a terminal would obey is escaped, and what is overlong is
+    left out in the middle: in a message the file stands in front and the advice at the end.
+
+    >>> one_line("two\\n  lines and \\x1b[31m red")
+    'two lines and \\\\x1b[31m red'
+    """
+    # Cut twice: escaping a text of megabytes would take long, and makes a text longer.
+    line = _cut(" ".join(str(text).split()))
+    if not line.isprintable():
+        line = _cut("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+    return line
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    half = (_LONGEST - 3) // 2
+    return f"{text[: _LONGEST - 3 - half]} … {text[-half:]}"
+
 
 class ImtextError(Exception):
     """Base of every error that imtext raises on purpose.
 
+    Messages quote what files hold, therefore each goes through :func:`one_line`.
+
     >>> str(ImtextError("two\\n  lines"))
     'two lines'
+    >>> len(str(ImtextError("a.json: expected 7, found " + "7" * 9000 + "; correct the entry")))
+    560
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(one_line(message))
 
 
 class DataError(ImtextError, ValueError):

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from types import UnionType
 
 import numpy as np
 
 from imtext.data.schema import SPLITS, Dataset, check_relative
-from imtext.errors import ConfigError, DataError
+from imtext.errors import ConfigError, DataError, one_line
 
 ON_EMPTY = ("raise", "skip")
 
@@ -35,8 +36,8 @@ class Photo:
 def data_folder(data_root: str | os.PathLike[str], name: str, needs: str) -> Path:
     """The data root as a Path; DataError if it is not a folder."""
     root = Path(data_root).expanduser()
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
+    if not os.path.isdir(root):
+        found = "a file" if os.path.exists(root) else "nothing"
         raise DataError(
             f"data_root={root}: expected a folder with {needs} for {name}, found {found}; correct data_root"
         )
@@ -73,14 +74,38 @@ def read_json(path: Path) -> object:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{path}: expected complete JSON, found {error.msg} at line {error.lineno}, column {error.colno} "
-            f"of {len(text):,} characters; fetch the file again"
+            f"{path}: expected complete JSON, found {_short(error)} at line {error.lineno}, "
+            f"column {error.colno} of {len(text):,} characters; fetch the file again"
         ) from None
     except (RecursionError, ValueError):
         raise DataError(
-            f"{path}: expected a list of images, found JSON nested too deep or numbers too long; "
+            f"{path}: expected complete JSON, found it nested too deep or with numbers too long; "
             "fetch the file again"
         ) from None
+
+
+def read_json_lines(path: Path, hint: str = "correct the line") -> list[dict]:
+    """The objects of a file with one JSON object a line; DataError names the line that holds none."""
+    objects = []
+    for number, line in read_lines(path):
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            found = f"{_short(error)} at column {error.colno}"
+        except (RecursionError, ValueError):
+            found = "JSON nested too deep or with numbers too long"
+        if not isinstance(found, dict):
+            shown = found if isinstance(found, str) else type(found).__name__
+            raise DataError(
+                f"{path}: expected one JSON object a line, found {shown} in line {number}; {hint}"
+            )
+        objects.append(found)
+    return objects
+
+
+def _short(error: json.JSONDecodeError) -> str:
+    """What is wrong, without the "at" that some of these messages end in."""
+    return error.msg.removesuffix(" at")
 
 
 def list_in(content: object, key: str, path: Path) -> list:
@@ -112,6 +137,22 @@ def check_fields(entry: object, where: str, fields: Mapping[str, type]) -> None:
             raise DataError(f"{where}: expected {key!r} as {kind.__name__}, found {found}; correct the entry")
 
 
+def check_optional(entry: Mapping, where: str, fields: Mapping[str, type | UnionType]) -> None:
+    """DataError unless each field that is there, and not null, has its type (a bool is no int).
+
+    >>> check_optional({"cocoid": None}, "x.json, images[0]", {"cocoid": int | str})
+    >>> check_optional({"cocoid": [7]}, "x.json, images[0]", {"cocoid": int | str})
+    Traceback (most recent call last):
+    imtext.errors.DataError: x.json, images[0]: expected 'cocoid' as int or str, found list; correct the entry
+    """
+    for key, kind in fields.items():
+        value = entry.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            names = " or ".join(each.__name__ for each in getattr(kind, "__args__", (kind,)))
+            found = type(value).__name__
+            raise DataError(f"{where}: expected {key!r} as {names}, found {found}; correct the entry")
+
+
 def clean(caption: str) -> str:
     """One caption with every run of white space as one blank.
 
@@ -130,7 +171,7 @@ def files_under(root: Path, names: Iterable[str]) -> set[str]:
         if folder not in folders:
             try:
                 folders[folder] = set(os.listdir(root / folder))
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a name that no file system takes
                 folders[folder] = set()
         if file in folders[folder]:
             found.add(name)
@@ -146,7 +187,8 @@ def image_folder(root: Path, candidates: Sequence[str], names: Sequence[str]) ->
             f"{root}: expected a folder of images named {' or '.join(candidates)}, "
             "found none; put the images there"
         )
-    return max(folders, key=lambda folder: sum((folder / name).is_file() for name in probe))
+    # os.path.isfile, unlike Path.is_file, is also False for a name longer than the file system takes.
+    return max(folders, key=lambda folder: sum(os.path.isfile(folder / name) for name in probe))
 
 
 def check_counts(photos: Sequence[Photo], expected: Mapping[str, int], source: Path) -> None:
@@ -178,6 +220,7 @@ def build(
         raise ConfigError(f"on_empty={on_empty!r}: expected one of {ON_EMPTY}")
     for photo in photos:
         check_relative(photo.file, photo.where or str(source))
+        _check_text(photo, source)
     _check_overlap(photos, source)
     if check_files:
         _check_files(root, photos, source)
@@ -188,24 +231,41 @@ def build(
             f"{bare.where or source}: image {bare.file} (split {bare.split}) has no caption; "
             "add its captions or take it out of the split"
         )
-    return Dataset(
-        name=name,
-        image_root=root,
-        image_files=tuple(photo.file for photo in photos),
-        image_ids=tuple(photo.id for photo in photos),
-        captions=tuple(caption for photo in photos for caption in photo.captions),
-        image_of_sentence=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
-        split_of_image=np.array([photo.split for photo in photos]),
-        group_of_image=_groups(photos),
-        notes=(*notes, *more),
-    )
+    try:
+        return Dataset(
+            name=name,
+            image_root=root,
+            image_files=tuple(photo.file for photo in photos),
+            image_ids=tuple(photo.id for photo in photos),
+            captions=tuple(caption for photo in photos for caption in photo.captions),
+            image_of_sentence=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
+            split_of_image=np.array([photo.split for photo in photos]),
+            group_of_image=_groups(photos),
+            notes=tuple(map(one_line, (*notes, *more))),
+        )
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
 
 
 def _groups(photos: Sequence[Photo]) -> np.ndarray:
     if any(photo.group is None for photo in photos):
         return np.arange(len(photos))
-    # An empty list is left to Dataset, which has the message for it.
-    return np.unique([photo.group for photo in photos], return_inverse=True)[1].astype(np.int64)
+    # No array of the numbers themselves: beyond 64 bits NumPy would round them, and two persons become one.
+    number = {group: i for i, group in enumerate(sorted({photo.group for photo in photos}))}
+    return np.array([number[photo.group] for photo in photos], dtype=np.int64)
+
+
+def _check_text(photo: Photo, source: Path) -> None:
+    r"""DataError for half a character, which JSON can hold (``"\ud800"``) and no file or terminal takes."""
+    for text in (photo.file, photo.id, *photo.captions):
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{photo.where or source}: expected text, found the lone surrogate "
+                    f"U+{ord(text[error.start]):04X} in {text[:60]!r}; correct the entry"
+                ) from None
 
 
 def _check_overlap(photos: Sequence[Photo], source: Path) -> None:

@@ -168,7 +168,7 @@ def _image_root(root: Path, photos: Sequence[Photo], check_files: bool) -> Path:
     # One file of each folder: the first hundred may all lie in a folder that is missing.
     by_folder = {posixpath.dirname(file): file for file in files}
     images = image_folder(root, _IMAGES, list(by_folder.values()))
-    missing = sorted(folder for folder in by_folder if not (images / folder).is_dir())
+    missing = sorted(folder for folder in by_folder if not os.path.isdir(images / folder))
     if missing:
         place = root / _IMAGES[0] if images == root else images
         names = ", ".join(missing[:7]) + (", ..." if len(missing) > 7 else "")

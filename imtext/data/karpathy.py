@@ -16,6 +16,7 @@ from imtext.data.common import (
     build,
     check_counts,
     check_fields,
+    check_optional,
     clean,
     data_folder,
     image_folder,
@@ -117,14 +118,16 @@ def read_karpathy(path: Path) -> tuple[str, list[Photo]]:
     """
     content = read_json(path)
     entries = list_in(content, "images", path)
+    check_optional(content, str(path), {"dataset": str})
     photos = [_photo(entry, i, path) for i, entry in enumerate(entries)]
     _check_ids(entries, path)
-    return str(content.get("dataset") or stem(path.name).removeprefix("dataset_")), photos
+    return content.get("dataset") or stem(path.name).removeprefix("dataset_"), photos
 
 
 def _photo(entry: object, i: int, path: Path) -> Photo:
     where = f"{path}, images[{i}]"
     check_fields(entry, where, {"filename": str, "split": str, "sentences": list})
+    check_optional(entry, where, {"filepath": str, "cocoid": int | str, "imgid": int | str, "sentids": list})
     if entry["split"] not in _SPLITS:
         known = ", ".join(_SPLITS)
         raise DataError(f"{where}: unknown split {entry['split']!r}; expected one of {known}")
@@ -139,12 +142,15 @@ def _photo(entry: object, i: int, path: Path) -> Photo:
             f"{where}: expected {len(ids)} sentences, as 'sentids' says, found {len(captions)}; "
             "fetch the file again"
         )
-    return Photo(file, str(entry.get("cocoid", stem(file))), _SPLITS[entry["split"]], captions, where)
+    cocoid = entry.get("cocoid")
+    own = stem(file) if cocoid is None else str(cocoid)
+    return Photo(file, own, _SPLITS[entry["split"]], captions, where)
 
 
 def _caption(sentence: object, entry: Mapping, where: str) -> str:
     if not isinstance(sentence, Mapping):
         raise DataError(f"{where}: expected an object, found {type(sentence).__name__}; correct the entry")
+    check_optional(sentence, where, {"imgid": int | str, "sentid": int | str})
     if "imgid" in entry and sentence.get("imgid", entry["imgid"]) != entry["imgid"]:
         raise DataError(
             f"{where}: expected imgid {entry['imgid']}, found {sentence['imgid']}; correct the sentence"
@@ -152,8 +158,8 @@ def _caption(sentence: object, entry: Mapping, where: str) -> str:
     raw, tokens = sentence.get("raw"), sentence.get("tokens")
     if isinstance(raw, str):
         return clean(raw)
-    if isinstance(tokens, list):
-        return clean(" ".join(str(token) for token in tokens))
+    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+        return clean(" ".join(tokens))
     raise DataError(f"{where}: expected 'raw' text or a list of 'tokens', found neither; correct the entry")
 
 

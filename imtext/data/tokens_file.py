@@ -35,7 +35,8 @@ from imtext.data.common import (
 from imtext.data.schema import Dataset, check_relative
 from imtext.errors import DataError
 
-_KEY = re.compile(r"(?P<name>.+)#(?P<number>\d+)")
+# Nine digits at most: more is no caption number, and thousands of them would be no int either.
+_KEY = re.compile(r"(?P<name>.+)#(?P<number>\d{1,9})")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +20,21 @@ from imtext.progress import progress
 
 _LONGEST_WORD = 4096
 _LINES_AT_ONCE = 4096
+_AT_ONCE = 1 << 22
+_LONGEST_LINE = 1 << 24
+_MOST_NUMBERS = 100_000
+# What gzip, zipfile and what they unpack with raise on a broken archive; ValueError: a name that is no text.
+_BROKEN = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 
 Read = tuple[list[str], np.ndarray]
 
@@ -38,9 +55,9 @@ def read_vector_file(path: Path, only: set[str] | None = None, binary: bool | No
     try:
         with _opened(path) as stream:
             words, matrix = (_read_binary if binary else _read_text)(path, stream, only)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except _BROKEN as error:
         raise DataError(f"{path}: cannot be read to the end ({error}); fetch the file again") from None
     if not words:
         found = "no word" if only is None else "none of the words asked for"
@@ -70,7 +87,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 def _header(line: bytes) -> tuple[int, int] | None:
     """Count and dimension of a word2vec header line, None where the line is no header."""
     parts = line.split()
-    if len(parts) == 2 and all(part.isdigit() for part in parts):
+    if len(parts) == 2 and all(part.isdigit() and len(part) < 16 for part in parts):
         return int(parts[0]), int(parts[1])
     return None
 
@@ -97,14 +114,14 @@ class _Rows:
 def _read_binary(path: Path, stream: IO[bytes], only: set[str] | None) -> Read:
     """The word2vec tool's binary: a header line, then per word its bytes, a space and dim float32."""
     header = _header(stream.readline(100))
-    if header is None or not 0 < header[1] <= 100_000 or header[0] < 1:
+    if header is None or not 0 < header[1] <= _MOST_NUMBERS or header[0] < 1:
         raise DataError(f"{path}: expected a word2vec header 'count dimension', found none; is it binary?")
     count, dim = header
     rows = _Rows(only)
     buffer, at, width = b"", 0, 4 * dim
     for number in progress(range(count), f"reading {path.name}", count):
         if len(buffer) - at < width + _LONGEST_WORD:
-            buffer, at = buffer[at:] + stream.read(1 << 22), 0
+            buffer, at = buffer[at:] + stream.read(_AT_ONCE), 0
         space = buffer.find(b" ", at, at + _LONGEST_WORD)
         if space < 0 or len(buffer) < space + 1 + width:
             raise DataError(
@@ -125,13 +142,13 @@ def _read_text(path: Path, stream: IO[bytes], only: set[str] | None) -> Read:
     header = _header(first)
     if header is not None:
         count, dim, lines = header[0], header[1], []
+        if not 0 < dim <= _MOST_NUMBERS:
+            raise DataError(f"{path}: its header promises {dim} numbers a word; fetch the file again")
     else:
         count, dim, lines = None, _dimension(path, first), [first]
     rows, seen = _Rows(only), 0
-    while True:
-        lines += stream.readlines(1 << 22)
-        if not lines:
-            break
+    for more in _lines(path, stream):
+        lines += more
         for start in range(0, len(lines), _LINES_AT_ONCE):
             block = lines[start : start + _LINES_AT_ONCE]
             _add_lines(path, block, seen + (count is not None), dim, rows)
@@ -140,6 +157,27 @@ def _read_text(path: Path, stream: IO[bytes], only: set[str] | None) -> Read:
     if count is not None and seen != count:
         raise DataError(f"{path}: its header promises {count} words, found {seen}; fetch the file again")
     return rows.result(dim)
+
+
+def _lines(path: Path, stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """The rest of the lines, some megabytes at a time; an empty list where there is no more.
+
+    Not readlines: a few megabytes of gzip can hold one line of gigabytes, which it would keep whole.
+    """
+    rest = b""
+    while True:
+        read = stream.read(_AT_ONCE)
+        lines = (rest + read).split(b"\n")
+        rest = lines.pop()
+        if not read:
+            yield [rest] if rest else []
+            return
+        if len(rest) > _LONGEST_LINE:
+            raise DataError(
+                f"{path}: expected lines 'word number number …', found one above {_LONGEST_LINE:,} bytes; "
+                "check that this is the right file"
+            )
+        yield lines
 
 
 def _dimension(path: Path, line: bytes) -> int:
@@ -153,7 +191,10 @@ def _dimension(path: Path, line: bytes) -> int:
         dim += 1
     if dim < 2:
         shown = line[:60].decode("utf-8", errors="replace").strip()
-        raise DataError(f"{path}: expected lines 'word number number …', the first line is {shown!r}")
+        raise DataError(
+            f"{path}: expected lines 'word number number …', the first line is {shown!r}; "
+            "check that this is the right file"
+        )
     return dim
 
 

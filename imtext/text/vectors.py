@@ -125,7 +125,10 @@ def load_word_vectors(
     from imtext.text.vector_files import read_vector_file
 
     words, matrix = read_vector_file(path, wanted, binary)
-    return WordVectors(words, matrix, path.name)
+    try:
+        return WordVectors(words, matrix, path.name)
+    except DataError as error:
+        raise DataError(f"{path}: {str(error).removeprefix(f'{path.name}: ')}") from None
 
 
 @lru_cache(maxsize=1)
@@ -185,17 +188,25 @@ def save_cut(vectors: WordVectors | KeyedVectors, words: Iterable[str], path: st
 def _load_cut(path: Path) -> WordVectors:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if str(archive["format"]) != _CUT_FORMAT:
-                raise ValueError(f"format {archive['format']}")
+            if any(member.compress_type for member in archive.zip.infolist()):
+                raise ValueError("compressed arrays, which save_cut does not write")
+            if _text(archive["format"]) != _CUT_FORMAT:
+                raise ValueError(f"format {_text(archive['format'])}")
             words = archive["words"].tobytes().decode("utf-8").split("\n")
-            return WordVectors(words, archive["vectors"], str(archive["name"]))
+            return WordVectors(words, archive["vectors"], _text(archive["name"]))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except Exception as error:  # a damaged archive shows as zipfile, zlib, key or value errors
+        pickled = "pickle" in str(error)  # NumPy's own message says how to load it all the same
+        found = "pickled objects, which can run code" if pickled else f"{type(error).__name__}: {error}"
         raise DataError(
-            f"{path}: expected word vectors written by save_cut, found {type(error).__name__}: {error}; "
-            "write it again"
+            f"{path}: expected word vectors written by save_cut, found {found}; write it again"
         ) from None
+
+
+def _text(array: np.ndarray) -> str:
+    """The text of a NumPy string, which may hold code points that no Python string does."""
+    return array.astype("<U", copy=False).tobytes().decode("utf-32-le").rstrip("\0")
 
 
 def train_word2vec(

@@ -125,13 +125,13 @@ class Vocabulary:
         """Read what :meth:`save` wrote. Raises DataError for anything else."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: expected a vocabulary in JSON, found {error}; save it again") from None
         words = content.get("words") if isinstance(content, dict) else None
         if (
             not isinstance(words, list)
             or content.get("format") != _FORMAT
-            or not all(isinstance(w, str) for w in words)
+            or not all(isinstance(w, str) and _whole(w) for w in words)
         ):
             raise DataError(
                 f"{path}: expected format {_FORMAT!r} with a list of words, found other JSON; save it again"
@@ -140,3 +140,12 @@ class Vocabulary:
             return cls(words)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+
+
+def _whole(word: str) -> bool:
+    """False for half a character, a lone surrogate, which JSON can hold and no file takes."""
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

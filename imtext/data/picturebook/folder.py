@@ -55,14 +55,16 @@ def read_stamp(path: Path, expected: Mapping[str, Any], what: str) -> dict[str, 
     hint = advice(path.parent)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        there = {key: found.get(key) if isinstance(found, dict) else None for key in expected}
+        wrong = [
+            f"{key} {value}, found {there[key]}" for key, value in expected.items() if there[key] != value
+        ]
     except FileNotFoundError:
         raise DataError(f"{path}: expected the parameters of {what}, found no such file; {hint}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, found {error}; {hint}") from None
-    for key, value in expected.items():
-        there = found.get(key) if isinstance(found, dict) else None
-        if there != value:
-            raise DataError(f"{path}: expected {key} {value}, found {there}; {hint}")
+    if wrong:
+        raise DataError(f"{path}: expected {wrong[0]}; {hint}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from imtext.data.common import read_json_lines
 from imtext.data.karpathy import load_karpathy
 from imtext.data.schema import Dataset, Phrases, Regions
 from imtext.errors import DataError
 
+from .folder import advice
 from .generate import VERSION, check_folder, check_parameters, generate
 
 
@@ -58,19 +59,19 @@ def load(
 def _with_extras(dataset: Dataset, root: Path) -> Dataset:
     """Scenes, phrases and boxes from `scenes.jsonl`."""
     path = root / "scenes.jsonl"
-    try:
-        with path.open(encoding="utf-8") as lines:
-            scenes = tuple(json.loads(line) for line in lines)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected one JSON object a line, found {error}; remove {root} and load again"
-        ) from None
+    scenes = tuple(read_json_lines(path, advice(root)))
     if [s.get("id") for s in scenes] != list(dataset.image_ids):
         raise DataError(
             f"{path}: expected the scenes of {dataset.n_images:,} images in order, found {len(scenes):,} "
-            f"that do not match; remove {root} and load again"
+            f"that do not match; {advice(root)}"
         )
-    return replace(dataset, scenes=scenes, phrases=_phrases(dataset, scenes), regions=_regions(scenes))
+    try:
+        return replace(dataset, scenes=scenes, phrases=_phrases(dataset, scenes), regions=_regions(scenes))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        found = error if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{path}: expected phrases and boxes as they were written, found {found}; {advice(root)}"
+        ) from None
 
 
 def _phrases(dataset: Dataset, scenes: tuple[dict[str, Any], ...]) -> Phrases:
@@ -79,6 +80,8 @@ def _phrases(dataset: Dataset, scenes: tuple[dict[str, Any], ...]) -> Phrases:
         sentences = dataset.sentences_of(i).tolist()
         split = [dataset.captions[j].rstrip(".").split() for j in sentences]
         for k, start, stop, chain, kind in scene["phrases"]:
+            if k < 0 or stop > len(split[k]):
+                raise DataError(f"a phrase of scene {i} that lies outside its caption")
             columns.append(
                 (
                     sentences[k],
@@ -100,7 +103,10 @@ def _regions(scenes: tuple[dict[str, Any], ...]) -> Regions:
             boxes += found
             image += [i] * len(found)
             chains += [int(chain) + scene["chain_offset"]] * len(found)
-    return Regions(np.array(boxes), np.array(image), np.array(chains))
+    rows = np.array(boxes)
+    if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind != "i":
+        raise DataError(f"boxes of shape {rows.shape} and type {rows.dtype}")
+    return Regions(rows, np.array(image), np.array(chains))
 
 
 def minimal_pairs(dataset: Dataset) -> list[dict[str, Any]]:

@@ -36,8 +36,11 @@ def check_folder(root: Path, persons: Mapping[str, int], size: int, seed: int) -
     found = read_stamp(root / STAMP, stamp_of(persons, size, seed), "generated pedestrians")
     folder = root / "imgs"
     count = sum(1 for _ in folder.glob("*/*.jpg"))
-    if count != found.get("images"):
-        raise DataError(f"{folder}: expected {found.get('images')} files, found {count}; {advice(root)}")
+    wanted = found.get("images")
+    if isinstance(wanted, bool) or not isinstance(wanted, int):
+        raise DataError(f"{root / STAMP}: expected the number of images, found none; {advice(root)}")
+    if count != wanted:
+        raise DataError(f"{folder}: expected {wanted} files, found {count}; {advice(root)}")
 
 
 def generate(

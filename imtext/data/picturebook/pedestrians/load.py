@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from imtext.data.common import read_json_lines
 from imtext.data.cuhk_pedes import load_cuhk_pedes
 from imtext.data.schema import Dataset
 from imtext.errors import DataError
@@ -54,13 +54,13 @@ def load(
 def _with_scenes(dataset: Dataset, root: Path) -> Dataset:
     """The attributes of each picture from `pedestrians.jsonl`."""
     path = root / SCENES
-    try:
-        with path.open(encoding="utf-8") as lines:
-            scenes = tuple(json.loads(line) for line in lines)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected one JSON object a line, found {error}; {advice(root)}") from None
-    by_file = {scene.get("file"): scene for scene in scenes}
-    if len(by_file) != dataset.n_images or not all(file in by_file for file in dataset.image_files):
+    scenes = read_json_lines(path, advice(root))
+    by_file = {str(scene["file"]): scene for scene in scenes if isinstance(scene.get("file"), str)}
+    if (
+        len(scenes) != len(by_file)
+        or len(by_file) != dataset.n_images
+        or not all(file in by_file for file in dataset.image_files)
+    ):
         raise DataError(
             f"{path}: expected a line for each of {dataset.n_images:,} images, found {len(scenes):,} that "
             f"do not match; {advice(root)}"
