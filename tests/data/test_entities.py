@@ -1,0 +1,357 @@
+"""Flickr30k Entities: the files as published, a picturebook read back, and what is odd or broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imtext.data import Dataset
+from imtext.data.entities import COUNTS, has_entities, load_flickr30k_entities
+from imtext.data.entities_files import parse_sentence, read_annotation, read_sentences, read_unrelated
+from imtext.data.picturebook import load
+from imtext.errors import ConfigError, DataError
+
+SENTENCES = """\
+[/EN#1/people Two young , White males] are near [/EN#4/other many bushes] .
+[/EN#1/people Two men] , one with [/EN#5/bodyparts/people a man 's arm] .
+[/EN#0/notvisual There] is  [/EN#6/people A man], and [/EN#7/scene a garden].
+"""
+BOX = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+OBJECTS = (
+    f"<object><name>1</name>{BOX.format(1, 2, 30, 40)}</object>\n"
+    f"<object><name>1</name><name>6</name>{BOX.format(11, 2, 60, 50)}</object>\n"
+    "<object><name>7</name><scene>1</scene><nobndbox>0</nobndbox></object>\n"
+    "<object><name>4</name><scene>0</scene><nobndbox>1</nobndbox></object>\n"
+)
+SPLITS = {"train": ("101", "102"), "val": ("103",), "test": ("104",)}
+
+
+def annotation(image: str, objects: str = OBJECTS, width: int = 60, height: int = 50) -> str:
+    return (
+        f"<annotation>\n<filename>{image}.jpg</filename>\n<size><width>{width}</width>"
+        f"<height>{height}</height><depth>3</depth></size>\n{objects}</annotation>\n"
+    )
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    return path
+
+
+def fill(root: Path, base: Path) -> Path:
+    for split, images in SPLITS.items():
+        write(base / f"{split}.txt", "".join(f"{image}\n" for image in images))
+        for image in images:
+            write(base / "Sentences" / f"{image}.txt", SENTENCES)
+            write(base / "Annotations" / f"{image}.xml", annotation(image))
+            path = root / "flickr30k-images" / f"{image}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (60, 50), "blue").save(path)
+    return root
+
+
+@pytest.fixture
+def flickr(tmp_path) -> Path:
+    """Four images, three sentences each."""
+    return fill(tmp_path / "flickr", tmp_path / "flickr")
+
+
+def read(root: Path, **options) -> Dataset:
+    return load_flickr30k_entities(root, **{"subset": True, **options})
+
+
+def rows(dataset: Dataset, i: int) -> tuple[set, set]:
+    """Phrases and boxes of an image; sentences by their place among those of the image."""
+    p, r = dataset.phrases, dataset.regions
+    place = {j: k for k, j in enumerate(dataset.sentences_of(i).tolist())}
+    phrases = {
+        (place[s], int(p.start[k]), int(p.stop[k]), p.words[k], int(p.chain[k]), p.type[k])
+        for k, s in enumerate(p.sentence.tolist())
+        if s in place
+    }
+    boxes = {(*r.boxes[k].tolist(), int(r.chain[k])) for k in np.flatnonzero(r.image_of_region == i)}
+    return phrases, boxes
+
+
+def test_captions_phrases_and_boxes(flickr):
+    dataset = read(flickr)
+    assert dataset.captions[:3] == (
+        "Two young , White males are near many bushes .",
+        "Two men , one with a man 's arm .",
+        "There is A man, and a garden.",
+    )
+    assert dataset.image_ids == ("101", "102", "103", "104") and dataset.image_path(0).is_file()
+    assert dataset.split_of_image.tolist() == ["train", "train", "val", "test"]
+    phrases, boxes = rows(dataset, 1)
+    assert phrases == {
+        (0, 0, 5, "Two young , White males", 1, "people"),
+        (0, 7, 9, "many bushes", 4, "other"),
+        (1, 0, 2, "Two men", 1, "people"),
+        (1, 5, 9, "a man 's arm", 5, "bodyparts/people"),
+        (2, 0, 1, "There", 0, "notvisual"),
+        (2, 2, 4, "A man", 6, "people"),
+        (2, 5, 7, "a garden", 7, "scene"),
+    }
+    assert boxes == {(0, 1, 29, 39, 1), (10, 1, 59, 49, 1), (10, 1, 59, 49, 6)}
+    assert dataset.notes == (
+        "4 chains that phrases name are not in Annotations: their phrases have no box",
+    )  # chain 5 of each image
+
+
+@pytest.mark.parametrize(
+    ("line", "caption", "spans"),
+    [
+        ('"[/EN#1/people A dog]" .', '"A dog" .', [(0, 2)]),
+        ("un[/EN#1/people dog]s run", "undogs run", [(0, 1)]),
+        ("[/EN#1/people A dog][/EN#2/other toy] here", "A dogtoy here", [(0, 2), (1, 2)]),
+        ("  A \t [/EN#1/people  big   dog ]  .", "A big dog .", [(1, 3)]),
+        ("[/EN#1/a/b/c x\u2028y] z", "x y z", [(0, 2)]),
+        ("no phrase at all .", "no phrase at all .", []),
+    ],
+)
+def test_offsets_count_the_words_of_the_plain_caption(line, caption, spans):
+    sentence = parse_sentence(line)
+    assert sentence.caption == caption
+    assert [(mention.start, mention.stop) for mention in sentence.mentions] == spans
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("[/EN#1/people A dog", "A dog] runs", "[", "[]", "[sic] A dog"),
+        *("[/EN#1/people A [/EN#2/other dog]]", "[/EN#1/people A [big] dog]"),
+        *("[/EN1/people A dog]", "[/EN#x/people A dog]", "[/EN#-1/people A dog]"),
+        "[/EN#\u0661/people A dog]",
+        f"[/EN#{'9' * 5000}/people A dog]",
+        *("[/EN#1 A dog]", "[/EN#1/ A dog]", "[/EN#1/people]", "[/EN#1/people  ]"),
+        "[/EN#1/people " + " a" * 50_000,
+    ],
+)
+def test_broken_brackets(flickr, line):
+    write(flickr / "Sentences" / "102.txt", f"A dog .\n{line}\n")
+    with pytest.raises(DataError, match=r"102\.txt, line 2: expected \[/EN#<chain>/<type> words\], found"):
+        read(flickr)
+    sentences, broken = read_sentences(flickr / "Sentences" / "102.txt", on_odd="skip")
+    assert broken == 1 and not sentences[1].mentions and "[" not in sentences[1].caption
+
+
+def test_skipping_broken_brackets_keeps_the_words(flickr):
+    write(flickr / "Sentences" / "102.txt", "[/EN#1/people A dog] sees [/EN#2/other a [big] toy .\n")
+    dataset = read(flickr, on_odd="skip")
+    assert "A dog sees a big toy ." in dataset.captions
+    assert "1 sentences have broken brackets: kept without their phrases" in dataset.notes
+
+
+@pytest.mark.parametrize("split", ["entities", "karpathy"])
+def test_a_picturebook_read_back(tmp_path, split):
+    book = load(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
+    root = next(path for path in tmp_path.iterdir() if path.name.startswith("v"))
+    if split == "karpathy":
+        (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")
+    dataset = read(root, split=split)
+    assert dataset.image_ids == book.image_ids and dataset.notes == ()
+    assert dataset.split_of_image.tolist() == book.split_of_image.tolist()
+    assert [caption.replace(" .", ".") for caption in dataset.captions] == list(book.captions)
+    assert dataset.image_path(0).is_file()
+    # A picturebook lists the boxes of everything in the scene, Entities those that a caption names.
+    for i in range(book.n_images):
+        phrases, boxes = rows(dataset, i)
+        expected, drawn = rows(book, i)
+        named = {phrase[4] for phrase in expected}
+        assert phrases == expected and boxes == {box for box in drawn if box[4] in named}
+    assert len(dataset.phrases) == len(book.phrases)
+
+
+FOLDERS = [".", "flickr30k_entities", "flickr30k_entities/annotations", "annotations"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_annotations_are_found_in_a_folder(tmp_path, folder):
+    root = fill(tmp_path / "flickr", tmp_path / "flickr" / folder)
+    assert has_entities(root) and read(root).n_images == 4
+    base = root / folder
+    if folder.endswith("annotations"):
+        for path in base.glob("*.txt"):
+            path.rename(base.parent / path.name)
+        assert read(root).n_images == 4
+
+
+def test_published_counts(flickr):
+    with pytest.raises(DataError, match="expected 29,783 images in split train, found 2"):
+        load_flickr30k_entities(flickr)
+    karpathy(flickr)
+    with pytest.raises(DataError, match="expected 29,000 images in split train, found 2"):
+        load_flickr30k_entities(flickr, split="karpathy")
+    assert sum(COUNTS["entities"].values()) == 31_783 and sum(COUNTS["karpathy"].values()) == 31_014
+
+
+def karpathy(root: Path, filename: str = "{}.jpg") -> Path:
+    listed = (("102", "train"), ("101", "train"), ("103", "test"))
+    words = [{"raw": "Other words"}]
+    images = [
+        {"filename": filename.format(image), "split": split, "imgid": k, "sentences": words}
+        for k, (image, split) in enumerate(listed)
+    ]
+    return write(root / "dataset_flickr30k.json", json.dumps({"dataset": "flickr30k", "images": images}))
+
+
+def test_karpathy_split(flickr):
+    karpathy(flickr)
+    dataset = read(flickr, split="karpathy", name="mine")
+    assert dataset.image_ids == ("102", "101", "103") and dataset.name == "mine"
+    assert dataset.captions[0].startswith("Two young , White")
+    assert dataset.notes[0] == "1 annotated images are in no split: dropped"
+    karpathy(flickr, "{}\ud800.jpg")
+    with pytest.raises(DataError, match="expected the name of a file"):
+        read(flickr, split="karpathy")
+    (flickr / "dataset_flickr30k.json").unlink()
+    with pytest.raises(DataError, match="expected this file for split='karpathy'"):
+        read(flickr, split="karpathy")
+
+
+def test_unrelated_captions(flickr):
+    listed = write(flickr / "UNRELATED_CAPTIONS", "# format: <imageID> <sentence number>\n102 1\n999 5\n")
+    kept = read(flickr)
+    note = "1 captions do not describe their image, says UNRELATED_CAPTIONS: "
+    assert kept.n_sentences == 12 and kept.notes[0].startswith(note + "kept")
+    dropped = read(flickr, unrelated="drop")
+    assert dropped.n_sentences == 11 and dropped.notes[0] == note + "dropped"
+    assert {phrase[1:] for phrase in rows(dropped, 1)[0]} == {p[1:] for p in rows(kept, 1)[0] if p[0] > 0}
+    assert rows(dropped, 2) == rows(kept, 2)
+    for bad in ("102 4\n", "102 0\n", "102\n", "102 one\n", b"\xff 1\n"):
+        write(listed, bad)
+        with pytest.raises(DataError, match="UNRELATED_CAPTIONS, line 1: expected"):
+            read(flickr)
+    listed.unlink()
+    with pytest.raises(DataError, match="expected this file for unrelated='drop'"):
+        read(flickr, unrelated="drop")
+    numbers = read_unrelated(write(listed, "7 2\n7 3\n"))["7"]
+    assert numbers == {2: f"{listed}, line 1", 3: f"{listed}, line 2"}
+
+
+def one_box(root: Path, *corners: int) -> Path:
+    objects = f"<object><name>1</name>{BOX.format(*corners)}</object>"
+    return write(root / "Annotations" / "101.xml", annotation("101", objects))
+
+
+def test_a_box_one_pixel_over_the_edge_is_clipped(flickr):
+    one_box(flickr, 0, 0, 61, 51)
+    dataset = read(flickr)
+    assert rows(dataset, 0)[1] == {(0, 0, 59, 49, 1)}
+    assert "1 boxes lay one pixel over an edge of their image: clipped" in dataset.notes
+    one_box(flickr, 7, 9, 7, 9)
+    assert rows(read(flickr), 0)[1] == {(6, 8, 6, 8, 1)}
+
+
+@pytest.mark.parametrize("corners", [(1, 1, 62, 50), (-1, 1, 5, 5), (9, 1, 8, 5), (1, 9, 5, 8)])
+def test_odd_boxes(flickr, corners):
+    one_box(flickr, *corners)
+    with pytest.raises(DataError, match=r"101\.xml, object 1: expected a box within 60 x 50 pixels"):
+        read(flickr)
+    dataset = read(flickr, on_odd="skip")
+    assert rows(dataset, 0)[1] == set() and len(dataset.regions) == 9
+    assert "1 boxes lay outside their image or were inverted: dropped" in dataset.notes
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><annotation>&b;</annotation>'
+OUTER = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation>&a;</annotation>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (BOMB, r"101\.xml: expected plain XML, found a document type or an entity"),
+        (OUTER, "expected plain XML"),
+        ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>', "expected plain XML"),
+        ("<annotation>&b;</annotation>", "expected complete XML, found undefined entity"),
+        (annotation("101")[:200], "expected complete XML"),
+        ("", "expected complete XML, found no element found"),
+        (b"<annotation>\xff</annotation>", "line 1: expected UTF-8, found byte 0xff"),
+        (annotation("101").encode("utf-16"), "expected UTF-8"),
+        ("<html/>", "expected <annotation> at the top, found <html>"),
+        (annotation("102"), "expected the annotation of image 101, found <filename> '102.jpg'"),
+        ("<annotation/>", "expected <size/width> as a whole number, found nothing"),
+        (annotation("101", width="x"), "as a whole number, found 'x'"),
+        (annotation("101", width=0), "expected a box within 0 x 50"),
+        (annotation("101", "<object/>"), "object 1: expected <name> .* found none"),
+        (annotation("101", OBJECTS + "<object><name>dog</name></object>"), "object 5: .* found 'dog'"),
+        (annotation("101", f"<object><name>{'9' * 30}</name></object>"), "expected <name>"),
+        (annotation("101", "<object><name>1</name></object>"), "expected <bndbox>, or <scene>"),
+        (annotation("101", "<object><name>1</name><bndbox/></object>"), "expected <xmin> .* found nothing"),
+        (annotation("101", OBJECTS.replace(">30<", ">3.5<")), "expected <xmax> .* found '3.5'"),
+        (annotation("101", OBJECTS.replace(">30<", f">{'9' * 6000}<")), "expected <xmax>"),
+    ],
+)
+def test_broken_annotations(flickr, content, message):
+    write(flickr / "Annotations" / "101.xml", content)
+    with pytest.raises(DataError, match=message) as caught:
+        read(flickr)
+    assert "\n" not in str(caught.value)
+
+
+def test_declared_encodings_open_no_codec(flickr):
+    path = flickr / "Annotations" / "101.xml"
+    for encoding in ("ascii", "no-such-codec", "utf-16", "idna"):
+        write(path, f'<?xml version="1.0" encoding="{encoding}"?>\n{annotation("101")}')
+        assert len(read_annotation(path, "101").boxes) == 3
+    nested = "<a>" * 100_000 + "</a>" * 100_000
+    assert len(read_annotation(write(path, annotation("101", OBJECTS + nested)), "101").boxes) == 3
+
+
+def test_odd_sentence_files(flickr):
+    path = flickr / "Sentences" / "101.txt"
+    write(path, "\ufeff[/EN#1/people A dog] .\r\n[/EN#1/people A cat] .\r\n\n\n")
+    assert read(flickr).captions[:2] == ("A dog .", "A cat .")
+    write(path, "[/EN#1/people A dog] .\n\n[/EN#6/people A cat] .\n")
+    with pytest.raises(DataError, match=r"train\.txt, line 1: image 101\.jpg has an empty caption"):
+        read(flickr)
+    dataset = read(flickr, on_empty="skip")
+    assert rows(dataset, 0)[0] == {(0, 0, 2, "A dog", 1, "people"), (1, 0, 2, "A cat", 6, "people")}
+    for content, message in (
+        ("", "expected one sentence a line, found none"),
+        (" \n\n", "expected one sentence a line, found none"),
+        (b"A dog .\n\xff\n", r"101\.txt, line 2: expected UTF-8"),
+    ):
+        write(path, content)
+        with pytest.raises(DataError, match=message):
+            read(flickr)
+
+
+def test_what_is_missing_is_named(flickr):
+    for name in ("Sentences/103.txt", "Annotations/103.xml", "val.txt", "flickr30k-images/103.jpg"):
+        path = flickr / name
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DataError, match=path.name):
+            read(flickr)
+        write(path, content)
+    shutil.rmtree(flickr / "flickr30k-images")
+    assert read(flickr, check_files=False).n_images == 4
+    with pytest.raises(DataError, match="expected a folder of images named flickr30k-images"):
+        read(flickr)
+    shutil.rmtree(flickr / "Annotations")
+    with pytest.raises(DataError, match=r"found only Sentences; unpack annotations\.zip"):
+        read(flickr)
+    write(flickr / "annotations.zip", b"")
+    with pytest.raises(DataError, match=r"found annotations\.zip; unpack it"):
+        read(flickr)
+    assert not has_entities(flickr)
+
+
+@pytest.mark.parametrize("entry", ["../104", "/etc/passwd", "104", "a\0b", "x" * 5000, ".jpg"])
+def test_odd_ids_in_a_split(flickr, entry):
+    write(flickr / "val.txt", f"103\n{entry}\n")
+    with pytest.raises(DataError):
+        read(flickr)
+
+
+def test_unknown_options():
+    for option in ("split", "unrelated", "on_odd"):
+        with pytest.raises(ConfigError, match=f"{option}='x': expected one of"):
+            load_flickr30k_entities("no/such/folder", **{option: "x"})
