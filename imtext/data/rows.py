@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from imtext.errors import DataError
 
+_HASHED_ROWS = 64  # of each part, spread evenly: enough to notice other features of the same images
+
 
 def index_array(values: object, what: str, length: int, below: int | None = None) -> np.ndarray:
     """A read-only int64 copy of ``values`` with the expected length and, if given, range."""
-    array = np.asarray(values)
-    if array.size == 0:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        array = np.empty((0, 0), object)
+    if array.size == 0 and array.ndim == 1:
         array = array.astype(np.int64)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise DataError(
@@ -34,9 +42,14 @@ def index_array(values: object, what: str, length: int, below: int | None = None
 class ImageFeatures:
     """Precomputed features of N images, read row by row from memory maps; nothing is copied by a selection.
 
+    Pickled (to a worker process, say), a memory map goes as the name of its file, not as its content.
+
     Attributes:
         parts: one array a file, ``(n, D)`` vectors or ``(n, R, D)`` regions, all of one form.
         rows: ``(N,)`` int64, row of each image in the parts laid end to end.
+
+    Raises:
+        DataError: the parts differ in form or hold no floating-point numbers; a row is out of range.
 
     >>> two = ImageFeatures((np.zeros((3, 4), np.float32), np.ones((2, 4), np.float32)), np.array([4, 0]))
     >>> two.shape, two[[0]].tolist()
@@ -57,8 +70,11 @@ class ImageFeatures:
                 f"features: expected arrays (n, D) or (n, R, D) of one form, found {found}; "
                 "take files that were made together"
             )
+        other = next((part.dtype for part in self.parts if part.dtype.kind != "f"), None)
+        if other is not None:
+            raise DataError(f"features: expected floating-point numbers, found {other}; convert to float32")
         total = sum(len(part) for part in self.parts)
-        rows = index_array(self.rows, "features: rows", len(self.rows), total)
+        rows = index_array(self.rows, "features: rows", np.size(self.rows), total)
         object.__setattr__(self, "rows", rows)
 
     def __len__(self) -> int:
@@ -69,17 +85,66 @@ class ImageFeatures:
         """``(N, D)`` or ``(N, R, D)``."""
         return (len(self.rows), *self.parts[0].shape[1:])
 
+    def _images(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
+        # Checked, since a mask or a negative number would otherwise read other images.
+        return index_array(images, "features: images", _length(images), len(self))
+
     def __getitem__(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
         """Features of the images ``(n,)`` as float32 ``(n, D)`` or ``(n, R, D)``, a copy in memory."""
-        rows = self.rows[np.asarray(images, dtype=np.int64)]
+        rows = self.rows[self._images(images)]
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
         which = np.searchsorted(starts, rows, side="right") - 1
         out = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
         for k in np.unique(which):
-            chosen = which == k
+            chosen = np.flatnonzero(which == k)
+            chosen = chosen[np.argsort(rows[chosen], kind="stable")]  # a disk is read in one direction
             out[chosen] = self.parts[k][rows[chosen] - starts[k]]
         return out
 
     def take(self, images: Sequence[int] | np.ndarray) -> ImageFeatures:
         """The features of some images, in the order given."""
-        return ImageFeatures(self.parts, self.rows[np.asarray(images, dtype=np.int64)])
+        return ImageFeatures(self.parts, self.rows[self._images(images)])
+
+    def fingerprint(self) -> str:
+        """32 hex digits over shapes, types, the choice of rows, and the numbers of 64 rows of each part.
+
+        >>> ones = ImageFeatures((np.ones((3, 4), np.float32),), np.arange(3))
+        >>> ones.fingerprint() == ones.take([0, 1, 2]).fingerprint() != ones.take([1, 0, 2]).fingerprint()
+        True
+        """
+        digest = hashlib.sha256(self.rows.astype("<i8").tobytes())
+        for part in self.parts:
+            digest.update(f"{part.shape} {part.dtype.str};".encode())
+            sample = np.unique(np.linspace(0, len(part) - 1, min(_HASHED_ROWS, len(part)), dtype=np.int64))
+            digest.update(np.ascontiguousarray(part[sample]).tobytes())
+        return digest.hexdigest()[:32]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parts": tuple(_packed(part) for part in self.parts), "rows": self.rows}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        object.__setattr__(self, "parts", tuple(_unpacked(part) for part in state["parts"]))
+        object.__setattr__(self, "rows", state["rows"])
+
+
+def _length(values: object) -> int:
+    """Number of entries; 1 for anything else, which `index_array` then refuses."""
+    try:
+        return len(values)  # type: ignore[arg-type]
+    except TypeError:
+        return 1
+
+
+def _packed(part: np.ndarray) -> np.ndarray | tuple[Any, ...]:
+    """A read-only memory map of a whole array as (file, type, offset, shape); other arrays as they are."""
+    whole = isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.filename is not None
+    if not whole or part.mode != "r" or not part.flags.c_contiguous:
+        return part
+    return (part.filename, part.dtype, part.offset, part.shape)
+
+
+def _unpacked(part: np.ndarray | tuple[Any, ...]) -> np.ndarray:
+    if isinstance(part, np.ndarray):
+        return part
+    file, dtype, offset, shape = part
+    return np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape)

@@ -287,7 +287,10 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """32 hex digits of a hash over ids, captions, index, splits and groups, not over pixels."""
+        """32 hex digits of a hash over ids, captions, index, splits and groups, not over pixels.
+
+        Precomputed features count too.
+        """
         return self._fingerprint
 
     @cached_property
@@ -301,4 +304,6 @@ class Dataset:
             digest.update(b";")
         for array in (self.image_of_sentence, self.group_of_image):
             digest.update(array.astype("<i8").tobytes())
+        if self.features is not None:
+            digest.update(self.features.fingerprint().encode())
         return digest.hexdigest()[:32]

@@ -1,0 +1,211 @@
+"""Rows of features, and the .npy files below them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imtext.data.npy import open_npy
+from imtext.data.precomp import load_precomp
+from imtext.data.rows import ImageFeatures, index_array
+from imtext.errors import DataError, ImtextError
+
+
+def two_parts(shape=(2,)):
+    a = np.arange(3 * np.prod(shape), dtype=np.float16).reshape(3, *shape)
+    b = -np.arange(1, 1 + 4 * np.prod(shape), dtype=np.float32).reshape(4, *shape)
+    return a, b
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2)])
+def test_rows_across_parts(shape):
+    a, b = two_parts(shape)
+    features = ImageFeatures((a, b), [6, 0, 3, 2, 0])
+    expected = np.concatenate([a, b])[[6, 0, 3, 2, 0]].astype(np.float32)
+    assert features.shape == (5, *shape)
+    for order in ([0, 1, 2, 3, 4], [4, 4, 0, 2], [], np.array([3], np.uint8)):
+        found = features[order]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected[np.asarray(order, int)])
+        np.testing.assert_array_equal(features.take(order)[range(len(order))], found)
+    found[:] = 0
+    assert features[[3]].any()  # a copy was handed out
+
+
+@pytest.mark.parametrize(
+    "images", [[5], [-1], [True, False], [0.0], 3, slice(2), [[0]], "ab", None, [[0], [1, 2]]]
+)
+def test_only_indices_choose_images(images):
+    features = ImageFeatures(two_parts(), [6, 0, 3, 2, 0])
+    for choose in (features.__getitem__, features.take):
+        with pytest.raises(DataError, match="features: images: expected"):
+            choose(images)
+
+
+@pytest.mark.parametrize(
+    ("parts", "rows", "words"),
+    [
+        ((), [], "found none"),
+        ((np.ones((2, 3)), np.ones((2, 4))), [0], r"found \(2, 3\), \(2, 4\)"),
+        ((np.ones((2, 3)), np.ones((2, 3, 1))), [0], "of one form"),
+        ((np.ones(3),), [0], "of one form"),
+        ((np.ones((2, 3), int),), [0], "expected floating-point numbers, found int64"),
+        ((np.ones((2, 3)),), [2], "expected indices 0 to 1, found 2"),
+        ((np.ones((2, 3)),), [0.5], "integer array"),
+    ],
+)
+def test_what_is_no_set_of_features(parts, rows, words):
+    with pytest.raises(DataError, match=words):
+        ImageFeatures(parts, rows)
+
+
+def test_index_array_takes_what_python_has():
+    assert index_array([], "x", 0).dtype == np.int64
+    assert not index_array(range(3), "x", 3, 3).flags.writeable
+    for wrong in ([[1], [2, 3]], [2**70], "abc", {1}, None, np.zeros((0, 2))):
+        with pytest.raises(DataError, match="x: expected a one-dimensional integer array"):
+            index_array(wrong, "x", 1)
+
+
+def test_a_pickle_names_the_file(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(200_000, dtype=np.float32).reshape(-1, 2))
+    memory = np.ones((3, 2), np.float32)
+    features = ImageFeatures((open_npy(tmp_path / "a.npy"), memory), [99_999, 100_000, 5])
+    stored = pickle.dumps(features)
+    assert len(stored) < 2000
+    again = pickle.loads(stored)
+    assert isinstance(again.parts[0], np.memmap)
+    np.testing.assert_array_equal(again[range(3)], features[range(3)])
+    assert again.fingerprint() == features.fingerprint()
+    # What is no whole file goes as numbers.
+    cut = ImageFeatures((features.parts[0][5:10],), [1])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cut))[[0]], cut[[0]])
+
+
+def test_fingerprint_follows_numbers_and_rows():
+    a, b = two_parts()
+    features = ImageFeatures((a, b), [0, 1, 5])
+    others = [
+        ImageFeatures((a + 1, b), [0, 1, 5]),
+        ImageFeatures((a, b), [0, 1, 4]),
+        ImageFeatures((a.astype(np.float32), b), [0, 1, 5]),
+        ImageFeatures((np.concatenate([a.astype(np.float32), b]),), [0, 1, 5]),
+    ]
+    assert len({one.fingerprint() for one in (features, *others)}) == 5
+
+
+def header(text, version=1):
+    body = text.encode() + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(body)) + body
+
+
+def form(shape, descr="<f4", fortran=False):
+    return f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "expected an .npy file, found other content"),
+        (b"\n<!DOCTYPE html>", "found a web page"),
+        (b"PK\x03\x04", "found a zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS"),
+        (b"\x80\x04\x95", "other content"),
+        (b"\x93NUMPY", "a damaged one"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "its length is out of range"),
+        (b"\x93NUMPY\x03\x00\x02\x00\x00\x00{}", "a damaged one"),
+        (header("{}"), "a damaged one"),
+        (header("(" * 3000), "a damaged one"),
+        (header("'" + "9" * 60_000 + "'"), "a damaged one"),
+        (header(form("(2, 3)")) + b"1" * 20, "is cut off: its header says 2 x 3 float32, 24 bytes, found 20"),
+        (header(form("(2, 3)")) + b"1" * 25, "has bytes left over"),
+        (header(form("(1000000000000, 36, 2048)")) + b"1" * 24, "is cut off"),
+        (header(form("(" + "9" * 4000 + ", 2)")), "is cut off"),
+        (header(form("(0, 4)")), "expected an array with rows, found shape (0 x 4)"),
+        (header(form("(-1, 4)")), "expected an array with rows"),
+        (header(form("()")) + b"1111", "expected an array with rows, found shape ()"),
+        (header(form("(" + "1, " * 100 + ")")) + b"1111", "expected an array with rows"),
+        (header(form("(2, 3)", fortran=True)) + b"1" * 24, "found Fortran order"),
+        (header(form("(2, 3)", "|O")) + b"1" * 24, "Python objects, which imtext never unpickles"),
+        (header(form("(2, 3)", "<i4")) + b"1" * 24, "found int32"),
+        (header(form("(2, 3)", "<c8")) + b"1" * 48, "found complex64"),
+        (header(form("(2, 3)", "|b1")) + b"1" * 6, "found bool"),
+        (header(form("(2, 3)", "<f16")) + b"1" * 96, "found float128"),
+        (header(form("(2, 3)", "|V2")) + b"1" * 12, "found |V2"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, content, words):
+    path = tmp_path / "x.npy"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        open_npy(path)
+    assert words in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400 + len(str(path))
+
+
+def test_files_that_are_taken(tmp_path):
+    path = tmp_path / "x.npy"
+    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for version, text in ((1, form("(2L, 3L)")), (2, form("(2, 3)")), (1, form("(2, 3)", ">f4"))):
+        swapped = numbers.astype(">f4") if ">" in text else numbers
+        path.write_bytes(header(text, version) + swapped.tobytes())
+        np.testing.assert_array_equal(open_npy(path), numbers)
+    np.save(path, np.asfortranarray(numbers[:, :1]))  # one column: both orders are one
+    assert open_npy(path).shape == (2, 1)
+    with pytest.raises(ValueError):
+        open_npy(path)[0] = 1
+
+
+def test_paths_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npy")
+    for name in ("pipe.npy", "."):
+        with pytest.raises(DataError, match="found a folder or device"):
+            open_npy(tmp_path / name)
+    with pytest.raises(DataError, match="expected a readable file, found: No such file"):
+        open_npy(tmp_path / "nothing.npy")
+
+
+FILES = ("dev_ims.npy", "dev_caps.txt", "dev_ids.txt")
+
+
+def originals():
+    start = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    body = header(form("(3, 4)")) + start.tobytes()
+    ids = "".join(f"{i}\n" * 5 for i in (11, 12, 13)).encode()
+    return dict(zip(FILES, (body, "a caption, caf\u00e9\n".encode() * 15, ids), strict=True))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.data())
+def test_mutated_files(tmp_path_factory, data):
+    """Success or one line of imtext's own error."""
+    root = tmp_path_factory.getbasetemp() / "mutated"
+    root.mkdir(exist_ok=True)
+    for name, content in originals().items():
+        (root / name).write_bytes(content)
+    name = data.draw(st.sampled_from(FILES))
+    content = bytearray(originals()[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content))) :]
+    (root / name).write_bytes(content)
+    try:
+        dataset = load_precomp(
+            root,
+            subset=True,
+            on_empty=data.draw(st.sampled_from(["raise", "skip"])),
+            captions_per_image=data.draw(st.sampled_from([None, 1, 5])),
+            check_files=data.draw(st.booleans()),
+        )
+    except ImtextError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(dataset.features) == dataset.n_images

@@ -1,0 +1,236 @@
+"""Embeddings of any origin: containers, repeated images, and what no file may do."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from imtext.errors import ConfigError, DataError, ImtextError
+from imtext.retrieval import evaluate, load_embeddings
+
+K = 3
+
+
+def make(n=4, k=K, d=5):
+    generator = np.random.default_rng(0)
+    return {
+        "images": generator.normal(size=(n, d)).astype(np.float32),
+        "sentences": generator.normal(size=(n * k, d)).astype(np.float32),
+        "image_of_sentence": np.repeat(np.arange(n), k),
+    }
+
+
+def write(root, container, arrays):
+    if container == "folder":
+        path = root / "folder"
+        path.mkdir()
+        for key, array in arrays.items():
+            np.save(path / f"{key}.npy", array)
+    elif container == "safetensors":
+        path = root / "x.safetensors"
+        save_file({key: torch.from_numpy(array).contiguous() for key, array in arrays.items()}, path)
+    else:
+        path = root / "x.npz"
+        (np.savez_compressed if container == "compressed" else np.savez)(path, **arrays)
+    return path
+
+
+CONTAINERS = pytest.mark.parametrize("container", ["npz", "compressed", "safetensors", "folder"])
+
+
+@CONTAINERS
+def test_every_container_gives_the_same(tmp_path, container):
+    arrays = make()
+    loaded = load_embeddings(write(tmp_path, container, {**arrays, "extra": np.ones(3)}))
+    for found, expected in zip(loaded, arrays.values(), strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    assert evaluate(*loaded).to_dict() == evaluate(**arrays).to_dict()
+
+
+@CONTAINERS
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("stored", [None, "owner", "arange"])
+def test_captions_per_image(tmp_path, container, repeated, stored):
+    arrays = make()
+    given_ = dict(arrays)
+    if repeated:
+        given_["images"] = np.repeat(arrays["images"], K, axis=0)
+    if stored is None:
+        del given_["image_of_sentence"]
+    elif stored == "arange":
+        given_["image_of_sentence"] = np.arange(12)
+    path = write(tmp_path, container, given_)
+    if stored == "arange" and not repeated:
+        with pytest.raises(DataError, match="does not give every image 3 sentences in a row"):
+            load_embeddings(path, captions_per_image=K)
+        return
+    for found, expected in zip(load_embeddings(path, captions_per_image=K), arrays.values(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_nothing_is_assumed(tmp_path):
+    arrays = make()
+    del arrays["image_of_sentence"]
+    path = write(tmp_path, "npz", arrays)
+    with pytest.raises(
+        DataError, match="lacks image_of_sentence .*4 images, 12 sentences.*captions_per_image=3"
+    ):
+        load_embeddings(path)
+    with pytest.raises(DataError, match=r"expected 5 sentences for each image .* 4 images and 12 sentences"):
+        load_embeddings(path, captions_per_image=5)
+    np.savez(path, images=np.eye(4), sentences=np.eye(4))
+    with pytest.raises(DataError, match="runs of k"):
+        load_embeddings(path)
+    assert load_embeddings(path, captions_per_image=1)[2].tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="images 0 and 1 differ"):
+        load_embeddings(path, captions_per_image=2)
+    for wrong in (0, -5, 1.5, True, "5"):
+        with pytest.raises(ConfigError, match="captions_per_image="):
+            load_embeddings(path, captions_per_image=wrong)
+    np.savez(path, images=np.ones(4), sentences=np.eye(4))
+    with pytest.raises(DataError, match="as matrices of numbers"):
+        load_embeddings(path, captions_per_image=1)
+
+
+def test_repeated_images_are_not_taken_for_others(tmp_path):
+    path, images = tmp_path / "x.npz", np.eye(4)
+    np.savez(
+        path, images=np.repeat(images, 5, axis=0), sentences=np.ones((20, 4)), image_of_sentence=range(20)
+    )
+    with pytest.raises(DataError, match="images come in runs of 5 equal rows.*captions_per_image=5"):
+        load_embeddings(path)
+    assert load_embeddings(path, captions_per_image=5)[0].tolist() == images.tolist()
+    # A model that has collapsed, or two images alike, is another matter.
+    for images in (np.ones((20, 4)), np.eye(20)[[0, 0, *range(2, 20)]]):
+        np.savez(path, images=images, sentences=np.ones((20, 4)), image_of_sentence=range(20))
+        assert len(load_embeddings(path)[0]) == 20
+
+
+def test_difference_is_found_in_any_block(tmp_path, monkeypatch):
+    images = np.repeat(np.arange(40.0).reshape(10, 4), 3, axis=0)
+    images[3:6, 2] = np.nan  # alike
+    images[23, 1] += 1
+    path = tmp_path / "x.npz"
+    np.savez(path, images=images, sentences=images)
+    for block in (1, 100, 1 << 20):
+        monkeypatch.setattr("imtext.retrieval.embeddings._BLOCK", block)
+        with pytest.raises(DataError, match="images 21 and 23 differ"):
+            load_embeddings(path, captions_per_image=3)
+
+
+def test_bfloat16(tmp_path):
+    arrays = {key: torch.from_numpy(array) for key, array in make().items()}
+    arrays["images"] = arrays["images"].bfloat16()
+    save_file(arrays, tmp_path / "x.safetensors")
+    images = load_embeddings(tmp_path / "x.safetensors")[0]
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, arrays["images"].float().numpy())
+
+
+def test_folders(tmp_path):
+    path = write(tmp_path, "folder", make())
+    assert isinstance(load_embeddings(path)[0], np.memmap)
+    (path / "sentences.npy").unlink()
+    with pytest.raises(DataError, match="this is a folder that lacks sentences.npy"):
+        load_embeddings(path)
+    np.save(path / "sentences.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match="Python objects, which are never unpickled"):
+        load_embeddings(path)
+    (path / "sentences.npy").write_bytes((path / "images.npy").read_bytes() + b"more")
+    with pytest.raises(DataError, match="its header describes another length"):
+        load_embeddings(path)
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        load_embeddings(tmp_path / "pipe")
+    with pytest.raises(DataError, match="no such file"):
+        load_embeddings(tmp_path / ("x" * 300))
+    (tmp_path / "x.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match="x.safetensors: cannot be read"):
+        load_embeddings(tmp_path / "x.safetensors")
+
+
+def header(text, version=1):
+    body = text.encode() + b"\n"
+    length = struct.pack("<H" if version == 1 else "<I", len(body))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 512)}"),
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 512)}"),
+        header("{'descr': '|V2147483647', 'fortran_order': False, 'shape': (10**9,)}"),
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 4000 + ",)}"),
+        header("(" * 5000),
+        b"\x93NUMPY\x02\x00\xff\xff\xff\xff{",
+        b"\x93NUMPY\x09\x00",
+        b"",
+    ],
+)
+def test_headers_that_lie(tmp_path, content):
+    """No memory is taken for what a header claims, in an archive or in a folder."""
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for key in ("images", "sentences", "image_of_sentence"):
+            archive.writestr(f"{key}.npy", content)
+    folder = write(tmp_path, "folder", make())
+    (folder / "images.npy").write_bytes(content)
+    for place in (path, folder):
+        with pytest.raises(DataError, match="cannot be read"):
+            load_embeddings(place)
+
+
+def test_archives_that_unpack_to_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("imtext.retrieval.embeddings._LARGE", 1 << 16)
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, images=np.zeros((9000, 9)), sentences=np.eye(9), image_of_sentence=range(9))
+    with pytest.raises(DataError, match="unpacks"):
+        load_embeddings(path)
+
+
+def originals():
+    arrays = make()
+    files = {}
+    for name, save in (("npz", np.savez), ("npz2", np.savez_compressed)):
+        buffer = BytesIO()
+        save(buffer, **arrays)
+        files[name] = buffer.getvalue()
+    return files
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.data())
+def test_mutated_files(tmp_path_factory, data):
+    """Success or one line of DataError; also for the tensors."""
+    root = tmp_path_factory.getbasetemp()
+    source = root / "source.safetensors"
+    if not source.exists():
+        save_file({key: torch.from_numpy(array) for key, array in make().items()}, source)
+    files = {**originals(), "safetensors": source.read_bytes()}
+    kind = data.draw(st.sampled_from(sorted(files)))
+    content = bytearray(files[kind])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content))) :]
+    path = root / ("mutated.safetensors" if kind == "safetensors" else "mutated.npz")
+    path.write_bytes(content)
+    try:
+        load_embeddings(path, data.draw(st.sampled_from([None, 1, K])))
+    except ImtextError as error:
+        assert "\n" not in str(error)
