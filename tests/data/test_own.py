@@ -1,0 +1,349 @@
+"""One's own data: caption files found, images matched, splits made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imtext.data.images import ImageStore
+from imtext.data.own import load_own
+from imtext.data.tokens_file import read_token_file
+from imtext.errors import ConfigError, DataError
+
+PLAIN = "image,caption\na.jpg,A dog.\nb.jpg,A cat.\na.jpg,A black dog.\nc.jpg,A bird.\n"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write caption files and images ``a.jpg, b.jpg, c.jpg`` (or others); returns the folder."""
+
+    def write(
+        files: dict[str, str | bytes], images: tuple[str, ...] = ("a.jpg", "b.jpg", "c.jpg"), at="images"
+    ):
+        for name in images:
+            path = tmp_path / at / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 6), (200, 10, 10)).save(path)
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+        return tmp_path
+
+    return write
+
+
+def refuses(message: str, root: Path, kind: type = DataError, **options) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        load_own(root, **options)
+    assert "\n" not in str(caught.value)
+
+
+def splits(data) -> dict[str, str]:
+    return dict(zip(data.image_ids, data.split_of_image.tolist(), strict=True))
+
+
+def test_the_shortest_way(make, tmp_path):
+    data = load_own(make({"captions.csv": PLAIN}))
+    assert data.name == "own" and data.image_root.name == "images"
+    assert data.image_files == ("a.jpg", "b.jpg", "c.jpg") and data.image_ids == ("a", "b", "c")
+    assert data.captions == ("A dog.", "A black dog.", "A cat.", "A bird.")
+    assert data.image_of_sentence.tolist() == [0, 0, 1, 2]
+    assert set(data.split_of_image.tolist()) == {"train", "val", "test"}
+    assert len(data.notes) == 1 and data.notes[0].startswith("no split is given; made here: 1 / 1 / 1 images")
+    store = ImageStore.open(data, size=8, cache_dir=tmp_path / "cache")
+    assert store.batch([0, 1, 2]).shape == (3, 3, 8, 8)
+
+
+@pytest.mark.parametrize("at", ["images", "Images", "imgs", "flickr30k_images", "."])
+def test_usual_image_folders(make, at):
+    data = load_own(make({"captions.csv": PLAIN}, at=at))
+    assert data.image_path(0).is_file()
+
+
+def test_image_folder_by_parameter(make):
+    root = make({"captions.csv": PLAIN}, at="photos/2019")
+    refuses("line 2: expected image 'a.jpg' in one of .*found it in none .3 of 3 images.*pass images=", root)
+    assert load_own(root, images="photos/2019").n_images == 3
+    assert load_own(root, images=root.absolute() / "photos" / "2019").n_images == 3
+    refuses("expected the folder of the images, found none; correct images=", root, images="photos/2020")
+    refuses(r"images='\.\./x': expected a path inside data_root", root, ConfigError, images="../x")
+    refuses("images='/etc': expected a path inside", root, ConfigError, images="/etc")
+    refuses("images='3': expected a path inside", root, ConfigError, images=3)
+
+
+def test_the_fuller_folder_wins(make):
+    make({}, images=("z.jpg",), at="images")
+    assert load_own(make({"captions.csv": PLAIN}, at="imgs")).image_root.name == "imgs"
+
+
+@pytest.mark.parametrize(
+    "name", ["captions.csv", "captions.CSV", "labels.csv", "metadata.csv", "captions.txt", "x.txt"]
+)
+def test_finds_the_only_caption_file(make, name):
+    root = make({name: PLAIN, "README.txt": "A folder of images.\n", "._captions.csv": "rubbish"})
+    assert load_own(root).n_images == 3
+
+
+def test_captions_before_other_files(make):
+    assert load_own(make({"captions.csv": PLAIN, "other.json": "{}", "more.tsv": ""})).n_images == 3
+
+
+def test_which_caption_file(make, tmp_path):
+    refuses(r"expected a caption file, captions.csv .* found none; put it there or pass captions=", tmp_path)
+    root = make({"one.csv": PLAIN, "two.csv": PLAIN})
+    refuses("found one.csv, two.csv; pass captions='one.csv' or another of them", root)
+    assert load_own(root, captions="two.csv").n_images == 3
+    assert load_own(root, captions=root.absolute() / "two.csv").n_images == 3
+    refuses("none.csv: expected a caption file, found none", root, captions="none.csv")
+    refuses("captions='../one.csv': expected a path inside", root, ConfigError, captions="../one.csv")
+    refuses("captions=3: expected the name of a file", root, ConfigError, captions=3)
+    refuses("README: expected a caption file that ends in", make({"README": "x"}), captions="README")
+    refuses("found captions.csv, captions.json", make({"captions.csv": PLAIN, "captions.json": "[]"}))
+    refuses("found captions.csv, captions.json, train.csv", make({"train.csv": PLAIN}))
+    assert load_own(make({"sub/x.csv": PLAIN}), captions="sub/x.csv").n_images == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_file(make):
+    root = make({})
+    os.mkfifo(root / "captions.csv")
+    refuses("found none", root)
+    refuses("expected a caption file, found none", root, captions="captions.csv")
+
+
+@pytest.mark.parametrize("val", ["val.csv", "dev.csv", "validation.CSV", "valid.csv"])
+def test_files_that_are_splits(make, val):
+    names = zip("abc", ("train.csv", val, "test.csv"), strict=True)
+    files = {name: f"image,caption\n{image}.jpg,A dog.\n" for image, name in names}
+    data = load_own(make({**files, "notes.json": "{}"}))
+    assert sorted(splits(data).items()) == [("a", "train"), ("b", "val"), ("c", "test")]
+    assert data.notes == ()
+
+
+def test_files_that_are_splits_refuse(make):
+    root = make({"val.csv": PLAIN, "dev.csv": PLAIN})
+    refuses("expected one caption file, or one for each of train, val and test, found dev.csv, val.csv", root)
+    make({"more.csv": PLAIN})
+    refuses("expected one caption file, or one for each", root, captions=["val.csv", "more.csv"])
+    refuses("expected one caption file, or one for each", root, captions=["val.csv", "val.csv"])
+    root = make({"train.csv": PLAIN, "test.csv": "image,caption\nb.jpg,A cat.\n"})
+    (root / "dev.csv").unlink()
+    (root / "val.csv").unlink()
+    refuses("line 3: image b.jpg is in split 'train', and in split 'test' at .*test.csv, line 2", root)
+    data = load_own(root, captions="train.csv")
+    assert set(splits(data).values()) == {"train"}
+    assert data.notes == (
+        "all images are in split train, as the name train.csv says; name it captions to have it split here",
+    )
+    root = make({"test.csv": "image,caption,split\nd.jpg,A cow.,train\n"}, images=("a.jpg", "d.jpg"))
+    refuses("test.csv, line 2: expected split test, as the file name says, found 'train'", root)
+
+
+def test_split_column(make):
+    rows = "image,caption,Split\na.jpg,A dog.,train\nb.jpg,A cat.,Validation\nc.jpg,A bird., TEST \n"
+    data = load_own(make({"captions.csv": rows}))
+    assert splits(data) == {"a": "train", "b": "val", "c": "test"} and data.notes == ()
+    data = load_own(make({"captions.csv": rows}), columns={"split": None})
+    assert data.notes[0].startswith("no split is given")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "a.jpg,A dog.,train\nb.jpg,A cat.,\n",
+            "line 3: expected a split, since .*line 2 has one .'train'., found",
+        ),
+        ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: expected a split, since .*line 3 has one"),
+        ("a.jpg,A dog.,training\n", "line 2: expected a split, one of train, val, .* found 'training'"),
+        (
+            "a.jpg,A dog.,train\na.jpg,A dog.,test\n",
+            "line 3: image a.jpg is in split 'test', and .* at .*line 2",
+        ),
+    ],
+)
+def test_split_column_refuses(make, rows, message):
+    refuses(message, make({"captions.csv": "image,caption,split\n" + rows}))
+
+
+def test_groups(make):
+    rows = "image,caption,person_id\na.jpg,A dog.,9\nb.jpg,A cat.,eve\nc.jpg,A bird.,9\na.jpg,A pup.,9\n"
+    data = load_own(make({"captions.csv": rows}))
+    assert data.group_of_image.tolist() == [0, 1, 0]
+    assert data.split_of_image[0] == data.split_of_image[2]
+    assert "groups for train / val / test" in data.notes[0]
+    data = load_own(make({"captions.csv": rows}), columns={"group": None})
+    assert data.group_of_image.tolist() == [0, 1, 2]
+    as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in (("a.jpg", 7), ("b.jpg", "7"))]
+    data = load_own(make({"x.json": json.dumps(as_json)}), captions="x.json")
+    assert data.group_of_image.tolist() == [0, 0]
+    plain = load_own(make({"captions.csv": rows.replace("person_id", "id")}))
+    assert plain.group_of_image.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "a.jpg,A dog.,1,train\nb.jpg,A cat.,1,test\n",
+            "line 3: group '1' is in split test .b.jpg., and .* train .a.jpg. at",
+        ),
+        (
+            "a.jpg,A dog.,1,train\nb.jpg,A cat.,,test\n",
+            "line 3: expected a group, since .*fill the column in, or",
+        ),
+        (
+            "a.jpg,A dog.,1,train\na.jpg,A cat.,2,train\n",
+            "line 3: image a.jpg is in group '2', and in group '1'",
+        ),
+    ],
+)
+def test_groups_refuse(make, rows, message):
+    refuses(message, make({"captions.csv": "image,caption,group,split\n" + rows}))
+
+
+def many(n: int) -> str:
+    return "image,caption\n" + "".join(f"{i:04d}.jpg,Picture {i}.\n" for i in range(n))
+
+
+def test_split_is_stable_and_of_the_right_size(make):
+    root = make({"captions.csv": many(2000)})
+    options = {"check_files": False}
+    before = load_own(root, **options)
+    counts = {name: int((before.split_of_image == name).sum()) for name in ("train", "val", "test")}
+    assert 150 <= counts["val"] <= 250 and 150 <= counts["test"] <= 250
+    rows = many(2100).split("\n")[1:]
+    make({"captions.csv": "image,caption\n" + "\n".join(reversed(rows))})
+    after = splits(load_own(root, **options))
+    assert all(after[name] == split for name, split in splits(before).items())
+    other = splits(load_own(root, seed=1, **options))
+    assert any(other[name] != split for name, split in splits(before).items())
+    no_val = splits(load_own(root, val=0, **options))
+    assert set(no_val.values()) == {"train", "test"}
+    assert {n for n, s in no_val.items() if s == "test"} == {n for n, s in after.items() if s == "test"}
+
+
+@pytest.mark.parametrize("n", range(1, 12))
+@pytest.mark.parametrize("fractions", [(0.1, 0.1), (0.001, 0.001), (0.5, 0.49), (0.0, 0.2)])
+def test_no_split_is_empty(make, n, fractions):
+    val, test = fractions
+    for seed in range(4):
+        data = load_own(make({"captions.csv": many(n)}), check_files=False, val=val, test=test, seed=seed)
+        held = set(data.split_of_image.tolist())
+        wanted = {"train"} | ({"val"} if val else set()) | ({"test"} if test else set())
+        assert held == wanted if n >= 3 else "train" in held
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"val": 1.0},
+        {"val": -0.1},
+        {"test": "0.1"},
+        {"val": 0.5, "test": 0.5},
+        {"val": float("nan")},
+        {"seed": 0.5},
+        {"seed": True},
+        {"on_empty": "drop"},
+        {"columns": {"photo": "x"}},
+        {"columns": {"image": None}},
+        {"columns": "caption"},
+        {"columns": {"caption": "image"}},
+    ],
+)
+def test_parameters(make, options):
+    refuses("expected", make({"captions.csv": PLAIN}), ConfigError, **options)
+
+
+def test_missing_images(make):
+    root = make({"captions.csv": PLAIN}, images=("a.jpg", "C.JPG"))
+    refuses("line 3: expected image 'b.jpg' in .*images, found no such file; 2 of 3 images are missing", root)
+    data = load_own(root, subset=True)
+    assert data.image_ids == ("a",)
+    assert "left out: 2 images with 2 captions, since there is no file (b.jpg, c.jpg)" in data.notes
+    assert "left out: 1 image without caption (C.JPG)" in data.notes
+    assert load_own(root, check_files=False).n_images == 3
+    make({"captions.csv": "image,caption\nc.jpg,A bird.\n"}, images=())
+    refuses("found it in none .1 of 1", root)
+    make({"captions.csv": "image,caption\nc.jpg,A bird.\na.jpg,A dog.\n"}, images=())
+    refuses("found no such file .but 'C.JPG', which is written differently.; 1 of 2", root)
+    make({"captions.csv": "image,caption\nd.jpg,A bird.\n"}, images=())
+    refuses("images: expected images such as d.jpg, found none of 1", root, subset=True)
+
+
+def test_names_without_ending(make):
+    rows = "image,caption\na,A dog.\nphoto.001,A cat.\na.jpg,A pup.\n./sub//c,A cow.\nsub\\c,A calf.\n"
+    root = make({"captions.csv": rows}, images=("a.jpg", "photo.001.PNG", "sub/c.jpeg"))
+    data = load_own(root)
+    assert data.image_files == ("a.jpg", "photo.001.PNG", "sub/c.jpeg")
+    assert data.image_ids == ("a", "photo.001", "c")
+    assert data.image_of_sentence.tolist() == [0, 0, 1, 2, 2]
+    make({}, images=("a.png",))
+    refuses("line 2: expected one file for image 'a' in .*found a.jpg, a.png; write the ending", root)
+
+
+def test_ids_of_equal_names(make):
+    rows = "image,caption\nx/1.jpg,A dog.\ny/1.jpg,A cat.\ny/2.jpg,A cow.\n"
+    data = load_own(make({"captions.csv": rows}, images=("x/1.jpg", "y/1.jpg", "y/2.jpg")))
+    assert data.image_ids == ("x/1", "y/1", "y/2")
+    data = load_own(
+        make(
+            {"captions.csv": rows.replace("y/2", "x/1").replace("x/1.jpg,A cow", "x/1.png,A cow")},
+            images=("x/1.png",),
+        )
+    )
+    assert data.image_ids == ("x/1.jpg", "y/1.jpg", "x/1.png")
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "x/../../a.jpg", "..\\\\a.jpg", "C:\\\\a.jpg"])
+def test_never_leaves_the_folder(make, name):
+    root = make({"captions.jsonl": f'{{"image": "{name}", "caption": "A dog."}}\n'})
+    refuses("leaves the image folder", root)
+    refuses("leaves the image folder", root, check_files=False)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "y/" * 3000 + "a.jpg", ".", "images/", "a.jpg/b.jpg"])
+def test_odd_names_are_only_missing(make, name):
+    root = make({"captions.csv": f"image,caption\n{name},A dog.\nb.jpg,A cat.\n"})
+    refuses("line 2: expected image ", root)
+
+
+def test_links_inside_are_fine(make):
+    root = make({"captions.csv": PLAIN}, images=("b.jpg", "c.jpg"))
+    (root / "images" / "a.jpg").symlink_to("b.jpg")
+    assert load_own(root).n_images == 3
+
+
+def test_repeated_and_empty_captions(make):
+    root = make({"captions.csv": PLAIN + "a.jpg, A  dog. \nb.jpg,A dog.\n"})
+    data = load_own(root)
+    assert data.n_sentences == 5 and data.notes[0] == "dropped: 1 caption that an image has twice"
+    make({"captions.csv": PLAIN + "b.jpg, \n"})
+    refuses("line 6: image b.jpg has an empty caption; write one, delete the row or pass", root)
+    data = load_own(root, on_empty="skip")
+    assert data.n_sentences == 4 and "1 empty captions skipped, 0 images left" in data.notes[-1]
+    make({"captions.csv": PLAIN + ",A dog.\n"})
+    refuses("line 6: expected the name of an image, found an empty field", root)
+
+
+def test_real_flickr8k_in_the_form_of_kaggle(shared_data, tmp_path):
+    folder = shared_data / "flickr8k"
+    refuses("expected a caption file", folder)
+    known = read_token_file(folder / "Flickr8k_text" / "Flickr8k.token.txt")
+    with (tmp_path / "captions.txt").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "caption"])
+        writer.writerows((name, caption) for name, captions in known.items() for caption in captions)
+    (tmp_path / "Images").symlink_to(folder / "Flicker8k_Dataset")
+    refuses("expected image '2258277193_586949ec62.jpg.1' in .*; 2 of 8,093 images are missing", tmp_path)
+    data = load_own(tmp_path, subset=True)
+    assert data.n_images == 8091
+    for i in range(0, 8091, 97):
+        own = [data.captions[j] for j in data.sentences_of(i)]
+        assert own == list(dict.fromkeys(known[data.image_files[i]]))

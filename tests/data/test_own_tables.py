@@ -1,0 +1,345 @@
+"""The caption tables of one's own data: delimiters, quotes, columns, JSON, and files of other datasets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imtext.data.common import clean
+from imtext.data.own import load_own
+from imtext.data.own_tables import read_table
+from imtext.errors import DataError, ImtextError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with the images ``a.jpg`` to ``f.jpg``, into which each test writes its caption file."""
+    root = tmp_path_factory.mktemp("own")
+    (root / "images").mkdir()
+    for name in "abcdef":
+        Image.new("RGB", (4, 4)).save(root / "images" / f"{name}.jpg")
+    return root
+
+
+def table(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None):
+    path = root / name
+    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    return read_table(path, columns)
+
+
+def pairs(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None) -> list[tuple]:
+    rows = table(root, content, name, **columns).rows
+    return [(row.image, clean(caption)) for row in rows for caption in row.captions]
+
+
+def refuses(message: str, root: Path, content: str | bytes, name: str = "t.csv", **columns) -> None:
+    with pytest.raises(ImtextError, match=message) as caught:
+        table(root, content, name, **columns)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_delimiters_line_ends_and_bom(folder, delimiter, ends, bom):
+    lines = [
+        ("image", "caption"),
+        ("a.jpg", "A dog."),
+        (),
+        ("b.jpg", "Un chien \u2028 noir, très gros; \u0085"),
+    ]
+    text = ends.join(delimiter.join(line) for line in lines if line or ends != "\r") + ends
+    if delimiter in ",;":
+        text = text.replace("Un", '"Un').replace("\u0085", '\u0085"')
+    content = bom + text.encode()
+    assert pairs(folder, content) == [("a.jpg", "A dog."), ("b.jpg", "Un chien noir, très gros;")]
+
+
+def test_flickr30k_of_kaggle(folder):
+    text = (
+        "image_name| comment_number| comment\n"
+        '1000.jpg| 0| Two young , White males ; one says " Hi " .\n'
+        '1000.jpg| 1| " Hi " says a man .\n'
+        "2199200615.jpg| 4   A dog runs across the grass .\n"
+    )
+    read = table(folder, text, "results.csv")
+    assert [(row.image, clean(row.captions[0]), row.number) for row in read.rows] == [
+        ("1000.jpg", 'Two young , White males ; one says " Hi " .', 2),
+        ("1000.jpg", '" Hi " says a man .', 3),
+        ("2199200615.jpg", "A dog runs across the grass .", 4),
+    ]
+    assert read.notes == [
+        "results.csv, line 4: the delimiter between comment_number and comment is missing; "
+        "read as 4 and 'A dog runs across the grass .'"
+    ]
+    refuses(
+        "line 2: expected 3 fields separated by a pipe", folder, text.splitlines()[0] + "\n1.jpg| A dog .\n"
+    )
+
+
+def test_annotations_of_flickr30k_with_lists(folder):
+    cell = json.dumps(["Two men.", 'A "man", two.']).replace('"', '""')
+    text = f'raw,sentids,split,filename,img_id\n"{cell}","[0, 1]",train,1.jpg,0\n'
+    read = table(folder, text)
+    assert read.rows == [("1.jpg", ("Two men.", 'A "man", two.'), "train", None, 2)]
+    assert read.notes == ["t.csv: each row holds a JSON list of captions"]
+    refuses(
+        'line 2: expected a JSON list of captions.*found "..A dog',
+        folder,
+        "image,captions\n1.jpg,['A dog']\n",
+    )
+    refuses("line 2: expected a caption .* found int", folder, "image,captions\n1.jpg,[3]\n")
+    assert pairs(folder, "image,caption\n1.jpg,[sic]\n") == [("1.jpg", "[sic]")]
+    assert pairs(folder, "image,captions\n1.jpg,[sic]\n2.jpg,A dog\n")[0] == ("1.jpg", "[sic]")
+
+
+def test_quotes_line_breaks_and_line_numbers(folder):
+    text = (
+        'image,caption\na.jpg,"A dog,\nor ""two""\r\ndogs"\n\n'
+        'b.jpg, "A cat, ""Tom"""\nc.jpg,It says "hi"\nd.jpg,\n'
+    )
+    read = table(folder, text)
+    assert [row.number for row in read.rows] == [2, 6, 7, 8]
+    assert [clean(row.captions[0]) for row in read.rows] == [
+        'A dog, or "two" dogs',
+        'A cat, "Tom"',
+        'It says "hi"',
+        "",
+    ]
+    assert read.notes == ["t.csv: 1 caption over several lines (first: line 2)"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "a.jpg\n",
+            "line 2: expected 2 fields separated by a comma .'image', 'caption'., found 1: 'a.jpg'; add",
+        ),
+        (
+            "a.jpg,A dog\nb.jpg,A cat, black\n",
+            "line 3: expected 2 fields .*, found 3: .*put quotes round a field",
+        ),
+        (
+            'a.jpg,"A dog\nb.jpg,A cat\n',
+            "line 2: expected fields with closed quotes, found: unexpected end of data",
+        ),
+        ('a.jpg,A\nb.jpg,"A" dog\n', "line 3: expected fields with closed quotes, found: ',' expected after"),
+        ("a.jpg,A\x00dog\n", "line 2: expected text, found a NUL byte"),
+        ("a.jpg," + "x" * 200_000, r"line 2: .* found: field larger than field limit \(131072\)"),
+        ("", "expected rows with an image and a caption, found none"),
+    ],
+)
+def test_rows_refused(folder, rows, message):
+    refuses(message, folder, "image,caption\n" + rows)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image",
+        "Image_Name",
+        "FILENAME",
+        "file name",
+        "file",
+        "filepath",
+        "file-path",
+        "image_path",
+        "img",
+        "path",
+    ],
+)
+@pytest.mark.parametrize(
+    "caption", ["caption", "Captions", "sentence", "text", "raw", "comment", "description", "title"]
+)
+def test_column_names(folder, name, caption):
+    assert pairs(folder, f"id,{caption},{name}\n1,A dog,a.jpg\n") == [("a.jpg", "A dog")]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "image,words",
+            r"expected one column with the caption \(.*found none .* 'words'; .*columns=.'caption': 'NAME'",
+        ),
+        ("photo,caption", "expected one column with the image .*none of these among 'photo', 'caption'"),
+        (
+            "image,title,text",
+            "expected one column with the caption .*found 2 of them among .*pass columns=.'caption': 'title'",
+        ),
+        ("file,caption,path", "expected one column with the image .*found 2 of them"),
+        ("image,caption,caption", "found 2 of them among 'image', 'caption', 'caption'"),
+        ("image,caption,group,identity", "expected one column with the group .*found 2 of them"),
+        (
+            "a.jpg,A dog",
+            "line 1: expected the names of the columns, found 'a.jpg', 'A dog'; add the line image,caption",
+        ),
+        ("a.jpg#0\tA dog", "line 1: .*this is a token file, load it with dataset='flickr8k'"),
+        ("", "expected one column with the image .*none of these among"),
+        ('"image,caption', "closed quotes|expected one column"),
+    ],
+)
+def test_columns_refused(folder, header, message):
+    refuses(message, folder, header + "\n1,2,3\n")
+
+
+def test_columns_by_parameter(folder):
+    text = "photo;title;text\na.jpg;A;A dog, black\n"
+    assert pairs(folder, text, image="Photo", caption="text") == [("a.jpg", "A dog, black")]
+    refuses(
+        "expected one column with the caption .words., found none",
+        folder,
+        text,
+        image="photo",
+        caption="words",
+    )
+    refuses("expected one column with the split .set., found none", folder, "image,text\na,b\n", split="set")
+    assert pairs(folder, ",image,caption\n0,a.jpg,A dog\n") == [("a.jpg", "A dog")]
+
+
+def test_not_utf8(folder):
+    refuses(
+        "line 3: expected UTF-8, found byte 0xe9", folder, "image,caption\na,b\nc,café\n".encode("latin-1")
+    )
+    refuses("expected UTF-8", folder, "image,caption\na,b\n".encode("utf-16"))
+
+
+OBJECTS = [
+    {"file_name": "a.jpg", "captions": ["A dog.", "Two dogs."], "split": "train", "group": 4},
+    {"file_name": "b.jpg", "captions": "A cat.", "split": "dev", "group": "x"},
+]
+
+
+def test_json_and_json_lines(folder):
+    lines = "\n\n".join(json.dumps(entry) for entry in OBJECTS) + "\n"
+    for text, name, unit in (
+        (lines, "t.jsonl", "line"),
+        (json.dumps(OBJECTS), "t.json", "entry"),
+        (lines, "t.json", "line"),
+    ):
+        read = table(folder, text, name)
+        assert [(row.image, list(row.captions), row.split, row.group) for row in read.rows] == [
+            ("a.jpg", ["A dog.", "Two dogs."], "train", "4"),
+            ("b.jpg", ["A cat."], "dev", "x"),
+        ]
+        assert read.where(read.rows[1]).endswith(f", {unit} {3 if unit == 'line' else 1}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"image": "a"', "line 1: expected one JSON object a line, found Expecting ',' delimiter"),
+        ('{"image": "a", "text": "b"}\n[1]', "line 2: expected an object with image and caption, found list"),
+        ('{"image": "a", "text": null}', "line 1: expected a caption .* as text, found nothing"),
+        ('{"image": "a", "text": ["x", 3]}', "line 1: expected a caption .* as text, found int"),
+        ('{"image": 3, "text": "b"}', "line 1: expected the name of an image as text, found int"),
+        (
+            '{"image": "a", "text": "b"}\n{"text": "b"}',
+            "line 2: expected the name of an image as text, found nothing",
+        ),
+        ('{"image": "a", "text": "\\ud800"}', "line 1: .* with a NUL or half a character"),
+        ('{"image": "a\\u0000", "text": "b"}', "line 1: .* with a NUL or half a character"),
+        (
+            '{"image": "a", "text": "b", "group": 1.5}',
+            "line 1: expected split and group as text, found float",
+        ),
+        (
+            '{"image": "a", "text": "b", "split": true}',
+            "line 1: expected split and group as text, found bool",
+        ),
+        (
+            '{"image": "a", "file": "b", "text": "b"}',
+            "expected one field with the image .*found 2 of them among",
+        ),
+        ("[" * 100_000, "line 1: expected one JSON object a line"),
+        ('{"image": ' + "9" * 5000 + "}", "line 1: expected one JSON object a line, found numbers too long"),
+        ("", "expected rows with an image and a caption, found none"),
+    ],
+)
+def test_json_lines_refused(folder, text, message):
+    refuses(message, folder, text, "t.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"images": [{"sentences": [], "filename": "a"}], "dataset": "x"},
+            "in Karpathy's form; load it with dataset='karpathy'",
+        ),
+        ({"images": [{"id": 1}], "annotations": []}, "a caption file of COCO; load it with dataset='coco'"),
+        (
+            [{"file_path": "a", "captions": [], "processed_tokens": []}],
+            "CUHK-PEDES; load it with dataset='cuhk_pedes'",
+        ),
+        (
+            {"a.jpg": ["A dog."]},
+            "expected a list of objects with image and caption, found an object with 'a.jpg'",
+        ),
+        (3, "expected a list of objects .* found int"),
+        ([], "expected rows .* found none"),
+        ([3], "entry 0: expected an object .* found int"),
+    ],
+)
+def test_json_of_another_form(folder, content, message):
+    refuses(message, folder, json.dumps(content), "t.json")
+
+
+def test_json_of_another_dataset_by_name(folder):
+    for name in ("reid_raw.json", "caption_all.json"):
+        refuses("load it with dataset='cuhk_pedes'", folder, '[{"file_path": "a", "captions": ["b"]}]', name)
+        (folder / name).unlink()
+
+
+CAPTIONS = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30
+)
+TRICKY = st.lists(
+    st.sampled_from(['"', "\n", "\r\n", ",", "\t", ";", "|", " ", "a", "é", "\u2028", "'"])
+).map("".join)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    captions=st.lists(CAPTIONS | TRICKY, min_size=1, max_size=6),
+    delimiter=st.sampled_from(",\t;|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    ends=st.sampled_from(["\n", "\r\n"]),
+)
+def test_round_trip(folder, captions, delimiter, quoting, ends):
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator=ends)
+    writer.writerow(["image", "caption", "note"])
+    kept = [f"{caption}." for caption in captions]
+    writer.writerows((f"{'abcdef'[i]}.jpg", caption, "") for i, caption in enumerate(kept))
+    path = folder / "captions.csv"
+    path.write_bytes(buffer.getvalue().encode("utf-8"))
+    data = load_own(folder, captions=path.name)
+    assert list(data.captions) == [clean(caption) for caption in kept]
+    assert data.image_ids == tuple("abcdef"[: len(kept)])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=60)
+    | st.text(st.sampled_from('image,caption\n"\t;|{}[]:.jpg\\ud80\0 '), max_size=80).map(str.encode),
+    head=st.sampled_from(
+        [b"", b"image,caption\n", b'{"image": "a.jpg", "caption": ', b"image|caption\n", b"[{"]
+    ),
+    ending=st.sampled_from(["csv", "tsv", "txt", "json", "jsonl"]),
+)
+def test_any_bytes_are_read_or_refused(folder, content, head, ending):
+    path = folder / f"any.{ending}"
+    path.write_bytes(head + content)
+    try:
+        load_own(folder, captions=path.name)
+    except DataError as error:
+        assert "\n" not in str(error) and str(error).encode("utf-8")
