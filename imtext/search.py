@@ -168,12 +168,11 @@ def _as_picture(query: str) -> Path | None:
 
 def _read(path: Path) -> Any:
     """A small RGB copy of a picture, turned as its EXIF data say."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from imtext.data.images import read_picture
 
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        picture = read_picture(path)
+    except DataError as error:
         raise DataError(f"{path}: not a readable picture ({error}); replace the file") from None
     picture.thumbnail((_SIDE, _SIDE))
     return picture

@@ -18,6 +18,7 @@ from filelock import FileLock
 from numpy.lib import format as npy
 from PIL import Image, ImageOps
 
+from imtext.data.pack_file import PackFile, cached_pack, packed_picture
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
@@ -33,10 +34,11 @@ def decode(path: str | os.PathLike[str], size: int, fit: str = "cover") -> np.nd
 
     ``fit="cover"`` brings the short side to ``size`` and crops the centre; ``fit="squash"`` resizes the whole
     picture, whatever its shape: a person photographed head to foot keeps both (CUHK-PEDES is given at
-    256 × 256 in the Instance Loss paper).
+    256 × 256 in the Instance Loss paper). The path of a picture in a pack
+    (:func:`imtext.data.pack.write_pack`) works too, up to the size of the pack.
 
     Raises:
-        DataError: the file is missing or Pillow cannot read it.
+        DataError: the file is missing or Pillow cannot read it; a pack holds another fit or smaller pictures.
         ConfigError: another ``fit``.
 
     >>> import tempfile
@@ -52,13 +54,67 @@ def decode(path: str | os.PathLike[str], size: int, fit: str = "cover") -> np.nd
     return pixels
 
 
+def open_picture(dataset: Dataset, i: int) -> Image.Image:
+    """Image ``i`` as an upright RGB picture of Pillow: the whole file, or the square that a pack holds.
+
+    Raises:
+        DataError: the file is missing or Pillow cannot read it, or the pack holds features only.
+    """
+    return read_picture(dataset.image_path(i))
+
+
+def read_picture(path: str | os.PathLike[str]) -> Image.Image:
+    """A picture by its path, as ``Dataset.image_path`` gives it, also where that leads into a pack.
+
+    Raises:
+        DataError: as for :func:`open_picture`.
+    """
+    packed = packed_picture(Path(path))
+    if packed is not None:
+        pack, row = packed
+        return Image.fromarray(np.ascontiguousarray(pack.pictures()[row].transpose(1, 2, 0)))
+    try:
+        with _opened(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # as for decode
+        reason = f"{type(error).__name__}: {error}".replace(str(path), Path(path).name)
+        raise DataError(f"{path}: expected an image, found: {reason}; replace the file") from None
+
+
 def _check_fit(fit: str) -> None:
     if fit not in _FITS:
         raise ConfigError(f"fit={fit!r}: expected one of {_FITS}")
 
 
+def check_form(size: int, fit: str, on_corrupt: str) -> int:
+    """``size`` as an int; ConfigError where one of the three is out of range."""
+    if on_corrupt not in _ON_CORRUPT:
+        raise ConfigError(f"on_corrupt={on_corrupt!r}: expected one of {_ON_CORRUPT}")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise ConfigError(f"size={size!r}: expected a number of pixels, at least 1")
+    _check_fit(fit)
+    return int(size)
+
+
+def _opened(path: str | os.PathLike[str]) -> Image.Image:
+    """A picture before its pixels are decoded; Pillow only warns of sizes that take gigabytes."""
+    image = Image.open(path)
+    if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        image.close()
+        raise ValueError(f"{image.width:,} x {image.height:,} pixels; make it smaller")
+    return image
+
+
 def _read(path: Path, size: int, fit: str) -> np.ndarray:
-    with Image.open(path) as image:
+    try:
+        opened = _opened(path)
+    except (FileNotFoundError, NotADirectoryError):
+        packed = packed_picture(path)
+        if packed is None:
+            raise
+        pack, row = packed
+        return pack.resized(row, size, fit)
+    with opened as image:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves twice the wanted size.
         image.draft("RGB", (2 * size, 2 * size))
         photo = ImageOps.exif_transpose(image).convert("RGB")
@@ -73,7 +129,7 @@ def _decode_or_none(path: Path, size: int, fit: str) -> tuple[np.ndarray | None,
     """The pixels, or None with the reason why the file cannot be read."""
     try:
         return _read(path, size, fit), ""
-    except MemoryError:
+    except DataError:
         raise
     except Exception as error:  # Pillow's plugins raise almost anything on a broken file
         return None, f"{type(error).__name__}: {error}".replace(str(path), path.name)
@@ -84,9 +140,21 @@ def _form(size: int, fit: str) -> str:
     return str(size) if fit == _FITS[0] else f"{size}-{fit}"
 
 
-def _fingerprint(dataset: Dataset, size: int, fit: str) -> str:
-    """Hash of the dataset's fingerprint, size, fit and the file lengths, so that new files are noticed."""
+def pack_of(dataset: Dataset) -> PackFile | None:
+    """The pack that a dataset was read from; None where its images are files in a folder."""
+    return cached_pack(dataset.image_root) if os.path.isfile(dataset.image_root) else None
+
+
+def source_fingerprint(dataset: Dataset, size: int, fit: str) -> str:
+    """Hash of the dataset's fingerprint, size, fit and the file lengths, so that new files are noticed.
+
+    A pack has no files: there the checksums of its pixels stand for their lengths.
+    """
     digest = hashlib.sha256(f"{VERSION} {dataset.fingerprint()} {_form(size, fit)}".encode())
+    pack = pack_of(dataset)
+    if pack is not None:
+        digest.update(f" pack {pack.size} {pack.digest}".encode())
+        return digest.hexdigest()[:32]
     for i, file in enumerate(dataset.image_files):
         path = dataset.image_path(i)
         try:
@@ -104,11 +172,13 @@ class ImageStore:
     """All images of a dataset as uint8 at one size, memory-mapped, in the order of the dataset.
 
     Attributes:
-        pixels: ``(N, 3, size, size)`` uint8, read-only memory map.
+        pixels: ``(P, 3, size, size)`` uint8, read-only memory map; P = N but where ``rows`` is given.
         size: side in pixels.
-        fingerprint: 32 hex digits over the dataset's fingerprint, the size, the fit and the file lengths.
+        fingerprint: 32 hex digits over the dataset's fingerprint, the size, the fit and the file lengths; for
+            a pack over the checksums of its pixels, wherever the pack lies.
         skipped: names of the files that could not be decoded; their pixels are black.
         fit: ``"cover"`` or ``"squash"``, see :func:`decode`.
+        rows: ``(N,)`` int64, where the images lie in ``pixels``; None where image ``i`` is row ``i``.
 
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -125,6 +195,7 @@ class ImageStore:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     fit: str = "cover"
+    rows: np.ndarray | None = None
 
     @classmethod
     def open(
@@ -141,6 +212,9 @@ class ImageStore:
         The store is written under another name and renamed when complete, behind a lock: two processes may
         open it at once, and a process killed half-way leaves nothing that is mistaken for a store.
 
+        A dataset read from a pack (:func:`imtext.data.pack.open_pack`) has the pixels of the pack, at its
+        size without a copy. A smaller size is resized from them, so twice in all, and stored.
+
         Args:
             dataset: whose images.
             size: side in pixels, at least 1.
@@ -151,16 +225,17 @@ class ImageStore:
             fit: ``"cover"`` crops the centre, ``"squash"`` keeps the whole picture (see :func:`decode`).
 
         Raises:
-            DataError: an image is missing, or cannot be decoded, or the disk is full.
+            DataError: an image is missing, or cannot be decoded, or the disk is full; a pack holds features,
+                smaller pictures or another fit.
             ConfigError: a parameter is out of range.
         """
-        if on_corrupt not in _ON_CORRUPT:
-            raise ConfigError(f"on_corrupt={on_corrupt!r}: expected one of {_ON_CORRUPT}")
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ConfigError(f"size={size!r}: expected a number of pixels, at least 1")
-        _check_fit(fit)
-        size = int(size)
-        fingerprint = _fingerprint(dataset, size, fit)
+        size = check_form(size, fit, on_corrupt)
+        pack = pack_of(dataset)
+        if pack is not None:
+            pack.check_form(size, fit)
+        fingerprint = source_fingerprint(dataset, size, fit)
+        if pack is not None and pack.size == size:
+            return _of_pack(pack, dataset, fingerprint)
         folder = Path(cache_dir) / f"images-{_form(size, fit)}-{fingerprint}"
         store = _load(folder, dataset, size, fit, fingerprint)
         if store is None:
@@ -170,7 +245,7 @@ class ImageStore:
         return store
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.pixels if self.rows is None else self.rows)
 
     def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
         """Images ``indices (B,)`` as a torch uint8 tensor ``(B, 3, size, size)``, a copy in memory."""
@@ -179,6 +254,8 @@ class ImageStore:
             raise DataError(
                 f"the store holds images 0 to {len(self) - 1}, asked for {chosen.min()} to {chosen.max()}"
             )
+        if self.rows is not None:
+            chosen = self.rows[chosen]
         return torch.from_numpy(np.asarray(self.pixels[chosen]))
 
     def dataset_without_skipped(self, dataset: Dataset) -> Dataset:
@@ -187,16 +264,33 @@ class ImageStore:
         Open a store of the result: its rows are then numbered like the result's images. Without skipped
         images the dataset itself comes back.
         """
-        if not self.skipped:
-            return dataset
-        bad = set(self.skipped)
-        kept = [i for i, file in enumerate(dataset.image_files) if file not in bad]
-        if not kept:
-            raise DataError(f"{dataset.image_root}: none of the {dataset.n_images} images can be decoded")
-        gone = dataset.n_images - len(kept)
-        names = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
-        note = f"{gone} images cannot be decoded ({names}): dropped with their captions"
-        return replace(dataset.take(kept), notes=(*dataset.notes, note))
+        return without(dataset, self.skipped)
+
+
+def without(dataset: Dataset, skipped: Sequence[str]) -> Dataset:
+    """``dataset`` without the image files ``skipped``, renumbered, with a note; itself where there are none.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    if not skipped:
+        return dataset
+    bad = set(skipped)
+    kept = [i for i, file in enumerate(dataset.image_files) if file not in bad]
+    if not kept:
+        raise DataError(f"{dataset.image_root}: none of the {dataset.n_images} images can be decoded")
+    gone = dataset.n_images - len(kept)
+    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    note = f"{gone} images cannot be decoded ({names}): dropped with their captions"
+    return replace(dataset.take(kept), notes=(*dataset.notes, note))
+
+
+def _of_pack(pack: PackFile, dataset: Dataset, fingerprint: str) -> ImageStore:
+    """A view of the pack's own memory map; neighbouring rows in their order need no index."""
+    rows = pack.rows_of(dataset.image_ids)
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return ImageStore(pack.main[rows[0] : rows[0] + len(rows)], pack.size, fingerprint, (), pack.fit)
+    return ImageStore(pack.main, pack.size, fingerprint, (), pack.fit, rows)
 
 
 def _corrupt(path: Path, reason: str, count: int = 1) -> DataError:
@@ -267,19 +361,26 @@ def _write_pixels(
     skipped = []
     black = bytes(3 * size * size)
     header = {"descr": "|u1", "fortran_order": False, "shape": (dataset.n_images, 3, size, size)}
-    decoded = _in_threads(partial(_decode_or_none, size=size, fit=fit), dataset, n_jobs)
     with open(path, "wb") as file:
         npy.write_array_header_1_0(file, header)
-        bar = progress(decoded, f"decoding {dataset.name}", dataset.n_images)
-        for i, (pixels, reason) in enumerate(bar):
-            if pixels is None and on_corrupt == "raise":
-                raise _corrupt(dataset.image_path(i), reason)
+        for i, pixels in enumerate(decode_all(dataset, size, fit, on_corrupt, n_jobs)):
             if pixels is None:
                 skipped.append(dataset.image_files[i])
             file.write(black if pixels is None else pixels.data)
         file.flush()
         os.fsync(file.fileno())
     return skipped
+
+
+def decode_all(
+    dataset: Dataset, size: int, fit: str, on_corrupt: str, n_jobs: int | None
+) -> Iterator[np.ndarray | None]:
+    """The pixels of every image in order, with progress; None for what cannot be decoded and is skipped."""
+    decoded = _in_threads(partial(_decode_or_none, size=size, fit=fit), dataset, n_jobs)
+    for i, (pixels, reason) in enumerate(progress(decoded, f"decoding {dataset.name}", dataset.n_images)):
+        if pixels is None and on_corrupt == "raise":
+            raise _corrupt(dataset.image_path(i), reason)
+        yield pixels
 
 
 def _in_threads(

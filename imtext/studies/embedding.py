@@ -70,7 +70,7 @@ def embed_pixels(net: DualPath, prepared: Prepared, store: Any, fabric: Fabric) 
     # Batch norms folded into the convolutions: the same function, about twice as fast on a CPU.
     fast = net.backbone.fused().to(fabric.device, memory_format=torch.channels_last)
     return _in_blocks(
-        len(store.pixels),
+        len(store),
         fabric,
         lambda part: both_sides(
             net, fast, store.batch(np.arange(part.start, part.stop)), prepared.spec.crop, fabric

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
 from imtext.retrieval import top_k
 from imtext.text.tokens import tokenize
@@ -18,10 +19,9 @@ PIXELS = 224
 
 def picture(path: str | Path, size: int = PIXELS) -> np.ndarray:
     """A picture for a figure: uint8 ``(H, W, 3)``, whole, its longer side at most ``size`` pixels."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
-        image.thumbnail((size, size), Image.Resampling.LANCZOS)
-        return np.asarray(image)
+    image = read_picture(path)
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def images_for_sentences(

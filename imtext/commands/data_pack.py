@@ -1,0 +1,79 @@
+"""``imtext data pack`` and ``imtext data verify``: a dataset in one file, and whether it arrived whole."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from imtext.commands.common import add_command, yaml_option
+
+
+def add(actions: Any) -> None:
+    """Declare both commands on the subparsers of ``imtext data``."""
+    pack = add_command(
+        actions,
+        "pack",
+        "write a dataset into one memory-mapped file",
+        _pack,
+        "The file holds the pictures at one size, or the features where the dataset comes as such, with all "
+        "captions, splits and boxes. Give it as data_root, in place of the folder.",
+    )
+    pack.add_argument("name", metavar="NAME", help="name of the dataset, such as flickr8k or coco")
+    pack.add_argument("--root", type=Path, default=None, metavar="DIR", help="folder of the dataset")
+    pack.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the pack to write")
+    pack.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (default: 256)")
+    pack.add_argument(
+        "--fit",
+        choices=("cover", "squash"),
+        default="cover",
+        help="crop the centre (default), or squeeze the whole picture into the square",
+    )
+    pack.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
+    pack.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the reader, such as subset=true; repeat for more",
+    )
+    verify = add_command(actions, "verify", "compare a pack with its checksums", _verify)
+    verify.add_argument("file", type=Path, metavar="FILE", help="a pack written by 'imtext data pack'")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from imtext.data import load_dataset
+    from imtext.data.pack import write_pack
+
+    options = dict(yaml_option(text) for text in arguments.option)
+    dataset = load_dataset(arguments.name, arguments.root, **options)
+    start = time.perf_counter()
+    path = write_pack(
+        dataset,
+        arguments.out,
+        size=arguments.size,
+        fit=arguments.fit,
+        on_corrupt="skip" if arguments.skip_corrupt else "raise",
+        reader=arguments.name,
+    )
+    print(f"wrote {_described(path)}, {time.perf_counter() - start:,.1f} s")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from imtext.data.pack import verify_pack
+
+    start = time.perf_counter()
+    dataset = verify_pack(arguments.file)
+    print(f"{dataset.summary()}\nwhole: {_described(arguments.file)}, {time.perf_counter() - start:,.1f} s")
+
+
+def _described(path: Path) -> str:
+    """Name, bytes, and what the pack holds."""
+    from imtext.data.pack import PackFile
+
+    pack = PackFile.read(path)
+    about = f"{pack.size} pixels, {pack.fit}" if pack.size else "features"
+    skipped = int(pack.header.entries["skipped_files_offsets"].shape[0]) - 1
+    left_out = f", {skipped:,} corrupt ones left out" if skipped else ""
+    return f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {pack.header.count:,} images ({about}{left_out})"

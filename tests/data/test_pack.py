@@ -1,0 +1,290 @@
+"""Packs: what goes in comes out, by every way of asking for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+import imtext.data.images as images_module
+from imtext.commands import data_pack
+from imtext.data import Dataset
+from imtext.data.images import ImageStore, decode, open_picture
+from imtext.data.pack import PackFile, load_pack, open_pack, verify_pack, write_pack
+from imtext.data.rows import ImageFeatures
+from imtext.data.spans import Phrases, Regions
+from imtext.errors import ConfigError, DataError
+
+SIZE = 13  # odd, so that the pixels need padding
+CAPTIONS = ("a dog", "ein Hund läuft — schnell 🐕", "二匹の猫", "naïve\u2028café")
+
+
+def photographs(root: Path, count: int = 12, extras: bool = True) -> Dataset:
+    """Pictures of noise in all shapes, two captions each but for the first, three splits, pairs as groups."""
+    (root / "ü").mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0)
+    files = [f"ü/{i:02}.{'jpg' if i % 2 else 'png'}" for i in range(count)]
+    for i, file in enumerate(files):
+        pixels = noise.integers(0, 255, (20 + i, 40 - i, 3), np.uint8)
+        Image.fromarray(pixels).save(root / file, quality=90)
+    owners = np.array([0, *np.repeat(np.arange(1, count), 2)])[::-1].copy()
+    chosen = np.array([4, 2, 2])
+    return Dataset(
+        "noise",
+        root,
+        tuple(files),
+        tuple(f"id-{i}" for i in range(count)),
+        tuple(f"{CAPTIONS[j % 4]} {j}" for j in range(len(owners))),
+        owners,
+        np.array([("train", "val", "test")[i // 2 % 3] for i in range(count)]),
+        np.arange(count) // 2 + 7,
+        ("two lines were odd", "ünïcode \\ \" '"),
+        Regions(np.array([[0, 0, 3, 4], [5, 5, 900, 901], [1, 1, 1, 1]]), chosen, [3, 0, 9])
+        if extras
+        else None,
+        Phrases([0, 3], [0, 1], [1, 2], ("a", "Hund ä"), [3, 0], ("animals", "")) if extras else None,
+        tuple({"id": f"id-{i}", "n": [1.5, None, {"ö": i}]} for i in range(count)) if extras else None,
+    )
+
+
+def vectors(count: int, dtype: type = np.float32) -> ImageFeatures:
+    numbers = np.random.default_rng(1).normal(size=(count + 3, 2, 5)).astype(dtype)
+    return ImageFeatures((numbers[:4], numbers[4:]), np.arange(count)[::-1] + 2)
+
+
+@pytest.fixture
+def data(tmp_path) -> Dataset:
+    return photographs(tmp_path / "photos")
+
+
+@pytest.fixture
+def packed(data, tmp_path) -> Dataset:
+    return open_pack(write_pack(data, tmp_path / "noise.safetensors", size=SIZE))
+
+
+def assert_same(a: Dataset, b: Dataset) -> None:
+    for field in ("name", "image_files", "image_ids", "captions", "notes", "scenes"):
+        assert getattr(a, field) == getattr(b, field), field
+    for field in ("image_of_sentence", "split_of_image", "group_of_image"):
+        assert np.array_equal(getattr(a, field), getattr(b, field)), field
+    assert replace(a, features=None).fingerprint() == replace(b, features=None).fingerprint()
+    for field, names in (
+        ("regions", ("boxes", "image_of_region", "chain")),
+        ("phrases", ("sentence", "start", "stop", "words", "chain", "type")),
+    ):
+        one, other = getattr(a, field), getattr(b, field)
+        assert (one is None) == (other is None)
+        for name in names if one is not None else ():
+            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_everything_comes_back(data, packed, tmp_path):
+    assert packed.image_root == tmp_path / "noise.safetensors"
+    assert_same(data, packed)
+    assert_same(data, verify_pack(packed.image_root))
+    assert {p.name for p in tmp_path.iterdir()} == {"photos", "noise.safetensors", ".noise.safetensors.lock"}
+    bare = photographs(tmp_path / "photos", extras=False)
+    assert_same(bare, open_pack(write_pack(bare, tmp_path / "new" / "bare.safetensors", size=4)))
+
+
+@pytest.mark.parametrize("fit", ["cover", "squash"])
+def test_pixels_are_those_of_the_files(data, tmp_path, fit):
+    pack = open_pack(write_pack(data, tmp_path / "p.safetensors", size=SIZE, fit=fit, n_jobs=2))
+    from_files = ImageStore.open(data, SIZE, tmp_path / "cache", fit=fit)
+    from_pack = ImageStore.open(pack, SIZE, tmp_path / "unused", fit=fit)
+    assert np.array_equal(from_files.pixels, from_pack.pixels)
+    assert isinstance(from_pack.pixels, np.memmap) and not from_pack.pixels.flags.writeable
+    assert (len(from_pack), from_pack.size, from_pack.fit, from_pack.skipped) == (12, SIZE, fit, ())
+    assert not (tmp_path / "unused").exists()
+    assert np.array_equal(decode(pack.image_path(3), SIZE, fit), from_files.pixels[3])
+
+
+def test_selections_find_their_rows(data, packed, tmp_path):
+    whole = ImageStore.open(packed, SIZE, tmp_path)
+    for chosen in (
+        [5],
+        [3, 4, 5],
+        [9, 0, 4],
+        np.arange(12)[::-1],
+        np.flatnonzero(data.split_of_image == "val"),
+    ):
+        taken = packed.take(chosen)
+        store = ImageStore.open(taken, SIZE, tmp_path)
+        assert_same(data.take(chosen), taken)
+        assert len(store) == len(chosen)
+        assert np.shares_memory(store.pixels, whole.pixels)
+        assert np.array_equal(store.batch(np.arange(len(chosen))).numpy(), whole.pixels[chosen])
+        with pytest.raises(DataError, match=f"images 0 to {len(chosen) - 1}, asked for"):
+            store.batch([len(chosen)])
+    run = ImageStore.open(packed.take([3, 4, 5]), SIZE, tmp_path)
+    assert run.rows is None and len(run.pixels) == 3
+    assert ImageStore.open(packed.split("train"), SIZE, tmp_path).rows.tolist() == [0, 1, 6, 7]
+    assert ImageStore.open(packed.split("test").take([1, 3]), SIZE, tmp_path).rows.tolist() == [5, 11]
+
+
+def test_fingerprint_is_that_of_the_content(data, packed, tmp_path):
+    again = open_pack(write_pack(data, tmp_path / "elsewhere" / "b.safetensors", size=SIZE))
+    prints = [ImageStore.open(d, SIZE, tmp_path / "cache").fingerprint for d in (packed, again, data)]
+    assert prints[0] == prints[1] != prints[2]
+    assert ImageStore.open(packed.take([1, 0]), SIZE, tmp_path).fingerprint not in prints
+    Image.new("RGB", (20, 20), "red").save(data.image_path(0))
+    other = open_pack(write_pack(data, tmp_path / "c.safetensors", size=SIZE))
+    assert ImageStore.open(other, SIZE, tmp_path).fingerprint not in prints
+
+
+def test_smaller_pictures_are_resized_from_the_pack(packed, tmp_path):
+    store = ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache")
+    assert store.pixels.shape == (2, 3, 6, 6)
+    with open_picture(packed, 2) as picture:
+        small = np.asarray(picture.resize((6, 6), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert np.array_equal(store.pixels[1], small)
+    assert ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache").fingerprint == store.fingerprint
+    twice = open_pack(write_pack(packed, tmp_path / "small.safetensors", size=6))
+    assert_same(packed, twice)
+    assert np.array_equal(ImageStore.open(twice, 6, tmp_path).pixels[2], small)
+
+
+def test_what_the_pack_does_not_hold(data, packed, tmp_path):
+    with pytest.raises(DataError, match="pictures of 13 pixels, asked for 14; .*pack .*again with --size 14"):
+        ImageStore.open(packed, 14, tmp_path)
+    with pytest.raises(DataError, match="fit='cover', asked for fit='squash'; .* --fit squash"):
+        ImageStore.open(packed, SIZE, tmp_path, fit="squash")
+    with pytest.raises(DataError, match="asked for 20"):
+        decode(packed.image_path(0), 20)
+    other = replace(packed, image_ids=tuple(f"x{i}" for i in range(12)))
+    with pytest.raises(DataError, match="holds no image 'x0'"):
+        ImageStore.open(other, SIZE, tmp_path)
+    with pytest.raises(DataError, match="holds no image file 'no.jpg'"):
+        decode(packed.image_root / "no.jpg", SIZE)
+    for bad in ({"size": 0}, {"fit": "contain"}, {"on_corrupt": "ignore"}):
+        with pytest.raises(ConfigError, match=next(iter(bad))):
+            write_pack(data, tmp_path / "x.safetensors", **bad)
+    with pytest.raises(DataError, match="found a folder"):
+        write_pack(data, tmp_path, size=4)
+
+
+def test_pictures_by_either_way(data, packed):
+    for i in (0, 3):
+        with open_picture(data, i) as whole, open_picture(packed, i) as square:
+            assert whole.size == (40 - i, 20 + i)
+            assert (square.size, square.mode) == ((SIZE, SIZE), "RGB")
+            assert np.array_equal(np.asarray(square).transpose(2, 0, 1), decode(data.image_path(i), SIZE))
+    data.image_path(0).write_bytes(b"no image")
+    with pytest.raises(DataError, match="00.png: expected an image, found: UnidentifiedImageError"):
+        open_picture(data, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_features(data, tmp_path, dtype):
+    full = replace(data, features=vectors(12, dtype))
+    pack = open_pack(write_pack(full, tmp_path / "f.safetensors"))
+    assert_same(full, pack)
+    assert isinstance(pack.features.parts[0], np.memmap)
+    assert pack.features.parts[0].dtype == (np.float16 if dtype is np.float16 else np.float32)
+    assert np.array_equal(pack.features[range(12)], full.features[range(12)])
+    taken = pack.take([5, 1])
+    assert np.array_equal(taken.features[[0, 1]], full.features[[5, 1]])
+    verify_pack(pack.image_root)
+    for ask in (lambda: ImageStore.open(pack, 8, tmp_path), lambda: open_picture(pack, 0)):
+        with pytest.raises(DataError, match="expected a pack of pictures, found one of features"):
+            ask()
+
+
+def test_a_corrupt_image_stops_or_is_left_out(data, tmp_path):
+    path = tmp_path / "noise.safetensors"
+    data.image_path(3).write_bytes(b"x")
+    data.image_path(8).write_bytes(b"")
+    with pytest.raises(DataError, match="03.jpg: expected an image, found"):
+        write_pack(data, path, size=SIZE)
+    assert not path.exists()
+    pack = open_pack(write_pack(data, path, size=SIZE, on_corrupt="skip"), verify=True)
+    store = ImageStore.open(data, SIZE, tmp_path / "cache", on_corrupt="skip")
+    assert_same(store.dataset_without_skipped(data), pack)
+    assert pack.notes[-1] == "2 images cannot be decoded (ü/03.jpg, ü/08.png): dropped with their captions"
+    kept = [i for i in range(12) if i not in (3, 8)]
+    assert np.array_equal(ImageStore.open(pack, SIZE, tmp_path).pixels, store.pixels[kept])
+    for i in range(12):
+        data.image_path(i).write_bytes(b"x")
+    with pytest.raises(DataError, match="none of the 12 images can be decoded"):
+        write_pack(data, path, size=SIZE, on_corrupt="skip")
+
+
+def test_safetensors_opens_it(data, packed):
+    with safe_open(packed.image_root, "np") as file:
+        assert set(file.keys()) >= {"pixels", "captions", "captions_offsets", "checksums", "boxes"}
+        assert file.get_tensor("pixels").shape == (12, 3, SIZE, SIZE)
+        ends = file.get_tensor("captions_offsets")
+        assert file.get_tensor("captions")[: ends[1]].tobytes().decode() == data.captions[0]
+        about = file.metadata()
+    assert (about["format"], about["size"], about["fit"]) == ("imtext-pack", str(SIZE), "cover")
+    assert about["fingerprint"] == data.fingerprint()
+    raw = packed.image_root.read_bytes()
+    assert (int.from_bytes(raw[:8], "little") + 8) % 4096 == 0
+
+
+def test_a_whole_pack_of_the_same_files_is_left_alone(data, packed, tmp_path, monkeypatch):
+    before = os.stat(packed.image_root)
+    with monkeypatch.context() as patch:
+        patch.setattr(images_module, "_read", None)
+        write_pack(data, packed.image_root, size=SIZE)
+    assert os.stat(packed.image_root).st_ino == before.st_ino
+    Image.new("RGB", (20, 20), "red").save(data.image_path(0))
+    write_pack(data, packed.image_root, size=SIZE)
+    assert ImageStore.open(open_pack(packed.image_root), SIZE, tmp_path).pixels[0, 0].min() == 255
+    opened = PackFile.read(packed.image_root)
+    write_pack(data, packed.image_root, size=SIZE - 1)
+    with pytest.raises(DataError, match="was replaced while it was in use"):
+        opened.array("captions")
+
+
+def test_the_name_is_checked(data, packed, tmp_path):
+    assert_same(load_pack("noise", packed.image_root), data)
+    with pytest.raises(DataError, match="expected a pack of the dataset 'coco', found one of 'noise'"):
+        load_pack("coco", packed.image_root)
+    named = write_pack(data, tmp_path / "named.safetensors", size=4, reader="karpathy")
+    assert load_pack("karpathy", named).name == load_pack("noise", named).name == "noise"
+
+
+def test_commands(data, tmp_path, monkeypatch, capsys):
+    import imtext.data
+
+    asked = []
+    monkeypatch.setattr(imtext.data, "load_dataset", lambda *a, **o: asked.append((a, o)) or data)
+    data.image_path(3).write_bytes(b"x")
+    parser = argparse.ArgumentParser()
+    data_pack.add(parser.add_subparsers())
+    out = tmp_path / "out.safetensors"
+    words = (
+        f"pack noise --root {tmp_path} --out {out} --size 8 --fit squash --skip-corrupt --option subset=true"
+    )
+    for line in (words, f"verify {out}"):
+        arguments = parser.parse_args(line.split())
+        assert not arguments.run(arguments)
+    assert asked == [(("noise", tmp_path), {"subset": True})]
+    said = capsys.readouterr().out
+    assert "11 images (8 pixels, squash, 1 corrupt ones left out)" in said
+    assert "noise: 11 images, 21 sentences" in said
+    for option in ("subset", "=1", "x=[", "x=" + "[" * 5000):
+        arguments = parser.parse_args(["pack", "noise", "--out", "x", "--option", option])
+        with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+            arguments.run(arguments)
+
+
+def test_no_region_and_no_phrase_are_not_the_same_as_none(data, tmp_path):
+    empty = replace(
+        data,
+        regions=Regions(np.empty((0, 4)), np.empty(0, int), np.empty(0, int)),
+        phrases=Phrases([], [], [], (), [], ()),
+        notes=(),
+    )
+    back = open_pack(write_pack(empty, tmp_path / "e.safetensors", size=4))
+    assert_same(empty, back)
+    assert len(back.regions) == len(back.phrases) == 0
+    with safe_open(back.image_root, "np") as file:
+        assert file.get_tensor("boxes").shape == (0, 4)
