@@ -36,6 +36,7 @@ class TrainedEncoder:
             raise RunError(
                 f"{run.dir}: not a finished run (it has no metrics.json); give the folder of a finished one"
             )
+        run.check()
         self.run, self.config = run, run.config
         self.fabric = make_fabric(device)
         self.vocabulary = Vocabulary.load(run.dir / "vocabulary.json")

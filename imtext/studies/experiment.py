@@ -194,15 +194,14 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
     with frozen_norm(objective.net.backbone) if experiment.freeze_norm else nullcontext():
         curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
     curves.insert(0, "stage", experiment.stage)
-    curves.to_csv(run.dir / "curves.csv", index=False)
-    _save_weights(objective, run.dir / MODEL)
+    run.save_table("curves.csv", curves)
+    run.save_tensors(MODEL, objective.state_dict())
     prepared.vocabulary.save(run.dir / "vocabulary.json")
     run.save_json("source.json", asdict(experiment.data))
     announce(f"{label}: evaluating")
     metrics = {}
     for split in ("val", "test"):
         metrics |= embed_split(objective.net, prepared, split, run, fabric)
-    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
     run.save_json(
         "provenance.json",
         provenance(
@@ -214,6 +213,7 @@ def _compute(experiment: Experiment, run: Run, start: Run | None) -> None:
         ),
     )
     run.save_json("metrics.json", metrics)
+    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) -> PairBatches:
@@ -237,14 +237,6 @@ def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) ->
         sentences_per_group=experiment.recipe.sentences_per_group,
         class_of_sentence=classes,
     )
-
-
-def _save_weights(objective: torch.nn.Module, path: Path) -> None:
-    """Weights as safetensors: nothing in the file can be executed."""
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().cpu().contiguous() for name, value in objective.state_dict().items()}
-    save_file(state, path)
 
 
 def load_weights(objective: torch.nn.Module, path: Path, strict: bool = True) -> None:
