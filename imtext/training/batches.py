@@ -87,7 +87,11 @@ class PairBatches:
         self.sentences_per_group = sentences_per_group
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Batches of an epoch, one step ahead: ``images``, ``codes (B, L)``, ``groups``, ``classes (B,)``."""
+        """Batches of an epoch, one step ahead.
+
+        Each holds ``images``, ``codes (B, L)``, ``groups``, ``classes`` and ``sentences (B,)``, the indices
+        of the sentences.
+        """
         order = group_batches(
             self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
         )
@@ -120,4 +124,5 @@ class PairBatches:
             "codes": codes,
             "groups": torch.from_numpy(self.group_of_sentence[sentences]),
             "classes": torch.from_numpy(self.class_of_sentence[sentences]),
+            "sentences": torch.from_numpy(np.asarray(sentences)),
         }

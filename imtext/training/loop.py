@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,8 +75,9 @@ def _epoch(
     model.train()
     totals: dict[str, Tensor] = {}
     steps = batches.steps(epoch) if hasattr(batches, "steps") else None
-    count = 0
+    count, watch = 0, _Watch(label, epoch, fabric.device)
     for count, batch in enumerate(batches(epoch), start=1):
+        watch.batch(count, batch)
         batch = fabric.to_device(batch)
         factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
         for group in optimizer.param_groups:
@@ -90,22 +90,58 @@ def _epoch(
         optimizer.step()
         for name, value in out.items():
             totals[name] = totals.get(name, 0.0) + value.detach()
-        # Reading the loss waits for the device, so a GPU is asked every tenth step only.
-        if (fabric.device.type == "cpu" or count % 10 == 0) and not math.isfinite(float(totals["loss"])):
-            _not_finite(label, epoch, count)
+        watch.loss(out["loss"].detach())
     if not count:
         raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
-    means = {name: float(total) / count for name, total in totals.items()}
-    if not math.isfinite(means["loss"]):
-        _not_finite(label, epoch, count)
-    return means
+    watch.ask()
+    return {name: float(total) / count for name, total in totals.items()}
 
 
-def _not_finite(label: str, epoch: int, step: int) -> None:
-    raise TrainingError(
-        f"{label}: the loss is not finite in epoch {epoch + 1}, at or before batch {step}; "
-        f"the checkpoint of epoch {epoch} is kept; try a lower learning rate"
-    )
+class _Watch:
+    """Stops at the first batch whose loss is not finite, and names it.
+
+    Reading a loss waits for the device: a GPU keeps the number of that batch itself and is asked for it now
+    and then, so what the last batches held is kept as long.
+    """
+
+    EVERY = 10
+
+    def __init__(self, label: str, epoch: int, device: torch.device) -> None:
+        self.label, self.epoch = label, epoch
+        self.every = 1 if device.type == "cpu" else self.EVERY
+        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)  # 0: none
+        self.step = 0
+        self.sentences: dict[int, Any] = {}
+
+    def batch(self, step: int, batch: dict[str, Tensor]) -> None:
+        """Remember which sentences a batch holds."""
+        self.step = step
+        self.sentences[step] = batch.get("sentences")
+        self.sentences.pop(step - self.EVERY, None)
+
+    def loss(self, loss: Tensor) -> None:
+        """Take the loss of the batch remembered last."""
+        bad = ~loss.isfinite() & (self.first_bad == 0)
+        self.first_bad = torch.where(bad, self.step, self.first_bad)
+        if self.step % self.every == 0:
+            self.ask()
+
+    def ask(self) -> None:
+        """Raise TrainingError where a loss was not finite."""
+        step = int(self.first_bad)
+        if not step:
+            return
+        held = self.sentences.get(step)
+        which = ""
+        if held is not None:
+            names = ", ".join(str(int(number)) for number in held[:4])
+            more = ", ..." if len(held) > 4 else ""
+            which = f" (training sentences {names}{more})"
+        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
+        raise TrainingError(
+            f"{self.label}: the loss is not finite in epoch {self.epoch + 1}, batch {step}{which}; {kept}; "
+            "try a lower learning rate, or look at that batch"
+        )
 
 
 def _keep(
@@ -121,6 +157,8 @@ def _keep(
     }
     try:
         torch.save(state, temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())  # else a power cut may leave an empty file under the final name
         os.replace(temporary, folder / CHECKPOINT)
     except (OSError, RuntimeError) as error:
         raise TrainingError(f"{folder / CHECKPOINT}: cannot be written ({error}); free some space") from None

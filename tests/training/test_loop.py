@@ -13,6 +13,7 @@ from torch import nn
 
 from imtext.errors import ConfigError, TrainingError
 from imtext.training import Recipe, fit, make_fabric
+from imtext.training.loop import _Watch
 
 SCRIPT = textwrap.dedent(
     """
@@ -108,12 +109,36 @@ def constant(value, steps=2):
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     def batches(epoch):
-        yield {"x": torch.ones(2, 2)}
-        yield {"x": torch.full((2, 2), float("nan") if epoch == 1 else 1.0)}
+        yield {"x": torch.ones(2, 2), "sentences": torch.tensor([5, 6])}
+        bad = float("nan") if epoch == 1 else 1.0
+        yield {"x": torch.full((2, 2), bad), "sentences": torch.tensor([7, 9])}
+        yield {"x": torch.ones(2, 2), "sentences": torch.tensor([1, 2])}
 
-    with pytest.raises(TrainingError, match=r"not finite in epoch 2, at or before batch 2"):
+    named = r"not finite in epoch 2, batch 2 \(training sentences 7, 9\); the checkpoint of epoch 1 is kept"
+    with pytest.raises(TrainingError, match=named):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=3, lr=0.1), batches, tmp_path)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+
+
+@pytest.mark.parametrize(("bad", "steps"), [(3, 25), (11, 25), (10, 10), (24, 24)])
+def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monkeypatch, bad, steps):
+    # A GPU is asked for its losses every tenth step; the same path is taken here.
+    watch = type("Rarely", (_Watch,), {"__init__": rarely})
+    monkeypatch.setattr("imtext.training.loop._Watch", watch)
+
+    def batches(epoch):
+        for step in range(1, steps + 1):
+            x = torch.full((2, 2), float("inf") if step >= bad else 1.0)
+            yield {"x": x, "sentences": torch.arange(step, step + 6)}
+
+    named = rf"epoch 1, batch {bad} \(training sentences {bad}, .*, \.\.\.\); no epoch was finished"
+    with pytest.raises(TrainingError, match=named):
+        fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1), batches, tmp_path)
+
+
+def rarely(self, *arguments):
+    _Watch.__init__(self, *arguments)
+    self.every = self.EVERY
 
 
 def test_no_batches_is_an_error(tmp_path):
