@@ -1,4 +1,4 @@
-"""The command ``imtext``: evaluate embeddings, search with a trained model, run a notebook.
+"""The command ``imtext``: evaluate embeddings, search with a trained model, run a notebook, data and runs.
 
 A command is a pair of functions: ``_add_<name>`` declares its arguments, ``_<name>`` does it. What a user can
 cause ends as one line on standard error and exit code 2. Heavy modules are imported by the command that
@@ -16,29 +16,33 @@ from pathlib import Path
 from typing import Any
 
 from imtext import __version__
+from imtext.commands import data, runs
 from imtext.commands.common import add_command, device_here
 from imtext.errors import ConfigError, DataError, ImtextError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 for what the user can mend, 130 when stopped by hand.
+    """Run one command and return its exit code.
+
+    0: done; 1: a check found errors; 2: something the user can mend; 130: stopped by hand.
 
     >>> main(["evaluate", "nowhere.npz"])  # the message goes to standard error
     2
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        code = arguments.run(arguments) or 0
         sys.stdout.flush()
     except ImtextError as error:
         print(f"imtext: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("imtext: stopped", file=sys.stderr)
         return 130
-    return 0
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"imtext {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_evaluate, _add_search, _add_notebook):
+    for add in (_add_evaluate, _add_search, _add_notebook, data.add, runs.add):
         add(commands)
     return parser
 
@@ -56,12 +60,19 @@ def _add_evaluate(commands: Any) -> None:
     parser = add_command(
         commands,
         "evaluate",
-        "recalls, ranks and R-sum of embeddings in an .npz file",
+        "recalls, ranks and R-sum of embeddings in a file",
         _evaluate,
-        "The file holds images (N, D), sentences (M, D) and image_of_sentence (M,), the index of each "
-        "sentence's image; numpy.savez writes it. Scores are cosines; ties go by index.",
+        "An .npz or .safetensors file, or a folder of .npy files, with images (N, D), sentences (M, D) and "
+        "image_of_sentence (M,), the index of each sentence's image. Scores are cosines; ties go by index.",
     )
-    parser.add_argument("embeddings", type=Path, metavar="EMBEDDINGS.npz")
+    parser.add_argument("embeddings", type=Path, metavar="EMBEDDINGS")
+    parser.add_argument(
+        "--captions-per-image",
+        type=int,
+        metavar="K",
+        help="K sentences for each image, in the order of the images, instead of image_of_sentence; "
+        "images that are there K times are taken once",
+    )
     parser.add_argument(
         "--folds", type=int, default=1, help="mean over this many consecutive blocks of images (COCO 1K: 5)"
     )
@@ -72,7 +83,7 @@ def _add_evaluate(commands: Any) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from imtext.retrieval import evaluate, load_embeddings
 
-    arrays = load_embeddings(arguments.embeddings)
+    arrays = load_embeddings(arguments.embeddings, arguments.captions_per_image)
     device = device_here(arguments.device)
     try:
         result = evaluate(*arrays, folds=arguments.folds, device=device)

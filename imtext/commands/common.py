@@ -28,3 +28,23 @@ def device_here(name: str | None) -> str | None:
     except (RuntimeError, AssertionError):
         raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
     return name
+
+
+def yaml_option(text: str) -> tuple[str, Any]:
+    """An option of a reader, ``KEY=VALUE``, the value read as YAML.
+
+    Raises:
+        ConfigError: it has another form.
+
+    >>> yaml_option("year=2017"), yaml_option("subset=true")
+    (('year', 2017), ('subset', True))
+    """
+    import yaml
+
+    key, equals, value = text.partition("=")
+    try:
+        if key and equals:
+            return key, yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        pass
+    raise ConfigError(f"--option {text}: expected KEY=VALUE, such as year=2017 or subset=true")

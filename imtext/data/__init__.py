@@ -5,18 +5,22 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from imtext.data.coco import load_coco
 from imtext.data.common import data_folder
 from imtext.data.cuhk_pedes import load_cuhk_pedes
+from imtext.data.entities import load_flickr30k_entities
 from imtext.data.karpathy import find_karpathy_json, load_karpathy
-from imtext.data.schema import Dataset, Phrases, Regions
+from imtext.data.own import load_own
+from imtext.data.precomp import load_precomp
+from imtext.data.schema import Dataset, ImageFeatures, Phrases, Regions
 from imtext.data.tokens_file import has_token_file, load_flickr8k, load_flickr30k
 from imtext.errors import ConfigError, DataError
 
-__all__ = ["DATASETS", "GENERATED", "Dataset", "Phrases", "Regions", "load_dataset"]
+__all__ = ["DATASETS", "GENERATED", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
 
 
 def _picturebook() -> Callable[..., Dataset]:
@@ -64,7 +68,12 @@ DATASETS: Mapping[str, Callable[[], Callable[..., Dataset]]] = MappingProxyType(
         "flickr30k": lambda: _flickr("flickr30k", load_flickr30k),
         "coco": lambda: load_coco,
         "cuhk_pedes": lambda: load_cuhk_pedes,
+        "flickr30k_entities": lambda: load_flickr30k_entities,
         "karpathy": lambda: load_karpathy,
+        "precomp": lambda: load_precomp,
+        "coco_precomp": lambda: partial(load_precomp, name="coco_precomp"),
+        "f30k_precomp": lambda: partial(load_precomp, name="f30k_precomp"),
+        "own": lambda: load_own,
     }
 )
 """Name of each dataset and a function that returns its loader."""
@@ -78,9 +87,12 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
     Args:
         name: one of ``DATASETS``: ``picturebook`` and ``picturebook_pedestrians`` (generated when absent),
             ``flickr8k``, ``flickr30k`` (Karpathy's JSON or the token file, whichever is there), ``coco``
-            (annotation files, split by Karpathy's JSON where that is there), ``cuhk_pedes``, ``karpathy``
-            (any file in that form).
-        data_root: folder of the data; only generated datasets can do without.
+            (annotation files, split by Karpathy's JSON where that is there), ``cuhk_pedes``,
+            ``flickr30k_entities`` (phrases and boxes too), ``karpathy`` (any file in that form), ``precomp``,
+            ``coco_precomp``, ``f30k_precomp`` (features computed by others), ``own`` (a folder of images and
+            a table of captions).
+        data_root: folder of the data, or a pack of it (one ``.safetensors`` file, see
+            :mod:`imtext.data.pack`); only generated datasets can do without.
         options: passed to the loader, for example ``on_empty="skip"``, ``subset=True``; for ``picturebook``
             and ``picturebook_pedestrians`` the sizes ``train``, ``val``, ``test``, ``size`` and ``seed``.
 
@@ -96,6 +108,10 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
         raise ConfigError(f"dataset={name!r}: expected one of {', '.join(DATASETS)}")
     if name not in GENERATED and data_root is None:
         raise ConfigError(f"dataset {name!r} is read from disk: pass data_root, the folder that holds it")
+    if is_pack(data_root):
+        from imtext.data.pack import load_pack  # imported here: it pulls in torch
+
+        return load_pack(name, data_root)
     loader = DATASETS[name]()
     known = list(inspect.signature(loader).parameters)[1:]
     unknown = sorted(set(options) - set(known))
@@ -104,6 +120,16 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
             f"dataset {name!r}: unknown option {unknown[0]!r}; expected one of {', '.join(known)}"
         )
     return loader(None if data_root is None else Path(data_root), **options)
+
+
+def is_pack(data_root: str | os.PathLike[str] | None) -> bool:
+    """Whether a data root is a file that may be a pack (:func:`imtext.data.pack.write_pack`).
+
+    >>> is_pack(None), is_pack("no/such/pack.safetensors")
+    (False, False)
+    """
+    path = Path(data_root or ".").expanduser()
+    return path.suffix == ".safetensors" and path.is_file()
 
 
 def _takes_any(loader: Callable[..., Dataset]) -> bool:

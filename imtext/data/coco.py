@@ -33,7 +33,7 @@ from imtext.errors import ConfigError, DataError
 
 _SPLIT_FILE = "dataset_coco.json"
 # Images and captions that the publisher states for each file.
-_PUBLISHED = {
+PUBLISHED = {
     "2014": {"train": (82_783, 414_113), "val": (40_504, 202_654)},
     "2017": {"train": (118_287, 591_753), "val": (5_000, 25_014)},
 }
@@ -74,8 +74,8 @@ def load_coco(
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
     year = None if year is None else str(year)
-    if year not in (None, *_PUBLISHED):
-        raise ConfigError(f"year={year!r}: expected one of {', '.join(_PUBLISHED)}, or None")
+    if year not in (None, *PUBLISHED):
+        raise ConfigError(f"year={year!r}: expected one of {', '.join(PUBLISHED)}, or None")
     root = data_folder(data_root, "coco", f"annotations/captions_{{train,val}}{year or 2014}.json")
     split_file = find_karpathy_json(root, "coco")
     year, files, notes = _choose(root, year, split_file)
@@ -83,7 +83,7 @@ def load_coco(
         return _from_split_file(root, on_empty, subset, check_files)
     photos: list[Photo] = []
     for split, path in files.items():
-        photos += _read(path, split, f"{split}{year}", None if subset else _PUBLISHED[year][split])
+        photos += _read(path, split, f"{split}{year}", None if subset else PUBLISHED[year][split])
     _check_apart(photos)
     if split_file is not None and year == "2014":
         photos, more = _split_again(photos, split_file, list(files.values()), subset)
@@ -96,7 +96,7 @@ def load_coco(
 
 def _choose(root: Path, year: str | None, split_file: Path | None) -> tuple[str, dict[str, Path], list[str]]:
     """The year, its caption files by split (none: read the split file) and notes on what is not read."""
-    there = {each: _caption_files(root, each) for each in _PUBLISHED}
+    there = {each: _caption_files(root, each) for each in PUBLISHED}
     held = [each for each, files in there.items() if files]
     chosen = year or (held[0] if held else "2014")
     notes = [

@@ -34,8 +34,8 @@ _NO_SPLIT = (
 )
 _PLACES = (".", "CUHK-PEDES")
 _IMAGES = ("imgs", "CUHK-PEDES/imgs", ".")
-_IMAGE_COUNTS = {"train": 34_054, "val": 3_078, "test": 3_074}
-_PERSON_COUNTS = {"train": 11_003, "val": 1_000, "test": 1_000}
+IMAGE_COUNTS = {"train": 34_054, "val": 3_078, "test": 3_074}
+PERSON_COUNTS = {"train": 11_003, "val": 1_000, "test": 1_000}
 
 
 def load_cuhk_pedes(
@@ -75,7 +75,7 @@ def load_cuhk_pedes(
     photos = [_photo(entry, f"{path}, entry {i}") for i, entry in enumerate(entries)]
     _check_persons(photos)
     if not subset:
-        check_counts(photos, _IMAGE_COUNTS, path)
+        check_counts(photos, IMAGE_COUNTS, path)
         _check_person_counts(photos, path)
     images = _image_root(root, photos, check_files)
     bare = sum(entry.get("captions") is None for entry in entries)
@@ -151,7 +151,7 @@ def _check_persons(photos: Sequence[Photo]) -> None:
 
 
 def _check_person_counts(photos: Sequence[Photo], path: Path) -> None:
-    for split, expected in _PERSON_COUNTS.items():
+    for split, expected in PERSON_COUNTS.items():
         found = len({photo.group for photo in photos if photo.split == split})
         if found != expected:
             raise DataError(

@@ -376,14 +376,14 @@ def decode_all(
     dataset: Dataset, size: int, fit: str, on_corrupt: str, n_jobs: int | None
 ) -> Iterator[np.ndarray | None]:
     """The pixels of every image in order, with progress; None for what cannot be decoded and is skipped."""
-    decoded = _in_threads(partial(_decode_or_none, size=size, fit=fit), dataset, n_jobs)
+    decoded = in_threads(partial(_decode_or_none, size=size, fit=fit), dataset, n_jobs)
     for i, (pixels, reason) in enumerate(progress(decoded, f"decoding {dataset.name}", dataset.n_images)):
         if pixels is None and on_corrupt == "raise":
             raise _corrupt(dataset.image_path(i), reason)
         yield pixels
 
 
-def _in_threads(
+def in_threads(
     function: Callable[[Path], tuple[np.ndarray | None, str]], dataset: Dataset, n_jobs: int | None
 ) -> Iterator[tuple[np.ndarray | None, str]]:
     """Results in order, a chunk at a time, so that memory stays bounded. Pillow decodes without the GIL."""

@@ -29,7 +29,7 @@ __all__ = ["load_precomp", "needs_pictures"]
 
 _TESTS = ("auto", "test", "testall")
 # By name of the dataset and of the files. COCO's dev circulates with 1,000 and 5,000 images: not checked.
-_COUNTS: Mapping[str, Mapping[str, int]] = {
+COUNTS: Mapping[str, Mapping[str, int]] = {
     "coco_precomp": {"train": 113_287, "test": 1_000, "testall": 5_000},
     "f30k_precomp": {"train": 29_000, "dev": 1_014, "test": 1_000},
 }
@@ -88,7 +88,7 @@ def load_precomp(
     names, notes = _names(parts)
     photos = [photo for part, ids in zip(parts, names, strict=True) for photo in part.photos(ids)]
     if not subset:
-        expected = {part.split: _COUNTS.get(name, {}).get(part.stem) for part in parts}
+        expected = {part.split: COUNTS.get(name, {}).get(part.stem) for part in parts}
         check_counts(photos, {split: count for split, count in expected.items() if count}, root)
     # Last, since it reads every number: everything else has been found right.
     parts = [part.checked(check_files) for part in parts]

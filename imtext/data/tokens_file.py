@@ -49,7 +49,7 @@ class _Layout:
     counts: Mapping[str, int]
 
 
-_FLICKR8K = _Layout(
+FLICKR8K = _Layout(
     tokens=("Flickr8k_text/Flickr8k.token.txt", "Flickr8k.token.txt"),
     images=("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images"),
     splits={
@@ -58,7 +58,7 @@ _FLICKR8K = _Layout(
     },
     counts={"train": 6000, "val": 1000, "test": 1000},
 )
-_FLICKR30K = _Layout(
+FLICKR30K = _Layout(
     tokens=("results_20130124.token", "flickr30k/results_20130124.token"),
     images=("flickr30k-images", "flickr30k_images", "images"),
     splits={split: (f"{split}.txt", f"flickr30k_entities/{split}.txt") for split in ("train", "val", "test")},
@@ -120,7 +120,7 @@ def load_flickr8k(
     Traceback (most recent call last):
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
-    return _load("flickr8k", _FLICKR8K, data_root, on_empty, subset, check_files)
+    return _load("flickr8k", FLICKR8K, data_root, on_empty, subset, check_files)
 
 
 def load_flickr30k(
@@ -135,12 +135,12 @@ def load_flickr30k(
     Traceback (most recent call last):
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
-    return _load("flickr30k", _FLICKR30K, data_root, on_empty, subset, check_files)
+    return _load("flickr30k", FLICKR30K, data_root, on_empty, subset, check_files)
 
 
 def has_token_file(data_root: Path, name: str) -> bool:
     """Whether the token file of ``flickr8k`` or ``flickr30k`` lies in the folder."""
-    layout = {"flickr8k": _FLICKR8K, "flickr30k": _FLICKR30K}[name]
+    layout = {"flickr8k": FLICKR8K, "flickr30k": FLICKR30K}[name]
     return any((data_root / candidate).is_file() for candidate in layout.tokens)
 
 
@@ -163,7 +163,7 @@ def _load(
             photos.append(Photo(file, stem(file), split, captions.get(file, []), f"{path}, line {line}"))
     if not subset:
         check_counts(photos, layout.counts, token_path.parent)
-    images = root / layout.images[0]
+    images = next((root / name for name in layout.images if (root / name).is_dir()), root / layout.images[0])
     if check_files:
         images = image_folder(root, layout.images, [photo.file for photo in photos])
     notes = _notes(captions, photos, images)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from imtext.data import GENERATED, load_dataset
+from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.images import ImageStore
+from imtext.data.precomp import needs_pictures
 from imtext.data.schema import Dataset
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
@@ -66,10 +67,10 @@ class Prepared:
     def dataset(self) -> Dataset:
         """All splits, cut to the sizes asked for."""
         spec = self.spec
-        if spec.dataset in GENERATED:
+        if spec.dataset in GENERATED and not is_pack(spec.data_root):
             sizes = {split: getattr(spec, split) for split in SPLITS if getattr(spec, split) is not None}
             return load_dataset(spec.dataset, spec.data_root, size=spec.size, seed=spec.seed, **sizes)
-        return _cut(load_dataset(spec.dataset, spec.data_root), spec)
+        return _cut(needs_pictures(load_dataset(spec.dataset, spec.data_root)), spec)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:

@@ -85,7 +85,7 @@ def published(monkeypatch):
     """A function that sets the published counts of 2014: images and captions of the two files."""
 
     def put(train: tuple[int, int], val: tuple[int, int]) -> None:
-        monkeypatch.setitem(coco._PUBLISHED, "2014", {"train": train, "val": val})
+        monkeypatch.setitem(coco.PUBLISHED, "2014", {"train": train, "val": val})
 
     return put
 

@@ -167,13 +167,13 @@ def test_missing_things(folder, tmp_path):
 def test_published_counts(folder, monkeypatch):
     root = folder()
     refuses("expected 34,054 images in split train, found 3; .*subset=True", root, subset=False)
-    monkeypatch.setattr(cuhk_pedes, "_IMAGE_COUNTS", {"train": 3, "val": 1, "test": 2})
+    monkeypatch.setattr(cuhk_pedes, "IMAGE_COUNTS", {"train": 3, "val": 1, "test": 2})
     refuses(
         r"reid_raw.json: expected 11,003 ids \(persons\) in split train, found 2; .*subset=True",
         root,
         subset=False,
     )
-    monkeypatch.setattr(cuhk_pedes, "_PERSON_COUNTS", {"train": 2, "val": 1, "test": 1})
+    monkeypatch.setattr(cuhk_pedes, "PERSON_COUNTS", {"train": 2, "val": 1, "test": 1})
     assert load_cuhk_pedes(root).n_images == 6
 
 

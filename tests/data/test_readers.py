@@ -312,7 +312,8 @@ def test_karpathy_which_file(karpathy, tmp_path):
 
 def test_registry_messages(tmp_path):
     generated = {"picturebook", "picturebook_pedestrians"}
-    assert set(DATASETS) == generated | {"flickr8k", "flickr30k", "coco", "cuhk_pedes", "karpathy"}
+    photographs = {"flickr8k", "flickr30k", "flickr30k_entities", "coco", "cuhk_pedes", "karpathy", "own"}
+    assert set(DATASETS) == generated | photographs | {"precomp", "coco_precomp", "f30k_precomp"}
     with pytest.raises(ConfigError, match="pass data_root"):
         load_dataset("flickr8k")
     with pytest.raises(

@@ -1,0 +1,89 @@
+"""Images, sentences and groups of each split, beside the counts that the publisher states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imtext.data.check.published import Published, published
+from imtext.data.check.report import Finding, Section, table
+from imtext.data.schema import SPLITS, Dataset
+
+_KINDS = ("images", "sentences", "groups")
+
+
+def count_section(name: str, dataset: Dataset, root: Path, subset: bool) -> Section:
+    """Counts here and published. Another count is an error, or a warning where a ``subset`` was asked for."""
+    known = published(name, dataset, root)
+    here = _here(dataset)
+    facts: dict[str, Any] = {"edition": None if known is None else known.edition, "splits": here}
+    findings = []
+    for split in SPLITS:
+        stated = {} if known is None else _stated(known, split)
+        if not here[split]["images"]:
+            if stated:
+                text = f"split {split} is not here; published: {stated['images']:,} images"
+                findings.append(Finding("warning", "split-absent", text))
+            if not stated:
+                del here[split]
+                continue
+        here[split]["published"] = stated
+        if here[split]["images"]:
+            findings += _differences(split, here[split], stated, "warning" if subset else "error")
+    edition = "no published counts to compare with" if known is None else f"published: {known.edition}"
+    lines = (*_lines(here), edition)
+    return Section("counts", "Counts", lines, facts, tuple(findings))
+
+
+def _here(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    here: dict[str, dict[str, Any]] = {}
+    of_sentence = dataset.split_of_image[dataset.image_of_sentence]
+    for split in SPLITS:
+        chosen = dataset.split_of_image == split
+        here[split] = {
+            "images": int(chosen.sum()),
+            "sentences": int((of_sentence == split).sum()),
+            "groups": len(np.unique(dataset.group_of_image[chosen])),
+        }
+    return here
+
+
+def _stated(known: Published, split: str) -> dict[str, int]:
+    columns = (("images", known.images), ("sentences", known.sentences), ("groups", known.groups))
+    return {kind: counts[split] for kind, counts in columns if split in counts}
+
+
+def _differences(split: str, here: dict[str, Any], stated: dict[str, int], level: str) -> list[Finding]:
+    todo = "fetch the split files and annotations again, or read with subset=True if they were cut on purpose"
+    return [
+        Finding(
+            level,
+            "counts",
+            f"split {split}: {here[kind]:,} {kind}, published {count:,} ({_difference(here[kind] - count)})",
+            todo=todo,
+        )
+        for kind, count in stated.items()
+        if here[kind] != count
+    ]
+
+
+def _difference(by: int) -> str:
+    return f"{abs(by):,} {'more' if by > 0 else 'fewer'}"
+
+
+def _lines(here: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    # Groups say something only where several images make one.
+    grouped = any(row["groups"] < row["images"] for row in here.values())
+    kinds = [kind for kind in _KINDS if kind != "groups" or grouped]
+    header, rows = ["split"], [[split] for split in here]
+    for kind in kinds:
+        stated = any(kind in row["published"] for row in here.values())
+        header += [kind, "published"] if stated else [kind]
+        for cells, row in zip(rows, here.values(), strict=True):
+            cells.append(f"{row[kind]:,}")
+            if stated:
+                count = row["published"].get(kind)
+                cells.append("-" if count is None else f"{count:,}")
+    return table(header, rows)

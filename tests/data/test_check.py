@@ -1,0 +1,248 @@
+"""The check of a dataset: each finding provoked once, and what the report says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imtext.data.check import Finding, Report, check_dataset
+from imtext.errors import ConfigError, DataError
+from imtext.text.tokens import tokenize
+
+SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
+
+
+def noise(seed: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
+    """A picture with a layout of its own: coarse noise made large."""
+    grey = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)
+
+
+class Folder:
+    """A dataset in Karpathy's form, written as it is at the time of ``check``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.name = root, "mine"
+        self.captions = {key: [f"A {key} thing .", f"The {key} thing ."] for key in SPLITS}
+        self.splits = dict(SPLITS)
+        (root / "images").mkdir()
+        for seed, key in enumerate(SPLITS):
+            noise(seed).save(self.image(key), quality=92)
+
+    def image(self, key: str) -> Path:
+        return self.root / "images" / f"{key}.jpg"
+
+    def write(self) -> None:
+        images = [
+            {"imgid": i, "filename": f"{key}.jpg", "split": split, "sentences": [
+                {"raw": caption, "imgid": i} for caption in self.captions[key]]}
+            for i, (key, split) in enumerate(self.splits.items())
+        ]  # fmt: skip
+        content = json.dumps({"dataset": self.name, "images": images})
+        (self.root / "dataset_mine.json").write_text(content, encoding="utf-8")
+
+    def check(self, **more: object) -> Report:
+        self.write()
+        return check_dataset("karpathy", self.root, n_jobs=1, **more)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    return Folder(tmp_path)
+
+
+def codes(report: Report) -> dict[str, Finding]:
+    return {finding.code: finding for finding in report.findings}
+
+
+def test_what_is_right_is_called_right(folder):
+    report = folder.check(tokenize=tokenize)
+    assert report.ok
+    assert report.findings == []
+    lines = str(report).splitlines()
+    assert lines[0] == f"karpathy at {folder.root}: right"
+    assert lines[-1] == "To do: nothing."
+    facts = report.to_dict()
+    assert facts["counts"]["splits"]["train"] == {"images": 3, "sentences": 6, "groups": 3, "published": {}}
+    assert facts["pictures"]["ok"] == 5
+    assert facts["pictures"]["modes"] == {"RGB": 5}
+    assert facts["captions"]["histogram"] == {"2": 5}
+    json.dumps(facts, allow_nan=False)
+
+
+def test_missing_images_are_counted_and_the_rest_is_examined(folder):
+    for key in "bd":
+        folder.image(key).unlink()
+    report = folder.check()
+    found = codes(report)
+    assert not report.ok
+    assert "2 of 5 images are missing" in found["reader"].message
+    assert found["missing"].examples == ("b.jpg", "d.jpg")
+    assert report.to_dict()["pictures"]["ok"] == 3
+    assert str(report).endswith("To do: fetch 2 missing images; then check again.")
+
+
+def test_without_pictures_files_may_be_absent(folder):
+    folder.image("a").unlink()
+    report = folder.check(pictures=False)
+    assert report.ok
+    assert list(codes(report)) == ["pictures-skipped"]
+    assert "pictures" not in report.to_dict()
+
+
+def test_no_image_at_all(folder):
+    for key in SPLITS:
+        folder.image(key).unlink()
+    report = folder.check()
+    assert "--no-pictures" in str(report)
+    assert "duplicates" not in report.to_dict()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_truncated_jpeg_is_corrupt(folder, share):
+    noise(0, (640, 480)).save(folder.image("c"), quality=92)
+    whole = folder.image("c").read_bytes()
+    folder.image("c").write_bytes(whole[: int(len(whole) * share)])
+    report = folder.check(duplicates=share > 0.5)
+    corrupt = codes(report)["corrupt"]
+    assert corrupt.level == "error"
+    assert len(corrupt.examples) == 1
+    assert corrupt.examples[0].startswith("c.jpg: image file is truncated")
+
+
+def test_empty_files_text_and_folders_in_place_of_images(folder):
+    folder.image("a").write_bytes(b"")
+    folder.image("b").write_text("<html>404</html>", encoding="utf-8")
+    folder.image("c").unlink()
+    folder.image("c").mkdir()
+    found = codes(folder.check())
+    assert found["empty"].examples == ("a.jpg: 0 bytes",)
+    assert len(found["corrupt"].examples) == 2
+    assert "b.jpg: cannot identify image file" in found["corrupt"].examples[0]
+    assert found["corrupt"].examples[1] == "c.jpg: not a file"
+
+
+def test_another_kind_of_image_than_the_name_says_is_fine(folder):
+    noise(7).save(folder.image("a"), format="PNG")
+    noise(8).convert("L").save(folder.image("b"))
+    noise(9).convert("CMYK").save(folder.image("c"))
+    report = folder.check()
+    assert report.findings == []
+    assert report.to_dict()["pictures"]["modes"] == {"RGB": 3, "L": 1, "CMYK": 1}
+
+
+def test_tiny_and_elongated_pictures_are_remarked_upon(folder):
+    noise(7, (20, 30)).save(folder.image("a"))
+    noise(8, (400, 60)).save(folder.image("b"))
+    report = folder.check()
+    found = codes(report)
+    assert report.ok
+    assert found["tiny"].examples == ("a.jpg: 20 x 30",)
+    assert found["elongated"].examples == ("b.jpg: 400 x 60",)
+
+
+def test_wrong_counts_are_shown_for_each_split(folder):
+    folder.name = "flickr8k"
+    report = folder.check()
+    found = [finding for finding in report.findings if finding.code == "counts"]
+    assert [finding.level for finding in found] == ["error"] * 3
+    assert found[0].message == "split train: 3 images, published 6,000 (5,997 fewer)"
+    assert "expected 6,000 images" in codes(report)["reader"].message
+    assert report.to_dict()["counts"]["edition"] == "flickr8k, split of Karpathy and Fei-Fei"
+
+
+def test_a_subset_on_purpose_is_a_warning(folder):
+    folder.name = "flickr8k"
+    report = folder.check(options={"subset": True})
+    assert report.ok
+    assert {finding.level for finding in report.findings} == {"warning"}
+    assert report.verdict() == "right, 3 warnings"
+
+
+def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
+    folder.write()
+    path = folder.root / "dataset_mine.json"
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    report = check_dataset("karpathy", folder.root)
+    assert [finding.code for finding in report.findings] == ["reader"]
+    assert "expected complete JSON" in report.findings[0].message
+    assert report.sections == []
+    assert not report.ok
+
+
+def test_an_image_that_is_there_twice_is_the_readers_finding(folder):
+    folder.splits["x"], folder.captions["x"] = "test", ["Again ."]
+    folder.write()
+    path = folder.root / "dataset_mine.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("x.jpg", "a.jpg"), encoding="utf-8")
+    report = check_dataset("karpathy", folder.root)
+    assert "a.jpg is in split train and in split test" in report.findings[0].message
+
+
+def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
+    folder.captions["a"].append("")
+    report = folder.check()
+    assert "empty caption" in codes(report)["reader"].message
+    assert codes(report)["note"].message.startswith("1 empty captions skipped")
+    assert report.to_dict()["pictures"]["ok"] == 5
+
+
+def test_what_the_reader_notes_is_a_remark(folder):
+    root = folder.root / "coco"
+    (root / "annotations").mkdir(parents=True)
+    content = {"images": [{"id": 1, "file_name": "1.jpg"}],
+               "annotations": [{"image_id": 1, "id": 1, "caption": "A dog ."}]}  # fmt: skip
+    (root / "annotations/captions_val2017.json").write_text(json.dumps(content), encoding="utf-8")
+    report = check_dataset("coco", root, pictures=False, options={"year": 2017})
+    levels = [(finding.level, finding.code) for finding in report.findings]
+    assert levels.count(("remark", "note")) == 2
+    assert ("warning", "split-absent") in levels
+    assert levels.count(("error", "counts")) == 2
+    assert "published 5,000" in str(report)
+
+
+def test_generated_datasets_are_read_and_not_generated(tmp_path):
+    with pytest.raises(DataError, match="expected one generated picturebook, found none"):
+        check_dataset("picturebook", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        ({"name": "flickr9k"}, ConfigError, "expected one of picturebook"),
+        ({"name": "flickr8k", "root": "nowhere"}, DataError, "found nothing; correct the root"),
+        ({"name": "flickr8k", "options": {"yeer": 1}}, ConfigError, "unknown option 'yeer'"),
+        ({"name": "karpathy", "options": {"json_file": 5}}, ConfigError, "json_file: one has a value of the"),
+        ({"name": "flickr8k", "n_jobs": 0}, ConfigError, "n_jobs=0"),
+    ],
+)
+def test_what_cannot_be_checked_raises(tmp_path, call, error, message):
+    with pytest.raises(error, match=message):
+        check_dataset(**{"root": tmp_path, **call})
+
+
+def test_the_report_shows_ten_and_json_all(folder):
+    many = Finding("remark", "odd", "many", tuple(f"{i}.jpg" for i in range(25)))
+    report = Report("mine", "here", [many])
+    assert "... and 15 more; --json lists them" in str(report)
+    assert len(report.to_dict()["findings"][0]["examples"]) == 25
+    assert max(map(len, str(report).splitlines())) <= 100
+
+
+def test_flickr8k_as_it_is(shared_data):
+    report = check_dataset("flickr8k", shared_data / "flickr8k", pictures=False, tokenize=tokenize)
+    assert report.ok
+    assert report.of("warning") == []
+    facts = report.to_dict()
+    assert facts["counts"]["splits"]["val"] == {
+        "images": 1000, "sentences": 5000, "groups": 1000, "published": {"images": 1000}
+    }  # fmt: skip
+    assert facts["captions"]["histogram"] == {"5": 8000}
+    assert facts["encoding"]["captions"] == 0
+    assert facts["vocabulary"]["test"]["unseen_types"] > 100
+    assert sum("2258277193_586949ec62" in finding.message for finding in report.findings) == 1
