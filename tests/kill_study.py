@@ -34,8 +34,8 @@ def study(folder: Path) -> None:
     """Generate, cache, train, evaluate, and write the table."""
     folder.mkdir(exist_ok=True)
     from imtext.studies import scales
-    from imtext.studies.experiment import run_all
     from imtext.studies.instance_loss import InstanceLossStudy
+    from imtext.studies.running import run_all
 
     os.environ |= {"CI": "true", "IMTEXT_DATA": str(folder / "data"), "IMTEXT_PROGRESS": str(folder / "news")}
     scales.SMOKE = replace(

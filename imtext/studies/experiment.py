@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 
@@ -18,7 +15,7 @@ from imtext.errors import RunError
 from imtext.losses import InstanceLoss
 from imtext.models import DualPath, TextCNN
 from imtext.progress import announce
-from imtext.runs import Run, RunStore, provenance
+from imtext.runs import Run, provenance
 from imtext.studies.embedding import embed_split
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.training import CachedFeatures, DualPathObjective, PairBatches, Pixels, Recipe, fit, make_fabric
@@ -73,6 +70,26 @@ class Experiment:
     device: str = "cpu"
     seed: int = 0
 
+    @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+        return STUDY
+
+    @property
+    def effort(self) -> tuple[int, int, str]:
+        """Rows that take longer are larger."""
+        return (self.stage, self.depth, self.data.backbone)
+
+    def warm(self) -> None:
+        """Fill the caches that rows share: pixels in Stage II, features in Stage I."""
+        prepared = prepare(self.data, self.device)
+        for split in ("train", "val", "test"):
+            prepared.store(split) if self.stage == 2 else prepared.features(split)
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train, embed, evaluate, and write everything down."""
+        _compute(self, run, start)
+
     def classes(self) -> np.ndarray:
         """Class of each training sentence ``(M,)``."""
         prepared = prepare(self.data, self.device)
@@ -84,66 +101,6 @@ class Experiment:
         values["data"] = prepare(self.data, self.device).identity()
         values["start"] = None if self.start is None else self.start.config()
         return values
-
-
-def run_experiment(experiment: Experiment, runs_dir: str | Path, threads: int = 1) -> Run:
-    """The finished run of an experiment: returned if it is there, resumed if it broke off, else computed.
-
-    Args:
-        experiment: the row.
-        runs_dir: the run store's root.
-        threads: CPU threads; fixed, since sums depend on it in their last digits.
-
-    Raises:
-        RunError, TrainingError, DataError: as their messages say.
-    """
-    store = RunStore(runs_dir)
-    config = experiment.config()
-    done = store.get(STUDY, experiment.slug, config)
-    if done is not None:
-        return done
-    start = None if experiment.start is None else run_experiment(experiment.start, runs_dir, threads)
-    before = torch.get_num_threads()
-    try:
-        if experiment.device == "cpu":
-            torch.set_num_threads(threads)
-        with store.open(STUDY, experiment.slug, config) as run:
-            if not run.finished:
-                _compute(experiment, run, start)
-    finally:
-        torch.set_num_threads(before)
-    return run
-
-
-def run_all(
-    experiments: Sequence[Experiment], runs_dir: str | Path, jobs: int = 1, threads: int = 1
-) -> list[Run]:
-    """Runs of several experiments, independent ones side by side; those others start from come first.
-
-    Dask or Ray clusters take the rows through joblib's backends.
-    """
-    for data, stage in dict.fromkeys((e.data, e.stage) for e in experiments):
-        _warm(prepare(data, experiments[0].device), stage)
-    first = dict.fromkeys(e.start for e in experiments if e.start is not None)
-    for wave in (first, dict.fromkeys(experiments)):
-        # The longest first, so that no worker waits for one that began last.
-        ordered = sorted(wave, key=lambda e: (e.stage, e.depth, e.data.backbone), reverse=True)
-        if jobs > 1 and len(ordered) > 1:
-            work = (joblib.delayed(run_experiment)(e, str(runs_dir), threads) for e in ordered)
-            with warnings.catch_warnings():
-                # joblib replaces a worker that has grown; the row it was given is not lost.
-                warnings.filterwarnings("ignore", message="A worker stopped")
-                joblib.Parallel(n_jobs=jobs)(work)
-        else:
-            for experiment in ordered:
-                run_experiment(experiment, runs_dir, threads)
-    return [run_experiment(e, runs_dir, threads) for e in experiments]
-
-
-def _warm(prepared: Prepared, stage: int) -> None:
-    """Fill the caches that rows share, once, before they run side by side."""
-    for split in ("train", "val", "test"):
-        prepared.store(split) if stage == 2 else prepared.features(split)
 
 
 def build(experiment: Experiment, prepared: Prepared, classes: int) -> DualPathObjective:

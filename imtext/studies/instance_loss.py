@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from imtext.errors import ConfigError
-from imtext.report import Verdict, paper_table, side_by_side, write_published
-from imtext.runs import Run
+from imtext.report import Verdict
 from imtext.studies import instance_rows as rows
-from imtext.studies.experiment import STUDY, Experiment, run_all
+from imtext.studies.experiment import STUDY, Experiment
 from imtext.studies.instance_claims import verdicts
 from imtext.studies.instance_figures import FigureData
 from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.scales import PERSONS, scale
+from imtext.studies.study import PaperStudy
 
 PERSON_TABLE = "7"
-_WHERE = ("dataset", "profile", "device", "hardware", "commit")
 
 
-class InstanceLossStudy(FigureData):
+class InstanceLossStudy(FigureData, PaperStudy):
     """Runs, tables and figures of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before
@@ -39,6 +35,8 @@ class InstanceLossStudy(FigureData):
     >>> InstanceLossStudy(profile="smoke", tables="6").slugs
     ('instance-1', 'left-alignment')
     """
+
+    name = STUDY
 
     def __init__(self, **parameters: Any) -> None:
         dataset = parameters.get("dataset", "picturebook")
@@ -103,62 +101,18 @@ class InstanceLossStudy(FigureData):
             found |= rows.person_experiments(self.spec(self.person_dataset), sizes, common)
         return found
 
-    @cached_property
-    def runs(self) -> dict[str, list[Run]]:
-        """Finished runs per row, one a seed; trains what is missing."""
-        seeds = {seed: self.experiments(seed) for seed in self.parameters.seeds}
-        wanted = [seeds[seed][slug] for slug in self.slugs for seed in seeds]
-        jobs = scale(self.parameters.profile, self.dataset).jobs
-        jobs = min(jobs, os.cpu_count() or 1) if self.parameters.device == "cpu" else 1
-        # One thread a row: the same digits on every machine, and rows side by side use the cores better.
-        runs = run_all(wanted, self.parameters.runs_dir, jobs, threads=1)
-        by_slug: dict[str, list[Run]] = {slug: [] for slug in self.slugs}
-        for experiment, run in zip(wanted, runs, strict=True):
-            by_slug[experiment.slug].append(run)
-        return by_slug
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return scale(self.parameters.profile, self.dataset).jobs
 
-    def metrics(self, slug: str, split: str = "val") -> pd.DataFrame:
-        """Metrics of a row, one line a seed."""
-        return pd.DataFrame(
-            [run.metrics[split] for run in self.runs[slug]], index=list(self.parameters.seeds)
-        )
-
-    def table(self, number: str | int) -> pd.DataFrame:
-        """Our side of a table by the paper's row ids: mean over seeds and, with several, deviation."""
-        lines = {}
-        for row, line in self.rows(number).items():
-            seeds = self.metrics(line.slug, line.split)
-            cells = seeds.mean().to_dict() | {"n_seeds": len(seeds)}
-            if len(seeds) > 1:
-                cells |= {f"{name}_sd": value for name, value in seeds.std().items()}
-            lines[row] = cells
-        return pd.DataFrame.from_dict(lines, orient="index")
-
-    def ran(self, number: str | int) -> dict[str, str]:
-        """Which image CNN and which text CNN stand behind each row of a table."""
-        found = self.experiments(self.parameters.seeds[0])
-        return {row: rows.describe(found[line.slug]) for row, line in self.rows(number).items()}
+    def describe_row(self, experiment: Experiment) -> str:
+        """Which image CNN and which text CNN stand behind a row."""
+        return rows.describe(experiment)
 
     def extra_labels(self, number: str | int) -> dict[str, str]:
         """Labels of the rows of a table that are ours, as :func:`imtext.report.side_by_side` takes them."""
         return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(number), {})}
-
-    def compare(self, number: str | int) -> Styler | None:
-        """A table of the paper beside ours; None where it was not asked for.
-
-        Only the paper's own rows are shown; :func:`imtext.report.as_printed` shows those of other methods.
-        """
-        number = str(number)
-        if number not in self.tables:
-            return None
-        return side_by_side(
-            paper_table(STUDY, number),
-            self.table(number),
-            self.provenance(number),
-            rows="ours",
-            extra=self.extra_labels(number),
-            ran=self.ran(number),
-        )
 
     def provenance(self, table: str | int = "2") -> dict[str, Any]:
         """What a table of this study says of where it comes from."""
@@ -171,20 +125,6 @@ class InstanceLossStudy(FigureData):
             "device": self.parameters.device,
             "groups": len(np.unique(train.group_of_image)),
         }
-
-    def publish(self, path: str | Path) -> Path:
-        """Add nothing, hide nothing: every row and seed of the tables, on the split of its table, as CSV."""
-        lines = []
-        for table in self.tables:
-            backbones = self.ran(table)
-            for row, line in self.rows(table).items():
-                for seed, run in zip(self.parameters.seeds, self.runs[line.slug], strict=True):
-                    where = run.load_json("provenance.json")
-                    cells = {name: where[name] for name in _WHERE} | {"backbone": backbones[row]}
-                    cells |= {"date": where["when"], "minutes": round(where["seconds"] / 60, 1)}
-                    metrics = {name: round(value, 2) for name, value in run.metrics[line.split].items()}
-                    lines.append({"table": table, "row": row, "seed": seed, **cells, **metrics})
-        return write_published(path, pd.DataFrame(lines))
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""
@@ -203,10 +143,6 @@ class InstanceLossStudy(FigureData):
         ]
         header = "paper (CUHK-PEDES)" if self.dataset in PERSONS else "paper (Flickr30k)"
         return pd.DataFrame(table, columns=["", header, "here"]).set_index("")
-
-    def embeddings(self, slug: str, split: str = "val") -> dict[str, np.ndarray]:
-        """``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` of a row's first seed."""
-        return self.runs[slug][0].load_arrays(f"embeddings-{split}.npz")
 
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the paper's claims."""

@@ -1,0 +1,96 @@
+"""Rows of tables become runs: returned where finished, resumed where broken off, side by side."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import joblib
+import torch
+
+from imtext.runs import Run, RunStore
+
+
+class Row(Protocol):
+    """One row of one table for one seed, as a frozen dataclass."""
+
+    slug: str
+    device: str
+
+    @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+
+    @property
+    def start(self) -> Any:
+        """The row whose network this one goes on from, or None."""
+
+    @property
+    def effort(self) -> Any:
+        """Anything that sorts: rows that take longer are larger, and are begun first."""
+
+    def config(self) -> dict[str, Any]:
+        """Everything that determines the numbers, as plain values."""
+
+    def warm(self) -> None:
+        """Fill the caches that rows share."""
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train, evaluate, and write ``metrics.json`` last."""
+
+
+R = TypeVar("R", bound=Row)
+
+
+def run_one(row: R, runs_dir: str | Path, threads: int = 1) -> Run:
+    """The finished run of a row: returned if it is there, resumed if it broke off, else computed.
+
+    Args:
+        row: an experiment.
+        runs_dir: the run store's root.
+        threads: CPU threads; fixed, since sums depend on it in their last digits.
+
+    Raises:
+        RunError, TrainingError, DataError: as their messages say.
+    """
+    store = RunStore(runs_dir)
+    config = row.config()
+    done = store.get(row.study, row.slug, config)
+    if done is not None:
+        return done
+    start = None if row.start is None else run_one(row.start, runs_dir, threads)
+    before = torch.get_num_threads()
+    try:
+        if row.device == "cpu":
+            torch.set_num_threads(threads)
+        with store.open(row.study, row.slug, config) as run:
+            if not run.finished:
+                row.compute(run, start)
+    finally:
+        torch.set_num_threads(before)
+    return run
+
+
+def run_all(rows: Sequence[R], runs_dir: str | Path, jobs: int = 1, threads: int = 1) -> list[Run]:
+    """Runs of several rows, independent ones side by side; those that others start from come first.
+
+    Dask or Ray clusters take the rows through joblib's backends.
+    """
+    for row in rows:
+        row.warm()
+    first = dict.fromkeys(row.start for row in rows if row.start is not None)
+    for wave in (first, dict.fromkeys(rows)):
+        # The longest first, so that no worker waits for one that began last.
+        ordered = sorted(wave, key=lambda row: row.effort, reverse=True)
+        if jobs > 1 and len(ordered) > 1:
+            work = (joblib.delayed(run_one)(row, str(runs_dir), threads) for row in ordered)
+            with warnings.catch_warnings():
+                # joblib replaces a worker that has grown; the row it was given is not lost.
+                warnings.filterwarnings("ignore", message="A worker stopped")
+                joblib.Parallel(n_jobs=jobs)(work)
+        else:
+            for row in ordered:
+                run_one(row, runs_dir, threads)
+    return [run_one(row, runs_dir, threads) for row in rows]

@@ -1,0 +1,135 @@
+"""What the studies of all papers share: rows to runs, runs to tables, tables to published results."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from imtext.report import paper_table, side_by_side, write_published
+from imtext.runs import Run
+from imtext.studies.parameters import Parameters
+from imtext.studies.running import Row, run_all
+
+_WHERE = ("dataset", "profile", "device", "hardware", "commit")
+
+
+class Line(Protocol):
+    """What stands behind one row of one table: the experiment and the split it is read on."""
+
+    slug: str
+    split: str
+
+
+class PaperStudy:
+    """Runs and tables of one paper; nothing is computed before it is asked for.
+
+    A study sets ``name`` (of the paper's numbers and of the runs' folder), ``parameters``, ``tables`` (those
+    asked for that the dataset can fill) and ``slugs`` (the experiments behind them), and says by ``rows``,
+    ``experiments``, ``describe_row``, ``jobs`` and ``provenance`` what they are.
+    """
+
+    name: str
+    parameters: Parameters
+    tables: tuple[str, ...]
+    slugs: tuple[str, ...]
+
+    def rows(self, table: str | int) -> dict[str, Line]:
+        """Rows of a table and what stands behind each."""
+        raise LookupError(table)
+
+    def experiments(self, seed: int) -> dict[str, Row]:
+        """Every experiment of the paper's tables that the dataset can fill, by slug."""
+        raise LookupError(seed)
+
+    def describe_row(self, experiment: Any) -> str:
+        """What ran, in a few words."""
+        return experiment.slug
+
+    def extra_labels(self, table: str | int) -> dict[str, str]:
+        """Labels of the rows of a table that the paper does not have."""
+        return {}
+
+    def provenance(self, table: str | int) -> dict[str, Any]:
+        """What a table of this study says of where it comes from."""
+        raise LookupError(table)
+
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return 1
+
+    @cached_property
+    def runs(self) -> dict[str, list[Run]]:
+        """Finished runs per row, one a seed; trains what is missing."""
+        seeds = {seed: self.experiments(seed) for seed in self.parameters.seeds}
+        wanted = [seeds[seed][slug] for slug in self.slugs for seed in seeds]
+        jobs = min(self.jobs, os.cpu_count() or 1) if self.parameters.device == "cpu" else 1
+        # One thread a row: the same digits on every machine, and rows side by side use the cores better.
+        runs = run_all(wanted, self.parameters.runs_dir, jobs, threads=1)
+        by_slug: dict[str, list[Run]] = {slug: [] for slug in self.slugs}
+        for experiment, run in zip(wanted, runs, strict=True):
+            by_slug[experiment.slug].append(run)
+        return by_slug
+
+    def metrics(self, slug: str, split: str = "val") -> pd.DataFrame:
+        """Metrics of a row, one line a seed."""
+        return pd.DataFrame(
+            [run.metrics[split] for run in self.runs[slug]], index=list(self.parameters.seeds)
+        )
+
+    def table(self, number: str | int) -> pd.DataFrame:
+        """Our side of a table by the paper's row ids: mean over seeds and, with several, deviation."""
+        lines = {}
+        for row, line in self.rows(number).items():
+            seeds = self.metrics(line.slug, line.split)
+            cells = seeds.mean().to_dict() | {"n_seeds": len(seeds)}
+            if len(seeds) > 1:
+                cells |= {f"{name}_sd": value for name, value in seeds.std().items()}
+            lines[row] = cells
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def ran(self, number: str | int) -> dict[str, str]:
+        """Which networks or features stand behind each row of a table."""
+        found = self.experiments(self.parameters.seeds[0])
+        return {row: self.describe_row(found[line.slug]) for row, line in self.rows(number).items()}
+
+    def compare(self, number: str | int) -> Styler | None:
+        """A table of the paper beside ours; None where it was not asked for.
+
+        Only the paper's own rows are shown; :func:`imtext.report.as_printed` shows those of other methods.
+        """
+        number = str(number)
+        if number not in self.tables:
+            return None
+        return side_by_side(
+            paper_table(self.name, number),
+            self.table(number),
+            self.provenance(number),
+            rows="ours",
+            extra=self.extra_labels(number),
+            ran=self.ran(number),
+        )
+
+    def publish(self, path: str | Path) -> Path:
+        """Add nothing, hide nothing: every row and seed of the tables, on the split of its table, as CSV."""
+        lines = []
+        for table in self.tables:
+            backbones = self.ran(table)
+            for row, line in self.rows(table).items():
+                for seed, run in zip(self.parameters.seeds, self.runs[line.slug], strict=True):
+                    where = run.load_json("provenance.json")
+                    cells = {name: where[name] for name in _WHERE} | {"backbone": backbones[row]}
+                    cells |= {"date": where["when"], "minutes": round(where["seconds"] / 60, 1)}
+                    metrics = {name: round(value, 2) for name, value in run.metrics[line.split].items()}
+                    lines.append({"table": table, "row": row, "seed": seed, **cells, **metrics})
+        return write_published(path, pd.DataFrame(lines))
+
+    def embeddings(self, slug: str, split: str = "val") -> dict[str, np.ndarray]:
+        """``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` of a row's first seed."""
+        return self.runs[slug][0].load_arrays(f"embeddings-{split}.npz")
