@@ -27,7 +27,7 @@ from imtext.data.spans import Phrases, Regions
 from imtext.errors import DataError
 from imtext.progress import progress
 
-__all__ = ["PackFile", "load_pack", "open_pack", "verify_pack", "write_pack"]
+__all__ = ["load_pack", "open_pack", "verify_pack", "write_pack"]
 
 _ROWS = 256  # rows of features read at once
 

@@ -20,8 +20,6 @@ from imtext.data.rows import ImageFeatures, index_array
 from imtext.data.spans import Phrases, Regions
 from imtext.errors import ConfigError, DataError
 
-__all__ = ["SPLITS", "Dataset", "ImageFeatures", "Phrases", "Regions", "check_relative"]
-
 SPLITS = ("train", "val", "test")
 # Without any of these a name is relative; pathlib, which is slow on 100,000 names, judges the rest.
 _SUSPECT = re.compile(r"^/|\.\.|[\\:\0]")
