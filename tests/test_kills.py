@@ -10,14 +10,8 @@ from pathlib import Path
 
 def test_killed_and_started_again_gives_the_same_table() -> None:
     # A process of its own: it forks, which a process with threads must not.
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("kill_study.py")),
-        "--times",
-        "2",
-        "--writes",
-        "4",
-    ]
+    script = Path(__file__).with_name("kill_study.py")
+    command = [sys.executable, str(script), "--times=1", "--writes=3"]
     done = subprocess.run(
         command, env={**os.environ, "CI": "true"}, capture_output=True, text=True, timeout=600
     )

@@ -63,7 +63,7 @@ def test_a_killed_process_leaves_nothing_but_a_part(server, tmp_path, stop):
     try:
         wait_for_part(tmp_path)
         child.send_signal(stop)
-        said = child.communicate(timeout=20)[0].decode()
+        said = child.communicate(timeout=120)[0].decode()
     finally:
         child.kill()
     assert child.returncode
