@@ -19,7 +19,8 @@ from imtext.data.fetch.download import check_url
 from imtext.errors import ConfigError, DataError
 
 CHILD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 from fetch_server import sources
 from imtext.data.fetch import Transfer, fetch
 class There:
@@ -63,7 +64,7 @@ def test_a_killed_process_leaves_nothing_but_a_part(server, tmp_path, stop):
     try:
         wait_for_part(tmp_path)
         child.send_signal(stop)
-        said = child.communicate(timeout=120)[0].decode()
+        said = child.communicate(timeout=50)[0].decode()
     finally:
         child.kill()
     assert child.returncode
