@@ -2,5 +2,6 @@
 
 from imtext.losses.instance import InstanceLoss, instance_loss
 from imtext.losses.ranking import ranking_loss
+from imtext.losses.structure import structure_preserving_loss
 
-__all__ = ["InstanceLoss", "instance_loss", "ranking_loss"]
+__all__ = ["InstanceLoss", "instance_loss", "ranking_loss", "structure_preserving_loss"]

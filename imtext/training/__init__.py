@@ -3,15 +3,18 @@
 from imtext.training.batches import CachedFeatures, PairBatches, Pixels
 from imtext.training.device import make_fabric, resolve_device
 from imtext.training.loop import fit
+from imtext.training.neighbours import NeighbourBatches, StructureObjective
 from imtext.training.objective import DualPathObjective
 from imtext.training.recipe import Recipe
 
 __all__ = [
     "CachedFeatures",
     "DualPathObjective",
+    "NeighbourBatches",
     "PairBatches",
     "Pixels",
     "Recipe",
+    "StructureObjective",
     "fit",
     "make_fabric",
     "resolve_device",

@@ -1,0 +1,167 @@
+"""The structure-preserving loss (Wang et al., CVPR 2016, Eq. 5): ranking across views, neighbours within."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from imtext.errors import ConfigError
+
+REDUCTIONS = ("sum", "mean")
+SAME = ("ignore", "negative")
+# Under the root: the distance of two equal vectors then has a gradient, and it is finite.
+EPSILON = 1e-4
+
+
+def structure_preserving_loss(
+    images: Tensor,
+    sentences: Tensor,
+    match: Tensor | None = None,
+    margin: float = 0.1,
+    top_k: int = 50,
+    lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),
+    reduction: str = "sum",
+    same: str = "ignore",
+) -> Tensor:
+    """Hinges of both ranking directions and of both neighbourhoods, the ``top_k`` largest of each pair.
+
+    With the Euclidean distance ``d`` of unit vectors, each positive pair (an image and its sentence, two
+    sentences of one image, two images of one phrase) is to be closer by ``margin`` than its first item is to
+    any negative (Wang et al., Eqs. 1 to 4). Of all hinges of a pair the ``top_k`` largest count
+    (section 2.2, triplet sampling). These are the nearest negatives of the first item, whatever the second
+    is, so they are looked for once an item and not once a pair.
+
+    Args:
+        images: ``(N, D)``, each image of the batch once; sentences: ``(M, D)``.
+        match: ``(N, M)`` bool, which belong together; many to many for regions and phrases. None says that
+            pair ``i`` is ``(images[i], sentences[i])``.
+        margin: m (paper: 0.1).
+        top_k: K (paper: 50); more than there are negatives means all of them.
+        lambdas: lambda 1, 2 and 3 of Eq. 5: sentence to image, images among themselves, sentences among
+            themselves (paper: 2, 0, 0.2; for regions 2, 0.1, 0.1). Image to sentence has weight 1.
+        reduction: ``"sum"`` over the violations (paper), or ``"mean"`` over all pairs times ``top_k``, zeros
+            included, for each term (released code).
+        same: what else belongs to the first item of a pair, such as a second sentence of an image:
+            ``"ignore"``, or ``"negative"`` as in the released code.
+
+    Returns:
+        A scalar; 0, with a gradient of zeros, where there is no pair or no negative.
+
+    Raises:
+        ConfigError: an option or a shape does not fit.
+
+    >>> corners = torch.eye(3)
+    >>> float(structure_preserving_loss(corners, corners))
+    0.0
+    >>> loss = structure_preserving_loss(torch.ones(2, 2), torch.ones(2, 2), lambdas=(0, 0, 0))
+    >>> round(float(loss), 4)  # all in one point: each of two images has one negative, a margin too near
+    0.2
+    """
+    match = _checked(images, sentences, match, margin, top_k, lambdas, reduction, same)
+    images, sentences = F.normalize(images, dim=1), F.normalize(sentences, dim=1)
+    options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean", "same": same}
+    first, second, third = lambdas
+    across = images @ sentences.T
+    loss = _term(across, match, None, **options)
+    if first:
+        loss = loss + first * _term(across.T, match.T, None, **options)
+    if second:
+        loss = loss + second * _term(_Gram.apply(images), *_neighbours(match), **options)
+    if third:
+        loss = loss + third * _term(_Gram.apply(sentences), *_neighbours(match.T), **options)
+    return loss
+
+
+class _Gram(torch.autograd.Function):
+    """``x @ x.T``, whose gradient is one product instead of the two that autograd makes of it."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x @ x.T
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (x,) = context.saved_tensors
+        return (gradient + gradient.T) @ x
+
+
+def _neighbours(match: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of rows that share a column, and the diagonal, which is neither pair nor negative."""
+    itself = torch.eye(len(match), dtype=torch.bool, device=match.device)
+    # Few belong together: a dense product would cost more than those of the embeddings.
+    dense = match.float()
+    shared = torch.sparse.mm(dense.to_sparse(), dense.T) > 0
+    return shared & ~itself, itself
+
+
+def _term(
+    scores: Tensor, positive: Tensor, itself: Tensor | None, margin: float, top_k: int, mean: bool, same: str
+) -> Tensor:
+    """One sum of Eq. 5 for cosines ``(A, B)`` of anchors and items."""
+    first, second = positive.nonzero(as_tuple=True)
+    closed = positive if itself is None else positive | itself
+    if same == "negative":
+        closed = torch.zeros_like(positive) if itself is None else itself
+    # One more where the pair itself may be among them.
+    wanted = min(top_k + (same == "negative"), scores.shape[1])
+    nearest, which = scores.masked_fill(closed, -torch.inf).topk(wanted, dim=1)
+    hinges = (margin + _distance(scores[first, second])[:, None] - _distance(nearest)[first]).clamp_min(0)
+    if same == "negative":
+        hinges = _without_itself(hinges, which[first] == second[:, None], top_k)
+    total = hinges.sum()
+    return total / max(len(first) * top_k, 1) if mean else total
+
+
+def _without_itself(hinges: Tensor, itself: Tensor, top_k: int) -> Tensor:
+    """The ``top_k`` largest hinges of each pair that are not with the pair's own second item."""
+    last = torch.arange(hinges.shape[1], device=hinges.device) >= top_k
+    spare = last[None, :] & ~itself.any(1, keepdim=True)
+    return hinges.masked_fill(itself | spare, 0.0)
+
+
+def _distance(cosine: Tensor) -> Tensor:
+    """Euclidean distance of unit vectors from their cosine."""
+    return ((2 - 2 * cosine).clamp_min(0) + EPSILON).sqrt()
+
+
+def _checked(
+    images: Tensor,
+    sentences: Tensor,
+    match: Tensor | None,
+    margin: float,
+    top_k: int,
+    lambdas: tuple[float, float, float],
+    reduction: str,
+    same: str,
+) -> Tensor:
+    """The matches; ConfigError where something does not fit."""
+    if reduction not in REDUCTIONS or same not in SAME:
+        raise ConfigError(
+            f"structure_preserving_loss takes reduction in {REDUCTIONS} and same in {SAME}, "
+            f"found {reduction!r} and {same!r}"
+        )
+    if len(lambdas) != 3 or min(lambdas) < 0 or top_k < 1 or margin < 0:
+        raise ConfigError(
+            "structure_preserving_loss takes three lambdas >= 0, margin >= 0 and top_k >= 1, "
+            f"found {lambdas}, {margin} and {top_k}"
+        )
+    if images.dim() != 2 or sentences.dim() != 2 or images.shape[1] != sentences.shape[1]:
+        raise ConfigError(
+            "structure_preserving_loss takes images (N, D) and sentences (M, D), "
+            f"found {tuple(images.shape)} and {tuple(sentences.shape)}"
+        )
+    if match is None:
+        if len(images) != len(sentences):
+            raise ConfigError(
+                f"without match, images and sentences are pairs: found {len(images)} and {len(sentences)}"
+            )
+        return torch.eye(len(images), dtype=torch.bool, device=images.device)
+    if match.dtype != torch.bool or match.shape != (len(images), len(sentences)):
+        raise ConfigError(
+            f"match: expected bool {(len(images), len(sentences))}, found {match.dtype} {tuple(match.shape)}"
+        )
+    return match

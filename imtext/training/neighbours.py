@@ -1,0 +1,156 @@
+"""Batches with positives and neighbours, and what Wang et al. minimise on them (CVPR 2016, section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from imtext.errors import ConfigError
+from imtext.losses import structure_preserving_loss
+from imtext.models import TwoBranch
+
+
+class NeighbourBatches:
+    """Random pairs of images and sentences with precomputed features; each item once in a batch.
+
+    "For each x_i in a given minibatch, we add one more positive sentence distinct from the ones that may
+    already be included among the sampled pairs, resulting in mini-batches of variable size"
+    (section 2.2); for regions and phrases also one more region for each phrase (section 3.3).
+
+    Args:
+        images: ``(N, Dx)`` features; sentences: ``(M, Dy)`` features, dense or sparse.
+        pairs: ``(P, 2)`` integers, image and sentence of each pair; an item may be in many.
+        batch_size: pairs drawn for a batch (paper: 1,500).
+        more_sentences, more_images: whether positives are added.
+        seed: batches are a function of (seed, epoch) alone.
+        negatives: for each sentence, rows of ``images`` that it must not match, as a sparse ``(M, N)`` matrix
+            or None; some are added to each batch that the sentence is in.
+        negatives_each: how many, drawn at random.
+
+    Raises:
+        ConfigError: ``batch_size`` below 2.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        sentences: Any,
+        pairs: np.ndarray,
+        batch_size: int = 1500,
+        more_sentences: bool = True,
+        more_images: bool = False,
+        seed: int = 0,
+        negatives: sparse.csr_array | None = None,
+        negatives_each: int = 5,
+    ) -> None:
+        if batch_size < 2:
+            raise ConfigError(f"batch_size={batch_size}: expected at least 2 pairs")
+        self.images, self.sentences, self.pairs = images, sentences, np.asarray(pairs, dtype=np.int64)
+        self.batch_size, self.seed = batch_size, seed
+        self.more_sentences, self.more_images = more_sentences, more_images
+        self.negatives, self.negatives_each = negatives, negatives_each
+        ones = np.ones(len(self.pairs), dtype=bool)
+        shape = (images.shape[0], sentences.shape[0])
+        self.matches = sparse.csr_array((ones, tuple(self.pairs.T)), shape=shape)
+        self.matches_by_sentence = sparse.csr_array(self.matches.T)
+
+    def steps(self, epoch: int = 0) -> int:
+        """Number of batches of an epoch."""
+        return -(-len(self.pairs) // self.batch_size)
+
+    def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        """Batches: ``images (n, Dx)``, ``texts (m, Dy)``, ``match (n, m)`` bool, ``sentences (m,)``."""
+        random = np.random.default_rng([self.seed, epoch])
+        for part in np.array_split(random.permutation(len(self.pairs)), self.steps()):
+            images, sentences = (np.unique(column) for column in self.pairs[part].T)
+            more = _one_more(self.matches, images, sentences, random) if self.more_sentences else sentences
+            if self.more_images:
+                images = _one_more(self.matches_by_sentence, sentences, images, random)
+            yield self._batch(self._with_negatives(images, more, random), more)
+
+    def _batch(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
+        texts = self.sentences[sentences]
+        texts = texts.toarray() if sparse.issparse(texts) else np.asarray(texts)
+        match = self.matches[images][:, sentences].toarray()
+        return {
+            "images": torch.from_numpy(np.asarray(self.images[images], dtype=np.float32)),
+            "texts": torch.from_numpy(np.asarray(texts, dtype=np.float32)),
+            "match": torch.from_numpy(match.astype(bool)),
+            "sentences": torch.from_numpy(sentences),
+        }
+
+    def _with_negatives(
+        self, images: np.ndarray, sentences: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        """``images`` and a few hard negatives of each sentence."""
+        if self.negatives is None:
+            return images
+        found = [images]
+        for sentence in sentences:
+            own = self.negatives.indices[
+                self.negatives.indptr[sentence] : self.negatives.indptr[sentence + 1]
+            ]
+            found.append(random.choice(own, min(len(own), self.negatives_each), replace=False))
+        return np.unique(np.concatenate(found))
+
+
+def _one_more(
+    matches: sparse.csr_array, anchors: np.ndarray, there: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """``there`` and for each anchor one more item that matches it, where it has one that is not there."""
+    taken = np.zeros(matches.shape[1], dtype=bool)
+    taken[there] = True
+    for anchor in anchors:
+        own = matches.indices[matches.indptr[anchor] : matches.indptr[anchor + 1]]
+        left = own[~taken[own]]
+        if len(left):
+            taken[left[random.integers(len(left))]] = True
+    return np.flatnonzero(taken)
+
+
+class StructureObjective(nn.Module):
+    """The structure-preserving loss of a two-branch network.
+
+    Args:
+        net: the network; the other arguments as for :func:`imtext.losses.structure_preserving_loss`.
+
+    >>> objective = StructureObjective(TwoBranch(3, 3, dim=2, hidden=None))
+    >>> batch = {"images": torch.randn(4, 3), "texts": torch.randn(4, 3), "match": torch.eye(4).bool()}
+    >>> sorted(objective(batch))
+    ['loss']
+    """
+
+    def __init__(
+        self,
+        net: TwoBranch,
+        margin: float = 0.1,
+        top_k: int = 50,
+        lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),
+        reduction: str = "sum",
+        same: str = "ignore",
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.options = {
+            "margin": margin,
+            "top_k": top_k,
+            "lambdas": tuple(lambdas),
+            "reduction": reduction,
+            "same": same,
+        }
+        self.epoch = 0
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The loss of a batch of :class:`NeighbourBatches`."""
+        images, sentences = self.net(batch["images"], batch["texts"])
+        # Distances in float32: in bfloat16 neighbouring ones would tie.
+        return {
+            "loss": structure_preserving_loss(
+                images.float(), sentences.float(), batch["match"], **self.options
+            )
+        }

@@ -1,0 +1,107 @@
+"""Batches with added positives and negatives: what is in them, and that they do not depend on history."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from imtext.errors import ConfigError
+from imtext.models import TwoBranch
+from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+
+
+def five_each(images=7, dim=4, sentences=5):
+    random = np.random.default_rng(0)
+    owners = np.repeat(np.arange(images), sentences)
+    pairs = np.stack([owners, np.arange(len(owners))], axis=1)
+    features = random.normal(size=(images, dim)).astype(np.float32)
+    return features, random.normal(size=(len(owners), dim)).astype(np.float32), pairs
+
+
+def test_every_pair_is_met_once_an_epoch_and_each_image_has_one_more_sentence():
+    images, sentences, pairs = five_each()
+    plain = NeighbourBatches(images, sentences, pairs, batch_size=8, more_sentences=False)
+    more = NeighbourBatches(images, sentences, pairs, batch_size=8)
+    met = np.concatenate([batch["sentences"].numpy() for batch in plain(0)])
+    assert sorted(met) == list(range(35))
+    for bare, full in zip(plain(0), more(0), strict=True):
+        added = set(full["sentences"].tolist()) - set(bare["sentences"].tolist())
+        assert len(added) == len(bare["images"])  # each image of the batch had one left
+        assert full["match"].sum(1).min() >= 2
+    assert more.steps() == len(list(more(0))) == 5
+
+
+def test_matches_and_features_are_those_of_the_items():
+    images, sentences, pairs = five_each()
+    for batch in NeighbourBatches(images, sentences, pairs, batch_size=6)(1):
+        rows = batch["sentences"].numpy()
+        owners = np.unique(rows // 5)
+        assert torch.equal(batch["texts"], torch.from_numpy(sentences[rows]))
+        assert torch.equal(batch["images"], torch.from_numpy(images[owners]))
+        expected = owners[:, None] == (rows // 5)[None, :]
+        assert np.array_equal(batch["match"].numpy(), expected)
+
+
+def test_many_to_many_adds_regions_too_and_reads_sparse_texts():
+    images, _, _ = five_each(images=6)
+    texts = sparse.csr_array(np.eye(4, dtype=np.float32))
+    pairs = np.array([[0, 0], [1, 0], [2, 0], [2, 1], [3, 2], [4, 2], [5, 3]])
+    batches = NeighbourBatches(images, texts, pairs, 2, more_sentences=False, more_images=True)
+    for batch in batches(0):
+        assert batch["texts"].shape == (len(batch["sentences"]), 4)
+        assert batch["match"].any(0).all()
+        for column, phrase in enumerate(batch["sentences"].tolist()):
+            has = int((pairs[:, 1] == phrase).sum())
+            assert int(batch["match"][:, column].sum()) >= min(2, has)
+
+
+def test_hard_negatives_come_without_a_match():
+    images, sentences, pairs = five_each(images=6)
+    extra = np.concatenate([images, np.full((3, 4), 9.0, np.float32)])
+    negatives = sparse.lil_array((30, 9), dtype=bool)
+    negatives[:, 7] = True
+    batches = NeighbourBatches(
+        extra, sentences, pairs, batch_size=5, more_sentences=False, negatives=sparse.csr_array(negatives)
+    )
+    for batch in batches(0):
+        added = (batch["images"] == 9.0).all(1)
+        assert int(added.sum()) == 1
+        assert not batch["match"][added].any()
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    images, sentences, pairs = five_each()
+    first, second = (NeighbourBatches(images, sentences, pairs, batch_size=8, seed=3) for _ in range(2))
+    list(first(0))
+    for a, b in zip(first(2), second(2), strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    orders = [next(first(epoch))["sentences"].tolist() for epoch in (0, 1)]
+    assert orders[0] != orders[1]
+
+
+def test_a_batch_needs_two_pairs():
+    with pytest.raises(ConfigError, match="at least 2 pairs"):
+        NeighbourBatches(*five_each(), batch_size=1)
+
+
+@pytest.mark.parametrize("hidden", [None, 32])
+def test_a_two_branch_network_fits_a_tiny_set(tmp_path, hidden):
+    torch.manual_seed(0)
+    images, sentences, pairs = five_each(images=8, dim=16)
+    net = TwoBranch(16, 16, dim=16, hidden=hidden, dropout=0.0)
+    objective = StructureObjective(net, margin=0.1, lambdas=(2.0, 0.0, 0.2), reduction="mean")
+    batches = NeighbourBatches(images, sentences, pairs, batch_size=40)
+    curves = fit(make_fabric("cpu"), objective, Recipe(epochs=150, lr=1e-2), batches, tmp_path)
+    assert curves["loss"].iloc[-1] < 0.1 * curves["loss"].iloc[0]
+    net.eval()
+    with torch.no_grad():
+        scores = (
+            net.embed_images(torch.from_numpy(images)) @ net.embed_sentences(torch.from_numpy(sentences)).T
+        )
+    assert (scores.argmax(0).numpy() == pairs[:, 0]).mean() > 0.95
+
+
+def test_parameter_count():
+    count = sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=8).parameters())
+    assert count == (6 * 8 + 8 + 8 * 4 + 4 + 2 * 4) + (5 * 8 + 8 + 8 * 4 + 4 + 2 * 4)
+    assert sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=None).parameters()) == 6 * 4 + 4 + 5 * 4 + 4
