@@ -1,0 +1,269 @@
+"""The transformer: what each step does to captions, what is fitted on what, and what goes wrong."""
+
+from __future__ import annotations
+
+import fisher_naive as naive
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import FastICA
+from threadpoolctl import threadpool_limits
+
+from imtext.errors import ConfigError, DataError
+from imtext.text import WordVectors
+from imtext.text.fisher import FisherVectors, ica, unmixing_matrix
+from imtext.text.fisher import features as module
+
+WORDS = [f"w{i}x" for i in range(40)]
+DIM = 6
+
+
+def vectors(seed: int = 0, dim: int = DIM) -> WordVectors:
+    random = np.random.default_rng(seed)
+    return WordVectors(WORDS, random.laplace(size=(40, dim)) @ random.normal(size=(dim, dim)) + 0.5)
+
+
+def captions(count: int, seed: int = 0) -> list[str]:
+    random = np.random.default_rng(seed)
+    share = 1 / np.arange(1, 41)
+    return [
+        " ".join(random.choice(WORDS, 1 + row % 9, p=share / share.sum())) + " never-seen"
+        for row in range(count)
+    ]
+
+
+def small(**options: object) -> FisherVectors:
+    return FisherVectors(**{"vectors": vectors(), "components": 3, "pca": 10, **options})
+
+
+@pytest.mark.parametrize("mixture", ["hglmm", "gmm"])
+@pytest.mark.parametrize("ica", [True, False])
+def test_each_step_of_the_way(mixture, ica) -> None:
+    """Length 1, unmixing without the mean, length 1, times 10, plain loops, root, length 1."""
+    fisher = small(mixture=mixture, ica=ica, pca=None).fit(captions(200))
+    assert (fisher.unmixing_ is not None) == ica and fisher.dim_ == 2 * 3 * DIM
+    found = fisher.transform(captions(12, seed=1))
+    assert found.dtype == np.float32 and found.shape == (12, 36)
+    for caption, row in zip(captions(12, seed=1), found, strict=True):
+        rows = np.stack([fisher.vectors[word] for word in caption.split()[:-1]]).astype(np.float64)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        if ica:
+            rows = rows @ fisher.unmixing_.T
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        raw = naive.fisher_vector(10 * rows, fisher.mixture_)
+        # Squares: where words cancel, a root would blow up the rounding of float32.
+        np.testing.assert_allclose(np.sign(row) * row**2, raw / np.abs(raw).sum(), atol=1e-6)
+
+
+def test_ica_finds_independent_sources_as_scikit_learn_does() -> None:
+    random = np.random.default_rng(1)
+    sources = random.laplace(size=(4000, 3))
+    x = sources @ random.normal(size=(3, 3)) + 2.0
+    ours, _ = unmixing_matrix(x, np.ones(len(x)))
+    theirs = FastICA(whiten="unit-variance", random_state=0).fit(x).components_
+    match = np.abs(np.corrcoef(x @ ours.T, x @ theirs.T, rowvar=False)[:3, 3:])
+    np.testing.assert_allclose(match.max(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(np.cov(x @ ours.T, rowvar=False, bias=True), np.eye(3), atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_ica_with_weights_is_ica_of_repeated_rows(steps, monkeypatch) -> None:
+    # Few steps: on so few words many would lead rounding anywhere.
+    monkeypatch.setattr(ica, "FastICA", lambda **options: FastICA(**{**options, "max_iter": steps}))
+    x, weights = vectors().vectors.astype(float), np.random.default_rng(0).integers(1, 9, 40)
+    short, taken = unmixing_matrix(x, weights)
+    long, _ = unmixing_matrix(np.repeat(x, weights, axis=0), np.ones(weights.sum()))
+    assert taken == steps
+    np.testing.assert_allclose(short, long, rtol=1e-8, atol=1e-10)
+
+
+def test_vectors_in_fewer_dimensions_than_numbers() -> None:
+    flat = WordVectors(WORDS, np.pad(vectors(dim=2).vectors, ((0, 0), (0, 3))))
+    fisher = small(vectors=flat, pca=None).fit(captions(100))
+    assert fisher.unmixing_.shape == (2, 5) and fisher.dim_ == 12
+    assert np.isfinite(fisher.transform(captions(20))).all()
+    same = WordVectors(WORDS, np.ones((40, 4)))
+    with pytest.raises(DataError, match="all known words have the same vector.*ica=False"):
+        small(vectors=same).fit(captions(50))
+    assert np.isfinite(small(vectors=same, ica=False, pca=None).fit_transform(captions(50))).all()
+
+
+def test_points_are_words_of_length_ten() -> None:
+    fisher = small().fit(captions(50))
+    points = fisher.points(["w3x", "w1x"])
+    assert points.shape == (2, DIM) and np.linalg.norm(points, axis=1) == pytest.approx([10, 10])
+    with pytest.raises(DataError, match="'emu' has no vector in word vectors"):
+        fisher.points(["w1x", "emu"])
+
+
+def test_pca_is_that_of_the_training_sentences() -> None:
+    train, test = captions(300), captions(40, seed=1)
+    full = small(pca=None, seed=3).fit(train)
+    reduced = small(pca=10, seed=3, pca_sample=300).fit(train)
+    rows = full.transform(train).astype(np.float64)
+    centre = rows.mean(axis=0)
+    _, _, axes = np.linalg.svd(rows - centre, full_matrices=False)
+    expected = (full.transform(test) - centre) @ axes[:10].T
+    found = reduced.transform(test)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+    np.testing.assert_allclose(reduced.pca_mean_, centre, atol=1e-6)
+    before = reduced.pca_components_.copy()
+    reduced.transform(captions(50, seed=9))
+    assert np.array_equal(before, reduced.pca_components_)
+
+
+def test_pca_gives_no_more_than_the_data_allow() -> None:
+    assert small(pca=6000).fit(captions(300)).dim_ <= 36
+    fisher = small(pca=6000, pca_sample=8).fit(captions(300))
+    assert fisher.dim_ == 7 and fisher.transform(captions(3)).shape == (3, 7)
+    with pytest.raises(DataError, match="same Fisher vector"):
+        small(components=1).fit(["w1x w2x w3x w4x"] * 5)
+
+
+def test_large_pca_is_randomised(monkeypatch) -> None:
+    exact = small(pca=5).fit(captions(300))
+    monkeypatch.setattr(module, "_EXACT", 1)
+    rough = small(pca=5).fit(captions(300))
+    one, two = (f.transform(captions(40, seed=1)) for f in (exact, rough))
+    np.testing.assert_allclose(np.abs(one), np.abs(two), atol=2e-2)
+
+
+def test_a_sentence_without_known_words_is_zero_and_counted() -> None:
+    train = ["", *captions(100), "never seen"]
+    for pca in (None, 10):
+        fisher = small(pca=pca).fit(train)
+        assert fisher.unknown_ == 2 and fisher.unknown_sentences_.tolist() == [0, 101]
+        found = fisher.transform(["w1x", "of", "...", "w2x w2x"])
+        assert fisher.unknown_ == 2 and fisher.unknown_sentences_.tolist() == [1, 2]
+        assert np.isfinite(found).all() and not found[1:3].any() and found[[0, 3]].any(axis=1).all()
+        assert not fisher.transform(["?"]).any() and fisher.unknown_ == 1
+        assert fisher.transform([]).shape == (0, fisher.dim_)
+
+
+def test_a_sample_counts_occurrences_and_stays_within_its_size(monkeypatch) -> None:
+    seen = []
+    real = module.HybridMixture.fit
+
+    def fit(self, points, weights):
+        seen.append(weights)
+        return real(self, points, weights)
+
+    monkeypatch.setattr(module.HybridMixture, "fit", fit)
+    train = captions(300)
+    small().fit(train)
+    small(sample=100).fit(train)
+    small(once=True).fit(train)
+    assert seen.pop().tolist() == [1] * 40
+    assert seen[0].sum() == sum(len(c.split()) - 1 for c in train) and len(seen[0]) == 40
+    assert seen[1].sum() == 100 and seen[1].min() >= 1 and (seen[1] % 1 == 0).all()
+
+
+def test_blocks_and_ranges_change_nothing(monkeypatch) -> None:
+    fisher, test = small().fit(captions(200)), captions(50, seed=2)
+    whole = fisher.transform(test)
+    monkeypatch.setattr(module, "_BLOCK", 8)
+    monkeypatch.setattr(module, "_CONTRIBUTIONS", 500)
+    blocks = list(fisher.blocks(test))
+    assert [len(block) for block in blocks] == [8] * 6 + [2]
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+    np.testing.assert_allclose(fisher.transform(test), whole, atol=1e-6)
+
+
+def test_a_sentence_has_one_vector_in_any_company() -> None:
+    """Words lie on medians: rounding, which differs from call to call, may not give them a direction."""
+    fisher, test = small(pca=None).fit(captions(200)), captions(40, seed=2)
+    whole = fisher.transform(test)
+    for row, caption in enumerate(test):
+        np.testing.assert_allclose(fisher.transform([caption])[0] ** 2, whole[row] ** 2, atol=1e-6)
+
+
+def test_same_seed_same_numbers_whatever_the_threads() -> None:
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(small().fit(captions(200)).transform(captions(30, seed=1)))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert np.array_equal(found[0], small().fit(captions(200)).transform(captions(30, seed=1)))
+    assert not np.allclose(found[0], small(seed=1).fit_transform(captions(200))[:30, : found[0].shape[1]])
+    assert clone(small(seed=4)).seed == 4
+
+
+@pytest.mark.parametrize("options", [{}, {"pca": None}, {"ica": False}, {"mixture": "gmm"}])
+def test_save_and_load(tmp_path, options) -> None:
+    fisher = small(**options).fit(captions(200))
+    fisher.save(tmp_path / "fisher.safetensors")
+    loaded = FisherVectors.load(tmp_path / "fisher.safetensors", vectors())
+    test = captions(40, seed=1)
+    assert loaded.transform(test).tobytes() == fisher.transform(test).tobytes()
+    assert loaded.likelihoods_ == fisher.likelihoods_ and loaded.get_params()["pca"] == fisher.pca
+    loaded.save(tmp_path / "again.safetensors")
+    again = FisherVectors.load(tmp_path / "again.safetensors", vectors())
+    assert again.transform(test).tobytes() == fisher.transform(test).tobytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "fisher.safetensors"]
+
+
+def test_loading_asks_for_the_same_word_vectors(tmp_path) -> None:
+    path = tmp_path / "fisher.safetensors"
+    small().fit(captions(200)).save(path)
+    cut = vectors().cut(WORDS[:5])  # some of the words will do
+    assert FisherVectors.load(path, cut).transform(["w1x"]).any()
+    for other, words in (
+        (vectors(seed=1), "other vectors for the same words"),
+        (vectors(dim=7), "word vectors of"),
+        (WordVectors(["else"], np.ones((1, DIM))), "none of its words"),
+    ):
+        with pytest.raises(DataError, match=words):
+            FisherVectors.load(path, other)
+
+
+def test_damaged_files_are_data_errors(tmp_path) -> None:
+    path = tmp_path / "fisher.safetensors"
+    small().fit(captions(200)).save(path)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    for turn in range(400):
+        broken = bytearray(content[: random.integers(len(content))] if turn % 4 == 0 else content)
+        for place in random.integers(max(1, len(broken) // (1 + turn % 3 * 4)), size=3):
+            if len(broken):
+                broken[place % len(broken)] = random.integers(256)
+        path.write_bytes(broken)
+        try:
+            FisherVectors.load(path, vectors())
+        except DataError as error:
+            assert str(path.name) in str(error) and "\n" not in str(error)
+    with pytest.raises(DataError, match="found none"):
+        FisherVectors.load(tmp_path / "none.safetensors", vectors())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vectors": {}}, "expected WordVectors, found dict"),
+        ({"mixture": "both"}, "expected 'hglmm' or 'gmm'"),
+        ({"components": 0}, "components: expected a whole number from 1"),
+        ({"iterations": True}, "iterations"),
+        ({"pca": 0}, "pca: expected a whole number from 1, found 0"),
+        ({"pca": "6000"}, "pca"),
+        ({"sample": 2}, "2 words for 3 components"),
+        ({"ica": "yes"}, "ica: expected True or False"),
+        ({"seed": None}, "seed"),
+    ],
+)
+def test_bad_parameters_are_named(options, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        small(**options).fit(captions(20))
+
+
+def test_bad_captions_are_named() -> None:
+    with pytest.raises(DataError, match="2 known words in 3 captions.* 3 components"):
+        small().fit(["w1x", "w2x of", "of"])
+    with pytest.raises(DataError, match="0 known words in 0 captions"):
+        small().fit([])
+    with pytest.raises(ConfigError, match="one string"):
+        small().fit("w1x w2x")
+    with pytest.raises(ConfigError, match="not fitted"):
+        small().points(["w1x"])
+    with pytest.raises(ConfigError, match="not fitted"):
+        small().transform(["w1x"])
+    with pytest.raises(DataError, match="1 sentences with a known word.*pca=None"):
+        small().fit(["w1x w2x w3x w4x"])
