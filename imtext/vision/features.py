@@ -87,25 +87,10 @@ def extract_features(
         ConfigError: a parameter is out of range.
         DataError: a feature is not finite, or the disk is full.
     """
-    device = torch.device(device)
-    if batch_size is None:
-        batch_size = 16 if device.type == "cpu" else 256
+    device, batch_size = _where(device, batch_size)
     _check(store, crop, views, batch_size, device, precision)
-    common = {
-        "version": _VERSION,
-        "backbone": backbone.name,
-        "weights": backbone.weights_digest,
-        "store": store.fingerprint,
-        "crop": crop,
-        "precision": precision,
-    }
-    ready: list[Callable[[Tensor], Tensor]] = []
-
-    def run(images: Tensor) -> Tensor:
-        if not ready:  # folded and moved only where something has to be computed
-            ready.append(_runner(backbone, device, batch_size, channels_last, precision))
-        return ready[0](images)
-
+    common = _content(backbone, store, crop, precision)
+    run = _lazy_runner(backbone, device, batch_size, channels_last, precision)
     count, shape = len(store), (len(store), backbone.dim)
     key = _key({**common, "mirror": mirror})
     cache = Path(cache_dir)
@@ -130,6 +115,26 @@ def extract_features(
         batch_size,
     )
     return Features(evaluated, trained, _key({"eval": key, "train": train_key}))
+
+
+def _where(device: str | torch.device, batch_size: int | None) -> tuple[torch.device, int]:
+    """The device, and the batch size where none is given."""
+    device = torch.device(device)
+    if batch_size is None:
+        batch_size = 16 if device.type == "cpu" else 256
+    return device, batch_size
+
+
+def _content(backbone: Backbone, store: ImageStore, crop: int, precision: str) -> dict[str, object]:
+    """What every feature depends on, for the cache key."""
+    return {
+        "version": _VERSION,
+        "backbone": backbone.name,
+        "weights": backbone.weights_digest,
+        "store": store.fingerprint,
+        "crop": crop,
+        "precision": precision,
+    }
 
 
 def _check(
@@ -170,6 +175,20 @@ def _runner(
                 pixels = normalise(part, backbone.mean, backbone.std).contiguous(memory_format=layout)
                 parts.append(net(pixels).float())
         return torch.cat(parts)
+
+    return run
+
+
+def _lazy_runner(
+    backbone: Backbone, device: torch.device, batch_size: int, channels_last: bool, precision: str
+) -> Callable[[Tensor], Tensor]:
+    """The same, folded and moved only where something has to be computed."""
+    ready: list[Callable[[Tensor], Tensor]] = []
+
+    def run(images: Tensor) -> Tensor:
+        if not ready:
+            ready.append(_runner(backbone, device, batch_size, channels_last, precision))
+        return ready[0](images)
 
     return run
 
