@@ -14,6 +14,7 @@ from imtext.report.claims import (
     from_samples,
     paper_claims,
 )
+from imtext.report.evidence import from_gains, from_scores
 from imtext.report.numbers import PaperTable, load_paper, paper_table, paper_values, papers, table_ids
 from imtext.report.published import (
     Published,
@@ -37,8 +38,10 @@ __all__ = [
     "decide",
     "describe",
     "from_evaluations",
+    "from_gains",
     "from_ranks",
     "from_samples",
+    "from_scores",
     "load_paper",
     "over_seeds",
     "paper_claims",

@@ -175,8 +175,9 @@ def from_ranks(
     """The gain in recall@k of the model that the claim calls better, in percentage points.
 
     `better`, `worse`: 1-based ranks (Q,) of one seed, or a list of them, one per seed, over the same queries
-    in the same order. `k` may be "rsum": the recalls at 1, 5 and 10 added. `clusters` (Q,) names queries that
-    are drawn together (the sentences of one image).
+    in the same order. `k` may be "rsum": the recalls at 1, 5 and 10 added, or "mean": their mean. `clusters`
+    (Q,) names queries that are drawn together (the sentences of one image). A claim about several rows at
+    once takes them as several seeds.
 
     >>> gain = from_ranks("R@1", np.ones(200, int), np.full(200, 9), n=200)
     >>> gain.difference, gain.low
@@ -196,9 +197,11 @@ def from_ranks(
         )
     # A query under all its seeds is one cluster: seeds share the luck of the draw of queries.
     together = np.tile(groups, n_seeds)
+    k, share = ("rsum", 3) if k == "mean" else (k, 1)
     result = paired_bootstrap(first.ravel(), second.ravel(), k=k, n=n, seed=seed, clusters=together)
-    per_seed = tuple(paired_bootstrap(a, b, k=k, n=1).difference for a, b in zip(first, second, strict=True))
-    return Evidence(name, result.difference, result.low, result.high, per_seed)
+    own = (paired_bootstrap(a, b, k=k, n=1).difference for a, b in zip(first, second, strict=True))
+    found = (value / share for value in (result.difference, result.low, result.high))
+    return Evidence(name, *found, tuple(value / share for value in own))
 
 
 def from_evaluations(
@@ -213,7 +216,7 @@ def from_evaluations(
     The sentences of one image are drawn together.
     """
     pair = [[side] if isinstance(side, Evaluation) else list(side) for side in (better, worse)]
-    label = "R-sum" if k == "rsum" else f"R@{k}"
+    label = {"rsum": "R-sum", "mean": "mean recall"}.get(k, f"R@{k}")
     image = [[item.image_query_ranks for item in side] for side in pair]
     text = [[item.text_query_ranks for item in side] for side in pair]
     owners = pair[0][0].image_of_sentence

@@ -16,6 +16,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 INK = "#797979"
 RED = "#E5383B"
@@ -93,6 +95,16 @@ def new_figure(height: float, width: float = BOOK_WIDTH, **options: object) -> F
     figure = plt.figure(figsize=(width, height), **options)
     plt.close(figure)
     return figure
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width in inches of one line of text at `size` points.
+
+    >>> text_width("wide", 10) < text_width("wide", 10, bold=True)
+    True
+    """
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), text, prop=font).get_extents().width) / 72
 
 
 def _luminance(colour: str) -> float:

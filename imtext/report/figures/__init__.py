@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from imtext.report.figures.ablation import word_ablation
+from imtext.report.figures.boxes import boxes
+from imtext.report.figures.branches import branches
 from imtext.report.figures.cards import group_cards
 from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.curves import error_curves
 from imtext.report.figures.gallery import image_search, picture_rows, sentence_search
 from imtext.report.figures.histograms import similarity_histograms
+from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
 from imtext.report.figures.words import word_classes
 
 __all__ = [
+    "boxes",
+    "branches",
     "error_curves",
     "geometry",
     "group_cards",
     "image_search",
+    "neighbourhoods",
     "pearson_maps",
     "picture_rows",
     "sentence_search",

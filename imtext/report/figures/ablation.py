@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 
 from imtext.errors import DataError
 from imtext.report.figures.pictures import show_picture
-from imtext.report.style import BOOK_WIDTH, INK, PALETTE, RED, house_style, new_figure
+from imtext.report.style import BOOK_WIDTH, INK, PALETTE, RED, house_style, new_figure, text_width
 
 SIZE = 10.0
 # All in inches.
@@ -39,18 +37,13 @@ class _Word:
     top: bool
 
 
-def _width(text: str, bold: bool) -> float:
-    font = FontProperties(family="DejaVu Sans", size=SIZE, weight="bold" if bold else "normal")
-    return TextPath((0, 0), text, prop=font).get_extents().width / 72
-
-
 def _set_words(words: Sequence[str], drops: np.ndarray, n_top: int) -> list[_Word]:
     """Words laid out in lines of TEXT_WIDTH."""
     known = np.where(np.isnan(drops), -np.inf, drops)
     best = {int(i) for i in np.argsort(-known, kind="stable")[:n_top] if known[i] > 0}
     placed, x, line = [], 0.0, 0
     for number, (word, drop) in enumerate(zip(words, drops, strict=True)):
-        width = max(_width(word, number in best), BAR_WIDTH)
+        width = max(text_width(word, SIZE, number in best), BAR_WIDTH)
         if x and x + width > TEXT_WIDTH:
             x, line = 0.0, line + 1
         placed.append(_Word(word, x, width, line, float(drop), number in best))
