@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imtext.data.schema import Dataset
 from imtext.data.transforms import centre, mirror, normalise
 from imtext.models import DualPath
 from imtext.retrieval import evaluate
@@ -34,6 +35,13 @@ def embed_split(
         images = embed_features(net, prepared.features(split).eval, fabric)
     else:
         images = embed_pixels(net, prepared, prepared.store(split), fabric)
+    return evaluate_split(dataset, split, images, sentences, run)
+
+
+def evaluate_split(
+    dataset: Dataset, split: str, images: np.ndarray, sentences: np.ndarray, run: Run
+) -> dict[str, dict[str, float]]:
+    """Store embeddings ``(N, D)``, ``(M, D)`` and ranks of a split in the run; its metrics and ``_folds``."""
     owners, groups = dataset.image_of_sentence, dataset.group_of_image
     result = evaluate(images, sentences, owners, group_of_image=groups)
     arrays = {"images": images, "sentences": sentences, "image_of_sentence": owners}

@@ -1,0 +1,167 @@
+"""What the runs say about the sentences of the Structure-Preserving paper that numbers can test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imtext.report import Evidence, Verdict, decide, from_gains, from_ranks, from_scores, paper_claims
+
+if TYPE_CHECKING:
+    from imtext.studies.structure_preserving import StructureStudy
+
+SIDES = ("image", "text")
+LINEAR_AND_NOT = ("fv-linear", "fv-nonlinear")
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows whose recalls a claim compares, better and worse; several pairs are pooled, as seeds are."""
+
+    pairs: tuple[Pair, ...]
+    sides: tuple[str, ...] = SIDES
+    k: int | str = "mean"
+    split: str = "test"
+
+    @property
+    def needs(self) -> set[str]:
+        """Slugs of the rows."""
+        return {slug for pair in self.pairs for slug in pair}
+
+
+def _with_and_without(*prefixes: str) -> tuple[Pair, ...]:
+    return tuple((f"{prefix}-bi-structure", f"{prefix}-bi") for prefix in prefixes)
+
+
+NONLINEAR = Compared(
+    tuple((f"fv-nonlinear-{loss}", f"fv-linear-{loss}") for loss in ("one", "bi", "bi-structure"))
+)
+BI = Compared(tuple((f"{prefix}-bi", f"{prefix}-one") for prefix in LINEAR_AND_NOT))
+STRUCTURE = (Compared(_with_and_without("fv-linear")), Compared(_with_and_without("fv-nonlinear")))
+BEST = "fv-nonlinear-bi-structure"
+# Claim -> what it compares; a claim may need several comparisons.
+COMPARED: dict[str, tuple[Compared, ...]] = {
+    "nonlinear_beats_linear": (NONLINEAR,),
+    "nonlinear_adds_four": (NONLINEAR,),
+    "bidirectional_beats_one_directional": (BI,),
+    "bidirectional_adds_one_to_two": (Compared(BI.pairs, sides=("image",)),),
+    "structure_helps": STRUCTURE,
+    "structure_adds_one_to_two": STRUCTURE,
+    "linear_does_not_beat_cca": (Compared((("fv-linear-bi-structure", "cca-fv"),), k=1),),
+    "nonlinear_beats_cca": (Compared(((BEST, "cca-fv"),), k=1),),
+    "structure_helps_weaker_text": tuple(Compared(_with_and_without(text)) for text in ("mean", "tfidf")),
+    "mean_vector_beats_its_cca": (Compared((("mean-bi-structure", "cca-mean"),)),),
+    "mean_vector_level_with_cca": (Compared((("mean-bi-structure", "cca-fv"),)),),
+    "mean_vector_below_fv": (Compared(((BEST, "mean-bi-structure"),)),),
+    "tfidf_just_below_fv": (Compared(((BEST, "tfidf-bi-structure"),)),),
+}
+REASONS = {
+    "smoke": "this profile trains for seconds; its verdicts only show that the page works",
+    "quick": "few groups, word vectors of 50 numbers and minutes of training",
+}
+
+
+def verdicts(study: StructureStudy) -> list[Verdict]:
+    """A verdict for each claim that the rows asked for can test, in the paper's order."""
+    reason = REASONS.get(study.parameters.profile, "")
+    tested = []
+    for name, claim in paper_claims("structure_preserving").items():
+        evidence = _evidence(study, name)
+        if evidence:
+            tested.append(decide(claim, evidence, reason))
+    return tested
+
+
+def _evidence(study: StructureStudy, claim: str) -> Sequence[Evidence]:
+    """The evidence for a claim, () where its rows were not asked for or it is not tested here."""
+    have = set(study.slugs)
+    if claim in COMPARED:
+        compared = COMPARED[claim]
+        needed = set().union(*(one.needs for one in compared))
+        return [item for one in compared for item in _recalls(study, one)] if needed <= have else ()
+    needs, measure = MEASURED.get(claim, (set(), None))
+    return measure(study) if measure and needs <= have else ()
+
+
+def _ranks(study: StructureStudy, slug: str, side: str, split: str) -> list[np.ndarray]:
+    """Ranks of one side, one array a seed."""
+    return [run.load_arrays(f"ranks-{split}.npz")[f"{side}_query"] for run in study.runs[slug]]
+
+
+def _sides(study: StructureStudy, compared: Compared, side: str) -> list[list[np.ndarray]]:
+    """Ranks of the better and of the worse rows, pooled over pairs and seeds."""
+    return [
+        [ranks for pair in compared.pairs for ranks in _ranks(study, pair[which], side, compared.split)]
+        for which in (0, 1)
+    ]
+
+
+def _clusters(study: StructureStudy, side: str, split: str) -> np.ndarray:
+    data = study.prepared.splits[split]
+    return data.group_of_sentence if side == "text" else data.group_of_image
+
+
+def _recalls(study: StructureStudy, compared: Compared) -> list[Evidence]:
+    """Gain in recall, paired over queries, the sentences of an image drawn together."""
+    label = "mean recall" if compared.k == "mean" else f"R@{compared.k}"
+    where = compared.pairs[0][0].rsplit("-bi", 1)[0] if len(compared.pairs) == 1 else ""
+    return [
+        from_ranks(
+            f"{where + ', ' if where else ''}{side} query {label}",
+            *_sides(study, compared, side),
+            k=compared.k,
+            clusters=_clusters(study, side, compared.split),
+        )
+        for side in compared.sides
+    ]
+
+
+def _text_more(study: StructureStudy) -> Sequence[Evidence]:
+    """Gain of both directions for text queries minus that for image queries."""
+    gains = [(*_sides(study, BI, side), _clusters(study, side, BI.split)) for side in ("text", "image")]
+    return [from_gains("text gain minus image gain, mean recall", *gains, k="mean")]
+
+
+def _sentence_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:
+    """Mean distance of two sentences of an image, for each test image, one array a seed."""
+    found = []
+    for run in study.runs[slug]:
+        arrays = run.load_arrays("embeddings-test.npz")
+        sentences, owners = arrays["sentences"].astype(np.float64), arrays["image_of_sentence"]
+        means = []
+        for image in np.unique(owners):
+            own = sentences[owners == image]
+            distances = np.linalg.norm(own[:, None] - own[None, :], axis=2)
+            pairs = len(own) * (len(own) - 1)
+            means.append(distances.sum() / pairs if pairs else np.nan)
+        found.append(np.array(means))
+    return found
+
+
+def _drawn_together(study: StructureStudy) -> Sequence[Evidence]:
+    """Without minus with the structure term: the distance of two sentences of an image."""
+    without, with_term = (_sentence_distances(study, f"fv-nonlinear-bi{end}") for end in ("", "-structure"))
+    kept = np.isfinite(without[0])
+    pick = partial(map, lambda values: values[kept])
+    return [
+        from_scores(
+            "distance of two sentences of an image",
+            list(pick(without)),
+            list(pick(with_term)),
+            scale=1,
+            unit="",
+            digits=3,
+        )
+    ]
+
+
+# Claim -> the rows it needs and how it is measured.
+MEASURED: dict[str, tuple[set[str], Callable[[StructureStudy], Sequence[Evidence]]]] = {
+    "bidirectional_helps_text_more": (BI.needs, _text_more),
+    "structure_draws_sentences_together": ({"fv-nonlinear-bi", BEST}, _drawn_together),
+}

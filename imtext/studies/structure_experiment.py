@@ -1,0 +1,187 @@
+"""One row of Tables 1 and 2 of the Structure-Preserving paper, and the run that computes it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from imtext.models import TwoBranch, choose_cca
+from imtext.progress import announce
+from imtext.runs import Run, provenance
+from imtext.studies.embedding import evaluate_split
+from imtext.studies.preparation import SPLITS, DataSpec, Prepared, prepare
+from imtext.studies.text_features import text_features
+from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+from imtext.vision.ten_crop import extract_ten_crop
+
+STUDY = "structure_preserving"
+MODEL = "model.safetensors"
+MODELS = ("linear", "nonlinear", "cca")
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class StructureExperiment:
+    """One row of Table 1 or 2 for one seed.
+
+    Attributes:
+        slug: short name, the beginning of the run's folder.
+        data: the data and the image CNN, which stays fixed.
+        text: kinds of text features, joined by ``+`` where there are several (see ``TextFeatures``).
+        recipe: how the network is trained; not used by CCA.
+        model: ``"linear"``, ``"nonlinear"`` or ``"cca"``.
+        lambdas: of Eq. 5; all zero is one-directional (section 3.2).
+        text_options: options of each kind of text features, as pairs ``(kind, ((name, value), ...))``.
+        crops: crops of an image whose features are averaged (paper: 10).
+        dim, hidden, dropout: of the network.
+        margin, top_k, reduction: of the loss.
+        profile, device, seed: how it is run.
+    """
+
+    slug: str
+    data: DataSpec
+    text: str
+    recipe: Recipe
+    model: str = "nonlinear"
+    lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2)
+    text_options: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
+    crops: int = 10
+    dim: int = 512
+    hidden: int = 2048
+    dropout: float = 0.5
+    margin: float = 0.1
+    top_k: int = 50
+    reduction: str = "sum"
+    profile: str = "quick"
+    device: str = "cpu"
+    seed: int = 0
+
+    @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+        return STUDY
+
+    @property
+    def start(self) -> None:
+        """No row goes on from another."""
+        return None
+
+    @property
+    def effort(self) -> tuple[int, bool]:
+        """Rows that take longer are larger."""
+        return (MODELS.index(self.model) % 2, bool(self.lambdas[2]))
+
+    def config(self) -> dict[str, Any]:
+        """Everything that determines the numbers, as plain values."""
+        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
+
+    def warm(self) -> None:
+        """Fill the caches that rows share."""
+        prepared = prepare(self.data, self.device)
+        for split in SPLITS:
+            image_features(prepared, split, self.crops)
+        self.texts(prepared)
+
+    def texts(self, prepared: Prepared) -> dict[str, Any]:
+        """Text features ``(M, Dy)`` by split; several kinds side by side."""
+        options = dict(self.text_options)
+        parts = [text_features(prepared, kind, dict(options.get(kind, ()))) for kind in self.text.split("+")]
+        if len(parts) == 1:
+            return {split: parts[0].split(split) for split in SPLITS}
+        return {split: np.hstack([part.split(split) for part in parts]) for split in SPLITS}
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train or solve, embed, evaluate, and write everything down; metrics come last."""
+        began = time.perf_counter()
+        prepared = prepare(self.data, self.device)
+        images = {split: image_features(prepared, split, self.crops) for split in SPLITS}
+        texts = self.texts(prepared)
+        embed = self._solve if self.model == "cca" else self._train
+        image_side, text_side = embed(prepared, images, texts, run)
+        run.save_json("source.json", asdict(self.data))
+        announce(f"{self.slug}, seed {self.seed}: evaluating")
+        metrics = {}
+        for split in ("val", "test"):
+            sides = image_side(images[split]), text_side(texts[split])
+            metrics |= evaluate_split(prepared.splits[split], split, *sides, run)
+        about = {"dataset": self.data.dataset, "profile": self.profile, "seed": self.seed}
+        seconds = time.perf_counter() - began
+        run.save_json("provenance.json", provenance(self.device, seconds, **about))
+        run.save_json("metrics.json", metrics)
+        (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+
+    def _solve(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
+        """CCA; its two numbers are chosen on the validation split."""
+        owners = {split: prepared.splits[split].image_of_sentence for split in ("train", "val")}
+        best, tried = choose_cca(
+            images["train"],
+            texts["train"],
+            owners["train"],
+            images["val"],
+            texts["val"],
+            owners["val"],
+            dims=(self.dim,),
+        )
+        run.save_table("tried.csv", tried)
+        best.save(run.dir / MODEL)
+        return best.embed_images, best.embed_sentences
+
+    def _train(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
+        """The two-branch network."""
+        torch.manual_seed(self.seed)
+        hidden = self.hidden if self.model == "nonlinear" else None
+        widths = images["train"].shape[1], texts["train"].shape[1]
+        net = TwoBranch(*widths, self.dim, hidden, self.dropout)
+        objective = StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
+        owners = prepared.splits["train"].image_of_sentence
+        pairs = np.stack([owners, np.arange(len(owners))], axis=1)
+        batches = NeighbourBatches(
+            images["train"],
+            texts["train"],
+            pairs,
+            self.recipe.batch_size,
+            more_sentences=self.lambdas[2] > 0,
+            seed=self.seed,
+        )
+        fabric = make_fabric(self.device)
+        label = f"{self.slug}, seed {self.seed}"
+        curves = fit(fabric, objective, self.recipe, batches, run.dir, self.seed, label)
+        run.save_table("curves.csv", curves)
+        run.save_tensors(MODEL, net.state_dict())
+        net.eval()
+        return (
+            lambda rows: in_blocks(net.embed_images, rows, fabric),
+            lambda rows: in_blocks(net.embed_sentences, rows, fabric),
+        )
+
+
+def image_features(prepared: Prepared, split: str, crops: int) -> np.ndarray:
+    """Mean features of several crops of each image of a split, ``(N, Dx)``, of length 1."""
+    features = extract_ten_crop(
+        prepared.backbone(),
+        prepared.store(split),
+        Path(prepared.spec.cache) / "features",
+        crop=prepared.spec.crop,
+        crops=crops,
+        device=prepared.device,
+    )
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+@torch.no_grad()
+def in_blocks(embed: Any, rows: Any, fabric: Any) -> np.ndarray:
+    """Features, dense or sparse, through one branch of a network, float32."""
+    parts: list[Tensor] = []
+    for begin in range(0, rows.shape[0], BLOCK):
+        part = rows[begin : begin + BLOCK]
+        dense = part.toarray() if sparse.issparse(part) else np.array(part)
+        with fabric.autocast():
+            parts.append(embed(fabric.to_device(torch.from_numpy(dense.astype(np.float32)))).float().cpu())
+    return torch.cat(parts).numpy()

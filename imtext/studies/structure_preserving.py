@@ -1,0 +1,131 @@
+"""Learning Deep Structure-Preserving Image-Text Embeddings (Wang et al.): its runs and tables."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imtext.report import Verdict
+from imtext.studies import structure_rows as rows
+from imtext.studies.parameters import check_parameters
+from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.structure_claims import verdicts
+from imtext.studies.structure_experiment import STUDY, StructureExperiment
+from imtext.studies.study import Line, PaperStudy
+
+
+class StructureStudy(PaperStudy):
+    """Runs and tables of the paper for the notebook's parameters.
+
+    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
+    is asked for; finished runs are taken from the run store.
+
+    Raises:
+        ConfigError: for a parameter that does not fit.
+
+    >>> StructureStudy(profile="smoke", tables="2").slugs[:2]
+    ('fv-nonlinear-bi', 'fv-nonlinear-bi-structure')
+    """
+
+    name = STUDY
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters = check_parameters(tuple(rows.TABLES), **parameters)
+        self.tables = self.parameters.tables
+        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
+        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+
+    def rows(self, table: str | int) -> dict[str, Line]:
+        """Rows of a table and what stands behind each."""
+        return rows.rows_of(str(table))
+
+    @property
+    def sizes(self) -> rows.Scale:
+        """What the profile scales."""
+        return rows.scale(self.parameters.profile, self.parameters.dataset)
+
+    @property
+    def spec(self) -> DataSpec:
+        """The data that all rows share."""
+        root = self.parameters.data_root
+        return DataSpec(
+            dataset=self.parameters.dataset,
+            # Absolute, so that a finished run can be read from any folder.
+            data_root=str(Path(root).resolve()) if root else None,
+            cache=str((self.parameters.runs_dir / "cache").resolve()),
+            **({"backbone": rows.STAND_IN} | self.sizes.data),
+        )
+
+    @property
+    def prepared(self) -> Prepared:
+        """Splits and pixels."""
+        return prepare(self.spec, self.parameters.device)
+
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return self.sizes.jobs
+
+    def experiments(self, seed: int) -> dict[str, StructureExperiment]:
+        """Every row of Tables 1 and 2, by slug."""
+        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
+        return rows.experiments(self.spec, self.sizes, common)
+
+    def describe_row(self, experiment: StructureExperiment) -> str:
+        """Image CNN and text feature of a row."""
+        return rows.describe(experiment)
+
+    def extra_labels(self, table: str | int) -> dict[str, str]:
+        """Labels of the rows of a table that are ours."""
+        return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {})}
+
+    def provenance(self, table: str | int = "1") -> dict[str, Any]:
+        """What a table of this study says of where it comes from."""
+        return {
+            "dataset": self.parameters.dataset,
+            "profile": self.parameters.profile,
+            "seeds": list(self.parameters.seeds),
+            "device": self.parameters.device,
+            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
+        }
+
+    def describe(self) -> pd.DataFrame:
+        """Sizes of what is run here, beside the paper's, as a table."""
+        sizes, spec = self.sizes, self.spec
+        splits = self.prepared.splits
+        groups = " / ".join(f"{splits[split].n_images:,}" for split in ("train", "val", "test"))
+        fisher, network = sizes.text_options["fv"], sizes.network
+        vectors = self.vector_size
+        long = 2 * vectors * fisher["components"]
+        table = [
+            ("Images: train / validation / test", "29,783 / 1,000 / 1,000", groups),
+            ("Image feature", "VGG-19, 4,096 numbers", f"{spec.backbone}, {self._image_dim:,} numbers"),
+            ("Crops averaged", "10", str(sizes.crops)),
+            ("Word vectors", "word2vec, 300 numbers", f"{spec.vectors}, {vectors} numbers"),
+            ("Fisher vector, after PCA", "18,000, 6,000", f"{long:,}, {min(long, fisher['pca']):,}"),
+            ("tf-idf dictionary", "3,000", f"{sizes.text_options['tfidf']['words']:,}"),
+            ("Layers [hidden, embedding]", "[2048, 512]", f"[{network['hidden']}, {network['dim']}]"),
+            ("Pairs in a batch", "1,500", f"{sizes.recipe.batch_size:,}"),
+            ("Epochs, optimiser", "30, SGD", f"{sizes.recipe.epochs}, {sizes.recipe.optimiser}"),
+        ]
+        return pd.DataFrame(table, columns=["", "paper (Flickr30k)", "here"]).set_index("")
+
+    @cached_property
+    def vector_size(self) -> int:
+        """Length of a word vector."""
+        return int(self.prepared.word_matrix().shape[1])
+
+    @property
+    def _image_dim(self) -> int:
+        return int(self.prepared.backbone().dim)
+
+    def verdicts(self) -> list[Verdict]:
+        """What the runs say about the paper's claims."""
+        return verdicts(self)
+
+
+__all__ = ["STUDY", "StructureStudy"]
