@@ -67,11 +67,11 @@ QUICK = Scale(
 )
 QUICK_PHOTOGRAPHS = Scale(
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144},
-    crops=10,
+    crops=2,
     network={"dim": 512, "hidden": 1024, **_MEAN},
     mean_network={"dim": 256, "hidden": 1024},
     text_options=_texts(3000, 30, 1000),
-    recipe=_adamw(10, 500),
+    recipe=_adamw(8, 500),
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "backbone": "vgg19"},
