@@ -27,7 +27,9 @@ def write_tensors(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
-        save_file(plain, partial, {"kind": kind, "settings": json.dumps(settings)})
+        # One key: several would be written in an order that changes from call to call.
+        about = json.dumps({"kind": kind, "settings": dict(settings)}, sort_keys=True)
+        save_file(plain, partial, {"imtext": about})
         os.replace(partial, path)
     except Exception as error:  # OSError, or SafetensorError around one
         raise DataError(
@@ -57,11 +59,11 @@ def read_tensors(
         raise DataError(f"{path}: expected a file of kind {kind}, found none; save it first")
     try:
         with safe_open(path, framework="numpy") as stored:
-            meta = stored.metadata() or {}
-            if meta.get("kind") != kind:
-                raise ValueError(f"kind {meta.get('kind')}")
+            about = json.loads((stored.metadata() or {}).get("imtext", "{}"))
+            if not isinstance(about, dict) or about.get("kind") != kind:
+                raise ValueError("another kind of file")
             arrays = {name: stored.get_tensor(name) for name in names}
-        settings = json.loads(meta["settings"])
+        settings = about["settings"]
         if not isinstance(settings, dict):
             raise ValueError("settings that are no object")
         for name, array in arrays.items():
