@@ -1,0 +1,108 @@
+"""The study of the Structure-Preserving paper at its smallest: rows, shared features, claims, publishing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imtext.report import paper_claims, paper_table, read_published
+from imtext.retrieval import evaluate
+from imtext.studies import structure_claims, structure_rows
+from imtext.studies.structure_preserving import StructureStudy
+from imtext.studies.text_features import TextFeatures, text_features
+
+TINY = replace(
+    structure_rows.SMOKE,
+    data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64},
+    recipe=replace(structure_rows.SMOKE.recipe, epochs=2),
+    jobs=1,
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """All rows of Tables 1 and 2, computed once for this file."""
+    folder = tmp_path_factory.mktemp("structure")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structure_rows, "SMOKE", TINY)
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        made = StructureStudy(profile="smoke", device="cpu", runs_dir=folder / "runs")
+        assert made.runs
+        yield made
+
+
+def test_every_own_row_and_every_cca_row_is_there(study):
+    for number in "12":
+        printed, ours = paper_table("structure_preserving", number), study.table(number)
+        own = {row.id for row in printed.rows if row.own}
+        assert own <= set(ours.index)
+        assert np.isfinite(ours["text_query_r10"]).all()
+        assert "smoke" in study.compare(number).to_html()
+    assert {"mean_vector_klein", "cca_hglmm_klein", "cca_gmm_hglmm", "cca_tfidf"} <= set(study.table(1).index)
+
+
+def test_numbers_are_those_of_the_stored_embeddings(study):
+    arrays = study.embeddings("tfidf-bi-structure", "test")
+    assert study.table(1).loc["tfidf_bi_structure", "rsum"] == evaluate(**arrays).rsum
+    assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
+
+
+def test_cca_is_chosen_on_the_validation_split(study):
+    tried = pd.read_csv(study.runs["cca-fv"][0].dir / "tried.csv")
+    best = tried["score"].max()
+    assert study.metrics("cca-fv", "val")["rsum"].iloc[0] == pytest.approx(best)
+
+
+def test_rows_differ_by_what_they_say(study):
+    rows = study.experiments(0)
+    assert rows["fv-linear-one"].lambdas == (0.0, 0.0, 0.0)
+    assert rows["fv-nonlinear-bi"].lambdas == (2.0, 0.0, 0.0)
+    assert rows["mean-bi-structure"].lambdas == (2.0, 0.0, 0.2)
+    linear = study.runs["fv-linear-bi"][0].dir / "model.safetensors"
+    nonlinear = study.runs["fv-nonlinear-bi"][0].dir / "model.safetensors"
+    assert linear.stat().st_size < nonlinear.stat().st_size
+
+
+def test_the_paper_profile_is_the_papers(study):
+    paper = structure_rows.scale("paper", "flickr30k")
+    row = structure_rows.experiments(study.spec, paper, {})["fv-nonlinear-bi-structure"]
+    assert (row.dim, row.hidden, row.dropout, row.margin, row.top_k, row.reduction) == (
+        512,
+        2048,
+        0.5,
+        0.1,
+        50,
+        "sum",
+    )
+    assert row.crops == 10 and row.recipe.batch_size == 1500 and row.recipe.optimiser == "sgd"
+    assert [row.recipe.rate(epoch) for epoch in (0, 10, 20)] == pytest.approx([1, 0.1, 0.01])
+    mean = structure_rows.experiments(study.spec, paper, {})["mean-bi"]
+    assert (mean.dim, mean.hidden) == (256, 1024)
+
+
+def test_claims_name_what_is_in_the_paper_and_get_verdicts(study):
+    known = set(paper_claims("structure_preserving"))
+    assert set(structure_claims.COMPARED) | set(structure_claims.MEASURED) <= known
+    found = study.verdicts()
+    assert len(found) == len(structure_claims.COMPARED) + len(structure_claims.MEASURED)
+
+
+def test_one_table_asks_for_its_rows_alone(study):
+    some = StructureStudy(profile="smoke", device="cpu", tables="2", runs_dir=study.parameters.runs_dir)
+    assert "fv-linear-one" not in some.slugs
+    assert some.compare(1) is None
+
+
+def test_publishing_keeps_every_row(study, tmp_path):
+    frame = read_published(study.publish(tmp_path / "structure_preserving.csv"))
+    assert len(frame) == sum(len(study.rows(table)) for table in study.tables)
+
+
+def test_text_features_are_fitted_once_and_on_training_captions(study, monkeypatch):
+    first = text_features(study.prepared, "tfidf", {"words": 50})
+    monkeypatch.setattr("imtext.studies.text_features._fill", lambda *_: pytest.fail("computed again"))
+    again = text_features(study.prepared, "tfidf", {"words": 50})
+    assert (first.train != again.train).nnz == 0
+    assert isinstance(again, TextFeatures) and again.unknown["train"] >= 0
+    assert first.test.shape == (study.prepared.splits["test"].n_sentences, 50)
