@@ -95,8 +95,8 @@ def test_one_table_asks_for_its_rows_alone(study):
 
 
 def test_publishing_keeps_every_row(study, tmp_path):
-    frame = read_published(study.publish(tmp_path / "structure_preserving.csv"))
-    assert len(frame) == sum(len(study.rows(table)) for table in study.tables)
+    published = read_published(study.publish(tmp_path / "structure_preserving.csv"))
+    assert len(published.runs) == sum(len(study.rows(table)) for table in study.tables)
 
 
 def test_text_features_are_fitted_once_and_on_training_captions(study, monkeypatch):
