@@ -89,7 +89,7 @@ def test_features_fit_their_boxes(data):
     train = data.mentions("train")
     regions = data.regions("train")
     assert len(regions.features) == len(train.regions[0]) == len(regions.boxes)
-    np.testing.assert_allclose(np.linalg.norm(regions.features, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(regions.features[:], axis=1), 1, atol=1e-5)
     assert data.texts("train").shape[0] == len(train.phrases)
     assert data.texts("test").shape[0] == len(data.mentions("test").phrases)
     assert np.bincount(data.proposals("val").image).max() <= REGIONS.count
