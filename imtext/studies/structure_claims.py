@@ -60,6 +60,38 @@ COMPARED: dict[str, tuple[Compared, ...]] = {
     "mean_vector_below_fv": (Compared(((BEST, "mean-bi-structure"),)),),
     "tfidf_just_below_fv": (Compared(((BEST, "tfidf-bi-structure"),)),),
 }
+
+
+@dataclass(frozen=True)
+class Localised:
+    """Rows of Table 3 that a claim compares, better and worse; several pairs are pooled, as seeds are."""
+
+    pairs: tuple[Pair, ...]
+    ks: tuple[int, ...] = (1,)
+    mean_ap: bool = True
+
+    @property
+    def needs(self) -> set[str]:
+        """Slugs of the rows."""
+        return {slug for pair in self.pairs for slug in pair}
+
+
+def _regions(*pairs: Pair) -> tuple[Pair, ...]:
+    return tuple((f"regions-{better}", f"regions-{worse}") for better, worse in pairs)
+
+
+NEGATIVES = (Localised(_regions(("d-tuned", "d"))),)
+LOCALISED: dict[str, tuple[Localised, ...]] = {
+    "structure_helps_localisation": (Localised(_regions(("b", "a"), ("c", "a"), ("d", "a"))),),
+    "structure_terms_differ_little": (Localised(_regions(("c", "b"))),),
+    "cca_ahead_without_negatives": tuple(
+        Localised(_regions(("cca", row)), mean_ap=False) for row in ("a", "b", "c", "d")
+    ),
+    "cca_level_at_five_and_ten": (Localised(_regions(("d", "cca")), ks=(5, 10), mean_ap=False),),
+    "hard_negatives_help": NEGATIVES,
+    "hard_negatives_add_six": NEGATIVES,
+    "hard_negatives_beat_cca": (Localised(_regions(("d-tuned", "cca"))),),
+}
 REASONS = {
     "smoke": "this profile trains for seconds; its verdicts only show that the page works",
     "quick": "few groups, word vectors of 50 numbers and minutes of training",
@@ -80,10 +112,10 @@ def verdicts(study: StructureStudy) -> list[Verdict]:
 def _evidence(study: StructureStudy, claim: str) -> Sequence[Evidence]:
     """The evidence for a claim, () where its rows were not asked for or it is not tested here."""
     have = set(study.slugs)
-    if claim in COMPARED:
-        compared = COMPARED[claim]
-        needed = set().union(*(one.needs for one in compared))
-        return [item for one in compared for item in _recalls(study, one)] if needed <= have else ()
+    for claims, measured in ((COMPARED, _recalls), (LOCALISED, _localised)):
+        if claim in claims:
+            needed = set().union(*(one.needs for one in claims[claim]))
+            return [item for one in claims[claim] for item in measured(study, one)] if needed <= have else ()
     needs, measure = MEASURED.get(claim, (set(), None))
     return measure(study) if measure and needs <= have else ()
 
@@ -119,6 +151,23 @@ def _recalls(study: StructureStudy, compared: Compared) -> list[Evidence]:
         )
         for side in compared.sides
     ]
+
+
+def _localised(study: StructureStudy, compared: Localised) -> list[Evidence]:
+    """Gain in recall over phrase mentions, those of an image drawn together, and in AP over phrases."""
+    sides = [
+        [run.load_arrays("ranks-test.npz") for pair in compared.pairs for run in study.runs[pair[which]]]
+        for which in (0, 1)
+    ]
+    names = [slug.removeprefix("regions-") for slug in compared.pairs[0]]
+    where = f"{names[0]} against {names[1]}, " if len(compared.pairs) == 1 else ""
+    ranks = [[arrays["ranks"] for arrays in side] for side in sides]
+    found = [from_ranks(f"{where}R@{k}", *ranks, k=k, clusters=sides[0][0]["image"]) for k in compared.ks]
+    if compared.mean_ap:
+        # Already in per cent, one number a phrase.
+        precisions = [[arrays["ap"] for arrays in side] for side in sides]
+        found.append(from_scores(f"{where}mAP", *precisions, scale=1))
+    return found
 
 
 def _text_more(study: StructureStudy) -> Sequence[Evidence]:

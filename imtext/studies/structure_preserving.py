@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from imtext.report import Verdict
 from imtext.studies import structure_rows as rows
 from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.region_data import RegionData
+from imtext.studies.region_experiment import RegionExperiment, region_data
 from imtext.studies.structure_claims import verdicts
 from imtext.studies.structure_experiment import STUDY, StructureExperiment
 from imtext.studies.study import Line, PaperStudy
@@ -34,7 +37,8 @@ class StructureStudy(PaperStudy):
     name = STUDY
 
     def __init__(self, **parameters: Any) -> None:
-        self.parameters = check_parameters(tuple(rows.TABLES), **parameters)
+        known = rows.tables_of(str(parameters.get("dataset", "picturebook")))
+        self.parameters = check_parameters(known, **parameters)
         self.tables = self.parameters.tables
         wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
         self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
@@ -66,16 +70,29 @@ class StructureStudy(PaperStudy):
         return prepare(self.spec, self.parameters.device)
 
     @property
+    def region_spec(self) -> DataSpec:
+        """The data of Table 3."""
+        return replace(self.spec, **self.sizes.localisation.data)
+
+    @property
+    def regions(self) -> RegionData:
+        """Mentions, boxes and features of Table 3."""
+        return region_data(self.region_spec, self.sizes.localisation.regions, self.parameters.device)
+
+    @property
     def jobs(self) -> int:
         """Rows side by side."""
         return self.sizes.jobs
 
-    def experiments(self, seed: int) -> dict[str, StructureExperiment]:
-        """Every row of Tables 1 and 2, by slug."""
+    def experiments(self, seed: int) -> dict[str, StructureExperiment | RegionExperiment]:
+        """Every row of the tables that the dataset can fill, by slug."""
         common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
-        return rows.experiments(self.spec, self.sizes, common)
+        found = rows.experiments(self.spec, self.sizes, common)
+        if self.parameters.dataset in rows.WITH_REGIONS:
+            found |= rows.region_experiments(self.region_spec, self.sizes.localisation, common)
+        return found
 
-    def describe_row(self, experiment: StructureExperiment) -> str:
+    def describe_row(self, experiment: StructureExperiment | RegionExperiment) -> str:
         """Image CNN and text feature of a row."""
         return rows.describe(experiment)
 
@@ -85,12 +102,13 @@ class StructureStudy(PaperStudy):
 
     def provenance(self, table: str | int = "1") -> dict[str, Any]:
         """What a table of this study says of where it comes from."""
+        prepared = prepare(self.region_spec, self.parameters.device) if str(table) == "3" else self.prepared
         return {
             "dataset": self.parameters.dataset,
             "profile": self.parameters.profile,
             "seeds": list(self.parameters.seeds),
             "device": self.parameters.device,
-            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
+            "groups": len(np.unique(prepared.splits["train"].group_of_image)),
         }
 
     def describe(self) -> pd.DataFrame:

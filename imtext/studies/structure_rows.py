@@ -1,19 +1,32 @@
-"""Tables 1 and 2 of the Structure-Preserving paper as data: which experiment stands behind which row."""
+"""The tables of the Structure-Preserving paper as data: which experiment stands behind which row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imtext.data import GENERATED
 from imtext.studies.instance_rows import Line
 from imtext.studies.preparation import DataSpec
+from imtext.studies.region_data import RegionSpec
+from imtext.studies.region_experiment import RegionExperiment
 from imtext.studies.structure_experiment import StructureExperiment
 from imtext.training.recipe import Recipe
 
 # Section 3.2: the three losses as lambda 1, 2, 3 of Eq. 5.
 ONE, BI, STRUCTURE = (0.0, 0.0, 0.0), (2.0, 0.0, 0.0), (2.0, 0.0, 0.2)
 LOSSES = {"one": ONE, "bi": BI, "bi_structure": STRUCTURE}
+
+
+@dataclass(frozen=True)
+class RegionScale:
+    """Sizes of Table 3: of the data, the regions, the network, and the two trainings."""
+
+    data: dict[str, Any]
+    regions: RegionSpec
+    network: dict[str, Any]
+    recipe: Recipe
+    tune: Recipe
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,7 @@ class Scale:
         network: of the network and its loss; mean_network: what differs for mean word vectors (section 3.1).
         text_options: of each kind of text features.
         recipe: how the network is trained.
+        localisation: sizes of Table 3.
         jobs: rows side by side.
     """
 
@@ -34,12 +48,23 @@ class Scale:
     mean_network: dict[str, Any]
     text_options: dict[str, dict[str, Any]]
     recipe: Recipe
+    localisation: RegionScale
     jobs: int = 2
-    cca: dict[str, Any] = field(default_factory=dict)
 
 
-def _adamw(epochs: int, batch_size: int) -> Recipe:
-    return Recipe(epochs=epochs, lr=3e-3, batch_size=batch_size, cosine=True)
+def _adamw(epochs: int, batch_size: int, lr: float = 3e-3) -> Recipe:
+    return Recipe(epochs=epochs, lr=lr, batch_size=batch_size, cosine=True)
+
+
+def _sgd(epochs: int, milestones: tuple[int, ...] = (10, 20)) -> Recipe:
+    """Section 3.1; the rate falls to a tenth every ten epochs."""
+    return Recipe(
+        epochs=epochs, lr=0.1, batch_size=1500, optimiser="sgd", weight_decay=5e-4, milestones=milestones
+    )
+
+
+def _fisher(components: int, pca: int) -> tuple[tuple[str, int], ...]:
+    return (("components", components), ("pca", pca))
 
 
 def _texts(words: int, components: int, pca: int) -> dict[str, dict[str, Any]]:
@@ -56,6 +81,13 @@ SMOKE = Scale(
     mean_network={"dim": 32, "hidden": 64},
     text_options=_texts(300, 4, 60),
     recipe=_adamw(4, 100),
+    localisation=RegionScale(
+        data={"train": 40, "val": 16, "test": 16},
+        regions=RegionSpec(count=40, method="jittered", stages=("C4",), text_options=_fisher(3, 30)),
+        network={"dim": 16, "hidden": 32, **_MEAN},
+        recipe=_adamw(2, 100),
+        tune=_adamw(1, 100, 2e-3),
+    ),
 )
 QUICK = Scale(
     data={"train": 1600, "val": 200, "test": 400, "size": 128, "crop": 112},
@@ -64,6 +96,13 @@ QUICK = Scale(
     mean_network={"dim": 128, "hidden": 512},
     text_options=_texts(1000, 30, 500),
     recipe=_adamw(8, 400),
+    localisation=RegionScale(
+        data={"train": 300, "val": 100, "test": 100},
+        regions=RegionSpec(side=128, text_options=_fisher(30, 500)),
+        network={"dim": 128, "hidden": 256, "negatives_each": 10, **_MEAN},
+        recipe=_adamw(10, 300),
+        tune=_adamw(6, 300, 2e-3),
+    ),
 )
 QUICK_PHOTOGRAPHS = Scale(
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144},
@@ -72,6 +111,7 @@ QUICK_PHOTOGRAPHS = Scale(
     mean_network={"dim": 256, "hidden": 1024},
     text_options=_texts(3000, 30, 1000),
     recipe=_adamw(8, 500),
+    localisation=QUICK.localisation,
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "backbone": "vgg19"},
@@ -79,8 +119,13 @@ PAPER = Scale(
     network={"dim": 512, "hidden": 2048},
     mean_network={"dim": 256, "hidden": 1024},
     text_options=_texts(3000, 30, 6000),
-    recipe=Recipe(
-        epochs=30, lr=0.1, batch_size=1500, optimiser="sgd", weight_decay=5e-4, milestones=(10, 20), gamma=0.1
+    recipe=_sgd(30),
+    localisation=RegionScale(
+        data={},
+        regions=RegionSpec(text_options=_fisher(30, 6000)),
+        network={},
+        recipe=_sgd(28),
+        tune=_sgd(5, ()),
     ),
     jobs=1,
 )
@@ -128,9 +173,23 @@ TABLES: dict[str, dict[str, Line]] = {
         "test_folds",
     ),
 }
+REGIONS = {"a": (2.0, 0.0, 0.0), "b": (2.0, 0.0, 0.1), "c": (2.0, 0.1, 0.0), "d": (2.0, 0.1, 0.1)}
+TABLES["3"] = _lines(
+    {row: f"regions-{row}" for row in ("cca", *REGIONS, *(f"{row}_tuned" for row in REGIONS))}, "test"
+)
+WITH_REGIONS = ("picturebook", "flickr30k_entities")
 # A row that the paper does not have: what CCA makes of the third text feature.
 EXTRA = {"1": {"cca_tfidf": Line("cca-tfidf", "test")}}
 EXTRA_LABELS = {"cca_tfidf": "Ours: CCA, tf-idf"}
+
+
+def tables_of(dataset: str) -> tuple[str, ...]:
+    """The tables that a dataset can fill: phrase localisation needs boxes and phrases.
+
+    >>> tables_of("picturebook"), tables_of("flickr8k")
+    (('1', '2', '3'), ('1', '2'))
+    """
+    return tuple(number for number in TABLES if number != "3" or dataset in WITH_REGIONS)
 
 
 def rows_of(table: str) -> dict[str, Line]:
@@ -182,14 +241,30 @@ def experiments(data: DataSpec, sizes: Scale, common: dict[str, Any]) -> dict[st
     return {experiment.slug: experiment for experiment in found}
 
 
+def region_experiments(
+    data: DataSpec, sizes: RegionScale, common: dict[str, Any]
+) -> dict[str, RegionExperiment]:
+    """Every row of Table 3 by slug; the fine-tuned ones go on from those without negatives."""
+    options = {"regions": sizes.regions, **sizes.network, **common}
+    plain = [
+        RegionExperiment(f"regions-{row}", data, sizes.recipe, lambdas=lambdas, **options)
+        for row, lambdas in REGIONS.items()
+    ]
+    tuned = [replace(row, slug=f"{row.slug}-tuned", start=row, recipe=sizes.tune) for row in plain]
+    cca = RegionExperiment("regions-cca", data, sizes.recipe, model="cca", **options)
+    return {row.slug: row for row in (cca, *plain, *tuned)}
+
+
 _TEXTS = {"fv": "HGLMM", "fv+fv_gmm": "HGLMM + GMM", "mean": "mean vector", "tfidf": "tf-idf"}
 
 
-def describe(experiment: StructureExperiment) -> str:
+def describe(experiment: StructureExperiment | RegionExperiment) -> str:
     """What ran, in a few words: image CNN and text feature.
 
     >>> describe(StructureExperiment("a", DataSpec(backbone="efficientnet_lite1"), "tfidf", None))
     'EfficientNet-Lite1 + tf-idf'
     """
     name = experiment.data.backbone.replace("efficientnet_lite", "EfficientNet-Lite").replace("vgg", "VGG-")
+    if isinstance(experiment, RegionExperiment):
+        return f"{name} regions + HGLMM"
     return f"{name} + {_TEXTS[experiment.text]}"
