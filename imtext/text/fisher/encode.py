@@ -24,7 +24,8 @@ def fisher_vector(points: np.ndarray, mixture: HybridMixture) -> np.ndarray:
     First the derivatives by the centres, component by component, then those by the spreads. With posterior γ
     and prior π of component k, a Laplacian dimension (median m, scale s) has
 
-    - Σ γ sgn(x − m) / √(Nπ), where a distance below 1e-9 s has sign 0, and Σ γ (|x − m| / s − 1) / √(Nπ),
+    - Σ γ sgn(x − m) / √(Nπ), where a distance below 1e-9 s has sign 0,
+      and Σ γ (abs(x − m) / s − 1) / √(Nπ),
 
     a Gaussian one (mean μ, standard deviation σ)
 
