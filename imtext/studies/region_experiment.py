@@ -20,8 +20,8 @@ from imtext.retrieval.localisation import Localisation, localise, phrase_scores
 from imtext.runs import Run, provenance
 from imtext.studies.preparation import SPLITS, DataSpec, prepare
 from imtext.studies.region_data import Boxes, Mentions, RegionData, RegionSpec, UnitRows, hard_negatives
-from imtext.studies.structure_experiment import MODEL, STUDY, in_blocks
-from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+from imtext.studies.structure_experiment import MODEL, STUDY, in_blocks, train_sides
+from imtext.training import NeighbourBatches, Recipe, StructureObjective, make_fabric
 
 MODELS = ("nonlinear", "cca")
 BI = (2.0, 0.0, 0.0)
@@ -176,15 +176,7 @@ class RegionExperiment:
             negatives=negatives,
             negatives_each=self.negatives_each,
         )
-        label = f"{self.slug}, seed {self.seed}"
-        curves = fit(fabric, objective, self.recipe, batches, run.dir, self.seed, label)
-        run.save_table("curves.csv", curves)
-        run.save_tensors(MODEL, net.state_dict())
-        net.eval()
-        return (
-            lambda rows: in_blocks(net.embed_images, rows, fabric),
-            lambda rows: in_blocks(net.embed_sentences, rows, fabric),
-        )
+        return train_sides(self, objective, batches, fabric, run)
 
     def _mine(
         self, data: RegionData, train: np.ndarray, net: TwoBranch, fabric: Any

@@ -150,16 +150,23 @@ class StructureExperiment:
             more_sentences=self.lambdas[2] > 0,
             seed=self.seed,
         )
-        fabric = make_fabric(self.device)
-        label = f"{self.slug}, seed {self.seed}"
-        curves = fit(fabric, objective, self.recipe, batches, run.dir, self.seed, label)
-        run.save_table("curves.csv", curves)
-        run.save_tensors(MODEL, net.state_dict())
-        net.eval()
-        return (
-            lambda rows: in_blocks(net.embed_images, rows, fabric),
-            lambda rows: in_blocks(net.embed_sentences, rows, fabric),
-        )
+        return train_sides(self, objective, batches, make_fabric(self.device), run)
+
+
+def train_sides(
+    row: Any, objective: StructureObjective, batches: NeighbourBatches, fabric: Any, run: Run
+) -> tuple[Any, Any]:
+    """Train a row's network, keep curves and weights in its run; functions that embed either side."""
+    label = f"{row.slug}, seed {row.seed}"
+    curves = fit(fabric, objective, row.recipe, batches, run.dir, row.seed, label)
+    net = objective.net
+    run.save_table("curves.csv", curves)
+    run.save_tensors(MODEL, net.state_dict())
+    net.eval()
+    return (
+        lambda rows: in_blocks(net.embed_images, rows, fabric),
+        lambda rows: in_blocks(net.embed_sentences, rows, fabric),
+    )
 
 
 def image_features(prepared: Prepared, split: str, crops: int) -> np.ndarray:
