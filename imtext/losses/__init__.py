@@ -1,7 +1,7 @@
 """Losses on plain tensors: pure functions, and a module where a loss has parameters."""
 
 from imtext.losses.instance import InstanceLoss, instance_loss
-from imtext.losses.ranking import ranking_loss
+from imtext.losses.ranking import ranking_loss, score_ranking_loss
 from imtext.losses.structure import structure_preserving_loss
 
-__all__ = ["InstanceLoss", "instance_loss", "ranking_loss", "structure_preserving_loss"]
+__all__ = ["InstanceLoss", "instance_loss", "ranking_loss", "score_ranking_loss", "structure_preserving_loss"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imtext.errors import ConfigError
+from imtext.losses.ranking import unit_rows
 
 REDUCTIONS = ("sum", "mean")
 SAME = ("ignore", "negative")
@@ -61,8 +61,16 @@ def structure_preserving_loss(
     0.2
     """
     match = _checked(images, sentences, match, margin, top_k, lambdas, reduction, same)
-    images, sentences = F.normalize(images, dim=1), F.normalize(sentences, dim=1)
     options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean", "same": same}
+    # Autocast would make the products below bfloat16, in which neighbouring distances tie.
+    with torch.autocast(images.device.type, enabled=False):
+        return _sum_of_terms(unit_rows(images), unit_rows(sentences), match, lambdas, options)
+
+
+def _sum_of_terms(
+    images: Tensor, sentences: Tensor, match: Tensor, lambdas: tuple[float, float, float], options: Any
+) -> Tensor:
+    """Eq. 5 for unit rows."""
     first, second, third = lambdas
     across = images @ sentences.T
     loss = _term(across, match, None, **options)

@@ -1,8 +1,25 @@
 """The papers' networks, one file each, and CCA."""
 
+from imtext.models.attention import attend, scan_scores
 from imtext.models.cca import CCA, choose_cca
 from imtext.models.dual_path import DualPath, EmbeddingHead
+from imtext.models.scan import SCAN
 from imtext.models.text_cnn import TextCNN
 from imtext.models.two_branch import Branch, TwoBranch
+from imtext.models.vse import VSE, GRUText, UnitHead
 
-__all__ = ["CCA", "Branch", "DualPath", "EmbeddingHead", "TextCNN", "TwoBranch", "choose_cca"]
+__all__ = [
+    "CCA",
+    "SCAN",
+    "VSE",
+    "Branch",
+    "DualPath",
+    "EmbeddingHead",
+    "GRUText",
+    "TextCNN",
+    "TwoBranch",
+    "UnitHead",
+    "attend",
+    "choose_cca",
+    "scan_scores",
+]

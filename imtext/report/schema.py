@@ -48,12 +48,21 @@ def _fields(item: Any, where: str, must: dict[str, Any], may: dict[str, Any] | N
             raise DataError(f"{where}: field {key!r} should be {expected}, found {value!r}; mend it")
 
 
+def _bounds(column: dict[str, Any]) -> tuple[float, float]:
+    """The numbers that a cell may hold: an R-sum, seconds, a rank, or a recall in percent."""
+    if column["id"] == "rsum":
+        return 0.0, 600.0
+    if "seconds" in column["id"].split("_"):
+        return 0.0, float("inf")
+    return (1.0, float("inf")) if column["better"] == "low" else (0.0, 100.0)
+
+
 def _number(value: Any, column: dict[str, Any], where: str) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"{where}: expected a number or null, found {value!r}; mend it")
-    low, high = (1.0, float("inf")) if column["better"] == "low" else (0.0, 100.0)
+    low, high = _bounds(column)
     if not low <= value <= high:
         raise DataError(
             f"{where}: expected a number from {low:g} to {high:g}, found {value!r}; compare with the paper"

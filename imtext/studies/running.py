@@ -25,7 +25,7 @@ class Row(Protocol):
 
     @property
     def start(self) -> Any:
-        """The row whose network this one goes on from, or None."""
+        """The row that this one goes on from, several as a tuple, or None."""
 
     @property
     def effort(self) -> Any:
@@ -37,8 +37,8 @@ class Row(Protocol):
     def warm(self) -> None:
         """Fill the caches that rows share."""
 
-    def compute(self, run: Run, start: Run | None) -> None:
-        """Train, evaluate, and write ``metrics.json`` last."""
+    def compute(self, run: Run, start: Any) -> None:
+        """Train, evaluate, and write ``metrics.json`` last; ``start``: the run or runs of ``start``."""
 
 
 R = TypeVar("R", bound=Row)
@@ -60,7 +60,8 @@ def run_one(row: R, runs_dir: str | Path, threads: int = 1) -> Run:
     done = store.get(row.study, row.slug, config)
     if done is not None:
         return done
-    start = None if row.start is None else run_one(row.start, runs_dir, threads)
+    found = tuple(run_one(earlier, runs_dir, threads) for earlier in _starts(row))
+    start = found if isinstance(row.start, tuple) else next(iter(found), None)
     before = torch.get_num_threads()
     try:
         if row.device == "cpu":
@@ -80,8 +81,7 @@ def run_all(rows: Sequence[R], runs_dir: str | Path, jobs: int = 1, threads: int
     """
     for row in rows:
         row.warm()
-    first = dict.fromkeys(row.start for row in rows if row.start is not None)
-    for wave in (first, dict.fromkeys(rows)):
+    for wave in _waves(rows):
         # The longest first, so that no worker waits for one that began last.
         ordered = sorted(wave, key=lambda row: row.effort, reverse=True)
         if jobs > 1 and len(ordered) > 1:
@@ -94,3 +94,26 @@ def run_all(rows: Sequence[R], runs_dir: str | Path, jobs: int = 1, threads: int
             for row in ordered:
                 run_one(row, runs_dir, threads)
     return [run_one(row, runs_dir, threads) for row in rows]
+
+
+def _starts(row: Row) -> tuple[Any, ...]:
+    """The rows that a row goes on from."""
+    if row.start is None:
+        return ()
+    return row.start if isinstance(row.start, tuple) else (row.start,)
+
+
+def _waves(rows: Sequence[R]) -> list[list[R]]:
+    """Rows and all that they start from, each once, those that others wait for first."""
+    depth: dict[R, int] = {}
+
+    def visit(row: R) -> int:
+        if row not in depth:
+            depth[row] = 1 + max((visit(earlier) for earlier in _starts(row)), default=-1)
+        return depth[row]
+
+    for row in rows:
+        visit(row)
+    return [
+        [row for row in depth if depth[row] == level] for level in range(max(depth.values(), default=-1) + 1)
+    ]

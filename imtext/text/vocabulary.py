@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from imtext.text.vectors import WordVectors
 
 _FORMAT = "imtext-vocabulary-1"
+# A reader that knows nothing of the marks must refuse them, not leave them out.
+_FORMAT_MARKS = "imtext-vocabulary-2"
+START, END, UNKNOWN = "<start>", "<end>", "<unk>"
 
 
 class Vocabulary:
@@ -25,6 +28,16 @@ class Vocabulary:
 
     Built as the Instance Loss paper does (section 3.2): the words of the *training* captions that the word
     vectors know, without a frequency cut. Words outside the dictionary are skipped, not replaced.
+    VSE++ (Faghri et al., public code) does otherwise: ``min_count=4, unknown=True, ends=True``.
+
+    Args:
+        words: distinct words, in the order of their codes.
+        unknown: whether ``<unk>`` has a code, which any other word then gets.
+        ends: whether ``<start>`` and ``<end>`` have codes, which every caption then begins and ends with.
+            The codes of these marks follow those of the words: the words' own do not change.
+
+    Raises:
+        DataError: a repeated or an empty word.
 
     >>> words = Vocabulary.build(["A dog runs.", "The dog sleeps."])
     >>> words.words
@@ -32,19 +45,32 @@ class Vocabulary:
     >>> codes, lengths = words.encode(["the red dog", "?"], length=4)
     >>> codes.tolist(), lengths.tolist()
     ([[5, 1, 0, 0], [0, 0, 0, 0]], [2, 0])
+    >>> words = Vocabulary(["dog", "the"], unknown=True, ends=True)
+    >>> words.decode(words.encode(["the red dog"])[0])
+    ['<start>', 'the', '<unk>', 'dog', '<end>']
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
-        self.words: tuple[str, ...] = tuple(words)
+    def __init__(self, words: Iterable[str], unknown: bool = False, ends: bool = False) -> None:
+        self.unknown, self.ends = bool(unknown), bool(ends)
+        marks = (START, END) * self.ends + (UNKNOWN,) * self.unknown
+        self.words: tuple[str, ...] = (*words, *marks)
+        self.marks = marks
         self._code = {word: code for code, word in enumerate(self.words, start=1)}
         if len(self._code) != len(self.words) or "" in self._code:
             raise DataError("vocabulary: expected distinct words, found a repeated or an empty one")
 
     @classmethod
     def build(
-        cls, captions: Iterable[str], vectors: Container[str] | None = None, min_count: int = 1
+        cls,
+        captions: Iterable[str],
+        vectors: Container[str] | None = None,
+        min_count: int = 1,
+        unknown: bool = False,
+        ends: bool = False,
     ) -> Vocabulary:
         """Words of ``captions`` in ``vectors`` (all words where None), most frequent first, then by spelling.
+
+        Words that occur less than ``min_count`` times are left out; ``unknown``, ``ends`` as for the class.
 
         Raises ConfigError for ``min_count`` below 1 and DataError where no word is left.
         """
@@ -61,7 +87,7 @@ class Vocabulary:
                 f"vocabulary: none of the {len(counts)} words of the captions is left after "
                 f"min_count={min_count}{'' if vectors is None else ' and the word vectors'}; check both"
             )
-        return cls(sorted(kept, key=lambda word: (-counts[word], word)))
+        return cls(sorted(kept, key=lambda word: (-counts[word], word)), unknown, ends)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -75,20 +101,37 @@ class Vocabulary:
     def encode(self, captions: Iterable[str], length: int = 32) -> tuple[np.ndarray, np.ndarray]:
         """Codes ``(M, length)`` int64, left-aligned, padded with 0, and ``lengths (M,)`` int64.
 
-        Unknown words are skipped, then the rest is cut at ``length`` words. A caption without any known
-        word has length 0. The paper uses 32 words, 56 for CUHK-PEDES.
+        Unknown words are skipped, or with ``unknown`` replaced by ``<unk>``; then the rest is cut at
+        ``length`` words. With ``ends`` the two marks count as words, and a caption that is cut keeps them. A
+        caption without any known word has length 0, or that of its marks (see :meth:`known`). The paper uses
+        32 words, 56 for CUHK-PEDES.
+
+        Raises ConfigError for a ``length`` that leaves no place for a word and for one string as captions.
         """
-        if length < 1:
-            raise ConfigError(f"length: expected at least 1 word, found {length}")
-        if isinstance(captions, str):
-            raise ConfigError("captions: expected a list of sentences, found one string; write [sentence]")
-        code = self._code
-        rows = [[code[w] for w in tokenize(caption) if w in code][:length] for caption in captions]
+        room = length - 2 * self.ends
+        if room < 1:
+            marked = f", {START} and {END} beside it" if self.ends else ""
+            raise ConfigError(f"length: expected at least 1 word{marked}, found {length}")
+        code, other = self._code, self._code[UNKNOWN] if self.unknown else 0
+        rows = [[c for w in words if (c := code.get(w, other))][:room] for words in _tokenized(captions)]
+        if self.ends:
+            rows = [[code[START], *row, code[END]] for row in rows]
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         codes = np.zeros((len(rows), length), dtype=np.int64)
         flat = np.fromiter((c for row in rows for c in row), dtype=np.int64, count=int(lengths.sum()))
         codes[np.arange(length) < lengths[:, None]] = flat
         return codes, lengths
+
+    def known(self, captions: Iterable[str]) -> np.ndarray:
+        """Number of words of each caption that the dictionary has ``(M,)`` int64, the marks left out.
+
+        0 tells a caption that says nothing to a model, also where ``<start> <end>`` or ``<unk>`` have codes.
+
+        >>> Vocabulary(["dog"], unknown=True, ends=True).known(["a dog", "?"]).tolist()
+        [1, 0]
+        """
+        counts = [sum(word in self._code for word in words) for words in _tokenized(captions)]
+        return np.array(counts, dtype=np.int64)
 
     def decode(self, codes: np.ndarray) -> list[str]:
         """The words of one row of codes, padding left out.
@@ -113,7 +156,11 @@ class Vocabulary:
         """Write JSON, first under a temporary name in the same folder."""
         path = Path(path)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        text = json.dumps({"format": _FORMAT, "words": self.words}, ensure_ascii=False)
+        content: dict[str, object] = {"format": _FORMAT, "words": self.words}
+        if self.marks:
+            plain = self.words[: -len(self.marks)]
+            content = {"format": _FORMAT_MARKS, "unknown": self.unknown, "ends": self.ends, "words": plain}
+        text = json.dumps(content, ensure_ascii=False)
         try:
             partial.write_text(text, encoding="utf-8")
             os.replace(partial, path)
@@ -127,19 +174,30 @@ class Vocabulary:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: expected a vocabulary in JSON, found {error}; save it again") from None
-        words = content.get("words") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        words, form = content.get("words"), content.get("format")
+        marks = [content.get(name) for name in ("unknown", "ends")] if form == _FORMAT_MARKS else [False] * 2
         if (
             not isinstance(words, list)
-            or content.get("format") != _FORMAT
+            or form not in (_FORMAT, _FORMAT_MARKS)
             or not all(isinstance(w, str) and _whole(w) for w in words)
+            or not all(isinstance(mark, bool) for mark in marks)
         ):
             raise DataError(
-                f"{path}: expected format {_FORMAT!r} with a list of words, found other JSON; save it again"
+                f"{path}: expected format {_FORMAT!r} or {_FORMAT_MARKS!r} with a list of words, "
+                "found other JSON; save it again"
             )
         try:
-            return cls(words)
+            return cls(words, *marks)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+
+
+def _tokenized(captions: Iterable[str]) -> Iterator[list[str]]:
+    """Words of each caption, one caption in memory at a time."""
+    if isinstance(captions, str):
+        raise ConfigError("captions: expected a list of sentences, found one string; write [sentence]")
+    yield from map(tokenize, captions)
 
 
 def _whole(word: str) -> bool:

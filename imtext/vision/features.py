@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -89,32 +90,62 @@ def extract_features(
     """
     device, batch_size = _where(device, batch_size)
     _check(store, crop, views, batch_size, device, precision)
-    common = _content(backbone, store, crop, precision)
-    run = _lazy_runner(backbone, device, batch_size, channels_last, precision)
-    count, shape = len(store), (len(store), backbone.dim)
-    key = _key({**common, "mirror": mirror})
-    cache = Path(cache_dir)
-    evaluated = np.zeros((0, *shape), dtype=np.float32)
-    if evaluation:
-        sides = 2 if mirror else 1
-        evaluated = _cached(
-            cache / f"features-{backbone.name}-{key}.npy",
-            (sides, *shape),
-            _chunks(sides, count),
-            lambda group: run(_centre_views(store, group, crop, device)),
-            batch_size,
-        )
-    if not views:
-        return Features(evaluated, np.zeros((0, *shape), dtype=np.float32), key)
-    train_key = _key({**common, "views": views, "seed": seed, "scale": list(map(float, scale))})
-    trained = _cached(
-        cache / f"features-{backbone.name}-{train_key}.npy",
-        (views, *shape),
-        _chunks(views, count),
-        lambda group: run(_train_views(store, group, crop, seed, scale, device)),
+    kept = _Views(
+        store,
+        crop,
+        device,
         batch_size,
+        Path(cache_dir) / f"features-{backbone.name}",
+        _content(backbone, store, crop, precision),
+        (backbone.dim,),
+        _lazy_runner(backbone, device, batch_size, channels_last, precision),
     )
-    return Features(evaluated, trained, _key({"eval": key, "train": train_key}))
+    return kept.features(views, mirror, seed, scale, evaluation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Views:
+    """One array per image and view, cached: what is computed, of what, and where it is kept."""
+
+    store: ImageStore
+    crop: int
+    device: torch.device
+    batch_size: int
+    path: Path  # of the files, less the key
+    content: dict[str, object]  # what the key is made of, beside the views
+    shape: tuple[int, ...]  # of one image's array
+    run: Callable[[Tensor], Tensor]
+    dtype: str = "<f4"
+
+    def features(
+        self, views: int, mirror: bool, seed: int, scale: tuple[float, float], evaluation: bool
+    ) -> Features:
+        """Arrays of the centre crops and of the training views, computed where they are not there."""
+        store, crop, device = self.store, self.crop, self.device
+        shape = (len(store), *self.shape)
+        key = _key({**self.content, "mirror": mirror})
+        evaluated = trained = np.zeros((0, *shape), dtype=self.dtype)
+        if evaluation:
+            evaluated = self._array(
+                key, 2 if mirror else 1, lambda group: _centre_views(store, group, crop, device)
+            )
+        if not views:
+            return Features(evaluated, trained, key)
+        train_key = _key({**self.content, "views": views, "seed": seed, "scale": list(map(float, scale))})
+        trained = self._array(
+            train_key, views, lambda group: _train_views(store, group, crop, seed, scale, device)
+        )
+        return Features(evaluated, trained, _key({"eval": key, "train": train_key}))
+
+    def _array(self, key: str, views: int, images: Callable[[list[Chunk]], Tensor]) -> np.ndarray:
+        return _cached(
+            self.path.with_name(f"{self.path.name}-{key}.npy"),
+            (views, len(self.store), *self.shape),
+            _chunks(views, len(self.store)),
+            lambda group: self.run(images(group)),
+            self.batch_size,
+            self.dtype,
+        )
 
 
 def _where(device: str | torch.device, batch_size: int | None) -> tuple[torch.device, int]:
@@ -161,8 +192,17 @@ def _chunks(views: int, count: int) -> list[Chunk]:
     return [(v, a, min(a + _CHUNK, count)) for v in range(views) for a in range(0, count, _CHUNK)]
 
 
+def _forward(net: Backbone, pixels: Tensor) -> Tensor:
+    return net(pixels)
+
+
 def _runner(
-    backbone: Backbone, device: torch.device, batch_size: int, channels_last: bool, precision: str
+    backbone: Backbone,
+    device: torch.device,
+    batch_size: int,
+    channels_last: bool,
+    precision: str,
+    read: Callable[[Backbone, Tensor], Tensor],
 ) -> Callable[[Tensor], Tensor]:
     """A function from uint8 images on ``device`` to float32 features on it."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -173,21 +213,29 @@ def _runner(
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             for part in images.split(batch_size):
                 pixels = normalise(part, backbone.mean, backbone.std).contiguous(memory_format=layout)
-                parts.append(net(pixels).float())
+                parts.append(read(net, pixels).float())
         return torch.cat(parts)
 
     return run
 
 
 def _lazy_runner(
-    backbone: Backbone, device: torch.device, batch_size: int, channels_last: bool, precision: str
+    backbone: Backbone,
+    device: torch.device,
+    batch_size: int,
+    channels_last: bool,
+    precision: str,
+    read: Callable[[Backbone, Tensor], Tensor] = _forward,
 ) -> Callable[[Tensor], Tensor]:
-    """The same, folded and moved only where something has to be computed."""
+    """The same, folded and moved only where something has to be computed.
+
+    ``read`` takes the folded network and normalised pixels and gives what is kept of them.
+    """
     ready: list[Callable[[Tensor], Tensor]] = []
 
     def run(images: Tensor) -> Tensor:
         if not ready:
-            ready.append(_runner(backbone, device, batch_size, channels_last, precision))
+            ready.append(_runner(backbone, device, batch_size, channels_last, precision, read))
         return ready[0](images)
 
     return run
@@ -226,35 +274,36 @@ def _cached(
     chunks: list[Chunk],
     compute: Callable[[list[Chunk]], Tensor],
     batch_size: int,
+    dtype: str = "<f4",
 ) -> np.ndarray:
     """The array at ``path``, computed first where it is not there."""
-    found = _open(path, shape)
+    found = _open(path, shape, dtype)
     if found is not None:
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if _open(path, shape) is None:
-                _write(path, shape, chunks, compute, max(1, batch_size // _CHUNK))
+            if _open(path, shape, dtype) is None:
+                _write(path, shape, chunks, compute, max(1, batch_size // _CHUNK), dtype)
     except OSError as error:
-        need = np.prod(shape) * 4 / 1e6
+        need = math.prod(shape) * np.dtype(dtype).itemsize / 1e6
         raise DataError(
             f"cache_dir={path.parent}: cannot write features of {need:,.0f} MB, found: "
             f"{error.strerror or error}; free space or choose another cache_dir"
         ) from None
-    found = _open(path, shape)
+    found = _open(path, shape, dtype)
     if found is None:
         raise DataError(f"{path}: the features cannot be read back; delete the file and try again")
     return found
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray | None:
     """The finished file, None where it is absent or damaged."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
-    return array if array.shape == shape and array.dtype == np.float32 else None
+    return array if array.shape == shape and array.dtype == np.dtype(dtype) else None
 
 
 def _write(
@@ -263,17 +312,19 @@ def _write(
     chunks: list[Chunk],
     compute: Callable[[list[Chunk]], Tensor],
     together: int,
+    dtype: str,
 ) -> None:
     """Append whole chunks to a partial file, from where an earlier call stopped; rename when complete."""
     partial = path.with_suffix(".partial")
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
     with open(partial, "r+b" if partial.exists() else "w+b") as file:
         npy.write_array_header_1_0(file, header)
         data_starts = file.tell()
-        rows_kept = max(os.fstat(file.fileno()).st_size - data_starts, 0) // (4 * shape[-1])
         ends = np.cumsum([last - first for _, first, last in chunks])
+        row = math.prod(shape) * np.dtype(dtype).itemsize // int(ends[-1])  # bytes
+        rows_kept = max(os.fstat(file.fileno()).st_size - data_starts, 0) // row
         done = int(np.searchsorted(ends, rows_kept, side="right"))
-        file.seek(data_starts + (4 * shape[-1] * int(ends[done - 1]) if done else 0))
+        file.seek(data_starts + (row * int(ends[done - 1]) if done else 0))
         file.truncate()
         groups = list(_groups(chunks[done:], together))
         title = f"features {path.stem.removeprefix('features-')[:20]}"
@@ -281,9 +332,10 @@ def _write(
             zip(groups, _side_by_side(compute, groups), strict=True), title, len(groups)
         ):
             if not bool(rows.isfinite().all()):
+                wider = "precision='32'" if dtype == "<f4" else "dtype='float32'"
                 raise DataError(
                     f"features of images {group[0][1]} to {group[-1][2] - 1} hold NaN or infinity; "
-                    "check the weights, or use precision='32'"
+                    f"check the weights, or use {wider}"
                 )
             file.write(rows.cpu().numpy().tobytes())
             file.flush()

@@ -4,9 +4,10 @@ from statistics import mean
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from imtext.errors import ConfigError
-from imtext.losses import ranking_loss
+from imtext.losses.ranking import ranking_loss, score_ranking_loss
 
 
 def cosine(a, b):
@@ -107,3 +108,96 @@ def test_bad_arguments():
         ranking_loss(x, x, reduction="median")
     with pytest.raises(ConfigError, match="differ"):
         ranking_loss(x, torch.randn(3, 3))
+
+
+def naive_scores(scores, groups, margin, negatives):
+    """Every image against the sentences of its row, every sentence against the images of its column."""
+    total, count = 0.0, len(scores)
+    for i in range(count):
+        for others in (
+            [float(scores[i, j]) for j in range(count)],
+            [float(scores[j, i]) for j in range(count)],
+        ):
+            hinges = [
+                max(0.0, margin - float(scores[i, i]) + other)
+                for j, other in enumerate(others)
+                if int(groups[j]) != int(groups[i])
+            ]
+            total += {"all": sum, "hardest": max, "mean": mean}[negatives](hinges) if hinges else 0.0
+    return total
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
+@pytest.mark.parametrize("groups", [None, [0, 0, 1, 2, 2, 2], [3] * 6])
+@pytest.mark.parametrize("ties", [False, True])
+def test_scores_equal_loops(negatives, groups, ties):
+    scores = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    scores = scores.round() if ties else scores
+    given = None if groups is None else torch.tensor(groups)
+    expected = naive_scores(scores, range(6) if groups is None else groups, 0.2, negatives)
+    assert float(score_ranking_loss(scores, given, negatives=negatives)) == pytest.approx(expected, abs=1e-12)
+    third = score_ranking_loss(scores, given, 0.2, negatives, reduction="mean")
+    assert float(third) == pytest.approx(expected / 6, abs=1e-12)
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
+def test_scores_that_are_cosines_give_the_loss_of_the_embeddings(negatives):
+    torch.manual_seed(6)
+    images, sentences = F.normalize(torch.randn(2, 7, 4, dtype=torch.float64), dim=2)
+    groups = torch.tensor([0, 1, 1, 2, 3, 3, 4])
+    ours = score_ranking_loss(images @ sentences.T, groups, 0.3, negatives)
+    assert float(ours) == pytest.approx(
+        float(ranking_loss(images, sentences, groups, 0.3, negatives, reduction="sum")), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
+def test_gradient_of_scores(negatives):
+    torch.manual_seed(7)
+    scores = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
+    groups = torch.tensor([0, 0, 1, 2, 3])
+    assert torch.autograd.gradcheck(lambda s: score_ranking_loss(s, groups, 0.5, negatives), scores)
+
+
+def test_the_hardest_negative_alone_is_moved():
+    scores = torch.tensor([[0.5, 0.6, 0.1], [0.4, 0.9, 0.2], [0.3, 0.3, 0.9]], requires_grad=True)
+    score_ranking_loss(scores).backward()
+    # Image 0 meets sentence 1; sentence 0 meets image 1; everything else lies beyond the margin.
+    assert scores.grad.tolist() == [[-2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
+def test_degenerate_scores(negatives):
+    for size in (0, 1):
+        scores = torch.zeros(size, size, requires_grad=True)
+        loss = score_ranking_loss(scores, negatives=negatives)
+        loss.backward()
+        assert loss.item() == 0.0 and not scores.grad.any()
+    equal = torch.full((3, 3), 0.7, requires_grad=True)
+    expected = 2 * 3 * 0.2 * (2 if negatives == "all" else 1)
+    assert score_ranking_loss(equal, negatives=negatives).item() == pytest.approx(expected)
+    bad = torch.full((3, 3), float("nan"))
+    assert score_ranking_loss(bad, negatives=negatives).isnan()
+
+
+def test_half_precision_and_autocast_do_not_blunt_the_hinges():
+    torch.manual_seed(8)
+    images, sentences = torch.randn(2, 64, 32)
+    plain = ranking_loss(images, sentences, margin=0.2, reduction="sum")
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = ranking_loss(images, sentences, margin=0.2, reduction="sum")
+    assert torch.equal(plain, inside)
+    half = score_ranking_loss(torch.randn(64, 64).bfloat16())
+    assert half.dtype == torch.float32
+    assert ranking_loss(images.bfloat16(), sentences.bfloat16()).dtype == torch.float32
+
+
+def test_bad_scores_and_groups():
+    with pytest.raises(ConfigError, match=r"scores \(B, B\).*found \(2, 3\)"):
+        score_ranking_loss(torch.zeros(2, 3))
+    with pytest.raises(ConfigError, match="score_ranking_loss takes negatives"):
+        score_ranking_loss(torch.zeros(2, 2), negatives="softest")
+    with pytest.raises(ConfigError, match=r"one group per pair \(2\), found \(3,\)"):
+        score_ranking_loss(torch.zeros(2, 2), torch.arange(3))
+    with pytest.raises(ConfigError, match="ranking_loss takes one group per pair"):
+        ranking_loss(torch.zeros(2, 2), torch.zeros(2, 2), torch.arange(3))

@@ -84,6 +84,10 @@ def test_vocabulary_round_trip(tmp_path):
         b"\xff\xfe",
         json.dumps({"format": "imtext-vocabulary-1", "words": ["a", "a"]}).encode(),
         json.dumps({"format": "imtext-vocabulary-1", "words": ["a", 3]}).encode(),
+        json.dumps({"format": "imtext-vocabulary-2", "words": ["a"], "unknown": True}).encode(),
+        json.dumps({"format": "imtext-vocabulary-2", "words": ["a"], "unknown": 1, "ends": 0}).encode(),
+        json.dumps({"format": "imtext-vocabulary-3", "words": ["a"]}).encode(),
+        json.dumps({"format": ["imtext-vocabulary-1"], "words": ["a"]}).encode(),
     ],
 )
 def test_vocabulary_load_refuses_other_files(tmp_path, content):
@@ -91,6 +95,42 @@ def test_vocabulary_load_refuses_other_files(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"words\.json"):
         Vocabulary.load(file)
+
+
+def test_marks_of_vse():
+    captions = ["a dog runs", "a dog", "a dog sleeps", "a dog and a cat"]
+    words = Vocabulary.build(captions, min_count=4, unknown=True, ends=True)
+    assert words.words == ("a", "dog", "<start>", "<end>", "<unk>") and len(words) == 5
+    codes, lengths = words.encode(["A cat, a dog!", "", "a a a a a a"], length=6)
+    assert codes.tolist() == [[3, 1, 5, 1, 2, 4], [3, 4, 0, 0, 0, 0], [3, 1, 1, 1, 1, 4]]
+    assert lengths.tolist() == [6, 2, 6]
+    assert words.known(["A cat, a dog!", "", "cat", "<start> <unk>"]).tolist() == [3, 0, 0, 0]
+    assert words.matrix(WordVectors(["dog"], [[1.0]])).ravel().tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_marks_one_without_the_other():
+    unknown = Vocabulary(["dog"], unknown=True)
+    assert unknown.encode(["a dog", "?"], length=3)[0].tolist() == [[2, 1, 0], [0, 0, 0]]
+    ends = Vocabulary(["dog"], ends=True)
+    assert ends.encode(["a dog", "cat"], length=3)[0].tolist() == [[2, 1, 3], [2, 3, 0]]
+    with pytest.raises(ConfigError, match="<start> and <end> beside it, found 2"):
+        ends.encode(["dog"], length=2)
+    with pytest.raises(DataError, match="repeated"):
+        Vocabulary(["<unk>"], unknown=True)
+    with pytest.raises(ConfigError, match="one string"):
+        ends.known("dog")
+
+
+@pytest.mark.parametrize(("unknown", "ends"), [(True, True), (True, False), (False, True), (False, False)])
+def test_marks_round_trip(tmp_path, unknown, ends):
+    words = Vocabulary(["dog", "cat"], unknown, ends)
+    words.save(tmp_path / "words.json")
+    again = Vocabulary.load(tmp_path / "words.json")
+    assert (again.words, again.unknown, again.ends) == (words.words, unknown, ends)
+    content = json.loads((tmp_path / "words.json").read_text())
+    assert content["words"] == ["dog", "cat"]
+    if not unknown and not ends:  # a file without marks is that of before
+        assert content == {"format": "imtext-vocabulary-1", "words": ["dog", "cat"]}
 
 
 def test_vocabulary_bad_parameters(tmp_path):

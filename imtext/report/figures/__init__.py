@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imtext.report.figures.ablation import word_ablation
+from imtext.report.figures.attention import attention_picture
 from imtext.report.figures.boxes import boxes
 from imtext.report.figures.branches import branches
 from imtext.report.figures.cards import group_cards
@@ -12,20 +13,28 @@ from imtext.report.figures.gallery import image_search, picture_rows, sentence_s
 from imtext.report.figures.histograms import similarity_histograms
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
+from imtext.report.figures.rich import rich_network, rich_vectors
+from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triplets
 from imtext.report.figures.words import word_classes
 
 __all__ = [
+    "attention_picture",
     "boxes",
     "branches",
     "error_curves",
     "geometry",
     "group_cards",
+    "hinge_histograms",
+    "hinge_shares",
     "image_search",
     "neighbourhoods",
     "pearson_maps",
     "picture_rows",
+    "rich_network",
+    "rich_vectors",
     "sentence_search",
     "similarity_histograms",
+    "triplets",
     "word_ablation",
     "word_classes",
 ]

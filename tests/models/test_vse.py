@@ -1,0 +1,216 @@
+"""VSE++ and its rich text: against explicit loops, sizes, sentences without words, and that it can learn."""
+
+import pytest
+import torch
+from torch import nn
+
+from imtext.errors import ConfigError
+from imtext.losses.ranking import ranking_loss
+from imtext.models.vse import VSE, GRUText, UnitHead
+from imtext.text import position_shift
+
+VARIANTS = [(both, pooled) for both in (False, True) for pooled in (None, "mean", "max")]
+CODES = torch.tensor([[3, 1, 4, 1, 5], [2, 0, 0, 0, 0], [6, 6, 0, 0, 0], [0, 0, 0, 0, 0], [5, 2, 3, 0, 0]])
+
+
+def unit(x):
+    norm = float(x.detach().norm())
+    return x / norm if norm else x
+
+
+def state_after(rnn, words, ending):
+    """The GRU's equations, word after word (Cho et al., 2014, with torch's place of the reset gate)."""
+    weights = [
+        getattr(rnn, f"{name}_l0{ending}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
+    from_word, from_state, word_bias, state_bias = (w.detach() for w in weights)
+    h = torch.zeros(rnn.hidden_size, dtype=words.dtype)
+    for word in words:
+        a, b = (from_word @ word + word_bias).chunk(3), (from_state @ h + state_bias).chunk(3)
+        reset, update = torch.sigmoid(a[0] + b[0]), torch.sigmoid(a[1] + b[1])
+        h = (1 - update) * torch.tanh(a[2] + reset * b[2]) + update * h
+    return h
+
+
+def naive(net, codes):
+    """One sentence at a time."""
+    rows = []
+    for row in codes:
+        words = [net.word.weight[code].detach() for code in row.tolist() if code]
+        if not words:
+            rows.append(torch.zeros(net.dim, dtype=torch.float64))
+            continue
+        state = state_after(net.rnn, words := torch.stack(words), "")
+        if net.rnn.bidirectional:
+            state = state + state_after(net.rnn, words.flip(0), "_reverse")
+        parts = [unit(state)]
+        if net.pooled_words:
+            parts.append(unit(words.mean(0) if net.pooled_words == "mean" else words.max(0).values))
+        rows.append(torch.cat(parts))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
+def test_equals_loops(both, pooled):
+    torch.manual_seed(0)
+    net = GRUText(6, word_dim=3, dim=4, bidirectional=both, pooled_words=pooled).double()
+    assert net.dim == (7 if pooled else 4)
+    assert torch.allclose(net(CODES), naive(net, CODES), atol=1e-12)
+
+
+@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
+def test_padding_is_nothing_wherever_it_stands(both, pooled):
+    torch.manual_seed(1)
+    net = GRUText(6, word_dim=3, dim=4, bidirectional=both, pooled_words=pooled).double()
+    wide = torch.cat([CODES, torch.zeros(5, 9, dtype=torch.long)], dim=1)
+    shifted = position_shift(wide, (wide > 0).sum(1), torch.Generator().manual_seed(1))
+    assert not torch.equal(shifted, wide)
+    holes = torch.tensor([[0, 3, 0, 1, 4, 0, 1, 5]])
+    assert torch.allclose(net(wide), net(CODES), atol=1e-14)
+    assert torch.allclose(net(shifted), net(CODES), atol=1e-14)
+    assert torch.allclose(net(holes), net(CODES[:1]), atol=1e-14)
+
+
+@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
+def test_gradient(both, pooled):
+    torch.manual_seed(2)
+    net = VSE(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4, text_fc=True).double()
+    names, values = zip(*net.named_parameters(), strict=True)
+    x = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
+
+    def embed(x, *values):
+        return torch.func.functional_call(net, dict(zip(names, values, strict=True)), (x, CODES))
+
+    assert torch.autograd.gradcheck(embed, (x, *values))
+
+
+@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
+@pytest.mark.parametrize("fc", [None, True])
+def test_a_sentence_without_words_is_zero_and_harmless(both, pooled, fc):
+    net = VSE(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4, text_fc=fc)
+    with torch.no_grad():
+        for head in (net.image_head, net.text_head):
+            if head is not None:
+                head.fc.bias.fill_(0.5)  # as it is after training
+    rows = net.embed_sentences(CODES)
+    assert torch.allclose(rows.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]))
+    images = net.embed_images(torch.randn(5, 5))
+    ranking_loss(images, rows, margin=0.2).backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+    for empty in (CODES[3:4], CODES[:0], CODES[:, :0]):
+        assert net.embed_sentences(empty).shape == (len(empty), 4)
+        assert not net.embed_sentences(empty).any()
+
+
+def test_padding_never_learns():
+    net = GRUText(6, 3, 4, True, "max")
+    (net(CODES) * torch.randn(5, 7)).sum().backward()
+    assert not net.word.weight[0].any() and not net.word.weight.grad[0].any()
+    assert net.word.weight.grad[1:].any(dim=1).all()
+
+
+def test_sizes_and_start_are_the_papers():
+    torch.manual_seed(3)
+    gru = 3 * 1024 * (300 + 1024 + 2)
+    plain = VSE(GRUText(1000), image_dim=2048)
+    assert plain.text_head is None
+    assert sum(p.numel() for p in plain.parameters()) == 1001 * 300 + gru + 2049 * 1024
+    text = GRUText(1000, bidirectional=True, pooled_words="mean")
+    rich = VSE(text, image_dim=5888)
+    assert text.dim == 1324
+    assert sum(p.numel() for p in rich.parameters()) == 1001 * 300 + 2 * gru + 5889 * 1024 + 1325 * 1024
+    words, fc = text.word.weight[1:], rich.image_head.fc
+    assert 0.0999 < words.abs().max() <= 0.1 and abs(words.mean()) < 1e-3
+    bound = 6**0.5 / (5888 + 1024) ** 0.5
+    assert 0.999 * bound < fc.weight.abs().max() <= bound and not fc.bias.any()
+
+
+def test_images_of_any_scale_become_unit_rows():
+    torch.manual_seed(4)
+    head = UnitHead(6, 4)
+    x = torch.randn(3, 6)
+    expected = torch.stack([unit(head.fc.weight @ unit(row) + head.fc.bias) for row in x])
+    assert torch.allclose(head(x), expected, atol=1e-6)
+    head.fc.bias.data.fill_(1.0)  # without the L2 before it, the bias would count for less
+    assert torch.allclose(head(100 * x), head(x), atol=1e-6)
+
+
+def test_an_image_of_zeros_is_zero_until_the_bias_has_learnt_and_harmless():
+    net = VSE(GRUText(6, 3, 4), image_dim=5, dim=4)
+    features = torch.randn(5, 5)
+    features[2] = 0
+    images, sentences = net(features, CODES)
+    assert images.norm(dim=1).round().tolist() == [1, 1, 0, 1, 1]
+    ranking_loss(images, sentences, margin=0.2).backward()
+    assert max(p.grad.abs().max() for p in net.parameters()) < 100  # not divided by a length of 0
+
+
+def test_the_text_fc_is_an_option():
+    assert VSE(GRUText(5, 3, 4), 6, dim=4).text_head is None
+    assert VSE(GRUText(5, 3, 4), 6, dim=4, text_fc=True).text_head.fc.in_features == 4
+    assert VSE(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4).text_head.fc.in_features == 7
+    with pytest.raises(ConfigError, match="length dim=4, found 7"):
+        VSE(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4, text_fc=False)
+
+
+def test_pixels_and_features():
+    net = VSE(GRUText(5, 3, 4), image_dim=6, dim=4)
+    with pytest.raises(ConfigError, match="no backbone"):
+        net.embed_images(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ConfigError, match=r"features \(B, 6\), found \(2, 7\)"):
+        net.embed_images(torch.zeros(2, 7))
+    backbone = nn.Sequential(nn.Conv2d(3, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    tuned = VSE(net.text, image_dim=6, dim=4, backbone=backbone)
+    pixels = torch.randn(2, 3, 8, 8)
+    assert torch.equal(tuned.embed_images(pixels), tuned.embed_images(backbone(pixels)))
+    tuned.embed_images(pixels).sum().backward()
+    assert backbone[0].weight.grad.any()
+    tuned.backbone = nn.Flatten()
+    with pytest.raises(ConfigError, match=r"found \(2, 192\)"):
+        tuned.embed_images(pixels)
+
+
+def test_bad_arguments():
+    for options in ({"words": 0}, {"word_dim": 0}, {"dim": 0}, {"pooled_words": "sum"}):
+        with pytest.raises(ConfigError, match="GRUText takes"):
+            GRUText(**{"words": 5, **options})
+
+
+@pytest.mark.parametrize("pooled", [None, "mean", "max"])
+def test_autocast_keeps_lengths(pooled):
+    torch.manual_seed(5)
+    net = VSE(GRUText(6, 3, 8, True, pooled), image_dim=5, dim=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        images, sentences = net(torch.randn(5, 5), CODES)
+    assert images.dtype == sentences.dtype == torch.float32
+    assert torch.allclose(images.norm(dim=1), torch.ones(5), atol=1e-6)
+    assert torch.allclose(sentences, net.embed_sentences(CODES), atol=0.05)
+    ranking_loss(images, sentences).backward()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_equals_cpu():
+    net = VSE(GRUText(6, 3, 8, True, "mean"), image_dim=5, dim=8)
+    x = torch.randn(5, 5)
+    here = net(x, CODES)
+    there = net.cuda()(x.cuda(), CODES.cuda())
+    for a, b in zip(here, there, strict=True):
+        assert b.is_cuda and torch.allclose(a, b.cpu(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
+def test_overfits_a_tiny_set(both, pooled):
+    torch.manual_seed(6)
+    images, codes = torch.randn(12, 10), torch.zeros(12, 8, dtype=torch.long)
+    codes[:, :4] = torch.randint(1, 20, (12, 4))
+    net = VSE(GRUText(20, 8, 32, both, pooled), image_dim=10, dim=32)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        ranking_loss(*net(images, codes), margin=0.2, reduction="sum").backward()
+        optimizer.step()
+    a, b = net(images, codes)
+    similarity = a @ b.T
+    assert (similarity.argmax(1) == torch.arange(12)).all() and (
+        similarity.argmax(0) == torch.arange(12)
+    ).all()

@@ -1,0 +1,307 @@
+"""`rerank` against a dense version with loops, as the released code does it; order, ties, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from imtext.retrieval import evaluate, evaluate_scores, neighbours, reciprocal
+from imtext.retrieval.neighbours import Cosines, Given, Side, nearest
+from imtext.retrieval.reciprocal import jaccard, mutual
+from imtext.retrieval.rerank import (
+    rerank,
+    rerank_scores,
+)
+from imtext.retrieval.similarity import as_rows
+
+
+def cosines(a, b):
+    def unit(x):
+        x = np.asarray(x, dtype=np.float64)
+        norm = np.linalg.norm(x, axis=1, keepdims=True)
+        return x / np.where(norm > 0, norm, 1.0)
+
+    return np.round(unit(a) @ unit(b).T, 12)
+
+
+def naive_graph(across, within_images, within_sentences, k1, scale):
+    """The dense matrix of all distances, and every node's neighbours in order, itself first."""
+    n, m = across.shape
+    total = n + m
+    whole = np.block([[within_images, across], [across.T, within_sentences]]).astype(np.float64)
+    side = np.repeat([0, 1], [n, m])
+    off = ~np.eye(total, dtype=bool)
+    distance, key = np.ones((total, total)), np.full((total, total), np.inf)
+    if scale == "rank":
+        for p in range(total):
+            for b in (0, 1):
+                others = [g for g in range(total) if g != p and side[g] == b]
+                for place, g in enumerate(sorted(others, key=lambda g: (-whole[p, g], g))):
+                    distance[p, g] = min(1.0, (place + 1) / k1)
+                    key[p, g] = place
+    elif scale == "cross":
+        allowed = side[:, None] != side[None]
+        top, bottom = whole[allowed].max(), whole[allowed].min()
+        distance[allowed] = ((top - whole) / ((top - bottom) or 1.0))[allowed]
+        key[allowed] = distance[allowed]
+    else:
+        if scale == "zscore":
+            for a in (0, 1):
+                for b in (0, 1):
+                    block = (side[:, None] == a) & (side[None] == b) & off
+                    if block.any():
+                        deviation = whole[block].std()
+                        whole[block] = (whole[block] - whole[block].mean()) / (deviation or 1.0)
+        top, bottom = whole[off].max(), whole[off].min()
+        distance = (top - whole) / ((top - bottom) or 1.0)
+        key = distance.copy()
+    np.fill_diagonal(distance, 0.0)
+    np.fill_diagonal(key, -1.0)
+    order = [sorted(np.flatnonzero(np.isfinite(row)), key=lambda g: (row[g], g)) for row in key]  # noqa: B023
+    return distance, order
+
+
+def naive_jaccard(distance, order, n, k1, k2, form="released"):
+    """Jaccard similarity of all images and sentences, by loops over nodes."""
+    total = len(order)
+
+    def mutual_set(p, k):
+        return [g for g in order[p][: k + 1] if p in order[g][: k + 1]]
+
+    weights = np.zeros((total, total))
+    for p in range(total):
+        own = mutual_set(p, k1)
+        members = set(own)
+        for c in own:
+            theirs = mutual_set(c, int(np.around(k1 / 2)))
+            common = len(set(theirs) & set(own))
+            if 3 * common > 2 * len(theirs) or (form == "printed" and 3 * common == 2 * len(theirs)):
+                members |= set(theirs)
+        for g in members:
+            weights[p, g] = np.exp(-distance[p, g])
+        if form == "released":
+            weights[p] /= weights[p].sum()
+    if k2 > 1:
+        weights = np.array([weights[order[p][:k2]].mean(0) for p in range(total)])
+    similarity = np.empty((n, total - n))
+    for i in range(n):
+        for j in range(n, total):
+            common = np.minimum(weights[i], weights[j]).sum()
+            similarity[i, j - n] = common / np.maximum(weights[i], weights[j]).sum()
+    return similarity
+
+
+def naive_distance(across, within_images, within_sentences, k1, k2, weight, scale, form="released"):
+    graph = naive_graph(across, within_images, within_sentences, k1, scale)
+    overlap = naive_jaccard(*graph, len(across), k1, k2, form)
+    original = (across.max() - across) / ((across.max() - across.min()) or 1.0)
+    return (1 - weight) * (1 - overlap) + weight * original
+
+
+def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
+    """Embeddings with a ragged number of sentences per image, in no order."""
+    generator = np.random.default_rng(seed)
+    owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
+    generator.shuffle(owners)
+    images = generator.normal(size=(n, dimensions))
+    sentences = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
+    return images, sentences, owners
+
+
+def as_distance(scores, across, weight):
+    """The distance that re-ranked scores stand for."""
+    spread = (across.max() - across.min()) or 1.0
+    return (1 - weight) + weight * (across.max() - scores) / spread
+
+
+@pytest.mark.parametrize("scale", ["cross", "none", "zscore", "rank"])
+@pytest.mark.parametrize("form", ["released", "printed"])
+@pytest.mark.parametrize("k1, k2, weight", [(6, 3, 0.3), (5, 1, 0.5), (9, 6, 0.1), (3, 8, 0.9), (60, 4, 0.3)])
+def test_equals_explicit_loops(scale, form, k1, k2, weight):
+    images, sentences, _ = toy(seed=k1)
+    found = rerank(images, sentences, k1, k2, weight, scale, form)
+    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    expected = naive_distance(*parts, k1, k2, weight, scale, form)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(as_distance(found, parts[0], weight), expected, atol=1e-6)
+    given = rerank_scores(*parts, k1, k2, weight, scale, form)
+    np.testing.assert_allclose(as_distance(given, parts[0], weight), expected, atol=1e-6)
+
+
+def test_the_two_forms_differ_and_so_do_the_scales():
+    images, sentences, _ = toy(seed=4)
+    results = [rerank(images, sentences, 6, 3, scale=scale) for scale in ("cross", "none", "zscore", "rank")]
+    results.append(rerank(images, sentences, 6, 3, scale="rank", form="printed"))
+    for one in range(4):
+        for other in range(one):
+            assert np.abs(results[one] - results[other]).max() > 1e-3
+
+
+@pytest.mark.parametrize("scale", ["cross", "none", "zscore", "rank"])
+def test_equal_items_are_neighbours_by_index(scale):
+    generator = np.random.default_rng(1)
+    images = generator.normal(size=(4, 3))[generator.integers(0, 4, 9)]
+    sentences = generator.normal(size=(5, 3))[generator.integers(0, 5, 17)]
+    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    expected = naive_distance(*parts, 5, 3, 0.3, scale)
+    for found in (rerank(images, sentences, 5, 3, scale=scale), rerank_scores(*parts, 5, 3, scale=scale)):
+        np.testing.assert_allclose(as_distance(found, parts[0], 0.3), expected, atol=1e-6)
+
+
+def test_a_pair_that_shares_nothing_keeps_its_score_bit_for_bit():
+    images, sentences, owners = toy(40, 90, 8, 2.0)
+    found = rerank(images, sentences, 4, 2, weight=0.3)
+    across = cosines(images, sentences)
+    kept = found == across
+    assert 0.05 < kept.mean() < 0.95  # both kinds are there
+    assert (found >= across).all()
+    floats = rerank(images.astype(np.float32), sentences.astype(np.float32), 4, 2, weight=0.3)
+    assert floats.dtype == np.float32
+    assert (floats == cosines(images.astype(np.float32), sentences.astype(np.float32)).astype(np.float32))[
+        kept
+    ].all()
+
+
+def test_weight_one_is_the_search_as_it_was_and_weight_zero_is_jaccard_then_the_original():
+    images, sentences, owners = toy(seed=3)
+    before = evaluate(images, sentences, owners)
+    same = evaluate_scores(rerank(images, sentences, 5, 3, weight=1.0), owners)
+    np.testing.assert_array_equal(same.image_query_ranks, before.image_query_ranks)
+    np.testing.assert_array_equal(same.text_query_ranks, before.text_query_ranks)
+    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    overlap = naive_jaccard(*naive_graph(*parts, 5, "cross"), len(images), 5, 3)
+    order = rerank(images, sentences, 5, 3, weight=0.0).argsort(1)[:, ::-1]
+    for i, row in enumerate(order):
+        expected = sorted(range(len(row)), key=lambda j: (-round(overlap[i, j], 9), -parts[0][i, j]))
+        assert row.tolist() == expected
+
+
+def test_both_directions_come_from_one_matrix():
+    images, sentences, _ = toy(seed=5)
+    np.testing.assert_allclose(rerank(sentences, images, 6, 3).T, rerank(images, sentences, 6, 3), atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 1000])
+@pytest.mark.parametrize("scale", ["cross", "zscore"])
+def test_blocks_and_types_change_nothing(block, scale, monkeypatch):
+    images, sentences, _ = toy(30, 70, 16, seed=6)
+    expected = rerank(images, sentences, 7, 4, scale=scale)
+    monkeypatch.setattr(reciprocal, "_TERMS", 50 * block)
+    monkeypatch.setattr(neighbours, "_EXACT_ROWS", block)
+    np.testing.assert_allclose(rerank(images, sentences, 7, 4, scale=scale, block=block), expected, atol=1e-6)
+    scaled = torch.from_numpy(images * 3.0), (sentences * 1e-3).tolist()
+    np.testing.assert_allclose(rerank(*scaled, 7, 4, scale=scale), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-3])
+@pytest.mark.parametrize("margin", [neighbours._MARGIN, 0.0])
+def test_neighbours_are_exact_where_float32_cannot_tell(noise, margin, monkeypatch):
+    monkeypatch.setattr(neighbours, "_MARGIN", margin)  # too small a one must widen by itself
+    generator = np.random.default_rng(2)
+    images = 1.0 + noise * generator.normal(size=(60, 4))
+    side = Side(as_rows(images, "images"))
+    found = nearest(Cosines(side, side), 5, within=True)
+    exact = cosines(images, images)
+    np.fill_diagonal(exact, -np.inf)
+    np.testing.assert_array_equal(found.index, np.argsort(-exact, axis=1, kind="stable")[:, :5])
+    many = nearest(Given(np.zeros((3, 50))), 5, within=False)
+    np.testing.assert_array_equal(many.index, np.tile(np.arange(5), (3, 1)))
+
+
+def test_sums_over_a_block_leave_out_a_node_and_itself():
+    images, _, _ = toy()
+    side = Side(as_rows(images, "images"))
+    found = nearest(Cosines(side, side), 3, within=True, rows=4)
+    off = cosines(images, images)[~np.eye(len(images), dtype=bool)]
+    np.testing.assert_allclose(
+        [found.mean, found.deviation, found.low], [off.mean(), off.std(), off.min()], atol=1e-6
+    )
+
+
+def test_mutual_lists_and_sparse_jaccard_equal_dense_ones():
+    generator = np.random.default_rng(0)
+    lists = np.array([generator.permutation(12)[:4] for _ in range(12)])
+    expected = [[int(q in lists[p] and p in lists[q]) for q in range(12)] for p in range(12)]
+    assert mutual(lists).toarray().tolist() == expected
+    dense = generator.random((12, 12)) * (generator.random((12, 12)) < 0.4) + 0.01 * np.eye(12)
+    blocks = [block for _, block in jaccard(sparse.csr_array(dense), 5)]
+    a, b = dense[:5, None], dense[None, 5:]
+    np.testing.assert_allclose(np.concatenate(blocks), np.minimum(a, b).sum(2) / np.maximum(a, b).sum(2))
+
+
+def test_collapsed_embeddings_stay_at_chance():
+    n, per_image = 60, 2
+    owners = np.repeat(np.arange(n), per_image)
+    for scale in ("cross", "none", "zscore", "rank"):
+        scores = rerank(np.ones((n, 4)), np.ones((n * per_image, 4)), scale=scale)
+        result = evaluate_scores(scores, owners)
+        assert result.image_query.r1 <= 5 and result.text_query.r1 <= 5
+        assert 20 <= result.text_query.mean_rank <= 40
+
+
+@pytest.mark.parametrize("n, m", [(1, 7), (7, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize("scale", ["cross", "none", "zscore", "rank"])
+def test_one_query_or_a_gallery_smaller_than_k1(n, m, scale):
+    generator = np.random.default_rng(n)
+    images, sentences = generator.normal(size=(n, 4)), generator.normal(size=(m, 4))
+    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    found = rerank(images, sentences, k1=20, scale=scale)
+    expected = naive_distance(*parts, 20, 6, 0.3, scale)
+    np.testing.assert_allclose(as_distance(found, parts[0], 0.3), expected, atol=1e-6)
+    assert rerank_scores(parts[0], scale=scale).shape == (n, m)
+
+
+def test_rows_of_zeros_have_cosine_zero():
+    images, sentences, _ = toy()
+    images[3] = 0.0
+    sentences[[0, 5]] = 0.0
+    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    found = rerank(images, sentences, 6, 3)
+    np.testing.assert_allclose(
+        as_distance(found, parts[0], 0.3), naive_distance(*parts, 6, 3, 0.3, "cross"), atol=1e-6
+    )
+
+
+def test_scores_alone_compare_each_side_by_what_it_scores():
+    images, sentences, _ = toy(seed=8)
+    across = cosines(images, sentences)
+    rest = across - across.mean(0) - across.mean(1, keepdims=True) + across.mean()
+    parts = across, cosines(rest, rest), cosines(rest.T, rest.T)
+    np.testing.assert_allclose(
+        rerank_scores(across, k1=6, k2=3), rerank_scores(*parts, k1=6, k2=3), atol=1e-6
+    )
+    half = rerank_scores(torch.from_numpy(across).to(torch.bfloat16), k1=6, k2=3)
+    assert half.dtype == np.float32
+    assert rerank_scores((across * 9).astype(int), k1=6, k2=3).dtype == np.float64
+
+
+def test_across_alone_reads_nothing_within_a_modality():
+    images, sentences, _ = toy(seed=7)
+    across, noise = cosines(images, sentences), np.random.default_rng(0).normal(size=(29, 29))
+    alone = rerank_scores(across, k1=6, k2=3)
+    np.testing.assert_array_equal(rerank_scores(across, noise[:11, :11], noise, k1=6, k2=3), alone)
+    other = rerank_scores(across, noise[:11, :11], noise, k1=6, k2=3, scale="zscore")
+    assert np.abs(other - rerank_scores(across, k1=6, k2=3, scale="zscore")).max() > 1e-3
+
+
+def test_neighbours_within_a_modality_find_the_image_that_the_cosine_misses():
+    """Sentence 0 of each image is lost; its sisters are near it and near their image."""
+    generator = np.random.default_rng(0)
+    n = 60
+    images = generator.normal(size=(n, 24))
+    owners = np.repeat(np.arange(n), 5)
+    topic = generator.normal(size=(n, 24))
+    sentences = images[owners] * 0.6 + topic[owners] + 0.5 * generator.normal(size=(n * 5, 24))
+    sentences[::5] -= 0.45 * images
+    before = evaluate(images, sentences, owners)
+    after = evaluate_scores(rerank(images, sentences, k1=8, k2=4, scale="zscore"), owners)
+    assert after.text_query.r1 > before.text_query.r1 + 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same():
+    images, sentences, _ = toy(50, 120, 16)
+    expected = rerank(images, sentences, 7, 4)
+    np.testing.assert_allclose(rerank(images, sentences, 7, 4, device="cuda"), expected, atol=1e-6)

@@ -1,0 +1,118 @@
+"""Re-ranking in folds, the choice of settings on validation, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imtext.errors import ConfigError, DataError
+from imtext.retrieval import evaluate, evaluate_scores
+from imtext.retrieval.rerank import (
+    SCALES,
+    choose_rerank,
+    choose_rerank_scores,
+    evaluate_reranked,
+    rerank,
+    rerank_scores,
+)
+
+
+def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
+    """Embeddings with a ragged number of sentences per image, in no order."""
+    generator = np.random.default_rng(seed)
+    owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
+    generator.shuffle(owners)
+    images = generator.normal(size=(n, dimensions))
+    sentences = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
+    return images, sentences, owners
+
+
+def test_folds_are_searches_of_their_own():
+    images, sentences, owners = toy(12, 40, seed=9)
+    settings = {"k1": 4, "k2": 2, "weight": 0.4, "scale": "rank"}
+    result = evaluate_reranked(images, sentences, owners, folds=3, **settings)
+    for fold in range(3):
+        members = np.flatnonzero(owners // 4 == fold)
+        alone = rerank(images[fold * 4 : fold * 4 + 4], sentences[members], **settings)
+        expected = evaluate_scores(alone, owners[members] - fold * 4)
+        np.testing.assert_array_equal(
+            result.image_query_ranks[fold * 4 : fold * 4 + 4], expected.image_query_ranks
+        )
+        np.testing.assert_array_equal(result.text_query_ranks[members], expected.text_query_ranks)
+
+
+def test_the_choice_is_the_best_row_of_a_complete_table():
+    images, sentences, owners = toy(30, 80, 6, 1.2, seed=10)
+    choice = choose_rerank(images, sentences, owners, weights=(0.3, 1.0), k1=(4, 8), k2=[2, 3])
+    assert len(choice.table) == 1 + 2 * 2 * len(SCALES) * 2
+    for row in choice.table:
+        settings = {name: row[name] for name in ("k1", "k2", "weight", "scale", "form")}
+        result = evaluate_reranked(images, sentences, owners, **settings)
+        assert row["rsum"] == pytest.approx(result.rsum)
+        assert row["image_query"] + row["text_query"] == pytest.approx(row["rsum"])
+        assert row["gain"] == pytest.approx(row["rsum"] - evaluate(images, sentences, owners).rsum)
+    assert choice.best["rsum"] == max(row["rsum"] for row in choice.table)
+    assert choice.helps == (choice.best["gain"] > 0)
+    assert rerank(images, sentences, **choice.settings).shape == (30, 80)
+    assert str(choice).count("*") == 1 and len(str(choice).splitlines()) == 34
+    one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (images, sentences))
+    parts = one @ two.T, owners, one @ one.T, two @ two.T
+    again = choose_rerank_scores(*parts, weights=(0.3, 1.0), k1=(4, 8), k2=[2, 3])
+    assert [row["rsum"] for row in again.table] == pytest.approx([row["rsum"] for row in choice.table])
+
+
+def test_one_direction_may_be_chosen_for():
+    split = toy(30, 80, 6, 1.2, seed=11)
+    both = choose_rerank(*split, k1=(4, 8))
+    for by in ("image_query", "text_query"):
+        choice = choose_rerank(*split, k1=(4, 8), by=by)
+        assert choice.best[by] == max(row[by] for row in choice.table) > both.best[by]
+        assert choice.settings == {name: choice.best[name] for name in choice.settings} != both.settings
+
+
+def test_not_reranking_wins_where_nothing_is_better():
+    choice = choose_rerank(np.eye(8), np.eye(8), np.arange(8), k1=3)
+    assert not choice.helps and choice.settings["weight"] == 1.0 and choice.best["gain"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"k1": 0}, "k1: expected a positive whole number"),
+        ({"k2": 2.5}, "k2: expected a positive whole number"),
+        ({"weight": 1.5}, "weight: expected a number from 0"),
+        ({"weight": float("nan")}, "weight: expected a number from 0"),
+        ({"weight": "much"}, "weight: expected a number"),
+        ({"scale": "cosine"}, "scale: expected one of cross, none, zscore, rank"),
+        ({"form": "new"}, "form: expected one of released, printed"),
+        ({"block": 0}, "block: expected a positive whole number"),
+    ],
+)
+def test_bad_settings_are_named(change, message):
+    with pytest.raises(ConfigError, match=message):
+        rerank(np.eye(3), np.eye(3), **change)
+
+
+def test_bad_arrays_are_named():
+    spoilt = np.eye(3)
+    spoilt[1, 2] = np.nan
+    with pytest.raises(DataError, match="sentences: row 1 holds NaN"):
+        rerank(np.eye(3), spoilt)
+    with pytest.raises(DataError, match="images have 2 dimensions"):
+        rerank(np.eye(2), np.eye(3))
+    with pytest.raises(DataError, match="scores: row 1 holds NaN"):
+        rerank_scores(spoilt)
+    with pytest.raises(
+        DataError, match=r"image_scores: expected numbers of shape \(3, 3\), found .* \(2, 2\)"
+    ):
+        rerank_scores(np.eye(3), image_scores=np.eye(2))
+    with pytest.raises(DataError, match="sentence_scores: row 1"):
+        rerank_scores(np.eye(3), sentence_scores=spoilt)
+    with pytest.raises(DataError, match="scores: expected numbers of shape"):
+        rerank_scores(np.zeros((0, 3)))
+    with pytest.raises(ConfigError, match="by: expected one of"):
+        choose_rerank(np.eye(3), np.eye(3), [0, 1, 2], by="r1")
+    with pytest.raises(ConfigError, match="at least one value"):
+        choose_rerank(np.eye(3), np.eye(3), [0, 1, 2], weights=[])
+    with pytest.raises(ConfigError, match="'lam' is unknown"):
+        evaluate_reranked(np.eye(3), np.eye(3), [0, 1, 2], lam=0.3)

@@ -1,0 +1,225 @@
+"""The hinges of VSE++ and SCAN networks: schedule, groups, Adam, and the networks left in eval mode."""
+
+import pytest
+import torch
+from torch import nn
+
+from imtext.errors import ConfigError
+from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.models.vse import VSE, GRUText
+from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
+from imtext.training.hinges import HingeObjective
+
+
+def small(**options):
+    torch.manual_seed(0)
+    return HingeObjective(VSE(GRUText(9, 4, 8, True, "mean"), image_dim=6, dim=8), **options)
+
+
+def batch(groups=(0, 1, 2, 2, 3)):
+    g = torch.Generator().manual_seed(1)
+    size = len(groups)
+    codes = torch.randint(0, 10, (size, 7), generator=g)
+    return {"images": torch.randn(size, 6, generator=g), "codes": codes, "groups": torch.tensor(groups)}
+
+
+class Scores(nn.Module):
+    """A network that scores pairs and has no embedding of either side, in the form of SCAN."""
+
+    def __init__(self):
+        super().__init__()
+        self.regions, self.words = nn.Linear(3, 4), nn.Embedding(10, 4)
+
+    def embed_regions(self, features):
+        return self.regions(features)
+
+    def embed_words(self, codes):
+        return self.words(codes), (codes > 0).sum(1)
+
+    def scores(self, regions, words, region_counts=None, word_counts=None):
+        inside = torch.arange(words.shape[1]) < word_counts[:, None]
+        pairs = torch.einsum("nrd,mwd->nmrw", regions, words).amax(2)
+        pairs = (pairs * inside).sum(2) / word_counts.clamp_min(1)
+        return pairs if region_counts is None else pairs * region_counts[:, None]
+
+
+@pytest.mark.parametrize("negatives", ["hardest", "all", "mean"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("same", ["ignore", "negative"])
+def test_the_loss_is_the_ranking_loss_of_the_embeddings(negatives, reduction, same):
+    objective = small(negatives=negatives, reduction=reduction, same=same, margin=0.3)
+    given = batch()
+    groups = given["groups"] if same == "ignore" else torch.arange(5)
+    expected = ranking_loss(
+        *objective.net(given["images"], given["codes"]), groups, 0.3, negatives, reduction
+    )
+    assert torch.equal(objective(given)["loss"], expected)
+
+
+def test_another_sentence_of_the_image_is_a_negative_only_when_asked():
+    given = batch((0, 0, 0))
+    assert small()(given)["loss"].item() == 0
+    assert small(same="negative")(given)["loss"].item() > 0
+
+
+def test_all_hinges_first_then_the_hardest():
+    objective, given = small(all_epochs=2), batch()
+    pair = objective.net(given["images"], given["codes"])
+    for epoch, negatives in enumerate(("all", "all", "hardest", "hardest")):
+        objective.epoch = epoch
+        expected = ranking_loss(*pair, given["groups"], 0.2, negatives, "sum")
+        assert torch.equal(objective(given)["loss"], expected)
+
+
+@pytest.mark.parametrize("counts", [None, torch.tensor([1.0, 2.0, 3.0, 1.0, 2.0])])
+def test_a_network_that_scores_pairs(counts):
+    objective, given = HingeObjective(Scores()), batch()
+    given["images"] = torch.randn(5, 2, 3)
+    if counts is not None:
+        given["region_counts"] = counts
+    net = objective.net
+    words, lengths = net.embed_words(given["codes"])
+    scores = net.scores(net.embed_regions(given["images"]), words, counts, lengths)
+    loss = objective(given)["loss"]
+    assert torch.equal(loss, score_ranking_loss(scores, given["groups"], 0.2, "hardest", "sum"))
+    loss.backward()
+    assert all(p.grad.any() for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"negatives": "softest"},
+        {"reduction": "median"},
+        {"same": "positive"},
+        {"margin": -0.1},
+        {"margin": float("nan")},
+        {"all_epochs": -1},
+        {"eval_after_validation": 0},
+    ],
+)
+def test_bad_options_are_named(options):
+    with pytest.raises(ConfigError, match=f"HingeObjective takes .*{next(iter(options))}"):
+        small(**options)
+
+
+def test_adamw_without_decay_is_the_adam_of_the_public_code():
+    ours, theirs = small(negatives="all").double(), small(negatives="all").double()
+    recipe = Recipe(epochs=1, lr=2e-4, weight_decay=0.0)
+    optimizers = recipe.optimizer(ours), torch.optim.Adam(theirs.parameters(), lr=2e-4)
+    given = batch()
+    given["images"] = given["images"].double()
+    start = {name: p.detach().clone() for name, p in ours.named_parameters()}
+    for step in range(3):
+        for objective, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            objective(given)["loss"].backward()
+            optimizer.step()
+        for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            assert torch.allclose(a, b, rtol=0, atol=1e-14), (name, step)
+    moved = [name for name, p in ours.named_parameters() if not torch.equal(p, start[name])]
+    assert len(moved) == len(start)
+    decayed = small(negatives="all").double()
+    optimizer = Recipe(epochs=1, lr=2e-4, weight_decay=0.1).optimizer(decayed)
+    decayed(given)["loss"].backward()
+    optimizer.step()
+    one_step = small(negatives="all").double()
+    adam = torch.optim.Adam(one_step.parameters(), lr=2e-4)
+    one_step(given)["loss"].backward()
+    adam.step()
+    assert not torch.allclose(decayed.net.image_head.fc.weight, one_step.net.image_head.fc.weight, atol=1e-9)
+
+
+class Watched(nn.Module):
+    """A network with batch norm, dropout and a GRU that writes down the modes it computes in."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
+        self.net = VSE(GRUText(9, 4, 8), image_dim=6, dim=8)
+        self.modes = []
+
+    def forward(self, images, codes):
+        modules = (self.backbone[1], self.backbone[2], self.net, self.net.text.rnn)
+        self.modes.append(tuple(module.training for module in modules))
+        return self.net(self.backbone(images), codes)
+
+
+def train(folder, epochs, **options):
+    torch.manual_seed(3)
+    objective = HingeObjective(Watched(), **options)
+    recipe = Recipe(epochs=epochs, lr=1e-3, weight_decay=0.0, clip=2.0)
+    curves = fit(make_fabric("cpu"), objective, recipe, lambda epoch: iter([batch()] * 5), folder)
+    return objective, curves
+
+
+def public_modes(epochs, steps, every):
+    """What the public code does: train at the start of an epoch, eval at every validation."""
+    modes, count = [], 0
+    for _ in range(epochs):
+        training = True
+        for _ in range(steps):
+            modes.append(training)
+            count += 1
+            if count % every == 0:
+                training = False
+    return modes
+
+
+def test_eval_mode_stays_after_validation_when_asked(tmp_path):
+    for every in (None, 3, 5, 7, 100):
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        objective, _ = train(folder, epochs=3, eval_after_validation=every)
+        expected = public_modes(3, 5, every or 1000)
+        assert [mode[:3] for mode in objective.net.modes] == [(mode,) * 3 for mode in expected]
+        assert all(mode[3] for mode in objective.net.modes)  # a GRU gets gradients in training mode alone
+        assert int(objective.steps) == 15
+        assert objective.training
+
+
+def test_eval_mode_changes_what_is_learnt(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    plain, _ = train(tmp_path / "a", epochs=1)
+    left, _ = train(tmp_path / "b", epochs=1, eval_after_validation=2)
+    norms = [objective.net.backbone[1] for objective in (plain, left)]
+    assert [int(norm.num_batches_tracked) for norm in norms] == [5, 2]
+    assert not torch.equal(plain.net.net.image_head.fc.weight, left.net.net.image_head.fc.weight)
+
+
+def test_a_run_that_goes_on_counts_on(tmp_path):
+    (tmp_path / "whole").mkdir(), (tmp_path / "parts").mkdir()
+    whole, curves = train(tmp_path / "whole", epochs=3, eval_after_validation=3)
+    train(tmp_path / "parts", epochs=2, eval_after_validation=3)
+    parts, resumed = train(tmp_path / "parts", epochs=3, eval_after_validation=3)
+    assert curves.equals(resumed)
+    assert parts.net.modes == whole.net.modes[10:]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+
+
+def test_steps_are_counted_in_training_alone():
+    objective = small(eval_after_validation=1).eval()
+    objective(batch())
+    assert int(objective.steps) == 0
+    objective.train()
+    objective(batch())
+    assert int(objective.steps) == 1 and not objective.net.training
+    small().load_state_dict(objective.state_dict())
+
+
+def test_trains_on_pair_batches(tmp_path):
+    g = torch.Generator().manual_seed(4)
+    features = torch.randn(1, 12, 16, generator=g).numpy()
+    codes = torch.zeros(24, 7, dtype=torch.long)
+    codes[:, :4] = torch.randint(1, 10, (24, 4), generator=g)
+    owners = torch.arange(12).repeat_interleave(2).numpy()
+    batches = PairBatches(
+        CachedFeatures(features), codes.numpy(), (codes > 0).sum(1).numpy(), owners, owners, batch_size=12
+    )
+    torch.manual_seed(5)
+    objective = HingeObjective(VSE(GRUText(9, 8, 32), image_dim=16, dim=32), all_epochs=2)
+    recipe = Recipe(epochs=30, lr=1e-2, weight_decay=0.0, milestones=(25,), clip=2.0, batch_size=12)
+    fit(make_fabric("cpu"), objective, recipe, batches, tmp_path)
+    images, sentences = objective.net(torch.from_numpy(features[0]), codes)
+    assert ((sentences @ images.T).argmax(1).numpy() == owners).mean() > 0.95
