@@ -18,10 +18,11 @@ from imtext.studies.region_data import RegionData
 from imtext.studies.region_experiment import RegionExperiment, region_data
 from imtext.studies.structure_claims import verdicts
 from imtext.studies.structure_experiment import STUDY, StructureExperiment
+from imtext.studies.structure_figures import FigureData
 from imtext.studies.study import Line, PaperStudy
 
 
-class StructureStudy(PaperStudy):
+class StructureStudy(FigureData, PaperStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it

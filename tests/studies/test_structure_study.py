@@ -111,3 +111,19 @@ def test_text_features_are_fitted_once_and_on_training_captions(study, monkeypat
     assert (first.train != again.train).nnz == 0
     assert isinstance(again, TextFeatures) and again.unknown["train"] >= 0
     assert first.test.shape == (study.prepared.splits["test"].n_sentences, 50)
+
+
+def test_figure_3_shows_the_boxes_that_were_found(study):
+    drawing = study.localised(count=3, phrases=2)
+    mentions, proposals = study.regions.mentions("test"), study.regions.proposals("test").boxes
+    found = study.runs["regions-cca"][0].load_arrays("ranks-test.npz")
+    assert drawing["methods"] == ("CCA", "Fine-tuned (d)") and len(drawing["examples"]) == 3
+    for example in drawing["examples"]:
+        assert len(example["spans"]) == len(example["truth"]) == len(example["hits"][0]) >= 2
+        (start, stop), truth = example["spans"][0], example["truth"][0]
+        phrase = " ".join(example["words"][start:stop]).lower()
+        same = [i for i, word in enumerate(mentions.words) if word == phrase]
+        # The pictures are shown as they are, so boxes are those of the data.
+        match = [i for i in same if np.array_equal(mentions.truth[i], truth)]
+        shown = [tuple(proposals[found["best"][i]]) for i in match]
+        assert tuple(example["found"][0][0]) in shown
