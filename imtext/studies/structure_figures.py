@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 
 from imtext.studies.galleries import drawn, picture
 from imtext.studies.preparation import prepare
+from imtext.studies.text_features import text_features
 from imtext.vision.regions import image_extents
 
 if TYPE_CHECKING:
     from imtext.runs import Run
     from imtext.studies.parameters import Parameters
-    from imtext.studies.preparation import DataSpec
+    from imtext.studies.preparation import DataSpec, Prepared
     from imtext.studies.region_data import RegionData
+    from imtext.studies.structure_rows import Scale
 
 LOCALISERS = {"CCA": "regions-cca", "Fine-tuned (d)": "regions-d-tuned"}
 PIXELS = 320
+TEXTS = {
+    "mean": "mean word vector",
+    "tfidf": "tf-idf",
+    "fv": "Fisher vector, HGLMM",
+    "fv_gmm": "Fisher vector, GMM",
+}
 
 
 class FigureData:
@@ -25,8 +35,24 @@ class FigureData:
 
     parameters: Parameters
     runs: dict[str, list[Run]]
+    prepared: Prepared
+    sizes: Scale
     region_spec: DataSpec
     regions: RegionData
+
+    def text_table(self) -> pd.DataFrame:
+        """The text features: numbers a caption, how many are not zero, test captions without a known word."""
+        lines = {}
+        for kind, name in TEXTS.items():
+            features = text_features(self.prepared, kind, self.sizes.text_options.get(kind))
+            rows = features.test
+            filled = rows.nnz if sparse.issparse(rows) else np.count_nonzero(rows)
+            lines[name] = {
+                "numbers": f"{rows.shape[1]:,}",
+                "not zero, on average": f"{filled / rows.shape[0]:,.1f}",
+                "test captions without a known word": str(features.unknown["test"]),
+            }
+        return pd.DataFrame.from_dict(lines, orient="index")
 
     def localised(self, count: int = 4, phrases: int = 3, most_words: int = 16) -> dict[str, Any]:
         """Figure 3: drawn test captions with the first box of CCA and of the best model for each phrase.

@@ -118,14 +118,13 @@ class StructureStudy(FigureData, PaperStudy):
         splits = self.prepared.splits
         groups = " / ".join(f"{splits[split].n_images:,}" for split in ("train", "val", "test"))
         fisher, network = sizes.text_options["fv"], sizes.network
-        vectors = self.vector_size
-        long = 2 * vectors * fisher["components"]
+        long = 2 * self.vector_size * fisher["components"]
         table = [
             ("Images: train / validation / test", "29,783 / 1,000 / 1,000", groups),
-            ("Image feature", "VGG-19, 4,096 numbers", f"{spec.backbone}, {self._image_dim:,} numbers"),
+            ("Image feature", "VGG-19, 4,096 numbers", f"{spec.backbone}, {self.image_dim:,} numbers"),
             ("Crops averaged", "10", str(sizes.crops)),
-            ("Word vectors", "word2vec, 300 numbers", f"{spec.vectors}, {vectors} numbers"),
-            ("Fisher vector, after PCA", "18,000, 6,000", f"{long:,}, {min(long, fisher['pca']):,}"),
+            ("Word vectors", "word2vec, 300 numbers", f"{spec.vectors}, {self.vector_size} numbers"),
+            ("Fisher vector, after PCA", "18,000, 6,000", f"{long:,}, {self.fisher_dim:,}"),
             ("tf-idf dictionary", "3,000", f"{sizes.text_options['tfidf']['words']:,}"),
             ("Layers [hidden, embedding]", "[2048, 512]", f"[{network['hidden']}, {network['dim']}]"),
             ("Pairs in a batch", "1,500", f"{sizes.recipe.batch_size:,}"),
@@ -138,8 +137,15 @@ class StructureStudy(FigureData, PaperStudy):
         """Length of a word vector."""
         return int(self.prepared.word_matrix().shape[1])
 
-    @property
-    def _image_dim(self) -> int:
+    @cached_property
+    def fisher_dim(self) -> int:
+        """Length of a Fisher vector, as the network takes it."""
+        fisher = self.sizes.text_options["fv"]
+        return int(min(2 * self.vector_size * fisher["components"], fisher["pca"]))
+
+    @cached_property
+    def image_dim(self) -> int:
+        """Length of an image's feature."""
         return int(self.prepared.backbone().dim)
 
     def verdicts(self) -> list[Verdict]:
