@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Compared:
-    """Rows whose recalls a claim compares, better and worse; several pairs are pooled, as seeds are.
+    """Rows whose recalls a claim compares, better and worse; of several pairs the mean counts.
 
     ``together``: one number, the mean over both directions, instead of one for each.
     """
@@ -79,7 +79,7 @@ OF_TABLE = {"structure_helps_on_coco": "2"}
 
 @dataclass(frozen=True)
 class Localised:
-    """Rows of Table 3 that a claim compares, better and worse; several pairs are pooled, as seeds are."""
+    """Rows of Table 3 that a claim compares, better and worse; of several pairs the mean counts."""
 
     pairs: tuple[Pair, ...]
     ks: tuple[int, ...] = (1,)
@@ -168,7 +168,7 @@ def _recalls(study: StructureStudy, compared: Compared) -> list[Evidence]:
         return [_both_directions(study, compared)]
     label = "mean recall" if compared.k == "mean" else f"R@{compared.k}"
     where = compared.pairs[0][0].rsplit("-bi", 1)[0] if len(compared.pairs) == 1 else ""
-    return [
+    found = [
         from_ranks(
             f"{where + ', ' if where else ''}{side} query {label}",
             *_sides(study, compared, side),
@@ -177,6 +177,13 @@ def _recalls(study: StructureStudy, compared: Compared) -> list[Evidence]:
         )
         for side in compared.sides
     ]
+    return [_by_seed(item, compared.pairs) for item in found]
+
+
+def _by_seed(item: Evidence, pairs: Sequence[Pair]) -> Evidence:
+    """What each seed says where several pairs of rows are pooled: the mean over them."""
+    means = np.reshape(item.per_seed, (len(pairs), -1)).mean(0)
+    return replace(item, per_seed=tuple(map(float, means)))
 
 
 def _both_directions(study: StructureStudy, compared: Compared) -> Evidence:
@@ -189,7 +196,8 @@ def _both_directions(study: StructureStudy, compared: Compared) -> Evidence:
         for image, text in zip(map(_found, images), map(_found, texts), strict=True):
             of_texts = np.bincount(data.image_of_sentence, text, minlength=data.n_images)
             own.append((image + share * of_texts) / 2)
-    return from_scores("mean recall, both directions", *scores, clusters=data.group_of_image)
+    found = from_scores("mean recall, both directions", *scores, clusters=data.group_of_image)
+    return _by_seed(found, compared.pairs)
 
 
 def _found(ranks: np.ndarray) -> np.ndarray:
@@ -211,13 +219,13 @@ def _localised(study: StructureStudy, compared: Localised) -> list[Evidence]:
         # Already in per cent, one number a phrase.
         precisions = [[arrays["ap"] for arrays in side] for side in sides]
         found.append(from_scores(f"{where}mAP", *precisions, scale=1))
-    return found
+    return [_by_seed(item, compared.pairs) for item in found]
 
 
 def _text_more(study: StructureStudy) -> Sequence[Evidence]:
     """Gain of both directions for text queries minus that for image queries."""
     gains = [(*_sides(study, BI, side), _clusters(study, side, BI.split)) for side in ("text", "image")]
-    return [from_gains("text gain minus image gain, mean recall", *gains, k="mean")]
+    return [_by_seed(from_gains("text gain minus image gain, mean recall", *gains, k="mean"), BI.pairs)]
 
 
 def _sentence_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:
