@@ -19,6 +19,7 @@ from imtext.studies.region_experiment import RegionExperiment, region_data
 from imtext.studies.structure_claims import verdicts
 from imtext.studies.structure_experiment import STUDY, StructureExperiment
 from imtext.studies.structure_figures import FigureData
+from imtext.studies.structure_tuned import TunedExperiment
 from imtext.studies.study import Line, PaperStudy
 
 
@@ -85,7 +86,7 @@ class StructureStudy(FigureData, PaperStudy):
         """Rows side by side."""
         return self.sizes.jobs
 
-    def experiments(self, seed: int) -> dict[str, StructureExperiment | RegionExperiment]:
+    def experiments(self, seed: int) -> dict[str, StructureExperiment | TunedExperiment | RegionExperiment]:
         """Every row of the tables that the dataset can fill, by slug."""
         common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
         found = rows.experiments(self.spec, self.sizes, common)
@@ -93,7 +94,7 @@ class StructureStudy(FigureData, PaperStudy):
             found |= rows.region_experiments(self.region_spec, self.sizes.localisation, common)
         return found
 
-    def describe_row(self, experiment: StructureExperiment | RegionExperiment) -> str:
+    def describe_row(self, experiment: StructureExperiment | TunedExperiment | RegionExperiment) -> str:
         """Image CNN and text feature of a row."""
         return rows.describe(experiment)
 

@@ -110,7 +110,7 @@ QUICK = Scale(
     mean_network={"dim": 128, "hidden": 512},
     text_options=_texts(1000, 30, 500),
     recipe=_adamw(8, 400),
-    tune=_tuning(1, 100, 3e-4, 0.1, sentences=1),
+    tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
     localisation=RegionScale(
         data={"train": 300, "val": 100, "test": 100},
         regions=RegionSpec(side=128, text_options=_fisher(30, 500)),
@@ -126,7 +126,7 @@ QUICK_PHOTOGRAPHS = Scale(
     mean_network={"dim": 256, "hidden": 1024},
     text_options=_texts(3000, 30, 1000),
     recipe=_adamw(8, 500),
-    tune=_tuning(1, 100, 3e-4, 0.1, sentences=1),
+    tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
     localisation=QUICK.localisation,
 )
 PAPER = Scale(
