@@ -347,7 +347,8 @@ def claimed(claim: Claim, evidence: Sequence[Evidence] = ()) -> str:
     unit = evidence[0].unit if evidence else "points"
     if claim.kind == "about":
         low, high = claim.bounds
-        return f"claimed: about {claim.around:g} {unit}, taken as {low:g} to {high:g}".replace(" ,", ",")
+        text = f"claimed: about {claim.around:g} {unit}, taken as {low:g} to {high:g}"
+        return text.replace(" ,", ",").replace("-", "\N{MINUS SIGN}")
     return f"claimed: no gain above {claim.tolerance:g} {unit}".rstrip() if claim.kind == "no_gain" else ""
 
 

@@ -27,6 +27,7 @@ class Mentions:
         phrase: ``(Q,)`` which of them each mention is.
         image: ``(Q,)`` image of each mention.
         truth: ``(Q, 4)`` the smallest box that holds all boxes of its chain in that image.
+        row: ``(Q,)`` which of the dataset's phrases each mention is.
         without_box: mentions left out, as nothing is drawn around what they mean.
     """
 
@@ -34,6 +35,7 @@ class Mentions:
     phrase: np.ndarray
     image: np.ndarray
     truth: np.ndarray
+    row: np.ndarray
     without_box: int
 
     @property
@@ -67,11 +69,10 @@ def mentions_of(dataset: Dataset) -> Mentions:
         raise DataError(
             f"{dataset.name}: none of {len(phrases)} phrases has a box; check the chains of the boxes"
         )
-    words = [phrases.words[i].lower() for i in np.flatnonzero(found)]
-    unique, phrase = np.unique(words, return_inverse=True)
-    return Mentions(
-        tuple(unique.tolist()), phrase.reshape(-1), image[found], truth[found], int((~found).sum())
-    )
+    row = np.flatnonzero(found)
+    unique, phrase = np.unique([phrases.words[i].lower() for i in row], return_inverse=True)
+    missing = int((~found).sum())
+    return Mentions(tuple(unique.tolist()), phrase.reshape(-1), image[row], truth[row], row, missing)
 
 
 def training_pairs(mentions: Mentions, most: int, seed: int) -> np.ndarray:

@@ -115,9 +115,9 @@ class RegionExperiment:
         for split in ("val", "test"):
             mentions, proposals = data.mentions(split), data.proposals(split)
             sides = phrase_side(data.texts(split)), region_side(proposals.features)
-            found = _localise(mentions, proposals, *sides)
-            image = mentions.image[found.query]
-            run.save_arrays(f"ranks-{split}.npz", ranks=found.ranks, image=image, ap=100 * found.ap)
+            found, best = _localise(mentions, proposals, *sides)
+            arrays = {"ranks": found.ranks, "image": mentions.image[found.query], "ap": 100 * found.ap}
+            run.save_arrays(f"ranks-{split}.npz", best=best, **arrays)
             metrics[split] = _row(found, mentions)
         run.save_json("counts.json", counts)
         about = {"dataset": self.data.dataset, "profile": self.profile, "seed": self.seed}
@@ -206,10 +206,12 @@ def region_data(data: DataSpec, regions: RegionSpec, device: str = "cpu") -> Reg
     return RegionData(prepare(data, device), regions)
 
 
-def _localise(mentions: Mentions, proposals: Boxes, phrases: np.ndarray, regions: np.ndarray) -> Localisation:
-    """Every mention on the proposals of its image."""
+def _localise(
+    mentions: Mentions, proposals: Boxes, phrases: np.ndarray, regions: np.ndarray
+) -> tuple[Localisation, np.ndarray]:
+    """Every mention on the proposals of its image, and the best proposal of each, ``(Q,)``, -1 for none."""
     scores = phrase_scores(phrases[mentions.phrase], regions, mentions.image, proposals.image)
-    return localise(
+    found = localise(
         scores,
         mentions.truth,
         mentions.image,
@@ -218,18 +220,27 @@ def _localise(mentions: Mentions, proposals: Boxes, phrases: np.ndarray, regions
         mentions.words,
         protocol="mentions",
     )
+    query, box = pairs(mentions.image, proposals.image)
+    best = np.full(len(mentions.phrase), -1)
+    first = _first(query, scores)
+    best[query[first]] = box[first]
+    return found, best
+
+
+def _first(query: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Of the flat pairs, the one with the highest score of each query; of equal ones the first."""
+    ranked = np.lexsort((np.arange(len(query)), -scores, query))
+    return ranked[np.searchsorted(query, np.unique(query))]
 
 
 def _first_is_right(mentions: Mentions, proposals: Boxes) -> Any:
     """Recall at 1 in per cent as a function of phrase and region embeddings; the overlaps are kept."""
     query, box = pairs(mentions.image, proposals.image)
     right = paired_iou(proposals.boxes[box], mentions.truth[query]) >= 0.5
-    start = np.searchsorted(query, np.unique(query))
 
     def score(phrases: np.ndarray, regions: np.ndarray) -> float:
         values = phrase_scores(phrases[mentions.phrase], regions, mentions.image, proposals.image)
-        ranked = np.lexsort((np.arange(len(query)), -values, query))
-        return 100 * float(right[ranked[start]].sum() / len(mentions.phrase))
+        return 100 * float(right[_first(query, values)].sum() / len(mentions.phrase))
 
     return score
 

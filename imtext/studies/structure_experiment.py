@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 
 from imtext.models import TwoBranch, choose_cca
 from imtext.progress import announce
@@ -19,6 +20,7 @@ from imtext.studies.embedding import evaluate_split
 from imtext.studies.preparation import SPLITS, DataSpec, Prepared, prepare
 from imtext.studies.text_features import text_features
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+from imtext.vision.backbones import Backbone
 from imtext.vision.ten_crop import extract_ten_crop
 
 STUDY = "structure_preserving"
@@ -105,17 +107,9 @@ class StructureExperiment:
         texts = self.texts(prepared)
         embed = self._solve if self.model == "cca" else self._train
         image_side, text_side = embed(prepared, images, texts, run)
-        run.save_json("source.json", asdict(self.data))
-        announce(f"{self.slug}, seed {self.seed}: evaluating")
-        metrics = {}
-        for split in ("val", "test"):
-            sides = image_side(images[split]), text_side(texts[split])
-            metrics |= evaluate_split(prepared.splits[split], split, *sides, run)
-        about = {"dataset": self.data.dataset, "profile": self.profile, "seed": self.seed}
-        seconds = time.perf_counter() - began
-        run.save_json("provenance.json", provenance(self.device, seconds, **about))
-        run.save_json("metrics.json", metrics)
-        (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+        write_down(
+            self, prepared, run, lambda split: (image_side(images[split]), text_side(texts[split])), began
+        )
 
     def _solve(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
         """CCA; its two numbers are chosen on the validation split."""
@@ -135,46 +129,95 @@ class StructureExperiment:
 
     def _train(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
         """The two-branch network."""
+        objective = self.objective(self.network(images["train"].shape[1], texts["train"].shape[1]))
+        batches = self.batches(prepared, images["train"], texts["train"], self.recipe)
+        return train_sides(self, objective, batches, make_fabric(self.device), run)
+
+    def network(self, image_dim: int, text_dim: int) -> TwoBranch:
+        """The two branches for features of these lengths, as they are before training."""
         torch.manual_seed(self.seed)
         hidden = self.hidden if self.model == "nonlinear" else None
-        widths = images["train"].shape[1], texts["train"].shape[1]
-        net = TwoBranch(*widths, self.dim, hidden, self.dropout)
-        objective = StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
+        return TwoBranch(image_dim, text_dim, self.dim, hidden, self.dropout)
+
+    def objective(self, net: nn.Module) -> StructureObjective:
+        """The loss of this row on a network with two sides."""
+        return StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
+
+    def batches(self, prepared: Prepared, images: np.ndarray, texts: Any, recipe: Recipe) -> NeighbourBatches:
+        """Training batches of this row for a recipe, of features ``(N, Dx)`` and ``(M, Dy)``."""
         owners = prepared.splits["train"].image_of_sentence
-        pairs = np.stack([owners, np.arange(len(owners))], axis=1)
-        batches = NeighbourBatches(
-            images["train"],
-            texts["train"],
-            pairs,
-            self.recipe.batch_size,
+        return NeighbourBatches(
+            images,
+            texts,
+            np.stack([owners, np.arange(len(owners))], axis=1),
+            recipe.batch_size,
             more_sentences=self.lambdas[2] > 0,
             seed=self.seed,
+            pairs_each=recipe.sentences_per_group,
         )
-        return train_sides(self, objective, batches, make_fabric(self.device), run)
+
+
+def write_down(
+    row: Any,
+    prepared: Prepared,
+    run: Run,
+    sides: Callable[[str], tuple[np.ndarray, np.ndarray]],
+    began: float,
+) -> None:
+    """Embed and evaluate a trained row, and finish its run.
+
+    Args:
+        row: with ``slug``, ``data``, ``profile``, ``device`` and ``seed``.
+        prepared: its data; run: where everything is written, the metrics last.
+        sides: from a split's name to the embeddings of its images ``(N, D)`` and sentences ``(M, D)``.
+        began: when the row was begun, by ``time.perf_counter``.
+    """
+    run.save_json("source.json", asdict(row.data))
+    announce(f"{row.slug}, seed {row.seed}: evaluating")
+    metrics = {}
+    for split in ("val", "test"):
+        metrics |= evaluate_split(prepared.splits[split], split, *sides(split), run)
+    about = {"dataset": row.data.dataset, "profile": row.profile, "seed": row.seed}
+    run.save_json("provenance.json", provenance(row.device, time.perf_counter() - began, **about))
+    run.save_json("metrics.json", metrics)
+    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def train(row: Any, objective: StructureObjective, batches: Any, fabric: Any, run: Run) -> nn.Module:
+    """The trained network of a row, ready to embed; its curves and weights are kept in the run."""
+    label = f"{row.slug}, seed {row.seed}"
+    curves = fit(fabric, objective, row.recipe, batches, run.dir, row.seed, label)
+    run.save_table("curves.csv", curves)
+    run.save_tensors(MODEL, objective.net.state_dict())
+    return objective.net.eval()
 
 
 def train_sides(
     row: Any, objective: StructureObjective, batches: NeighbourBatches, fabric: Any, run: Run
 ) -> tuple[Any, Any]:
     """Train a row's network, keep curves and weights in its run; functions that embed either side."""
-    label = f"{row.slug}, seed {row.seed}"
-    curves = fit(fabric, objective, row.recipe, batches, run.dir, row.seed, label)
-    net = objective.net
-    run.save_table("curves.csv", curves)
-    run.save_tensors(MODEL, net.state_dict())
-    net.eval()
+    net = train(row, objective, batches, fabric, run)
     return (
         lambda rows: in_blocks(net.embed_images, rows, fabric),
         lambda rows: in_blocks(net.embed_sentences, rows, fabric),
     )
 
 
-def image_features(prepared: Prepared, split: str, crops: int) -> np.ndarray:
-    """Mean features of several crops of each image of a split, ``(N, Dx)``, of length 1."""
+def image_features(
+    prepared: Prepared,
+    split: str,
+    crops: int,
+    backbone: Backbone | None = None,
+    cache: str | Path | None = None,
+) -> np.ndarray:
+    """Mean features of several crops of each image of a split, ``(N, Dx)``, of length 1.
+
+    ``backbone``: another network than that of the data; ``cache``: another folder than the data's.
+    """
     features = extract_ten_crop(
-        prepared.backbone(),
+        prepared.backbone() if backbone is None else backbone,
         prepared.store(split),
-        Path(prepared.spec.cache) / "features",
+        Path(prepared.spec.cache) / "features" if cache is None else cache,
         crop=prepared.spec.crop,
         crops=crops,
         device=prepared.device,

@@ -18,10 +18,12 @@ from imtext.studies.region_data import RegionData
 from imtext.studies.region_experiment import RegionExperiment, region_data
 from imtext.studies.structure_claims import verdicts
 from imtext.studies.structure_experiment import STUDY, StructureExperiment
+from imtext.studies.structure_figures import FigureData
+from imtext.studies.structure_tuned import TunedExperiment
 from imtext.studies.study import Line, PaperStudy
 
 
-class StructureStudy(PaperStudy):
+class StructureStudy(FigureData, PaperStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
@@ -84,7 +86,7 @@ class StructureStudy(PaperStudy):
         """Rows side by side."""
         return self.sizes.jobs
 
-    def experiments(self, seed: int) -> dict[str, StructureExperiment | RegionExperiment]:
+    def experiments(self, seed: int) -> dict[str, StructureExperiment | TunedExperiment | RegionExperiment]:
         """Every row of the tables that the dataset can fill, by slug."""
         common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
         found = rows.experiments(self.spec, self.sizes, common)
@@ -92,7 +94,7 @@ class StructureStudy(PaperStudy):
             found |= rows.region_experiments(self.region_spec, self.sizes.localisation, common)
         return found
 
-    def describe_row(self, experiment: StructureExperiment | RegionExperiment) -> str:
+    def describe_row(self, experiment: StructureExperiment | TunedExperiment | RegionExperiment) -> str:
         """Image CNN and text feature of a row."""
         return rows.describe(experiment)
 
@@ -117,14 +119,13 @@ class StructureStudy(PaperStudy):
         splits = self.prepared.splits
         groups = " / ".join(f"{splits[split].n_images:,}" for split in ("train", "val", "test"))
         fisher, network = sizes.text_options["fv"], sizes.network
-        vectors = self.vector_size
-        long = 2 * vectors * fisher["components"]
+        long = 2 * self.vector_size * fisher["components"]
         table = [
             ("Images: train / validation / test", "29,783 / 1,000 / 1,000", groups),
-            ("Image feature", "VGG-19, 4,096 numbers", f"{spec.backbone}, {self._image_dim:,} numbers"),
+            ("Image feature", "VGG-19, 4,096 numbers", f"{spec.backbone}, {self.image_dim:,} numbers"),
             ("Crops averaged", "10", str(sizes.crops)),
-            ("Word vectors", "word2vec, 300 numbers", f"{spec.vectors}, {vectors} numbers"),
-            ("Fisher vector, after PCA", "18,000, 6,000", f"{long:,}, {min(long, fisher['pca']):,}"),
+            ("Word vectors", "word2vec, 300 numbers", f"{spec.vectors}, {self.vector_size} numbers"),
+            ("Fisher vector, after PCA", "18,000, 6,000", f"{long:,}, {self.fisher_dim:,}"),
             ("tf-idf dictionary", "3,000", f"{sizes.text_options['tfidf']['words']:,}"),
             ("Layers [hidden, embedding]", "[2048, 512]", f"[{network['hidden']}, {network['dim']}]"),
             ("Pairs in a batch", "1,500", f"{sizes.recipe.batch_size:,}"),
@@ -137,8 +138,15 @@ class StructureStudy(PaperStudy):
         """Length of a word vector."""
         return int(self.prepared.word_matrix().shape[1])
 
-    @property
-    def _image_dim(self) -> int:
+    @cached_property
+    def fisher_dim(self) -> int:
+        """Length of a Fisher vector, as the network takes it."""
+        fisher = self.sizes.text_options["fv"]
+        return int(min(2 * self.vector_size * fisher["components"], fisher["pca"]))
+
+    @cached_property
+    def image_dim(self) -> int:
+        """Length of an image's feature."""
         return int(self.prepared.backbone().dim)
 
     def verdicts(self) -> list[Verdict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from imtext.errors import ConfigError
 from imtext.losses import structure_preserving_loss
 from imtext.models import TwoBranch
+from imtext.training.batches import ImageSource
 
 
 class NeighbourBatches:
@@ -31,9 +33,10 @@ class NeighbourBatches:
         negatives: for each sentence, rows of ``images`` that it must not match, as a sparse ``(M, N)`` matrix
             or None; some are added to each batch that the sentence is in.
         negatives_each: how many, drawn at random.
+        pairs_each: pairs of each image drawn for an epoch; None takes all. What matches does not change.
 
     Raises:
-        ConfigError: ``batch_size`` below 2.
+        ConfigError: ``batch_size`` below 2 or ``pairs_each`` below 1.
     """
 
     def __init__(
@@ -47,13 +50,19 @@ class NeighbourBatches:
         seed: int = 0,
         negatives: sparse.csr_array | None = None,
         negatives_each: int = 5,
+        pairs_each: int | None = None,
     ) -> None:
         if batch_size < 2:
             raise ConfigError(f"batch_size={batch_size}: expected at least 2 pairs")
+        if pairs_each is not None and pairs_each < 1:
+            raise ConfigError(
+                f"pairs_each={pairs_each}: expected at least 1 pair of an image, or None for all"
+            )
         self.images, self.sentences, self.pairs = images, sentences, np.asarray(pairs, dtype=np.int64)
         self.batch_size, self.seed = batch_size, seed
         self.more_sentences, self.more_images = more_sentences, more_images
         self.negatives, self.negatives_each = negatives, negatives_each
+        self.pairs_each = pairs_each
         ones = np.ones(len(self.pairs), dtype=bool)
         shape = (images.shape[0], sentences.shape[0])
         self.matches = sparse.csr_array((ones, tuple(self.pairs.T)), shape=shape)
@@ -61,24 +70,35 @@ class NeighbourBatches:
 
     def steps(self, epoch: int = 0) -> int:
         """Number of batches of an epoch."""
-        return -(-len(self.pairs) // self.batch_size)
+        each = np.bincount(self.pairs[:, 0])
+        drawn = len(self.pairs) if self.pairs_each is None else np.minimum(each, self.pairs_each).sum()
+        return -(-int(drawn) // self.batch_size)
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Batches: ``images (n, Dx)``, ``texts (m, Dy)``, ``match (n, m)`` bool, ``sentences (m,)``."""
+        for images, sentences in self.rows(epoch):
+            features = torch.from_numpy(np.asarray(self.images[images], dtype=np.float32))
+            yield {"images": features, **self.text_side(images, sentences)}
+
+    def rows(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Which images ``(n,)`` and sentences ``(m,)`` each batch of an epoch holds, in rising order."""
         random = np.random.default_rng([self.seed, epoch])
-        for part in np.array_split(random.permutation(len(self.pairs)), self.steps()):
+        order = random.permutation(len(self.pairs))
+        if self.pairs_each is not None:
+            order = order[_place_in_group(self.pairs[order, 0]) < self.pairs_each]
+        for part in np.array_split(order, self.steps()):
             images, sentences = (np.unique(column) for column in self.pairs[part].T)
             more = _one_more(self.matches, images, sentences, random) if self.more_sentences else sentences
             if self.more_images:
                 images = _one_more(self.matches_by_sentence, sentences, images, random)
-            yield self._batch(self._with_negatives(images, more, random), more)
+            yield self._with_negatives(images, more, random), more
 
-    def _batch(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
+    def text_side(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
+        """A batch but for its images: ``texts (m, Dy)``, ``match (n, m)`` bool, ``sentences (m,)``."""
         texts = self.sentences[sentences]
         texts = texts.toarray() if sparse.issparse(texts) else np.asarray(texts)
         match = self.matches[images][:, sentences].toarray()
         return {
-            "images": torch.from_numpy(np.asarray(self.images[images], dtype=np.float32)),
             "texts": torch.from_numpy(np.asarray(texts, dtype=np.float32)),
             "match": torch.from_numpy(match.astype(bool)),
             "sentences": torch.from_numpy(sentences),
@@ -97,6 +117,55 @@ class NeighbourBatches:
             ]
             found.append(random.choice(own, min(len(own), self.negatives_each), replace=False))
         return np.unique(np.concatenate(found))
+
+
+class PixelNeighbours:
+    """The batches of :class:`NeighbourBatches` with pixels in place of features: for a CNN that is trained.
+
+    Each image is once in a batch, however many of its sentences are, and so goes through the CNN once.
+
+    Args:
+        neighbours: says which images and sentences are in a batch; of its images only the number counts.
+        images: where the pixels come from; what it draws is a function of (seed, epoch, batch) alone.
+    """
+
+    def __init__(self, neighbours: NeighbourBatches, images: ImageSource) -> None:
+        self.neighbours, self.images = neighbours, images
+
+    def steps(self, epoch: int = 0) -> int:
+        """Number of batches of an epoch."""
+        return self.neighbours.steps(epoch)
+
+    def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        """Batches, one ahead: ``images (n, 3, H, W)`` and the others of :class:`NeighbourBatches`."""
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = None
+            for step, (images, sentences) in enumerate(self.neighbours.rows(epoch)):
+                following = ahead.submit(self._batch, epoch, step, images, sentences)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = following
+            if waiting is not None:
+                yield waiting.result()
+
+    def _batch(self, epoch: int, step: int, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
+        state = np.random.SeedSequence([self.neighbours.seed, epoch, step]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        pixels = self.images.take(images, generator)
+        return {"images": pixels, **self.neighbours.text_side(images, sentences)}
+
+
+def _place_in_group(groups: np.ndarray) -> np.ndarray:
+    """How many before each item are of its group, ``(P,)``.
+
+    >>> _place_in_group(np.array([7, 3, 7, 7, 3])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    order = np.argsort(groups, kind="stable")
+    _, begins, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    places = np.empty(len(groups), dtype=np.int64)
+    places[order] = np.arange(len(groups)) - np.repeat(begins, sizes)
+    return places
 
 
 def _one_more(

@@ -7,7 +7,7 @@ import pytest
 
 from imtext.data.spans import Phrases, Regions
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval.boxes import iou
+from imtext.retrieval.boxes import iou, paired_iou
 from imtext.studies.preparation import DataSpec
 from imtext.studies.region_data import (
     Boxes,
@@ -76,7 +76,7 @@ def test_a_dataset_without_boxes_is_refused(data):
 def test_pairs_keep_at_most_so_many_regions_of_a_phrase():
     truth = np.array([[0, 0, i, i] for i in (1, 2, 3, 4, 4, 1)])
     phrase = np.array([0, 0, 0, 0, 0, 1])
-    mentions = Mentions(("a", "b"), phrase, np.zeros(6, int), truth, 0)
+    mentions = Mentions(("a", "b"), phrase, np.zeros(6, int), truth, np.arange(6), 0)
     assert len(training_pairs(mentions, 10, 0)) == 6  # the same pair twice stays twice
     few = training_pairs(mentions, 2, 0)
     assert len(np.unique(few[few[:, 1] == 0], axis=0)) == 2
@@ -123,7 +123,7 @@ def test_hard_negatives_against_loops():
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     image = np.sort(random.integers(0, 4, 24))
-    mentions = Mentions(tuple("abcde"), random.integers(0, 5, 24), image, boxes(24), 0)
+    mentions = Mentions(tuple("abcde"), random.integers(0, 5, 24), image, boxes(24), np.arange(24), 0)
     proposals = Boxes(boxes(40), np.sort(random.integers(0, 4, 40)), units(40))
     pairs = training_pairs(mentions, 10, 0)
     sides = units(len(mentions.regions[0])), proposals.features, units(5)
@@ -141,8 +141,14 @@ def test_the_score_cca_is_chosen_by_is_recall_at_one(data):
     random = np.random.default_rng(0)
     phrases = random.standard_normal((len(mentions.phrases), 5))
     regions = random.standard_normal((len(proposals.boxes), 5))
-    found = _localise(mentions, proposals, phrases, regions)
+    found, best = _localise(mentions, proposals, phrases, regions)
     assert _first_is_right(mentions, proposals)(phrases, regions) == pytest.approx(found.r1)
+    overlap = paired_iou(proposals.boxes[best], mentions.truth)
+    assert np.array_equal(overlap >= 0.5, found.ranks == 1)
+    for mention in range(0, len(best), 7):
+        own = np.flatnonzero(proposals.image == mentions.image[mention])
+        scores = regions[own] @ phrases[mentions.phrase[mention]]
+        assert best[mention] == own[scores.argmax()]
 
 
 def test_rows_run_and_are_written_down(runs, data):

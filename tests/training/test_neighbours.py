@@ -8,6 +8,7 @@ from scipy import sparse
 from imtext.errors import ConfigError
 from imtext.models import TwoBranch
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+from imtext.training.neighbours import PixelNeighbours
 
 
 def five_each(images=7, dim=4, sentences=5):
@@ -105,3 +106,40 @@ def test_parameter_count():
     count = sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=8).parameters())
     assert count == (6 * 8 + 8 + 8 * 4 + 4 + 2 * 4) + (5 * 8 + 8 + 8 * 4 + 4 + 2 * 4)
     assert sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=None).parameters()) == 6 * 4 + 4 + 5 * 4 + 4
+
+
+class Numbered:
+    """Pixels that tell their image, and a random number of their own."""
+
+    def take(self, indices, generator):
+        return torch.stack([torch.from_numpy(indices).float(), torch.rand(len(indices), generator=generator)])
+
+
+def test_some_pairs_of_each_image_make_a_shorter_epoch():
+    images, sentences, pairs = five_each()
+    few = NeighbourBatches(images, sentences, pairs, batch_size=8, more_sentences=False, pairs_each=2)
+    met = np.concatenate([batch["sentences"].numpy() for batch in few(0)])
+    assert np.bincount(met // 5).tolist() == [2] * 7
+    assert len(set(met)) == 14 and few.steps() == len(list(few(0))) == 2
+    other = np.concatenate([batch["sentences"].numpy() for batch in few(1)])
+    assert sorted(met) != sorted(other)
+    # A positive that was not drawn for the epoch still matches, and may be the one more.
+    more = NeighbourBatches(images, sentences, pairs, batch_size=7, pairs_each=1)
+    for batch in more(0):
+        assert batch["match"].sum(1).tolist() == [2] * len(batch["images"])
+    with pytest.raises(ConfigError, match="pairs_each=0: expected at least 1 pair"):
+        NeighbourBatches(images, sentences, pairs, pairs_each=0)
+
+
+def test_pixels_come_in_the_batches_of_features():
+    images, sentences, pairs = five_each()
+    rows = NeighbourBatches(images, sentences, pairs, batch_size=8, seed=3)
+    pixels = PixelNeighbours(rows, Numbered())
+    found = list(pixels(1))
+    assert len(found) == pixels.steps() == 5
+    for plain, batch in zip(rows(1), found, strict=True):
+        assert all(torch.equal(plain[name], batch[name]) for name in ("texts", "match", "sentences"))
+        assert torch.equal(plain["images"], torch.from_numpy(images[batch["images"][0].long().numpy()]))
+    again = list(PixelNeighbours(rows, Numbered())(1))
+    assert all(torch.equal(a["images"], b["images"]) for a, b in zip(found, again, strict=True))
+    assert not torch.equal(found[0]["images"][1, :4], found[1]["images"][1, :4])
