@@ -20,6 +20,7 @@ from imtext.vision.backbones import Backbone, load_backbone
 from imtext.vision.features import Features, extract_features
 
 SPLITS = ("train", "val", "test")
+NOT_CONTENT = ("data_root", "cache", "weights", "pictures")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class DataSpec:
         length: words per sentence (paper: 32).
         seed: of the generated dataset, the choice of groups and the augmented views.
         cache: folder of stored pixels and features.
+        pictures: whether the dataset must hold pictures, or may bring features in their place.
     """
 
     dataset: str = "picturebook"
@@ -54,6 +56,7 @@ class DataSpec:
     length: int = 32
     seed: int = 0
     cache: str = "cache"
+    pictures: bool = True
 
 
 class Prepared:
@@ -70,7 +73,8 @@ class Prepared:
         if spec.dataset in GENERATED and not is_pack(spec.data_root):
             sizes = {split: getattr(spec, split) for split in SPLITS if getattr(spec, split) is not None}
             return load_dataset(spec.dataset, spec.data_root, size=spec.size, seed=spec.seed, **sizes)
-        return _cut(needs_pictures(load_dataset(spec.dataset, spec.data_root)), spec)
+        dataset = load_dataset(spec.dataset, spec.data_root)
+        return _cut(needs_pictures(dataset) if spec.pictures else dataset, spec)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:
@@ -148,7 +152,7 @@ class Prepared:
 
     def identity(self) -> dict[str, Any]:
         """What goes into a run's hash: content, not paths."""
-        spec = {k: v for k, v in asdict(self.spec).items() if k not in ("data_root", "cache", "weights")}
+        spec = {k: v for k, v in asdict(self.spec).items() if k not in NOT_CONTENT}
         return {**spec, "fingerprint": self.dataset.fingerprint(), "weights": self.backbone_digest}
 
     @cached_property

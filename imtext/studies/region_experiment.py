@@ -20,7 +20,8 @@ from imtext.retrieval.localisation import Localisation, localise, phrase_scores
 from imtext.runs import Run, provenance
 from imtext.studies.preparation import SPLITS, DataSpec, prepare
 from imtext.studies.region_data import Boxes, Mentions, RegionData, RegionSpec, UnitRows, hard_negatives
-from imtext.studies.structure_experiment import MODEL, STUDY, in_blocks, train_sides
+from imtext.studies.structure_experiment import STUDY, train_sides
+from imtext.studies.trained import MODEL, in_blocks
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, make_fabric
 
 MODELS = ("nonlinear", "cca")

@@ -9,37 +9,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imtext.report import Evidence, Verdict, decide, from_gains, from_ranks, from_scores, paper_claims
-from imtext.retrieval import evaluate
-from imtext.studies.embedding import FOLDS
+from imtext.report import Evidence, Verdict, from_gains, from_ranks, from_scores
+from imtext.studies.comparing import (
+    SIDES,
+    SMOKE,
+    Compared,
+    Pair,
+    both_sides_of,
+    by_seed,
+    clusters_of,
+    recalls,
+    verdicts_of,
+)
 from imtext.studies.structure_geometry import compare
 from imtext.studies.structure_violations import few_violations
 
 if TYPE_CHECKING:
     from imtext.studies.structure_preserving import StructureStudy
 
-SIDES = ("image", "text")
 LINEAR_AND_NOT = ("fv-linear", "fv-nonlinear")
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Rows whose recalls a claim compares, better and worse; of several pairs the mean counts.
-
-    ``together``: one number, the mean over both directions, instead of one for each.
-    """
-
-    pairs: tuple[Pair, ...]
-    sides: tuple[str, ...] = SIDES
-    k: int | str = "mean"
-    split: str = "test"
-    together: bool = False
-
-    @property
-    def needs(self) -> set[str]:
-        """Slugs of the rows."""
-        return {slug for pair in self.pairs for slug in pair}
 
 
 def _with_and_without(*prefixes: str) -> tuple[Pair, ...]:
@@ -107,21 +95,13 @@ LOCALISED: dict[str, tuple[Localised, ...]] = {
     "hard_negatives_add_six": NEGATIVES,
     "hard_negatives_beat_cca": (Localised(_regions(("d-tuned", "cca"))),),
 }
-REASONS = {
-    "smoke": "this profile trains for seconds; its verdicts only show that the page works",
-    "quick": "few groups, word vectors of 50 numbers and minutes of training",
-}
+REASONS = {"smoke": SMOKE, "quick": "few groups, word vectors of 50 numbers and minutes of training"}
 
 
 def verdicts(study: StructureStudy) -> list[Verdict]:
     """A verdict for each claim that the rows asked for can test, in the paper's order."""
     reason = REASONS.get(study.parameters.profile, "")
-    tested = []
-    for name, claim in paper_claims("structure_preserving").items():
-        evidence = _evidence(study, name)
-        if evidence:
-            tested.append(decide(claim, evidence, reason))
-    return tested
+    return verdicts_of(study, "structure_preserving", _evidence, lambda claim: reason)
 
 
 def _evidence(study: StructureStudy, claim: str) -> Sequence[Evidence]:
@@ -137,72 +117,11 @@ def _evidence(study: StructureStudy, claim: str) -> Sequence[Evidence]:
     return measure(study) if measure and needs <= have else ()
 
 
-def _ranks(study: StructureStudy, slug: str, side: str, split: str) -> list[np.ndarray]:
-    """Ranks of one side, one array a seed; those of a split's folds are among the images of a fold."""
-    whole = split.removesuffix("_folds")
-    images = study.prepared.splits[whole].group_of_image
-    if whole != split and len(np.unique(images)) == len(images) and len(images) % FOLDS == 0:
-        found = [
-            evaluate(**run.load_arrays(f"embeddings-{whole}.npz"), folds=FOLDS) for run in study.runs[slug]
-        ]
-        return [getattr(one, f"{side}_query_ranks") for one in found]
-    return [run.load_arrays(f"ranks-{whole}.npz")[f"{side}_query"] for run in study.runs[slug]]
-
-
-def _sides(study: StructureStudy, compared: Compared, side: str) -> list[list[np.ndarray]]:
-    """Ranks of the better and of the worse rows, pooled over pairs and seeds."""
-    return [
-        [ranks for pair in compared.pairs for ranks in _ranks(study, pair[which], side, compared.split)]
-        for which in (0, 1)
-    ]
-
-
-def _clusters(study: StructureStudy, side: str, split: str) -> np.ndarray:
-    data = study.prepared.splits[split.removesuffix("_folds")]
-    return data.group_of_sentence if side == "text" else data.group_of_image
-
-
 def _recalls(study: StructureStudy, compared: Compared) -> list[Evidence]:
-    """Gain in recall, paired over queries, the sentences of an image drawn together."""
-    if compared.together:
-        return [_both_directions(study, compared)]
-    label = "mean recall" if compared.k == "mean" else f"R@{compared.k}"
-    where = compared.pairs[0][0].rsplit("-bi", 1)[0] if len(compared.pairs) == 1 else ""
-    found = [
-        from_ranks(
-            f"{where + ', ' if where else ''}{side} query {label}",
-            *_sides(study, compared, side),
-            k=compared.k,
-            clusters=_clusters(study, side, compared.split),
-        )
-        for side in compared.sides
-    ]
-    return [_by_seed(item, compared.pairs) for item in found]
-
-
-def _by_seed(item: Evidence, pairs: Sequence[Pair]) -> Evidence:
-    """What each seed says where several pairs of rows are pooled: the mean over them."""
-    means = np.reshape(item.per_seed, (len(pairs), -1)).mean(0)
-    return replace(item, per_seed=tuple(map(float, means)))
-
-
-def _both_directions(study: StructureStudy, compared: Compared) -> Evidence:
-    """Gain in mean recall, the mean over both directions; paired over images and their sentences."""
-    data = study.prepared.splits[compared.split]
-    # Each sentence weighs as it does in the recall of all, whatever the number of its image's.
-    share = data.n_images / data.n_sentences
-    scores: list[list[np.ndarray]] = [[], []]
-    for own, images, texts in zip(scores, *(_sides(study, compared, side) for side in SIDES), strict=True):
-        for image, text in zip(map(_found, images), map(_found, texts), strict=True):
-            of_texts = np.bincount(data.image_of_sentence, text, minlength=data.n_images)
-            own.append((image + share * of_texts) / 2)
-    found = from_scores("mean recall, both directions", *scores, clusters=data.group_of_image)
-    return _by_seed(found, compared.pairs)
-
-
-def _found(ranks: np.ndarray) -> np.ndarray:
-    """What a query adds to the mean of the recalls at 1, 5 and 10."""
-    return np.mean([ranks <= k for k in (1, 5, 10)], axis=0)
+    """Gain in recall, with the text feature and layers of the rows where there is one pair of them."""
+    named = len(compared.pairs) == 1 and not compared.together
+    label = compared.pairs[0][0].rsplit("-bi", 1)[0] if named else ""
+    return recalls(study, replace(compared, label=label))
 
 
 def _localised(study: StructureStudy, compared: Localised) -> list[Evidence]:
@@ -219,13 +138,15 @@ def _localised(study: StructureStudy, compared: Localised) -> list[Evidence]:
         # Already in per cent, one number a phrase.
         precisions = [[arrays["ap"] for arrays in side] for side in sides]
         found.append(from_scores(f"{where}mAP", *precisions, scale=1))
-    return [_by_seed(item, compared.pairs) for item in found]
+    return [by_seed(item, compared.pairs) for item in found]
 
 
 def _text_more(study: StructureStudy) -> Sequence[Evidence]:
     """Gain of both directions for text queries minus that for image queries."""
-    gains = [(*_sides(study, BI, side), _clusters(study, side, BI.split)) for side in ("text", "image")]
-    return [_by_seed(from_gains("text gain minus image gain, mean recall", *gains, k="mean"), BI.pairs)]
+    gains = [
+        (*both_sides_of(study, BI, side), clusters_of(study, side, BI.split)) for side in ("text", "image")
+    ]
+    return [by_seed(from_gains("text gain minus image gain, mean recall", *gains, k="mean"), BI.pairs)]
 
 
 def _sentence_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:

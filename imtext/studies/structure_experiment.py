@@ -10,23 +10,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
 from imtext.models import TwoBranch, choose_cca
-from imtext.progress import announce
-from imtext.runs import Run, provenance
+from imtext.runs import Run
 from imtext.studies.embedding import evaluate_split
 from imtext.studies.preparation import SPLITS, DataSpec, Prepared, prepare
 from imtext.studies.text_features import text_features
-from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
+from imtext.studies.trained import MODEL, finish, in_blocks, train
+from imtext.training import NeighbourBatches, Recipe, StructureObjective, make_fabric
 from imtext.vision.backbones import Backbone
 from imtext.vision.ten_crop import extract_ten_crop
 
 STUDY = "structure_preserving"
-MODEL = "model.safetensors"
 MODELS = ("linear", "nonlinear", "cca")
-BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -172,24 +169,11 @@ def write_down(
         sides: from a split's name to the embeddings of its images ``(N, D)`` and sentences ``(M, D)``.
         began: when the row was begun, by ``time.perf_counter``.
     """
-    run.save_json("source.json", asdict(row.data))
-    announce(f"{row.slug}, seed {row.seed}: evaluating")
-    metrics = {}
-    for split in ("val", "test"):
-        metrics |= evaluate_split(prepared.splits[split], split, *sides(split), run)
-    about = {"dataset": row.data.dataset, "profile": row.profile, "seed": row.seed}
-    run.save_json("provenance.json", provenance(row.device, time.perf_counter() - began, **about))
-    run.save_json("metrics.json", metrics)
-    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
 
+    def evaluated(split: str) -> dict[str, dict[str, float]]:
+        return evaluate_split(prepared.splits[split], split, *sides(split), run)
 
-def train(row: Any, objective: StructureObjective, batches: Any, fabric: Any, run: Run) -> nn.Module:
-    """The trained network of a row, ready to embed; its curves and weights are kept in the run."""
-    label = f"{row.slug}, seed {row.seed}"
-    curves = fit(fabric, objective, row.recipe, batches, run.dir, row.seed, label)
-    run.save_table("curves.csv", curves)
-    run.save_tensors(MODEL, objective.net.state_dict())
-    return objective.net.eval()
+    finish(row, run, evaluated, began)
 
 
 def train_sides(
@@ -223,15 +207,3 @@ def image_features(
         device=prepared.device,
     )
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
-@torch.no_grad()
-def in_blocks(embed: Any, rows: Any, fabric: Any) -> np.ndarray:
-    """Features, dense or sparse, through one branch of a network, float32."""
-    parts: list[Tensor] = []
-    for begin in range(0, rows.shape[0], BLOCK):
-        part = rows[begin : begin + BLOCK]
-        dense = part.toarray() if sparse.issparse(part) else np.array(part)
-        with fabric.autocast():
-            parts.append(embed(fabric.to_device(torch.from_numpy(dense.astype(np.float32)))).float().cpu())
-    return torch.cat(parts).numpy()

@@ -17,15 +17,8 @@ from imtext.models import TwoBranch
 from imtext.runs import Run
 from imtext.studies.experiment import load_weights
 from imtext.studies.preparation import DataSpec, prepare
-from imtext.studies.structure_experiment import (
-    MODEL,
-    STUDY,
-    StructureExperiment,
-    image_features,
-    in_blocks,
-    train,
-    write_down,
-)
+from imtext.studies.structure_experiment import STUDY, StructureExperiment, image_features, write_down
+from imtext.studies.trained import MODEL, in_blocks, train
 from imtext.training import Pixels, Recipe, make_fabric
 from imtext.training.neighbours import PixelNeighbours
 from imtext.vision.frozen import frozen_norm

@@ -9,7 +9,8 @@ from torch import Tensor
 from imtext.runs import Run
 from imtext.studies.experiment import load_weights
 from imtext.studies.preparation import prepare
-from imtext.studies.structure_experiment import MODEL, StructureExperiment, image_features
+from imtext.studies.structure_experiment import StructureExperiment, image_features
+from imtext.studies.trained import MODEL
 from imtext.training import make_fabric
 
 SIDES = ("image", "text")

@@ -9,6 +9,7 @@ import pytest
 from imtext.report import paper_claims, paper_table, read_published
 from imtext.retrieval import evaluate
 from imtext.studies import structure_claims, structure_rows
+from imtext.studies.comparing import ranks_of
 from imtext.studies.structure_preserving import StructureStudy
 from imtext.studies.text_features import TextFeatures, text_features
 
@@ -100,7 +101,7 @@ def test_claims_name_what_is_in_the_paper_and_get_verdicts(study):
 def test_ranks_in_folds_are_those_of_the_table(study):
     line = study.table(2).loc["tfidf_bi"]
     for side in ("image", "text"):
-        (ranks,) = structure_claims._ranks(study, "tfidf-bi", side, "test_folds")
+        (ranks,) = ranks_of(study, "tfidf-bi", side, "test_folds")
         assert 100 * np.mean(ranks <= 1) == pytest.approx(line[f"{side}_query_r1"])
 
 

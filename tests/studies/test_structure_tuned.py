@@ -12,8 +12,9 @@ from imtext.retrieval import evaluate
 from imtext.studies import structure_experiment
 from imtext.studies.preparation import DataSpec, prepare
 from imtext.studies.running import run_all, run_one
-from imtext.studies.structure_experiment import MODEL, StructureExperiment, image_features
+from imtext.studies.structure_experiment import StructureExperiment, image_features
 from imtext.studies.structure_tuned import BACKBONE, TunedExperiment, TunedNetwork
+from imtext.studies.trained import MODEL
 from imtext.training import Recipe, fit
 
 

@@ -1,0 +1,227 @@
+"""Rows of the Rich Features paper: VSE++ with rich features, and SCAN; each a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from imtext.data.schema import Dataset
+from imtext.models import SCAN, VSE, GRUText
+from imtext.retrieval import evaluate_scores
+from imtext.runs import Run
+from imtext.studies.embedding import FOLDS, evaluate_split
+from imtext.studies.preparation import SPLITS, DataSpec, prepare
+from imtext.studies.rich_data import RichData, RichSpec, rich_data
+from imtext.studies.trained import finish, in_blocks, train
+from imtext.training import HingeObjective, PairBatches, Recipe, make_fabric
+
+STUDY = "rich_features"
+TEXTS = {
+    "gru": (False, None),
+    "gru-emb-avg": (False, "mean"),
+    "bigru": (True, None),
+    "bigru-emb-max": (True, "max"),
+    "bigru-emb-avg": (True, "mean"),
+}
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What both kinds of rows have.
+
+    Attributes:
+        slug: short name, the beginning of the run's folder.
+        data: the data and the image CNN, which stays fixed; inputs: how captions and images become inputs.
+        recipe: how the network is trained.
+        dim, word_dim: of the space and of a word.
+        margin, negatives, all_epochs: of the hinges.
+        profile, device, seed: how it is run.
+    """
+
+    slug: str
+    data: DataSpec
+    recipe: Recipe
+    inputs: RichSpec = field(default_factory=RichSpec)
+    dim: int = 1024
+    word_dim: int = 300
+    margin: float = 0.2
+    negatives: str = "hardest"
+    all_epochs: int = 0
+    profile: str = "quick"
+    device: str = "cpu"
+    seed: int = 0
+
+    @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+        return STUDY
+
+    @property
+    def start(self) -> Any:
+        """No row goes on from another."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """Everything that determines the numbers, as plain values."""
+        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
+
+    def rich(self) -> RichData:
+        """The inputs of the splits."""
+        return rich_data(self.data, self.inputs, self.device)
+
+    def objective(self, net: nn.Module) -> HingeObjective:
+        """The hinges of this row on a network."""
+        return HingeObjective(net, self.margin, self.negatives, self.all_epochs)
+
+    def batches(self, rich: RichData, images: Any, recipe: Recipe) -> PairBatches:
+        """Training batches: pairs, no two of one group."""
+        train = rich.prepared.splits["train"]
+        codes, lengths = rich.codes("train")
+        return PairBatches(
+            images,
+            codes,
+            lengths,
+            train.image_of_sentence,
+            rich.prepared.groups,
+            batch_size=recipe.batch_size,
+            seed=self.seed,
+            shift=False,
+            sentences_per_group=recipe.sentences_per_group,
+        )
+
+
+@dataclass(frozen=True)
+class RichExperiment(_Row):
+    """VSE++ with one of the image and one of the text representations of section IV.D, for one seed.
+
+    Attributes:
+        image: variant of the image features, as for :func:`imtext.vision.stage_features.rich_parts`.
+        text: a key of ``TEXTS``: GRU or BiGRU, and how the word vectors themselves are pooled.
+    """
+
+    image: str = "avg-4"
+    text: str = "gru"
+
+    @property
+    def effort(self) -> tuple[int, bool]:
+        """Rows that take longer are larger."""
+        return (1, TEXTS[self.text][0])
+
+    def warm(self) -> None:
+        """Fill the caches that rows share."""
+        rich = self.rich()
+        if not rich.precomputed:
+            for split in SPLITS:
+                rich.stages(split)
+
+    def network(self, rich: RichData, backbone: nn.Module | None = None) -> VSE:
+        """The network before training."""
+        torch.manual_seed(self.seed)
+        bidirectional, pooled = TEXTS[self.text]
+        text = GRUText(len(rich.vocabulary), self.word_dim, self.dim, bidirectional, pooled)
+        return VSE(text, rich.image_dim(self.image), self.dim, backbone)
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train, embed, evaluate, and write everything down; metrics come last."""
+        began = time.perf_counter()
+        rich, fabric = self.rich(), make_fabric(self.device)
+        batches = self.batches(rich, rich.image_source(self.image), self.recipe)
+        net = train(self, self.objective(self.network(rich)), batches, fabric, run)
+        rich.vocabulary.save(run.dir / "vocabulary.json")
+
+        def evaluated(split: str) -> dict[str, dict[str, float]]:
+            images = in_blocks(net.embed_images, rich.images(split, self.image), fabric, BATCH)
+            sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
+            return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+
+        finish(self, run, evaluated, began)
+
+
+@dataclass(frozen=True)
+class ScanExperiment(_Row):
+    """SCAN, or SCAN-RFE, for one seed.
+
+    Attributes:
+        direction, pooling: as for :class:`imtext.models.scan.SCAN`.
+        rich_words: SCAN-RFE, whose words keep their word vector beside the state of the BiGRU.
+        sharp: lambda of LSE; None takes the published one.
+    """
+
+    direction: str = "t-i"
+    pooling: str = "avg"
+    rich_words: bool = False
+    sharp: float | None = None
+
+    @property
+    def effort(self) -> tuple[int, bool]:
+        """Rows that take longer are larger."""
+        return (2, self.rich_words)
+
+    def warm(self) -> None:
+        """Fill the caches that rows share."""
+        rich = self.rich()
+        if not rich.precomputed:
+            for split in SPLITS:
+                rich.grid(split)
+
+    def network(self, rich: RichData) -> SCAN:
+        """The network before training."""
+        torch.manual_seed(self.seed)
+        return SCAN(
+            len(rich.vocabulary),
+            self.word_dim,
+            self.dim,
+            rich.region_dim,
+            self.rich_words,
+            self.direction,
+            self.pooling,
+            sharp=self.sharp,
+        )
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train, score all pairs, evaluate, and write everything down; metrics come last."""
+        began = time.perf_counter()
+        rich, fabric = self.rich(), make_fabric(self.device)
+        batches = self.batches(rich, rich.region_source(), self.recipe)
+        net = train(self, self.objective(self.network(rich)), batches, fabric, run)
+        rich.vocabulary.save(run.dir / "vocabulary.json")
+
+        def evaluated(split: str) -> dict[str, dict[str, float]]:
+            scores = score_all(net, rich.regions(split), rich.codes(split)[0], fabric)
+            return evaluate_matrix(rich.prepared.splits[split], split, scores, run)
+
+        finish(self, run, evaluated, began)
+
+
+@torch.no_grad()
+def score_all(net: SCAN, regions: np.ndarray, codes: np.ndarray, fabric: Any) -> np.ndarray:
+    """Scores ``(N, M)`` of every image with every sentence, float32, slice by slice."""
+    places = torch.from_numpy(in_blocks(net.embed_regions, regions, fabric, BATCH))
+    columns = []
+    for begin in range(0, len(codes), 8 * BATCH):
+        words, counts = net.embed_words(fabric.to_device(torch.from_numpy(codes[begin : begin + 8 * BATCH])))
+        columns.append(
+            net.scores(fabric.to_device(places), words.float(), None, counts).float().cpu().numpy()
+        )
+    return np.concatenate(columns, axis=1)
+
+
+def evaluate_matrix(
+    dataset: Dataset, split: str, scores: np.ndarray, run: Run
+) -> dict[str, dict[str, float]]:
+    """Store scores ``(N, M)`` and ranks of a split in the run; its metrics and those of its folds."""
+    owners, groups = dataset.image_of_sentence, dataset.group_of_image
+    result = evaluate_scores(scores, owners, group_of_image=groups)
+    run.save_arrays(f"scores-{split}.npz", scores=scores, image_of_sentence=owners)
+    ranks = {"image_query": result.image_query_ranks, "text_query": result.text_query_ranks}
+    run.save_arrays(f"ranks-{split}.npz", **ranks)
+    metrics = {split: result.row(), f"{split}_folds": result.row()}
+    if len(np.unique(groups)) == len(groups) and len(scores) % FOLDS == 0:
+        metrics[f"{split}_folds"] = evaluate_scores(scores, owners, folds=FOLDS).row()
+    return metrics

@@ -1,0 +1,174 @@
+"""Rich Features Embedding for Cross-Modal Retrieval (Fu et al.): its runs, tables and figures."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imtext.errors import DataError
+from imtext.report import Verdict
+from imtext.studies import rich_rows as rows
+from imtext.studies.parameters import check_parameters
+from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.rich_claims import verdicts
+from imtext.studies.rich_data import RichData, rich_data
+from imtext.studies.rich_experiment import STUDY
+from imtext.studies.rich_figures import FigureData
+from imtext.studies.rich_timing import timing_runs, timing_table
+from imtext.studies.study import Line, PaperStudy
+
+
+class RichStudy(FigureData, PaperStudy):
+    """Runs, tables and figures of the paper for the notebook's parameters.
+
+    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
+    is asked for; finished runs are taken from the run store. A dataset of precomputed features fills the rows
+    that need no stage maps: those with attention from its regions, the others from their mean.
+
+    Raises:
+        ConfigError: for a parameter that does not fit.
+
+    >>> RichStudy(profile="smoke", tables="10").slugs
+    ('gru-emb-avg', 'rerank-small')
+    """
+
+    name = STUDY
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters = check_parameters(tuple(rows.TABLES), **parameters)
+        self.tables = self.parameters.tables
+        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
+        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+
+    def rows(self, table: str | int) -> dict[str, Line]:
+        """Rows of a table and what stands behind each."""
+        return rows.rows_of(str(table), self.precomputed)
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether the dataset is one of features without pictures."""
+        return self.parameters.dataset.endswith("precomp")
+
+    @property
+    def sizes(self) -> rows.Scale:
+        """What the profile scales."""
+        return rows.scale(self.parameters.profile, self.parameters.dataset)
+
+    @property
+    def spec(self) -> DataSpec:
+        """The data that all rows share."""
+        root = self.parameters.data_root
+        return DataSpec(
+            dataset=self.parameters.dataset,
+            # Absolute, so that a finished run can be read from any folder.
+            data_root=str(Path(root).resolve()) if root else None,
+            cache=str((self.parameters.runs_dir / "cache").resolve()),
+            pictures=False,
+            **({"backbone": rows.STAND_IN} | self.sizes.data),
+        )
+
+    @property
+    def prepared(self) -> Prepared:
+        """Splits and pixels."""
+        return prepare(self.spec, self.parameters.device)
+
+    @property
+    def rich(self) -> RichData:
+        """Codes, pooled features and regions."""
+        return rich_data(self.spec, self.sizes.inputs, self.parameters.device)
+
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return self.sizes.jobs
+
+    def experiments(self, seed: int) -> dict[str, rows.Row]:
+        """Every row of the tables, by slug."""
+        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
+        return rows.experiments(self.spec, self.sizes, common)
+
+    def describe_row(self, experiment: rows.Row) -> str:
+        """Whether the image CNN is fixed, and the representations of a row."""
+        return rows.describe(experiment)
+
+    def extra_labels(self, table: str | int) -> dict[str, str]:
+        """Labels of the rows of a table that are ours."""
+        return {
+            row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {}) if row in self.rows(table)
+        }
+
+    def provenance(self, table: str | int = "1") -> dict[str, Any]:
+        """What a table of this study says of where it comes from."""
+        return {
+            "dataset": self.parameters.dataset,
+            "profile": self.parameters.profile,
+            "seeds": list(self.parameters.seeds),
+            "device": self.parameters.device,
+            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
+        }
+
+    def describe(self) -> pd.DataFrame:
+        """Sizes of what is run here, beside the paper's, as a table."""
+        sizes, spec, rich = self.sizes, self.spec, self.rich
+        splits = self.prepared.splits
+        images = " / ".join(f"{splits[split].n_images:,}" for split in ("train", "val", "test"))
+        network = sizes.network
+        cnn = "features of the dataset" if self.precomputed else f"{spec.backbone}, {spec.crop} × {spec.crop}"
+        rich_dim = "–" if self.precomputed else f"{rich.image_dim('avg-4-max-1234'):,}"
+        pairs = f"{sizes.recipe.batch_size}; with attention {sizes.scan_recipe.batch_size}"
+        table = [
+            ("Images: train / validation / test", "29,783 / 1,000 / 1,000", images),
+            ("Image CNN", "ResNet-152, 224 × 224", cnn),
+            (
+                "Rich image feature",
+                "5,888",
+                "–" if self.precomputed else f"{rich.image_dim('avg-4-max-1234'):,}",
+            ),
+            ("Words with a code of their own", "not printed", f"{len(rich.vocabulary) - 3:,}"),
+            ("Word vector, state of the GRU", "300, 1,024", f"{network['word_dim']}, {network['dim']:,}"),
+            ("Shared space", "1,024", f"{network['dim']:,}; with attention {self._scan_dim:,}"),
+            (
+                "Pairs in a batch",
+                "128",
+                f"{sizes.recipe.batch_size}; with attention {sizes.scan_recipe.batch_size}",
+            ),
+            ("Epochs", "36", f"{sizes.recipe.epochs}; with attention {sizes.scan_recipe.epochs}"),
+        ]
+        return pd.DataFrame(table, columns=["", "paper (Flickr30k)", "here"]).set_index("")
+
+    @property
+    def _scan_dim(self) -> int:
+        return int((self.sizes.network | self.sizes.scan_network)["dim"])
+
+    @cached_property
+    def _timing(self) -> dict[str, dict[str, np.ndarray]]:
+        return timing_runs(self.experiments(self.parameters.seeds[0]), self.rich, *self.sizes.timing)
+
+    def timing_runs(self) -> dict[str, dict[str, np.ndarray]]:
+        """Seconds of each run of Table V: ``{row: {"train": (runs,), "test": (runs,)}}``.
+
+        Raises:
+            DataError: Table 5 was not asked for.
+        """
+        if "5" not in self.tables:
+            raise DataError("timing: Table 5 was not asked for; add 5 to the parameter tables")
+        return self._timing
+
+    def table(self, number: str | int) -> pd.DataFrame:
+        """A table by the paper's row ids; Table V is measured when it is asked for."""
+        return self.timing() if str(number) == "5" else super().table(number)
+
+    def timing(self) -> pd.DataFrame:
+        """Table V: mean and deviation of the seconds of a training step and of scoring the test images."""
+        return timing_table(self.timing_runs())
+
+    def verdicts(self) -> list[Verdict]:
+        """What the runs say about the paper's claims."""
+        return verdicts(self)
+
+
+__all__ = ["STUDY", "RichStudy"]
