@@ -252,9 +252,7 @@ def gain_where(
     pooled, sides = np.mean(gains, axis=0), []
     for part in (chosen, ~chosen):
         # The same clusters are drawn each time: the sum over a part, by how much of it was drawn.
-        total, size = (
-            cluster_bootstrap(values * part, clusters, n) for values in (pooled, np.ones(len(part)))
-        )
+        total, size = (cluster_bootstrap(values, clusters, n) for values in (pooled * part, part))
         sides.append(np.divide(total, size, out=np.full(n, np.nan), where=size > 0))
     low, high = 100 * np.nanpercentile(sides[0] - sides[1], [2.5, 97.5])
     return Evidence(name, float(np.mean(own)), float(low), float(high), tuple(map(float, own)))

@@ -20,6 +20,7 @@ from imtext.studies.rich_experiment import STUDY
 from imtext.studies.rich_figures import FigureData
 from imtext.studies.rich_timing import timing_runs, timing_table
 from imtext.studies.study import Line, PaperStudy
+from imtext.vision.stage_features import RICH_VARIANTS
 
 
 class RichStudy(FigureData, PaperStudy):
@@ -123,22 +124,25 @@ class RichStudy(FigureData, PaperStudy):
         table = [
             ("Images: train / validation / test", "29,783 / 1,000 / 1,000", images),
             ("Image CNN", "ResNet-152, 224 × 224", cnn),
-            (
-                "Rich image feature",
-                "5,888",
-                "–" if self.precomputed else f"{rich.image_dim('avg-4-max-1234'):,}",
-            ),
+            ("Rich image feature", "5,888", rich_dim),
             ("Words with a code of their own", "not printed", f"{len(rich.vocabulary) - 3:,}"),
             ("Word vector, state of the GRU", "300, 1,024", f"{network['word_dim']}, {network['dim']:,}"),
             ("Shared space", "1,024", f"{network['dim']:,}; with attention {self._scan_dim:,}"),
-            (
-                "Pairs in a batch",
-                "128",
-                f"{sizes.recipe.batch_size}; with attention {sizes.scan_recipe.batch_size}",
-            ),
+            ("Pairs in a batch", "128", pairs),
             ("Epochs", "36", f"{sizes.recipe.epochs}; with attention {sizes.scan_recipe.epochs}"),
         ]
         return pd.DataFrame(table, columns=["", "paper (Flickr30k)", "here"]).set_index("")
+
+    def vector_sizes(self) -> dict[str, Any]:
+        """Channels of the stages, length of a word vector and of the GRU's state, for Figures 1 and 2."""
+        network = self.sizes.network
+        channels = tuple(self.prepared.backbone().stage_dims.values())
+        return {"channels": channels, "word_dim": network["word_dim"], "hidden": network["dim"]}
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Image variants that the dataset can fill."""
+        return ("avg-4",) if self.precomputed else RICH_VARIANTS
 
     @property
     def _scan_dim(self) -> int:
