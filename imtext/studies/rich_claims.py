@@ -254,3 +254,4 @@ MEASURED: dict[str, tuple[set[str], tuple[str, ...], Callable[[RichStudy], Seque
     "scan_scores_slowly": (set(), ("5",), _scores_slowly),
     "rich_helps_long_captions_more": ({RICH, "vse"}, (), _long_captions),
 }
+TIMED_CLAIMS = frozenset(claim for claim, (_, tables, _) in MEASURED.items() if "5" in tables)

@@ -14,7 +14,7 @@ from imtext.report import Verdict
 from imtext.studies import rich_rows as rows
 from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
-from imtext.studies.rich_claims import verdicts
+from imtext.studies.rich_claims import TIMED_CLAIMS, verdicts
 from imtext.studies.rich_data import RichData, rich_data
 from imtext.studies.rich_experiment import STUDY
 from imtext.studies.rich_figures import FigureData
@@ -140,6 +140,11 @@ class RichStudy(FigureData, PaperStudy):
         return {"channels": channels, "word_dim": network["word_dim"], "hidden": network["dim"]}
 
     @property
+    def map_sides(self) -> tuple[int, ...]:
+        """Sides of the stage maps C1 to C4, which lie at strides 4 to 32, for Figure 2."""
+        return tuple(-(-self.spec.crop // stride) for stride in (4, 8, 16, 32))
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """Image variants that the dataset can fill."""
         return ("avg-4",) if self.precomputed else RICH_VARIANTS
@@ -171,7 +176,15 @@ class RichStudy(FigureData, PaperStudy):
         return timing_table(self.timing_runs())
 
     def verdicts(self) -> list[Verdict]:
-        """What the runs say about the paper's claims."""
+        """What the runs say about the paper's claims, those about time left out: they differ at each call."""
+        return [verdict for verdict in self._verdicts if verdict.claim.id not in TIMED_CLAIMS]
+
+    def timed_verdicts(self) -> list[Verdict]:
+        """What Table V says about the paper's claims."""
+        return [verdict for verdict in self._verdicts if verdict.claim.id in TIMED_CLAIMS]
+
+    @cached_property
+    def _verdicts(self) -> list[Verdict]:
         return verdicts(self)
 
 
