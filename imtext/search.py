@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import top_k
 
@@ -59,7 +61,7 @@ figure {{ max-width: 20rem; margin-bottom: 1.5rem; }}
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: its 1-based ``rank``, cosine ``score``, image file, and the sentences to show with it."""
+    """One answer: its 1-based ``rank``, ``score``, image file, and the sentences to show with it."""
 
     rank: int
     score: float
@@ -69,12 +71,16 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answers to one query; ``picture``: the query where it is an image; ``gallery``: what was asked."""
+    """The answers to one query; ``picture``: the query where it is an image; ``gallery``: what was asked.
+
+    ``measure``: what the scores are.
+    """
 
     query: str
     picture: Path | None
     gallery: str
     hits: tuple[Hit, ...]
+    measure: str = "cosine"
 
     def __str__(self) -> str:
         """One line per answer: rank, score, image file, sentence."""
@@ -87,31 +93,48 @@ class Answer:
 def search(encoder: Any, query: str, top: int = 5) -> Answer:
     """Find the test images that answer a sentence, or the test sentences that answer an image file.
 
-    ``encoder``: an `imtext.studies.encoder.TrainedEncoder`. ``query``: a sentence, or the path of an image;
-    what ends like an image file is taken as one. ``top``: how many answers, best first, ties by index.
+    ``encoder``: what `imtext.studies.encoder.load_encoder` gives. ``query``: a sentence, or the path of an
+    image; what ends like an image file is taken as one. ``top``: how many answers, best first, ties by index.
 
     Raises `DataError` for an empty query or a picture that is missing or unreadable, `ConfigError` for a
     ``top`` below 1.
     """
     picture = _as_picture(query)
     test = encoder.test
+    scores, found, count = _best(encoder, query, picture, top)
     if picture is not None:
-        scores, found = top_k(encoder.embed_image_files([picture]), encoder.sentences, top)
-        hits = [(test.image_of_sentence[j], (test.captions[j],)) for j in found[0]]
-        gallery = f"the {len(encoder.sentences):,} sentences of the test split of {test.name}"
+        hits = [(test.image_of_sentence[j], (test.captions[j],)) for j in found]
+        gallery = f"the {count:,} sentences of the test split of {test.name}"
     else:
-        scores, found = top_k(encoder.embed_sentences([query]), encoder.images, top)
-        hits = [(i, tuple(test.captions[j] for j in test.sentences_of(int(i)))) for i in found[0]]
-        gallery = f"the {len(encoder.images):,} images of the test split of {test.name}"
+        hits = [(i, tuple(test.captions[j] for j in test.sentences_of(int(i)))) for i in found]
+        gallery = f"the {count:,} images of the test split of {test.name}"
     return Answer(
         query.strip(),
         picture,
         gallery,
         tuple(
             Hit(rank, float(score), Path(test.image_path(int(image))), sentences)
-            for rank, (score, (image, sentences)) in enumerate(zip(scores[0], hits, strict=True), start=1)
+            for rank, (score, (image, sentences)) in enumerate(zip(scores, hits, strict=True), start=1)
         ),
+        getattr(encoder, "measure", "cosine"),
     )
+
+
+def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Scores and indices of the ``top`` answers, best first, and the size of the gallery."""
+    if not hasattr(encoder, "scores_for_sentences"):
+        asked = encoder.embed_sentences([query]) if picture is None else encoder.embed_image_files([picture])
+        gallery = encoder.images if picture is None else encoder.sentences
+        scores, found = top_k(asked, gallery, top)
+        return scores[0], found[0], len(gallery)
+    if top < 1:
+        raise ConfigError(f"top: expected at least 1, found {top}")
+    if picture is None:
+        scores = encoder.scores_for_sentences([query])[:, 0]
+    else:
+        scores = encoder.scores_for_image_files([picture])[0]
+    found = np.argsort(-scores, kind="stable")[:top]
+    return scores[found], found, len(scores)
 
 
 def check_out(out: str | os.PathLike[str]) -> Path:
@@ -189,7 +212,7 @@ def _html(answer: Answer) -> str:
         sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in hit.sentences)
         return (
             f'<li><img src="{_data_uri(hit.image)}" alt="{html.escape(hit.sentences[0])}"><div class="text">'
-            f'<span class="rank">{hit.rank}</span> <span class="soft">cosine {hit.score:.3f} · '
+            f'<span class="rank">{hit.rank}</span> <span class="soft">{answer.measure} {hit.score:.3f} · '
             f"{html.escape(hit.image.name)}</span>{sentences}</div></li>"
         )
 
@@ -200,7 +223,7 @@ def _html(answer: Answer) -> str:
         query = f'<figure><img src="{_data_uri(answer.picture)}" alt="the query"></figure>\n'
     return _PAGE.format(
         title=html.escape(title),
-        about=html.escape(f"The {len(answer.hits)} best of {answer.gallery}, by cosine."),
+        about=html.escape(f"The {len(answer.hits)} best of {answer.gallery}, by {answer.measure}."),
         query=query,
         hits="\n".join(card(hit) for hit in answer.hits),
     )
@@ -238,7 +261,7 @@ def _draw_images(figure: Any, answer: Answer) -> None:
         axis.axis("off")
     for axis, hit in zip(axes.ravel(), answer.hits, strict=False):
         axis.imshow(_read(hit.image))
-        axis.set_title(f"{hit.rank} · cosine {hit.score:.3f}", fontsize=10)
+        axis.set_title(f"{hit.rank} · {answer.measure} {hit.score:.3f}", fontsize=10)
         axis.text(
             0.5,
             -0.04,

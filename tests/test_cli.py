@@ -101,7 +101,7 @@ def test_evaluate_refuses_unfit_options(stored, capsys):
 
 
 class Encoder:
-    """Stands in for `imtext.studies.encoder.TrainedEncoder`."""
+    """Stands in for what `imtext.studies.encoder.load_encoder` gives."""
 
     images = np.eye(3)
     sentences = np.eye(3)
@@ -125,7 +125,7 @@ class Encoder:
 
 @pytest.fixture
 def encoder(monkeypatch):
-    monkeypatch.setitem(sys.modules, "imtext.studies.encoder", SimpleNamespace(TrainedEncoder=Encoder))
+    monkeypatch.setitem(sys.modules, "imtext.studies.encoder", SimpleNamespace(load_encoder=Encoder.load))
 
 
 def test_search_prints_its_answers(encoder, tmp_path, capsys):

@@ -131,3 +131,47 @@ def test_a_damaged_picture_is_named(encoder, tmp_path):
     with pytest.raises(DataError, match="green.png: not a readable picture"):
         write_answer(answer, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+class PairEncoder(ColourEncoder):
+    """Scores pairs and has no embeddings, as SCAN."""
+
+    measure = "pair score"
+
+    def scores_for_sentences(self, sentences):
+        return np.array([[7.0 if name in one else 2.0 for one in sentences] for name in COLOURS])
+
+    def scores_for_image_files(self, files):
+        return np.array([[float(file.stem in one) for one in CAPTIONS] for file in files])
+
+
+def test_a_model_of_pairs_is_asked_for_scores(tmp_path):
+    encoder = PairEncoder(tmp_path)
+    encoder.images = encoder.sentences = None
+    answer = search(encoder, "a blue thing", top=3)
+    assert [(hit.image.name, hit.score) for hit in answer.hits] == [
+        ("blue.png", 7),
+        ("red.png", 2),  # ties by index
+        ("green.png", 2),
+    ]
+    assert "the 3 images" in answer.gallery
+    assert "by pair score." in write_answer(answer, tmp_path / "page.html").read_text()
+    answer = search(encoder, str(encoder.files[2]), top=2)
+    assert [hit.sentences for hit in answer.hits] == [("a blue square",), ("blue again",)]
+    assert "the 5 sentences" in answer.gallery
+    with pytest.raises(ConfigError, match="top: expected at least 1, found 0"):
+        search(encoder, "blue", top=0)
+
+
+def test_runs_that_cannot_be_searched_are_named(tmp_path, capsys):
+    from imtext.cli import main
+    from imtext.runs import RunStore
+
+    with RunStore(tmp_path).open(
+        "structure_preserving", "row", {"model": "two_branch", "text": "hglmm"}
+    ) as run:
+        run.save_json("metrics.json", {"rsum": 1.0})
+    assert main(["search", str(run.dir), "a dog"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "runs of this study (structure_preserving) cannot be searched" in line
+    assert "VSE++ or SCAN row of rich_features" in line

@@ -23,6 +23,37 @@ from imtext.training import DualPathObjective, make_fabric
 from imtext.vision.backbones import load_backbone
 
 
+def load_encoder(run_dir: str | Path, device: str = "cpu") -> Any:
+    """What searches with the run in a folder: a `TrainedEncoder` or, for its study, a `TrainedRich`.
+
+    Raises:
+        RunError: a folder that holds no finished run, a damaged one, or one that cannot be searched.
+    """
+    run = Run(Path(run_dir))
+    finished(run)
+    config = run.config
+    if {"stage", "depth", "head", "bias"} <= set(config):
+        return TrainedEncoder(run, device)
+    # A row of several starts has them as a list; of other studies none goes on from more than one.
+    if "inputs" in config or isinstance(config.get("start"), list):
+        from imtext.studies.rich_encoder import TrainedRich
+
+        return TrainedRich(run, device)
+    raise RunError(
+        f"{run.dir}: runs of this study ({run.dir.absolute().parent.name}) cannot be searched; give one of "
+        "instance_loss, or a VSE++ or SCAN row of rich_features"
+    )
+
+
+def finished(run: Run) -> None:
+    """Refuse a run that is not finished, of another version or damaged; RunError says which."""
+    if not run.finished:
+        raise RunError(
+            f"{run.dir}: not a finished run (it has no metrics.json); give the folder of a finished one"
+        )
+    run.check()
+
+
 class TrainedEncoder:
     """Network, dictionary and test gallery of a finished run.
 
@@ -32,11 +63,7 @@ class TrainedEncoder:
     """
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        if not run.finished:
-            raise RunError(
-                f"{run.dir}: not a finished run (it has no metrics.json); give the folder of a finished one"
-            )
-        run.check()
+        finished(run)
         self.run, self.config = run, run.config
         self.fabric = make_fabric(device)
         self.vocabulary = Vocabulary.load(run.dir / "vocabulary.json")

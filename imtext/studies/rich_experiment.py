@@ -199,16 +199,18 @@ class ScanExperiment(_Row):
         finish(self, run, evaluated, began)
 
 
-@torch.no_grad()
 def score_all(net: SCAN, regions: np.ndarray, codes: np.ndarray, fabric: Any) -> np.ndarray:
     """Scores ``(N, M)`` of every image with every sentence, float32, slice by slice."""
-    places = torch.from_numpy(in_blocks(net.embed_regions, regions, fabric, BATCH))
-    columns = []
+    return score_places(net, in_blocks(net.embed_regions, regions, fabric, BATCH), codes, fabric)
+
+
+@torch.no_grad()
+def score_places(net: SCAN, places: np.ndarray, codes: np.ndarray, fabric: Any) -> np.ndarray:
+    """The same for regions ``(N, R, D)`` that are embedded already."""
+    rows, columns = fabric.to_device(torch.from_numpy(places)), []
     for begin in range(0, len(codes), 8 * BATCH):
         words, counts = net.embed_words(fabric.to_device(torch.from_numpy(codes[begin : begin + 8 * BATCH])))
-        columns.append(
-            net.scores(fabric.to_device(places), words.float(), None, counts).float().cpu().numpy()
-        )
+        columns.append(net.scores(rows, words.float(), None, counts).float().cpu().numpy())
     return np.concatenate(columns, axis=1)
 
 

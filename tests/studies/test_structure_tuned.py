@@ -9,7 +9,7 @@ import torch
 
 from imtext.errors import ConfigError, RunError, TrainingError
 from imtext.retrieval import evaluate
-from imtext.studies import structure_experiment
+from imtext.studies import trained
 from imtext.studies.preparation import DataSpec, prepare
 from imtext.studies.running import run_all, run_one
 from imtext.studies.structure_experiment import StructureExperiment, image_features
@@ -81,7 +81,7 @@ def test_cnn_and_branches_have_both_moved_and_norm_statistics_have_not(row, runs
 
 def test_without_a_step_it_is_the_row_it_starts_from(row, runs, monkeypatch):
     folder, start, _ = runs
-    monkeypatch.setattr(structure_experiment, "fit", lambda *_: pd.DataFrame({"epoch": [1], "loss": [0.0]}))
+    monkeypatch.setattr(trained, "fit", lambda *_: pd.DataFrame({"epoch": [1], "loss": [0.0]}))
     idle = run_one(replace(row, slug="idle"), folder)
     for split in ("val", "test"):
         first, second = (run.load_arrays(f"embeddings-{split}.npz") for run in (start, idle))
@@ -103,7 +103,7 @@ def test_a_run_that_broke_off_ends_with_the_same_numbers(row, runs, monkeypatch)
         return fit(fabric, objective, recipe, until, *rest[1:])
 
     with monkeypatch.context() as patch:
-        patch.setattr(structure_experiment, "fit", one_epoch)
+        patch.setattr(trained, "fit", one_epoch)
         with pytest.raises(TrainingError, match="power cut"):
             run_one(again, folder)
     (partial,) = (folder / row.study).glob("broken-*.partial")
