@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -166,7 +166,9 @@ class TunedVSE(_After):
         pixels = Pixels(rich.prepared.store("train"), self.data.crop, backbone.mean, backbone.std)
         with frozen_norm(backbone):
             batches = row.batches(rich, pixels, self.recipe)
-            net = train(self, row.objective(net), batches, fabric, run)
+            # The first training is over: the hardest negatives from the start.
+            objective = replace(row, all_epochs=0).objective(net)
+            net = train(self, objective, batches, fabric, run)
 
         def evaluated(split: str) -> dict[str, dict[str, float]]:
             # The features of this CNN serve once: not kept among those that rows share.
