@@ -76,9 +76,9 @@ QUICK_PHOTOGRAPHS = replace(
     QUICK,
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 2},
     network={"dim": 256, "word_dim": 100, "all_epochs": 6},
-    scan_network={"dim": 128, "all_epochs": 2},
+    scan_network={"dim": 128, "all_epochs": 4},
     recipe=_adam(8, 2e-3, cosine=True, sentences_per_group=2),
-    scan_recipe=_adam(3, 2e-3, 64, cosine=True, sentences_per_group=2),
+    scan_recipe=_adam(5, 2e-3, 64, cosine=True, sentences_per_group=2),
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "backbone": "resnet152", "views": 10},
