@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from imtext.retrieval.agreement import compare_orders, rank_correlation
 from imtext.retrieval.bootstrap import Bootstrap, cluster_bootstrap, paired_bootstrap
 from imtext.retrieval.embeddings import load_embeddings
 from imtext.retrieval.ensemble import averaged, concatenated, mean_cosines, mean_scores
 from imtext.retrieval.evaluate import Direction, Evaluation, evaluate, evaluate_scores
+from imtext.retrieval.graded import Graded, graded, order_of_models
+from imtext.retrieval.mixing import Mixing, modality_mixing
 from imtext.retrieval.pairs import told_apart
 from imtext.retrieval.ranks import rank_of_targets
 from imtext.retrieval.rerank import (
@@ -24,21 +27,28 @@ __all__ = [
     "Choice",
     "Direction",
     "Evaluation",
+    "Graded",
+    "Mixing",
     "Separation",
     "averaged",
     "choose_rerank",
     "choose_rerank_scores",
     "cluster_bootstrap",
+    "compare_orders",
     "concatenated",
     "evaluate",
     "evaluate_reranked",
     "evaluate_scores",
+    "graded",
     "load_embeddings",
     "mean_cosines",
     "mean_off_diagonal",
     "mean_scores",
+    "modality_mixing",
+    "order_of_models",
     "paired_bootstrap",
     "pearson_map",
+    "rank_correlation",
     "rank_of_targets",
     "rerank",
     "rerank_scores",

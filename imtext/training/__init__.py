@@ -7,15 +7,18 @@ from imtext.training.loop import fit
 from imtext.training.neighbours import NeighbourBatches, StructureObjective
 from imtext.training.objective import DualPathObjective
 from imtext.training.recipe import Recipe
+from imtext.training.single import MixedBatches, SingleObjective
 
 __all__ = [
     "CachedFeatures",
     "DualPathObjective",
     "HingeObjective",
+    "MixedBatches",
     "NeighbourBatches",
     "PairBatches",
     "Pixels",
     "Recipe",
+    "SingleObjective",
     "StructureObjective",
     "fit",
     "make_fabric",

@@ -14,6 +14,16 @@ from imtext.report.figures.histograms import similarity_histograms
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
 from imtext.report.figures.rich import rich_network, rich_vectors
+from imtext.report.figures.single_network import (
+    collapse_curves,
+    measure_ranks,
+    modality_map,
+    modality_maps,
+    right_but_wrong,
+    similar_pairs,
+    single_network_diagram,
+)
+from imtext.report.figures.text_pictures import text_picture_parts, text_pictures
 from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triplets
 from imtext.report.figures.words import word_classes
 
@@ -21,19 +31,28 @@ __all__ = [
     "attention_picture",
     "boxes",
     "branches",
+    "collapse_curves",
     "error_curves",
     "geometry",
     "group_cards",
     "hinge_histograms",
     "hinge_shares",
     "image_search",
+    "measure_ranks",
+    "modality_map",
+    "modality_maps",
     "neighbourhoods",
     "pearson_maps",
     "picture_rows",
     "rich_network",
     "rich_vectors",
+    "right_but_wrong",
     "sentence_search",
+    "similar_pairs",
     "similarity_histograms",
+    "single_network_diagram",
+    "text_picture_parts",
+    "text_pictures",
     "triplets",
     "word_ablation",
     "word_classes",

@@ -1,0 +1,277 @@
+"""How much of what a caption says is true of another scene: graded relevance, computed from the scenes.
+
+For photographs nobody knows how many captions of a test set fit a picture. Here it can be computed. A caption
+is a list of statements (:mod:`imtext.data.picturebook.statements`), a scene describes what is there, and the
+relevance of a caption for a scene is the share of its statements that are true of it. A statement about a
+thing is true if the thing is there *and* it is so: of a scene without a dog nothing said of a dog is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from imtext.data.schema import Dataset
+from imtext.errors import DataError
+from imtext.progress import progress
+
+from .lookup import POSTURES, Values
+from .scene import Scene
+from .statements import Statement, read_statements
+
+_BLOCK = 1 << 21  # pairs, or triples, of things compared at a time
+_GARMENTS = 4  # three pieces of clothing and one extra at most
+
+
+def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
+    """For each scene, the share of what each caption says that is true of it.
+
+    Counted are: that there is a thing of the named kind, how many, its size, pattern and colour; garments,
+    their pattern and colour; hair; what it does, alone or to another thing; where two things stand to each
+    other; place, weather or hour, features of the place, indoors or out. A word with several senses is true
+    if one of them is. Words of the long tail (*happy*, *slowly*) stand for nothing in a scene and are not
+    counted, nor is a verb that says nothing (*a bench stands*). "A dog" says that there is one: of a scene
+    with three that is false, and the rest may be true. Things of a caption are matched to things of a scene
+    in the way that makes most statements true, never two to one.
+
+    Args:
+        dataset: a picturebook read with ``extras=True``.
+        split: name of a split, default all of ``dataset``.
+
+    Returns:
+        ``(N, M)`` float32 in [0, 1], images by sentences of the split, 1 for a sentence and its own image.
+
+    Raises:
+        DataError: the dataset has no scenes, or a caption is not of the grammar.
+
+    >>> scene_relevance(Dataset("x", ".", ("a.jpg",), ("a",), ("A dog.",), [0], ["test"], [0]))
+    Traceback (most recent call last):
+    imtext.errors.DataError: dataset x has no scenes and phrases: relevance needs a picturebook ...
+    """
+    chosen = dataset if split is None else dataset.split(split)
+    statements = caption_statements(chosen)
+    facts = Facts(chosen.scenes or ())
+    out = np.empty((chosen.n_images, chosen.n_sentences), dtype=np.float32)
+    for j, said in enumerate(progress(statements, "relevance of captions", len(statements))):
+        out[:, j] = facts.share(said)
+    return out
+
+
+def caption_statements(dataset: Dataset) -> list[tuple[Statement, ...]]:
+    """The statements of every caption of a picturebook.
+
+    Raises:
+        DataError: the dataset has no scenes, or a caption is not of the grammar.
+    """
+    if dataset.scenes is None or dataset.phrases is None:
+        raise DataError(
+            f"dataset {dataset.name} has no scenes and phrases: relevance needs a picturebook loaded with "
+            "extras=True"
+        )
+    spans: list[list[tuple[int, int, int]]] = [[] for _ in dataset.captions]
+    phrases = dataset.phrases
+    rows = zip(phrases.sentence, phrases.start, phrases.stop, phrases.chain, strict=True)
+    for sentence, start, stop, chain in rows:
+        offset = dataset.scenes[dataset.image_of_sentence[sentence]]["chain_offset"]
+        spans[sentence].append((int(start), int(stop), int(chain) - offset))
+    owners = dataset.image_of_sentence
+    return [
+        read_statements(caption, spans[j], dataset.scenes[owners[j]])
+        for j, caption in enumerate(dataset.captions)
+    ]
+
+
+def judge(dataset: Dataset, image: int, sentence: int) -> list[tuple[Statement, bool]]:
+    """Each statement of a caption and whether it is true of a scene, by the match that makes most so.
+
+    Raises:
+        DataError: as for :func:`scene_relevance`; an index out of range.
+    """
+    if not (0 <= image < dataset.n_images and 0 <= sentence < dataset.n_sentences):
+        raise DataError(
+            f"dataset {dataset.name} has {dataset.n_images} images and {dataset.n_sentences} sentences, "
+            f"asked for image {image} and sentence {sentence}"
+        )
+    one = dataset.take([int(dataset.image_of_sentence[sentence])])
+    place = int(np.flatnonzero(dataset.sentences_of(int(dataset.image_of_sentence[sentence])) == sentence)[0])
+    said = caption_statements(one)[place]
+    return Facts([(dataset.scenes or ())[image]]).verdicts(said)
+
+
+class Facts:
+    """Scenes as arrays: N scenes of at most T things, and one thing more that is none."""
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self.scenes = scenes
+        self.n = len(scenes)
+        self.width = 1 + max((len(scene["things"]) for scene in scenes), default=0)
+        self.codes: dict[Any, int] = {}
+        shape = (self.n, self.width)
+        self.things = {name: np.full(shape, -1) for name in ("kind", "count", "size", "pattern", "colour")}
+        self.things |= {name: np.full(shape, -1) for name in ("action", "hair", "length")}
+        self.worn = {part: np.full((*shape, _GARMENTS), -1) for part in ("name", "pattern", "colour")}
+        self.pairs = {name: np.full((*shape, self.width), -1) for name in ("deed", "side", "depth")}
+        self.whole = {name: np.full((self.n, 1), -1) for name in ("place", "sky", "indoors")}
+        features = 1 + max((len(scene["features"]) for scene in scenes), default=0)
+        self.whole["feature"] = np.full((self.n, features), -1)
+        for i, scene in enumerate(scenes):
+            self._add(i, scene)
+
+    def _code(self, value: Any) -> int:
+        return self.codes.setdefault(value, len(self.codes))
+
+    def _add(self, i: int, scene: Scene) -> None:
+        """Write one scene into the arrays."""
+        number = {thing["id"]: t for t, thing in enumerate(scene["things"])}
+        deeds = {deed["subject"]: deed["predicate"] for deed in scene["deeds"]}
+        for t, thing in enumerate(scene["things"]):
+            hair = thing.get("hair", {})
+            deed = deeds.get(thing["id"]) if thing["type"] == "people" else None
+            facts = {
+                "kind": thing["kind"],
+                "count": thing["count"],
+                "size": thing.get("size"),
+                "pattern": thing.get("pattern"),
+                "colour": thing.get("colour"),
+                "action": (thing["type"], POSTURES.get(deed or "", thing["action"])),
+                "hair": hair.get("colour"),
+                "length": hair.get("length"),
+            }
+            for name, value in facts.items():
+                self.things[name][i, t] = self._code(value)
+            for k, item in enumerate((*thing.get("clothes", ()), *thing.get("extras", ()))):
+                for part in self.worn:
+                    self.worn[part][i, t, k] = self._code(item.get(part))
+        for deed in scene["deeds"]:
+            a, b = number[deed["subject"]], number[deed["object"]]
+            mouth = scene["things"][a]["kind"] == "dog" and deed["predicate"] == "carrying"
+            self.pairs["deed"][i, a, b] = self._code("mouth" if mouth else deed["predicate"])
+        for relation in scene["spatial"]:
+            self._place(i, number[relation["subject"]], number[relation["object"]], relation["predicate"])
+        for name, value in (("place", "setting"), ("sky", "sky")):
+            self.whole[name][i, 0] = self._code(scene[value])
+        self.whole["indoors"][i, 0] = self._code("indoors" if scene["indoor"] else "outdoors")
+        for k, feature in enumerate(scene["features"]):
+            self.whole["feature"][i, k] = self._code(feature["name"])
+
+    def _place(self, i: int, a: int, b: int, predicate: str) -> None:
+        """A spatial relation and its opposite: sides in one array, next to and depth in the other."""
+        opposite = {"left of": "right of", "behind": "in front of"}.get(predicate, predicate)
+        array = self.pairs["side" if predicate == "left of" else "depth"]
+        array[i, a, b], array[i, b, a] = self._code(predicate), self._code(opposite)
+
+    def _among(self, array: np.ndarray, values: Values) -> np.ndarray:
+        """Where ``array`` holds the code of one of ``values``."""
+        table = np.zeros(len(self.codes) + 1, dtype=bool)  # the last place is for -1, nothing there
+        table[[self.codes[value] for value in values if value in self.codes]] = True
+        return table[array]
+
+    def _of_thing(self, s: Statement) -> np.ndarray:
+        """Where a statement holds, as far as the thing itself goes, (N, T)."""
+        if s.field in self.things:
+            return self._among(self.things[s.field], s.values)
+        if s.field == "worn":
+            return self._among(self.worn["name"], s.values).any(-1)
+        item = self._among(self.worn["name"], s.item)
+        return (item & self._among(self.worn[s.field.removeprefix("worn ")], s.values)).any(-1)
+
+    def _of_pair(self, s: Statement) -> np.ndarray:
+        """Where a relation holds, (N, T, T)."""
+        if s.field == "deed":
+            return self._among(self.pairs["deed"], s.values)
+        return self._among(self.pairs["side"], s.values) | self._among(self.pairs["depth"], s.values)
+
+    def _truths(self, said: Sequence[Statement]) -> list[np.ndarray]:
+        """Where each statement holds: (N,), (N, T) or (N, T, T), nowhere for a thing of another kind."""
+        kinds = {s.thing: self._of_thing(s) for s in said if s.field == "kind"}
+        truths = []
+        for s in said:
+            if s.thing < 0:
+                truths.append(self._among(self.whole[s.field], s.values).any(-1))
+            elif s.other < 0:
+                truths.append(self._of_thing(s) & kinds[s.thing])
+            else:
+                both = kinds[s.thing][:, :, None] & kinds[s.other][:, None, :]
+                truths.append(self._of_pair(s) & both)
+        return truths
+
+    def share(self, said: Sequence[Statement]) -> np.ndarray:
+        """The share of statements that are true of each scene, (N,) float64.
+
+        >>> scene = {"setting": "park", "sky": "sunny", "indoor": False, "features": [], "deeds": [],
+        ...          "spatial": [], "things": []}
+        >>> said = [Statement("place", frozenset({"park", "field"}), "on grass"),
+        ...         Statement("sky", frozenset({"rainy"}), "in the rain")]
+        >>> Facts([scene]).share(said).tolist()
+        [0.5]
+        """
+        truths = self._truths(said)
+        whole = sum((t.astype(np.int64) for t in truths if t.ndim == 1), np.zeros(self.n, np.int64))
+        slots = 1 + max((s.thing for s in said), default=-1)
+        slots = max(slots, 1 + max((s.other for s in said), default=-1))
+        if slots:
+            whole += self._alone(said, truths, slots)
+            # Only where two things of the caption are there can they get in each other's way.
+            found = [t.any(1) for s, t in zip(said, truths, strict=True) if s.field == "kind"]
+            several = np.flatnonzero(np.sum(found, 0) > 1)
+            step = max(1, _BLOCK // self.width**slots)
+            for start in range(0, len(several), step):
+                part = several[start : start + step]
+                sums = self._sums(said, truths, slots, part)
+                whole[part] += sums.reshape(len(sums), -1).max(1)
+        return whole / len(said)
+
+    def _alone(self, said: Sequence[Statement], truths: list[np.ndarray], slots: int) -> np.ndarray:
+        """True statements about things where one thing of the caption is there at most, else 0."""
+        sums = np.zeros((slots, self.n, self.width), dtype=np.int64)
+        for s, truth in zip(said, truths, strict=True):
+            if truth.ndim == 2:
+                sums[s.thing] += truth
+        best = sums.max(2)
+        return np.where((best > 0).sum(0) > 1, 0, best.sum(0))
+
+    def _sums(
+        self, said: Sequence[Statement], truths: list[np.ndarray], slots: int, part: np.ndarray
+    ) -> np.ndarray:
+        """True statements about things for every match of things of the caption to things of the scene."""
+        sums = np.zeros((1,) + (1,) * slots, dtype=np.int8)
+        for s, truth in zip(said, truths, strict=True):
+            if truth.ndim == 2:
+                sums = sums + _spread(truth[part], (s.thing,), slots)
+            elif truth.ndim == 3:
+                sums = sums + _spread(truth[part], (s.thing, s.other), slots)
+        sums = np.broadcast_to(sums, (len(part),) + (self.width,) * slots)
+        return np.where(_distinct(self.width, slots), sums, -1)
+
+    def verdicts(self, said: Sequence[Statement]) -> list[tuple[Statement, bool]]:
+        """Of the first scene: each statement and whether it is true under the best match."""
+        truths = self._truths(said)
+        slots = 1 + max((max(s.thing, s.other) for s in said), default=-1)
+        sums = self._sums(said, truths, slots, np.array([0]))[0]
+        best = np.unravel_index(int(sums.argmax()), sums.shape) if slots else ()
+        places = [tuple(best[k] for k in (s.thing, s.other) if k >= 0) for s in said]
+        return [(s, bool(truth[(0, *place)])) for s, truth, place in zip(said, truths, places, strict=True)]
+
+
+def _spread(truth: np.ndarray, axes: tuple[int, ...], slots: int) -> np.ndarray:
+    """``truth (N, T[, T])`` as int8 over all slots, its axes where the slots are."""
+    if len(axes) == 2 and axes[0] > axes[1]:
+        truth, axes = truth.transpose(0, 2, 1), axes[::-1]
+    shape = [truth.shape[0]] + [1] * slots
+    for axis in axes:
+        shape[1 + axis] = truth.shape[1]
+    return truth.astype(np.int8).reshape(shape)
+
+
+@lru_cache(maxsize=16)
+def _distinct(width: int, slots: int) -> np.ndarray:
+    """Which matches name no thing twice; the last place is no thing and may be named again."""
+    index = np.indices((width,) * slots)
+    fine = np.ones((width,) * slots, dtype=bool)
+    for a in range(slots):
+        for b in range(a + 1, slots):
+            fine &= (index[a] != index[b]) | (index[a] == width - 1)
+    return fine

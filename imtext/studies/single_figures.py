@@ -1,0 +1,196 @@
+"""What the figures of the single-network paper show, taken from finished runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from imtext.retrieval import modality_mixing
+from imtext.retrieval.judged import false_matches
+from imtext.studies.all_models import scores_of
+from imtext.studies.galleries import drawn, picture, sentences_for_images
+
+if TYPE_CHECKING:
+    from imtext.retrieval import Graded, Mixing
+    from imtext.runs import Run
+    from imtext.studies.parameters import Parameters
+    from imtext.studies.preparation import Prepared
+    from imtext.studies.single_data import SingleData
+    from imtext.studies.single_meaning import Meaning
+
+BEST = "config-2"
+MEASURES = {"rsum": "R-sum", "semantic_rsum": "semantic R-sum"}
+
+
+class FigureData:
+    """The part of :class:`imtext.studies.single_network.SingleStudy` that serves the figures."""
+
+    parameters: Parameters
+    prepared: Prepared
+    inputs: SingleData
+    runs: dict[str, list[Run]]
+    model_runs: dict[str, Run]
+    graded: dict[str, Graded]
+    meaning: Meaning | None
+
+    def network_sizes(self) -> dict[str, Any]:
+        """Figure 2: a test image, its first caption as a picture, and the sizes of this run."""
+        test, row = self.prepared.splits["test"], self._row(BEST)
+        image = drawn(test.n_images, 1)[0]
+        sentence = int(test.sentences_of(image)[0])
+        side = self.inputs.drawing.side
+        return {
+            "image": self.prepared.store("test").batch([image])[0].permute(1, 2, 0).numpy(),
+            "encoded": self.inputs.texts("test").take([sentence])[0].permute(1, 2, 0).numpy(),
+            "sides": (side, side),
+            "blocks": tuple(row.blocks),
+            "keep": row.keep,
+            "dim": row.dim,
+            "features": self.inputs.drawing.features,
+            "classes": len(np.unique(self.prepared.groups)),
+            "weight": row.weight,
+            "words": self._words(sentence)[:4] or ["word"],
+        }
+
+    def drawn_captions(self, count: int = 3) -> dict[str, Any]:
+        """Drawn test captions as pictures, with their words, for `text_pictures`."""
+        test, drawing = self.prepared.splits["test"], self.inputs.drawing
+        chosen = drawn(test.n_sentences, count)
+        room = drawing.capacity
+        return {
+            "pictures": self.inputs.texts("test").take(chosen).numpy(),
+            "words": [self._words(sentence)[:room] for sentence in chosen],
+            "places": drawing.places - drawing.slack // 2,
+            "tile": drawing.tile,
+        }
+
+    def similar(self, count: int = 2) -> dict[str, Any]:
+        """Figure 1: the nearest pairs of test captions from different groups, for `similar_pairs`.
+
+        Near in the embedding of the config-2 row. Captions that are the same word for word are left out, and
+        no image is shown twice.
+        """
+        test = self.prepared.splits["test"]
+        rows = self._test(BEST)["sentences"]
+        cosines = rows @ rows.T
+        same = test.group_of_sentence[:, None] == test.group_of_sentence[None]
+        cosines[same | np.tri(len(rows), dtype=bool)] = -2
+        found: dict[str, list[Any]] = {"images": [], "captions": [], "similarities": []}
+        used: set[int] = set()
+        for place in np.argsort(-cosines, axis=None, kind="stable")[:20000]:
+            pair = np.unravel_index(int(place), cosines.shape)
+            images = [int(test.image_of_sentence[one]) for one in pair]
+            captions = [test.captions[one] for one in pair]
+            if used & set(images) or captions[0].casefold() == captions[1].casefold():
+                continue
+            used |= set(images)
+            found["images"].append([picture(test.image_path(one)) for one in images])
+            found["captions"].append(captions)
+            found["similarities"].append(float(cosines[pair]))
+            if len(found["images"]) == count:
+                break
+        return found
+
+    def qualitative(self, count: int = 5, k: int = 5) -> dict[str, list[Any]]:
+        """Table 3: sentences found for drawn test images, for `sentence_search`."""
+        test, arrays = self.prepared.splits["test"], self._test(BEST)
+        return sentences_for_images(
+            test, arrays["images"], arrays["sentences"], drawn(test.n_images, count), k
+        )
+
+    def mixing(self, slug: str = BEST) -> Mixing:
+        """How mixed images and sentences of the test split are in the space of a row."""
+        arrays = self._test(slug)
+        return modality_mixing(
+            arrays["images"], arrays["sentences"], image_of_sentence=arrays["image_of_sentence"]
+        )
+
+    def maps(self, slugs: tuple[str, ...] = ("standard", BEST), most: int = 300) -> list[tuple[Any, ...]]:
+        """Figure 3: t-SNE of test images and sentences, for `modality_maps`.
+
+        At most ``most`` drawn images with their sentences; the number for the overlap is of all of them.
+        """
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
+
+        test = self.prepared.splits["test"]
+        images = np.array(drawn(test.n_images, most))
+        sentences = np.flatnonzero(np.isin(test.image_of_sentence, images))
+        panels = []
+        for slug in slugs:
+            arrays = self._test(slug)
+            points = np.concatenate([arrays["images"][images], arrays["sentences"][sentences]])
+            is_text = np.arange(len(points)) >= len(images)
+            perplexity = min(30.0, (len(points) - 1) / 3)
+            with threadpool_limits(1):  # sums of several threads differ in their last digits
+                flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(points)
+            panels.append((slug, flat, is_text, self.mixing(slug)))
+        return panels
+
+    def collapse(self) -> pd.DataFrame:
+        """Loss and spread over the epochs, with a softmax and without, for `collapse_curves`."""
+        names = {"standard": "softmax + centre loss", "centre-alone": "centre loss alone"}
+        parts = []
+        for slug, name in names.items():
+            curves = pd.read_csv(self.runs[slug][0].dir / "curves.csv")
+            parts.append(curves[["epoch", "loss", "spread"]].assign(run=name))
+        return pd.concat(parts, ignore_index=True)
+
+    def order(self) -> pd.DataFrame:
+        """Every model under Recall@K and under semantic recall, with intervals, for `measure_ranks`."""
+        lines = []
+        for measure, label in MEASURES.items():
+            for name, found in self.graded.items():
+                low, high = np.percentile(found.samples(measure), [2.5, 97.5])
+                cells = {"value": found.value(measure), "low": low, "high": high}
+                lines.append({"model": name, "measure": label, **cells})
+        return pd.DataFrame(lines)
+
+    def misjudged(self, name: str = "One network, config-2", count: int = 4) -> dict[str, list[Any]]:
+        """Answers at the first place that recall counts as wrong and that are right, for `right_but_wrong`.
+
+        The first ones of those that a model gives to images; empty where there are none.
+        """
+        test, meaning = self.prepared.splits["test"], self.meaning
+        if meaning is None:
+            return {}
+        judged = meaning.judged
+        found = false_matches(
+            scores_of(self.model_runs[name]),
+            test.image_of_sentence,
+            judged["image"],
+            judged["sentence"],
+            judged["value"],
+            group_of_image=test.group_of_image,
+        )["image_query"]
+        chosen = np.flatnonzero((found.rank == 1) & (found.value >= judged["right_from"]))
+        chosen = chosen[drawn(len(chosen), count)] if len(chosen) else chosen
+        items = [int(found.item[query]) for query in chosen]
+        return {
+            "images": [picture(test.image_path(int(query))) for query in chosen],
+            "sentences": [test.captions[item] for item in items],
+            "judgements": [self._said(float(found.value[query])) for query in chosen],
+            "own": [picture(test.image_path(int(test.image_of_sentence[item]))) for item in items],
+            "ranks": [1] * len(items),
+        }
+
+    def _said(self, value: float) -> str:
+        if self.parameters.dataset == "flickr8k":
+            return f"experts: {value:.2f} of 4 on average"
+        return "all that it says is true of the scene"
+
+    def _words(self, sentence: int) -> list[str]:
+        """The words of a test sentence that are drawn."""
+        codes = self.inputs.codes("test")[sentence]
+        return self.inputs.vocabulary.decode(codes[codes > 0])
+
+    def _test(self, slug: str) -> dict[str, np.ndarray]:
+        return self.runs[slug][0].load_arrays("embeddings-test.npz")
+
+    def _row(self, slug: str) -> Any:
+        return self.experiments(self.parameters.seeds[0])[slug]  # type: ignore[attr-defined]
+
+
+__all__ = ["BEST", "FigureData"]

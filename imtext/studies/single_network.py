@@ -1,0 +1,173 @@
+"""Revisiting Cross Modal Retrieval (Nawaz et al.): its runs, tables and figures, and a test of its claim."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imtext.report import Verdict
+from imtext.retrieval import Graded
+from imtext.runs import Run
+from imtext.studies import single_rows as rows
+from imtext.studies.all_models import measured, rows_of_models
+from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.single_claims import verdicts
+from imtext.studies.single_data import SingleData, single_data
+from imtext.studies.single_experiment import STUDY, SingleExperiment
+from imtext.studies.single_figures import FigureData
+from imtext.studies.single_meaning import Meaning, meaning_of
+from imtext.studies.study import Line, PaperStudy
+
+OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
+
+
+class SingleStudy(FigureData, PaperStudy):
+    """Runs and tables of the paper for the notebook's parameters.
+
+    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
+    is asked for; finished runs are taken from the run store, those of the other papers too. Table 3 asks for
+    the models of all papers, since it is what the paper says of Recall@K.
+
+    Raises:
+        ConfigError: for a parameter that does not fit.
+
+    >>> SingleStudy(profile="smoke", tables="1").slugs
+    ('standard', 'config-2')
+    """
+
+    name = STUDY
+
+    @staticmethod
+    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        return tuple(rows.TABLES)
+
+    def rows(self, table: str | int) -> dict[str, Line]:
+        """Rows of a table and what stands behind each."""
+        return rows.rows_of(str(table))
+
+    @property
+    def sizes(self) -> rows.Scale:
+        """What the profile scales."""
+        return rows.scale(self.parameters.profile, self.parameters.dataset)
+
+    @property
+    def spec(self) -> DataSpec:
+        """The data that all rows share."""
+        return self.data_spec(**self.sizes.data)
+
+    @property
+    def prepared(self) -> Prepared:
+        """Splits and pixels."""
+        return prepare(self.spec, self.parameters.device)
+
+    @property
+    def inputs(self) -> SingleData:
+        """Photographs and drawn captions."""
+        return single_data(self.spec, self.sizes.texts, self.parameters.device)
+
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return self.sizes.jobs
+
+    def experiments(self, seed: int) -> dict[str, SingleExperiment]:
+        """Every row of the tables, by slug."""
+        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
+        return rows.experiments(self.spec, self.sizes, common)
+
+    def describe_row(self, experiment: SingleExperiment) -> str:
+        """Networks, inputs and losses of a row."""
+        return rows.describe(experiment)
+
+    def extra_labels(self, table: str | int) -> dict[str, str]:
+        """Labels of the rows of a table that are ours."""
+        return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {})}
+
+    def provenance(self, table: str | int = "1") -> dict[str, Any]:
+        """What a table of this study says of where it comes from."""
+        return {
+            "dataset": self.parameters.dataset,
+            "profile": self.parameters.profile,
+            "seeds": list(self.parameters.seeds),
+            "device": self.parameters.device,
+            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
+        }
+
+    def describe(self) -> pd.DataFrame:
+        """Sizes of what is run here, beside the paper's, as a table."""
+        sizes, drawing = self.sizes, self.inputs.drawing
+        splits = self.prepared.splits
+        images = " / ".join(f"{splits[split].n_images:,}" for split in ("train", "val", "test"))
+        row = self.experiments(self.parameters.seeds[0])["standard"]
+        blocks = ", ".join(map(str, row.blocks))
+        table = [
+            ("Images: train / validation / test", "30,783 / none / 1,000", images),
+            ("Pictures", "256 × 256, encoded text 227 × 227", f"{drawing.side} × {drawing.side}"),
+            ("Numbers of a word vector", "not printed", f"{drawing.features}"),
+            ("Words that fit a picture", "not printed", f"{drawing.capacity}"),
+            ("Blocks of the network", "5, 10, 5", blocks),
+            ("Width of its layers", "1", f"{row.width:g}"),
+            ("Embedding", "128", f"{row.dim}"),
+            ("Images, or groups, in a batch", "45 images", f"{sizes.recipe.batch_size} groups"),
+            ("Epochs", "not printed", f"{sizes.recipe.epochs}"),
+        ]
+        return pd.DataFrame(table, columns=["", "paper (Flickr30k)", "here"]).set_index("")
+
+    @cached_property
+    def model_runs(self) -> dict[str, Run]:
+        """A finished run of each model of all papers, by name, the two own ones last; first seed."""
+        from imtext.studies.running import run_all
+
+        found = rows_of_models(self.parameters, self.parameters.seeds[0])
+        jobs = self.jobs if self.parameters.device == "cpu" else 1
+        runs = run_all(list(found.values()), self.parameters.runs_dir, jobs, threads=1)
+        own = {name: self.runs[slug][0] for name, slug in OWN.items()}
+        return dict(zip(found, runs, strict=True)) | own
+
+    @cached_property
+    def meaning(self) -> Meaning | None:
+        """What is right in meaning on the test split, of scenes or as people judged it; None where unknown."""
+        return meaning_of(self.parameters, self.prepared)
+
+    @cached_property
+    def graded(self) -> dict[str, Graded]:
+        """Plain, semantic and graded measures of every model, by name."""
+        test, meaning = self.prepared.splits["test"], self.meaning
+        if meaning is None:
+            return {}
+        return measured(
+            self.model_runs,
+            test.image_of_sentence,
+            test.group_of_image,
+            meaning.relevance,
+            meaning.threshold,
+        )
+
+    def measures(self) -> pd.DataFrame:
+        """R-sum, semantic R-sum, nDCG@10 and mAP@R of every model, per cent."""
+        names = {
+            "rsum": "R-sum",
+            "semantic_rsum": "semantic R-sum",
+            "ndcg@10": "nDCG@10",
+            "map_at_r": "mAP@R",
+        }
+        lines = {
+            model: {label: found.value(name) for name, label in names.items()}
+            for model, found in self.graded.items()
+        }
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def verdicts(self) -> list[Verdict]:
+        """What the runs say about the paper's claims."""
+        return self._verdicts
+
+    @cached_property
+    def _verdicts(self) -> list[Verdict]:
+        return verdicts(self)
+
+
+__all__ = ["OWN", "STUDY", "SingleStudy"]

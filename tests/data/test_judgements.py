@@ -1,0 +1,150 @@
+"""Judgements of Flickr8k: the two files, joined to a dataset, and everything odd in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imtext.data import Dataset, load_dataset
+from imtext.data.judgements import load_judgements, read_crowd_annotations, read_expert_annotations
+from imtext.errors import DataError
+
+EXPERT = ["a.jpg\tb.jpg#1\t1\t2\t3", "b.jpg\tb.jpg#0\t4\t4\t3", "c.jpg\ta.jpg#0\t1\t1\t1"]
+CROWD = ["a.jpg\ta.jpg#0\t1\t3\t0", "b.jpg\ta.jpg#1\t0.333333333333333\t1\t2", "b.jpg\tq.jpg.1#1\t0\t0\t4"]
+
+
+@pytest.fixture
+def pets():
+    """Two images in an order unlike that of their names, sentences not image by image."""
+    return Dataset(
+        "pets",
+        Path("."),
+        ("x/b.jpg", "x/a.jpg"),
+        ("b", "a"),
+        ("b zero", "a zero", "b one", "a one"),
+        np.array([0, 1, 0, 1]),
+        np.array(["test", "test"]),
+        np.array([0, 1]),
+    )
+
+
+def folder(tmp_path, expert=EXPERT, crowd=CROWD):
+    place = tmp_path / "Flickr8k_text"
+    place.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("ExpertAnnotations.txt", expert), ("CrowdFlowerAnnotations.txt", crowd)):
+        (place / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return tmp_path
+
+
+def test_pairs_are_joined_by_name_and_number(tmp_path, pets):
+    found = load_judgements(folder(tmp_path), pets)
+    expert, crowd = found.expert, found.crowd
+    assert [(int(i), pets.captions[s]) for i, s in zip(expert.image, expert.sentence, strict=True)] == [
+        (1, "b one"),
+        (0, "b zero"),
+    ]
+    assert expert.votes.tolist() == [[1, 2, 3], [4, 4, 3]]
+    assert expert.value.tolist() == [2.0, pytest.approx(11 / 3)]
+    assert expert.own.tolist() == [False, True]
+    assert (expert.outside, expert.no_photograph) == (1, 0)
+    assert expert.right(3).tolist() == [False, True] and expert.right(2.0).all()
+    assert [(int(i), pets.captions[s]) for i, s in zip(crowd.image, crowd.sentence, strict=True)] == [
+        (1, "a zero"),
+        (0, "a one"),
+    ]
+    assert crowd.value.tolist() == [1.0, pytest.approx(1 / 3)]
+    assert (crowd.outside, crowd.no_photograph) == (1, 1)
+    assert found.summary() == (
+        "judgements: expert 2 pairs (1 of another image, 1 outside), "
+        "crowd 2 pairs (1 of another image, 1 outside)"
+    )
+
+
+def test_files_may_lie_in_the_root_itself(tmp_path, pets):
+    folder(tmp_path)
+    for path in (tmp_path / "Flickr8k_text").iterdir():
+        path.rename(tmp_path / path.name)
+    assert len(load_judgements(tmp_path, pets).expert) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a.jpg\tb.jpg#1\t1\t2", "three scores"),
+        ("a.jpg\tb.jpg#1\t1\t2\t3\t4", "three scores"),
+        ("a.jpg\tb.jpg#1\t0\t2\t3", "three scores"),
+        ("a.jpg\tb.jpg#1\t1\t2\t5", "three scores"),
+        ("a.jpg\tb.jpg#1\t1\t2\tx", "three scores"),
+        ("a.jpg\tb.jpg#1\t1\t2\t²", "three scores"),
+        ("a.jpg\tb.jpg\t1\t2\t3", "image.jpg#k"),
+        ("a.jpg\tb.jpg#\t1\t2\t3", "image.jpg#k"),
+        ("a.jpg\tb.jpg#-1\t1\t2\t3", "image.jpg#k"),
+        ("a.jpg\tb.jpg#" + "1" * 5000 + "\t1\t2\t3", "image.jpg#k"),
+        ("../a.jpg\tb.jpg#1\t1\t2\t3", "leaves the image folder"),
+        ("a.jpg\t/b.jpg#1\t1\t2\t3", "leaves the image folder"),
+        (EXPERT[0], "there since line 1"),
+        ("a.jpg b.jpg#1 1 2 3", "TAB"),
+    ],
+)
+def test_an_odd_expert_line_is_named(tmp_path, line, said):
+    path = folder(tmp_path, [*EXPERT, line]) / "Flickr8k_text" / "ExpertAnnotations.txt"
+    with pytest.raises(DataError, match=said) as raised:
+        read_expert_annotations(path)
+    assert f"{path}, line 4" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "1\t2\t1",
+        "0.5\t0\t0",
+        "x\t1\t2",
+        "nan\t1\t2",
+        "0.33\t-1\t2",
+        "1\t1.0\t0",
+        "inf\t1\t0",
+        "0.4\t1\t2",
+        "1\t1",
+    ],
+)
+def test_an_odd_crowd_line_is_named(tmp_path, cells):
+    path = folder(tmp_path, crowd=[*CROWD, f"a.jpg\tb.jpg#0\t{cells}"]) / "Flickr8k_text"
+    with pytest.raises(DataError, match="line 4: expected image.jpg<TAB>image.jpg#k and the share of yes"):
+        read_crowd_annotations(path / "CrowdFlowerAnnotations.txt")
+
+
+def test_missing_empty_and_foreign_files(tmp_path, pets):
+    with pytest.raises(DataError, match=r"ExpertAnnotations.txt: expected this file, found nothing"):
+        load_judgements(tmp_path, pets)
+    folder(tmp_path, crowd=[])
+    with pytest.raises(DataError, match=r"CrowdFlowerAnnotations.txt: expected lines with .* found none"):
+        load_judgements(tmp_path, pets)
+    folder(tmp_path, expert=["z.jpg\tb.jpg#0\t1\t1\t1"])
+    with pytest.raises(DataError, match=r"judgements of images of dataset pets, found none among 1"):
+        load_judgements(tmp_path, pets)
+    folder(tmp_path, expert=[*EXPERT, "a.jpg\tb.jpg#2\t1\t1\t1"])
+    with pytest.raises(DataError, match=r"line 4: expected a caption of b.jpg, number 0 to 1, found #2"):
+        load_judgements(tmp_path, pets)
+    (tmp_path / "Flickr8k_text" / "ExpertAnnotations.txt").write_bytes(b"a.jpg\tb.jpg#0\t1\t1\t1\n\xff\n")
+    with pytest.raises(DataError, match=r"line 2: expected UTF-8"):
+        load_judgements(tmp_path, pets)
+
+
+def test_the_published_files(shared_data):
+    root = shared_data / "flickr8k"
+    dataset = load_dataset("flickr8k", root).split("test")
+    found = load_judgements(root, dataset)
+    assert (len(found.expert), int(found.expert.own.sum())) == (5822, 158)
+    assert (len(found.crowd), int(found.crowd.own.sum())) == (47830, 721)
+    assert found.expert.outside == found.crowd.outside == 0
+    assert int((found.expert.right(3) & ~found.expert.own).sum()) == 465
+    assert found.expert.value[found.expert.own].mean() > 3.9
+    # The first line of the file, by hand.
+    assert dataset.image_ids[found.expert.image[0]] == "1056338697_4f7d7ce270"
+    owner = dataset.image_of_sentence[found.expert.sentence[0]]
+    assert dataset.image_ids[owner] == "2549968784_39bfbe44f9"
+    assert dataset.sentences_of(int(owner))[2] == found.expert.sentence[0]
+    half = load_judgements(root, dataset.take(np.arange(500)))
+    assert len(half.expert) + half.expert.outside == 5822 and 0 < len(half.expert) < 5822

@@ -1,0 +1,222 @@
+"""Modality mixing against explicit loops: ties shared by expectation, chance at 1, intervals over groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imtext.errors import ConfigError, DataError
+from imtext.retrieval import mixing
+from imtext.retrieval.mixing import Mixing, modality_mixing
+
+
+def distance(a, b, metric):
+    if metric == "euclidean":
+        return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+    scale = np.sqrt(sum(x * x for x in a)) * np.sqrt(sum(y * y for y in b))
+    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / scale if scale else 1.0
+
+
+def naive_shares(points, is_text, k, metric="euclidean"):
+    """The expected share of the other modality among the k nearest of each point, ties by lot."""
+    shares = []
+    for i, point in enumerate(points):
+        others = [(distance(point, points[j], metric), j) for j in range(len(points)) if j != i]
+        last = sorted(far for far, _ in others)[k - 1]
+        sure = [j for far, j in others if far < last - 1e-9]
+        tied = [j for far, j in others if abs(far - last) <= 1e-9]
+        found = sum(is_text[j] != is_text[i] for j in sure)
+        found += (k - len(sure)) * sum(is_text[j] != is_text[i] for j in tied) / len(tied)
+        shares.append(found / k)
+    return shares
+
+
+def naive_sides(images, sentences, k, metric="euclidean"):
+    points = np.concatenate([images, sentences]).astype(np.float64).tolist()
+    is_text = [False] * len(images) + [True] * len(sentences)
+    sums, others = [0.0, 0.0], len(points) - 1
+    for share, text in zip(naive_shares(points, is_text, k, metric), is_text, strict=True):
+        chance = (len(images) if text else len(sentences)) / others
+        sums[text] += share / chance
+    return sums[0] / len(images), sums[1] / len(sentences)
+
+
+def draw(seed, n=7, m=19, dim=3, high=3):
+    """Points on a small grid: many at one place, and many ties."""
+    random = np.random.default_rng(seed)
+    return random.integers(-high, high + 1, (n, dim)), random.integers(-high, high + 1, (m, dim))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.sampled_from(["euclidean", "cosine"]),
+    st.data(),
+)
+def test_equals_loops_on_grids_full_of_ties(seed, n, m, dim, high, metric, data):
+    images, sentences = draw(seed, n, m, dim, high)
+    k = data.draw(st.integers(1, n + m - 1))
+    block = data.draw(st.sampled_from([None, 1, 4]))
+    found = modality_mixing(images, sentences, k, metric=metric, n=3, shuffles=3, block=block)
+    expected = naive_sides(images, sentences, k, metric)
+    assert (found.images, found.sentences) == pytest.approx(expected, abs=1e-9)
+    assert found.value == pytest.approx(sum(min(side, 1) for side in expected) / 2, abs=1e-9)
+    assert 0 <= found.low <= found.high <= 1 and 0 <= found.value <= 1 and found.k == k
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_equals_loops_on_ragged_sizes_and_does_not_depend_on_the_block(metric):
+    random = np.random.default_rng(1)
+    images, sentences = random.normal(size=(23, 5)), random.normal(0.4, 1, (61, 5))
+    images[4] = sentences[[0, 7]] = 0.0
+    for k in (1, 7, 60, 82):
+        whole = modality_mixing(images, sentences, k, metric=metric, n=5, shuffles=5)
+        assert (whole.images, whole.sentences) == pytest.approx(naive_sides(images, sentences, k, metric))
+        parts = modality_mixing(images, sentences, k, metric=metric, n=5, shuffles=5, block=9)
+        assert parts.to_dict() == pytest.approx(whole.to_dict())
+    # All others are neighbours: nothing but chance is left.
+    assert modality_mixing(images, sentences, 83, metric=metric, n=5).value == 1
+
+
+def test_apart_is_nothing_and_one_cloud_is_one():
+    random = np.random.default_rng(0)
+    one, two = random.normal(size=(60, 4)), random.normal(size=(300, 4))
+    apart = modality_mixing(one, two + 100)
+    assert float(apart) == apart.value == apart.low == apart.high == 0
+    together = modality_mixing(one, two)
+    assert together.low < together.value and together.value > 0.9
+    assert together.shuffled_low <= together.shuffled <= together.shuffled_high <= 1
+    assert apart.shuffled > 0.9 and apart.shuffled_low > 0.8
+    # Between both: half of the sentences lie where the images are.
+    half = modality_mixing(one, np.concatenate([two[:150], two[150:] + 100]))
+    assert 0.35 < half.value < 0.85
+
+
+def test_it_is_cut_on_each_side():
+    """Sentences around every image cannot make up for sentences that have no image near."""
+    images = np.arange(10.0)[:, None] * 100
+    sentences = (images + np.array([-0.2, -0.1, 0.1, 0.2, 0.3])).reshape(-1, 1)
+    found = modality_mixing(images, sentences, k=4)
+    assert found.images == pytest.approx(59 / 50) and found.images > 1
+    # Of a sentence's four nearest one is the image, which is more than chance too.
+    assert found.sentences == pytest.approx(0.25 * 59 / 10) and found.value == 1
+    one = modality_mixing(images, sentences, k=1)
+    assert one.sentences < 59 / 10 and one.value == pytest.approx((1 + min(one.sentences, 1)) / 2)
+
+
+def test_a_collapsed_space_is_as_mixed_as_chance_in_any_order():
+    point = np.full((40, 6), 0.3, np.float32)
+    found = modality_mixing(point[:10], point, k=7)
+    assert found.value == found.images == found.sentences == 1
+    # Far from the origin and with tiny spread, distances still count.
+    random = np.random.default_rng(2)
+    images, sentences = random.normal(size=(12, 3)), random.normal(1, 1, (30, 3))
+    near = modality_mixing(images, sentences, k=5)
+    for change in (lambda x: x * 1e-200, lambda x: x * 1e200, lambda x: 1000 + x * 1e-3, lambda x: x - 7):
+        moved = modality_mixing(change(images), change(sentences), k=5)
+        assert moved.value == pytest.approx(near.value)
+
+
+def test_the_order_of_points_does_not_matter():
+    images, sentences = draw(5, 11, 30, 2, 1)
+    base = modality_mixing(images, sentences, k=4)
+    turned = modality_mixing(images[::-1], sentences[::-1], k=4)
+    swapped = modality_mixing(sentences, images, k=4)
+    assert turned.value == pytest.approx(base.value) == swapped.value
+    assert (swapped.images, swapped.sentences) == pytest.approx((base.sentences, base.images))
+
+
+def test_the_interval_draws_images_with_their_sentences():
+    images, sentences = draw(3, 9, 24, 2, 2)
+    owners = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7, 7, 0, 1, 3, 4, 6])  # 8 has none
+    found = modality_mixing(images, sentences, k=3, image_of_sentence=owners, n=400, seed=4)
+    points = np.concatenate([images, sentences]).astype(float).tolist()
+    shares = naive_shares(points, [False] * 9 + [True] * 24, 3)
+    generator, values = np.random.default_rng(4), []
+    for picks in generator.integers(0, 9, (400, 9)):
+        image = [shares[i] * 32 / 24 for i in picks]
+        text = [shares[9 + j] * 32 / 9 for i in picks for j in range(24) if owners[j] == i]
+        if text:
+            values.append((min(1, np.mean(image)) + min(1, np.mean(text))) / 2)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
+    alone = modality_mixing(images, sentences, k=3, n=400, seed=4)
+    assert (alone.low, alone.high) != (found.low, found.high) and alone.value == found.value
+
+
+def test_the_lots_keep_the_neighbours():
+    """Shuffled labels on the graph of neighbours, by loops, where no distance is tied."""
+    random = np.random.default_rng(8)
+    images, sentences = random.normal(size=(6, 4)), random.normal(3, 1, (14, 4))
+    found = modality_mixing(images, sentences, k=3, shuffles=50, seed=9)
+    points = np.concatenate([images, sentences])
+    far = np.linalg.norm(points[:, None] - points, axis=2) + np.diag([np.inf] * 20)
+    nearest, is_text = np.argsort(far, axis=1)[:, :3], np.arange(20) >= 6
+    generator, values = np.random.default_rng(9), []
+    for _ in range(50):
+        text, sides = generator.permutation(is_text), [[], []]
+        for i in range(20):
+            share = sum(text[j] != text[i] for j in nearest[i]) / 3
+            sides[int(text[i])].append(share * 19 / (6 if text[i] else 14))
+        values.append((min(1, np.mean(sides[0])) + min(1, np.mean(sides[1]))) / 2)
+    expected = (np.mean(values), *np.percentile(values, [2.5, 97.5]))
+    assert (found.shuffled, found.shuffled_low, found.shuffled_high) == pytest.approx(expected)
+
+
+def test_lots_among_ties_are_spread_evenly_and_reproducible():
+    points = torch.zeros(12, 2, dtype=torch.float64)
+    is_text = np.arange(12) >= 4
+    share, index = mixing._neighbours(points, torch.zeros(12).double(), is_text, 3, 0, None)
+    np.testing.assert_allclose(share, np.where(is_text, 4, 8) / 11)
+    for row, own in enumerate(index):
+        assert len(set(own.tolist())) == 3 and row not in own
+    assert len({tuple(sorted(own)) for own in index.tolist()}) > 8
+    again = mixing._neighbours(points, torch.zeros(12).double(), is_text, 3, 0, 5)
+    np.testing.assert_array_equal(index, again[1])
+    assert not np.array_equal(
+        index, mixing._neighbours(points, torch.zeros(12).double(), is_text, 3, 1, 5)[1]
+    )
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int64, torch.float16, torch.bfloat16, torch.float32])
+def test_takes_arrays_and_tensors_of_any_kind(kind):
+    images, sentences = draw(6)
+    expected = modality_mixing(images.astype(float), sentences.astype(float), k=5)
+    if isinstance(kind, torch.dtype):
+        images, sentences = (torch.from_numpy(x).to(kind).requires_grad_() for x in (images, sentences))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = modality_mixing(images, sentences, k=5)
+    else:
+        found = modality_mixing(images.astype(kind), sentences.astype(kind), k=5)
+    assert isinstance(found, Mixing) and found.to_dict() == pytest.approx(expected.to_dict())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu():
+    images, sentences = draw(7, 40, 160)
+    found = modality_mixing(torch.from_numpy(images).cuda(), torch.from_numpy(sentences).cuda())
+    assert found.to_dict() == pytest.approx(modality_mixing(images, sentences).to_dict())
+
+
+def test_mistakes_are_named():
+    images, sentences = draw(0)
+    for wrong in (0, 26, -1, 2.0, True, "3"):
+        with pytest.raises(ConfigError, match="k: expected 1 to 25 neighbours among 26 points"):
+            modality_mixing(images, sentences, wrong)
+    for name in ("n", "shuffles", "block"):
+        with pytest.raises(ConfigError, match=f"{name}: expected a positive whole number, found 0"):
+            modality_mixing(images, sentences, **{name: 0})
+    with pytest.raises(ConfigError, match="metric: expected one of euclidean, cosine, found 'dot'"):
+        modality_mixing(images, sentences, metric="dot")
+    with pytest.raises(DataError, match="images have 3 dimensions, sentences have 2"):
+        modality_mixing(images, sentences[:, :2])
+    with pytest.raises(DataError, match="row 1 holds NaN"):
+        modality_mixing([[0.0], [np.nan]], [[1.0]])
+    with pytest.raises(DataError, match="points to image 9"):
+        modality_mixing(images, sentences, image_of_sentence=np.full(19, 9))

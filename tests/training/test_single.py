@@ -1,0 +1,363 @@
+"""One network for both: what is in a batch, the objective, resuming, the collapse of centre loss alone."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from imtext.errors import ConfigError, DataError
+from imtext.losses.centre import centre_loss
+from imtext.models.inception_resnet import InceptionResNetV1
+from imtext.text.text_image import TextImage
+from imtext.training import Pixels, Recipe, fit, make_fabric
+from imtext.training.single import MixedBatches, SingleObjective
+
+SIDE = 4
+
+
+class Images:
+    """Image i: its number everywhere, a corner marked so that a mirror image shows."""
+
+    def __init__(self, count, side=SIDE):
+        self.pixels = torch.arange(count, dtype=torch.uint8)[:, None, None, None].repeat(1, 3, side, side)
+        self.pixels[:, :, 0, 0] = 200
+
+    def batch(self, indices):
+        return self.pixels[torch.as_tensor(indices)]
+
+
+class Texts:
+    """Sentence i: 100 + its number in red, top and left of the crop in green and blue, 255 for the middle."""
+
+    def __init__(self, side=SIDE, dtype=torch.uint8):
+        self.side, self.dtype = side, dtype
+
+    def take(self, indices, offsets=None):
+        out = torch.full((len(indices), 3, self.side, self.side), 255, dtype=self.dtype)
+        out[:, 0] = 100 + torch.as_tensor(indices)[:, None, None].to(self.dtype)
+        if offsets is not None:
+            assert offsets.shape == (len(indices), 2)
+            out[:, 1:] = torch.as_tensor(offsets)[:, :, None, None].to(self.dtype)
+        return out
+
+
+# Not in order: images with 5, 3 and 1 sentences, a class of two images, and one of two sentences alone.
+CLASS_OF_IMAGE = np.array([2, 0, 1, 4, 4])
+CLASS_OF_SENTENCE = np.array([0, 0, 2, 2, 1, 2, 2, 2, 0, 4, 3, 3])
+
+
+def batches(**options):
+    return MixedBatches(Images(5), Texts(), CLASS_OF_IMAGE, CLASS_OF_SENTENCE, **{"slack": 2, **options})
+
+
+def items(batch):
+    """What each row of a batch says it is: (kind, index, form), and its class."""
+    found = []
+    for picture, text in zip(batch["inputs"], batch["is_text"], strict=True):
+        if text:
+            found.append(("text", int(picture[0, 1, 1]) - 100, tuple(picture[1:, 1, 1].tolist())))
+        else:
+            form = "mirror" if int(picture[0, 0, -1]) == 200 else "plain"
+            found.append(("image", int(picture[0, 1, 1]), form))
+    return list(zip(found, batch["classes"].tolist(), strict=True))
+
+
+def expected_items(config):
+    """Every item of an epoch, crops left out, by loops."""
+    out = []
+    for i, c in enumerate(CLASS_OF_IMAGE.tolist()):
+        out += [(("image", i, form), c) for form in (("plain", "mirror") if config == "2" else ("plain",))]
+    for i, c in enumerate(CLASS_OF_SENTENCE.tolist()):
+        out += [(("text", i), c)] * (2 if config == "2" else 1)
+    return sorted(out, key=str)
+
+
+@pytest.mark.parametrize("config", ["standard", "2"])
+@pytest.mark.parametrize(("whole", "size"), [(True, 2), (True, 45), (False, 4), (False, 45)])
+def test_an_epoch_has_every_item_once(config, whole, size):
+    source = batches(config=config, whole_groups=whole, batch_size=size, seed=3)
+    for epoch in range(3):
+        made = list(source(epoch))
+        assert len(made) == source.steps(epoch)
+        rows = [row for batch in made for row in items(batch)]
+        assert sorted(((i[:2] if i[0] == "text" else i, c) for i, c in rows), key=str) == expected_items(
+            config
+        )
+
+
+def test_a_group_stays_together_and_batches_count_groups():
+    made = list(batches(batch_size=2)(0))
+    assert [len(batch["classes"].unique()) for batch in made] == [2, 2, 1]
+    assert set.union(*(set(batch["classes"].tolist()) for batch in made)) == {0, 1, 2, 3, 4}
+
+
+def test_items_one_by_one_count_items_and_mix_groups():
+    made = list(batches(batch_size=4, whole_groups=False)(0))
+    assert [len(batch["classes"]) for batch in made] == [4, 4, 3, 3, 3]
+    together = [set(batch["classes"].tolist()) for batch in made]
+    assert sum(len(found) for found in together) > 5
+
+
+def test_images_come_first_and_sentences_are_named():
+    for batch in batches(config="2", batch_size=3)(1):
+        count = int((~batch["is_text"]).sum())
+        assert not batch["is_text"][:count].any()
+        assert batch["sentences"].tolist() == [item[1] for item, _ in items(batch)[count:]]
+        assert batch["inputs"].dtype == torch.uint8
+        assert batch["inputs"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_standard_takes_the_middle_crop_and_config_2_two_that_differ():
+    assert {i[2] for b in batches()(0) for i, _ in items(b) if i[0] == "text"} == {(255, 255)}
+    source = batches(config="2", slack=1)
+    places = set()
+    for epoch in range(20):
+        crops = source.crops(epoch)
+        assert crops.shape == (12, 2, 2)
+        assert crops.min() >= 0
+        assert crops.max() <= 1
+        assert (crops[:, 0] != crops[:, 1]).any(1).all()
+        shown = {i[1:] for b in source(epoch) for i, _ in items(b) if i[0] == "text"}
+        assert shown == {(i, tuple(crop)) for i, pair in enumerate(crops.tolist()) for crop in pair}
+        places |= {tuple(crop) for crop in crops.reshape(-1, 2).tolist()}
+    assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_batches_are_a_function_of_seed_and_epoch():
+    def made(seed, epoch):
+        return [items(batch) for batch in batches(config="2", batch_size=2, seed=seed)(epoch)]
+
+    assert made(0, 1) == made(0, 1)
+    assert made(0, 1) != made(0, 2)
+    assert made(0, 1) != made(1, 1)
+    # The order and the crops, each by itself.
+    source, other = batches(config="2", seed=0), batches(config="2", seed=1)
+    for rows in (source.rows(2), other.rows(1)):
+        assert rows[0].tolist() != source.rows(1)[0].tolist()
+    for crops in (source.crops(2), other.crops(1)):
+        assert not np.array_equal(crops, source.crops(1))
+
+
+def test_an_image_source_with_a_generator_draws_the_same_each_time():
+    class Store:
+        def batch(self, indices):
+            return torch.arange(192, dtype=torch.uint8).view(1, 3, 8, 8).repeat(len(indices), 1, 1, 1)
+
+    images = Pixels(Store(), SIDE, (0.5,) * 3, (0.5,) * 3)
+
+    def made(seed, epoch):
+        options = {"seed": seed, "batch_size": 2}
+        source = MixedBatches(
+            images, Texts(dtype=torch.float32), CLASS_OF_IMAGE, CLASS_OF_SENTENCE, **options
+        )
+        return [batch["inputs"][~batch["is_text"]] for batch in source(epoch)]
+
+    first = made(0, 0)
+    assert all(torch.equal(one, other) for one, other in zip(first, made(0, 0), strict=True))
+    assert len(torch.cat(first).flatten(1).unique(dim=0)) > 1, "each image is cropped anew"
+    assert not torch.equal(torch.cat(first).sum(), torch.cat(made(0, 1)).sum())
+
+
+def test_a_batch_of_one_is_left_out():
+    source = MixedBatches(Images(2), Texts(), np.arange(2), np.arange(0), batch_size=1)
+    assert source.steps() == 0
+    assert list(source(0)) == []
+    lonely = MixedBatches(Images(1), Texts(), np.array([0]), np.array([0, 1]), batch_size=1)
+    assert [len(batch["classes"]) for batch in lonely(0)] == [2]
+
+
+def test_one_modality_alone():
+    images = MixedBatches(Images(4), Texts(), np.arange(4), np.arange(0))
+    texts = MixedBatches(Images(0), Texts(), np.arange(0), np.arange(4))
+    assert next(images(0))["is_text"].tolist() == [False] * 4
+    assert next(texts(0))["is_text"].tolist() == [True] * 4
+
+
+def test_what_does_not_fit_is_named():
+    with pytest.raises(ConfigError, match="config in"):
+        batches(config="3")
+    with pytest.raises(ConfigError, match="batch_size"):
+        batches(batch_size=0)
+    with pytest.raises(ConfigError, match="slack=0 leaves one"):
+        batches(config="2", slack=None)
+    with pytest.raises(DataError, match="no image and no sentence"):
+        MixedBatches(Images(0), Texts(), np.arange(0), np.arange(0))
+    for bad in (np.array([-1, 0]), np.array([0.5, 1]), np.zeros((2, 2), int)):
+        with pytest.raises(DataError, match="class_of_image: expected one whole number from 0"):
+            MixedBatches(Images(2), Texts(), bad, np.arange(2))
+    for texts in (Texts(side=5), Texts(dtype=torch.float32)):
+        with pytest.raises(DataError, match="one size and type"):
+            next(MixedBatches(Images(2), texts, np.arange(2), np.arange(2))(0))
+
+
+def test_drawn_texts_say_how_far_they_can_be_cropped():
+    vectors = np.random.default_rng(0).normal(size=(9, 12))
+    vectors[0] = 0
+    drawn = TextImage.fit(vectors, side=24, canvas=30, superpixel=2, separator=1)
+    codes = np.random.default_rng(1).integers(1, 9, (6, 4))
+    source = MixedBatches(Images(2, 24), drawn.lazy(codes), np.arange(2), np.arange(6) // 3, config="2")
+    assert source.slack == 6
+    (batch,) = source(4)
+    texts = batch["inputs"][batch["is_text"]]
+    crops = source.crops(4)
+    for picture, sentence in zip(texts, batch["sentences"].tolist(), strict=True):
+        both = drawn.encode(codes[[sentence] * 2], crops[sentence])
+        assert any(np.array_equal(picture, one) for one in both)
+    assert len(texts.flatten(1).unique(dim=0)) == 12
+
+
+class Tiny(nn.Module):
+    """A net that is quick: pictures to embeddings with a batch norm, as the large one ends."""
+
+    def __init__(self, dim=6, side=SIDE):
+        super().__init__()
+        self.dim = dim
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * side * side, dim), nn.Dropout(0.1))
+        self.norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x):
+        return self.norm(self.layers(x))
+
+
+def bare_net():
+    """A net without weights, so that autocast has nothing to change in it."""
+    net = nn.Flatten()
+    net.dim = 3 * SIDE * SIDE
+    return net
+
+
+def drawn_batch(classes=3, count=9):
+    torch.manual_seed(0)
+    return {
+        "inputs": torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8),
+        "classes": torch.arange(count) % classes,
+    }
+
+
+def objective_pixels(batch):
+    return (batch["inputs"].float() / 255 - 0.5) / 0.5
+
+
+def test_the_loss_is_softmax_plus_weighted_centre():
+    batch = drawn_batch()
+    objective = SingleObjective(Tiny(), classes=3, weight=0.25).eval()
+    objective.centre.centres.normal_()
+    out = objective(batch)
+    pixels = objective_pixels(batch)
+    features = objective.net(pixels)
+    torch.testing.assert_close(objective.embed(batch["inputs"]), features)
+    torch.testing.assert_close(objective.embed(pixels), features)
+    logits = objective.softmax.classifier(features)
+    torch.testing.assert_close(out["softmax"], F.cross_entropy(logits, batch["classes"]))
+    centre = centre_loss(features, batch["classes"], objective.centre.centres, "mean")
+    torch.testing.assert_close(out["centre"], centre)
+    torch.testing.assert_close(out["loss"], out["softmax"] + 0.25 * centre)
+    assert float(out["error"]) == pytest.approx(float((logits.argmax(1) != batch["classes"]).float().mean()))
+    features = features.detach()
+    mean = features.mean(0)
+    squares = [float((row - mean).square().sum()) for row in features]
+    assert float(out["spread"]) == pytest.approx((sum(squares) / len(squares)) ** 0.5, rel=1e-5)
+    variances = np.linalg.eigvalsh(np.cov(features.numpy().astype(float).T))
+    ratio = sum(variances) ** 2 / sum(v**2 for v in variances)
+    assert float(out["directions"]) == pytest.approx(ratio, rel=1e-4)
+    alone = SingleObjective(Tiny(), classes=3, weight=0.25, softmax=False)(batch)
+    assert set(alone) == {"loss", "centre", "spread", "directions"}
+    assert torch.equal(alone["loss"], alone["centre"])
+
+
+def test_centres_follow_in_training_only_and_after_the_loss():
+    batch = drawn_batch()
+    objective = SingleObjective(Tiny(), classes=4).eval()
+    objective(batch)
+    assert not objective.centre.centres.any()
+    objective.train()
+    objective.net.layers[2].p = 0.0
+    features = objective.net(objective_pixels(batch))
+    out = objective(batch)
+    torch.testing.assert_close(out["centre"], 0.5 * features.pow(2).sum(1).mean())
+    for group in range(3):
+        rows = features[batch["classes"] == group]
+        torch.testing.assert_close(objective.centre.centres[group], 0.05 * rows.sum(0) / (1 + len(rows)))
+    assert not objective.centre.centres[3].any()
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf")])
+def test_bad_weights(bad):
+    with pytest.raises(ConfigError, match="weight of the centre loss"):
+        SingleObjective(Tiny(), classes=3, weight=bad)
+
+
+def test_autocast_keeps_losses_in_float32():
+    objective = SingleObjective(Tiny(), classes=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = objective(drawn_batch())
+    assert {value.dtype for value in out.values()} == {torch.float32}
+    pixels = objective_pixels(drawn_batch())
+    plain = SingleObjective(bare_net(), classes=3)({"inputs": pixels, "classes": torch.arange(9) % 3})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = SingleObjective(bare_net(), classes=3)({"inputs": pixels, "classes": torch.arange(9) % 3})
+    for name in ("centre", "spread", "directions"):
+        assert torch.equal(plain[name], cast[name]), name
+    assert objective.centre.centres.dtype == torch.float32
+    assert objective.centre.centres.any()
+
+
+def train(folder, epochs, stop=None, softmax=True):
+    torch.manual_seed(0)
+    objective = SingleObjective(Tiny(), classes=5, softmax=softmax)
+    source = batches(config="2", batch_size=2, seed=1)
+
+    def until(epoch):
+        if epoch == stop:
+            raise KeyboardInterrupt
+        return source(epoch)
+
+    until.steps = source.steps
+    recipe = Recipe(epochs=epochs, lr=0.02, weight_decay=0.0)
+    return objective, fit(make_fabric("cpu"), objective, recipe, until, folder, seed=4)
+
+
+def test_a_resumed_run_ends_with_the_same_numbers(tmp_path):
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole, curves = train(tmp_path / "whole", 6)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", 6, stop=3)
+    resumed, again = train(tmp_path / "broken", 6)
+    assert curves.equals(again)
+    assert resumed.centre.centres.any()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_centre_loss_alone_collapses_and_softmax_keeps_classes_apart(tmp_path):
+    for name in ("alone", "both"):
+        (tmp_path / name).mkdir()
+    _, alone = train(tmp_path / "alone", 40, softmax=False)
+    _, both = train(tmp_path / "both", 40)
+    assert alone["spread"].iloc[-1] < 0.02 * alone["spread"].iloc[0]
+    assert alone["loss"].iloc[-1] < 0.02 * alone["loss"].iloc[0]
+    assert both["spread"].iloc[-1] > 20 * alone["spread"].iloc[-1]
+
+
+def test_one_network_learns_images_and_texts_of_a_tiny_set(tmp_path):
+    torch.manual_seed(0)
+    net = InceptionResNetV1(dim=16, width=0.125, blocks=(0, 1, 0), keep=1.0)
+    images = Images(4, 75)
+    images.pixels = torch.randint(0, 256, images.pixels.shape, dtype=torch.uint8)
+    vectors = np.random.default_rng(0).normal(size=(13, 12)) * (np.arange(13) > 0)[:, None]
+    texts = TextImage.fit(vectors, side=75, superpixel=5).lazy(np.arange(1, 13).reshape(4, 3))
+    source = MixedBatches(images, texts, np.arange(4), np.arange(4), batch_size=4)
+    objective = SingleObjective(net, classes=4, rate=0.5)
+    recipe = Recipe(epochs=40, lr=5e-3, weight_decay=0.0)
+    curves = fit(make_fabric("cpu"), objective, recipe, source, tmp_path)
+    assert curves["error"].iloc[-1] == 0
+    assert curves["loss"].iloc[-1] < 0.2 * curves["loss"].iloc[0]
+    with torch.no_grad():  # batch norm by the batch: forty steps do not settle the running statistics
+        (batch,) = source(0)
+        found = objective.embed(batch["inputs"])
+    distances = torch.cdist(found[~batch["is_text"]], found[batch["is_text"]])
+    right = batch["classes"][~batch["is_text"]][:, None] == batch["classes"][batch["is_text"]]
+    assert right[torch.arange(4), distances.argmin(1)].all()
+    assert right[distances.argmin(0), torch.arange(4)].all()
