@@ -1,7 +1,16 @@
 """Losses on plain tensors: pure functions, and a module where a loss has parameters."""
 
 from imtext.losses.instance import InstanceLoss, instance_loss
+from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import ranking_loss, score_ranking_loss
 from imtext.losses.structure import structure_preserving_loss
 
-__all__ = ["InstanceLoss", "instance_loss", "ranking_loss", "score_ranking_loss", "structure_preserving_loss"]
+__all__ = [
+    "InstanceLoss",
+    "instance_loss",
+    "intra_modal_constraint",
+    "intra_modal_loss",
+    "ranking_loss",
+    "score_ranking_loss",
+    "structure_preserving_loss",
+]

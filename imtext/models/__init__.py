@@ -3,6 +3,7 @@
 from imtext.models.attention import attend, scan_scores
 from imtext.models.cca import CCA, choose_cca
 from imtext.models.dual_path import DualPath, EmbeddingHead
+from imtext.models.lstm_text import LSTMText
 from imtext.models.scan import SCAN
 from imtext.models.text_cnn import TextCNN
 from imtext.models.two_branch import Branch, TwoBranch
@@ -16,6 +17,7 @@ __all__ = [
     "DualPath",
     "EmbeddingHead",
     "GRUText",
+    "LSTMText",
     "TextCNN",
     "TwoBranch",
     "UnitHead",

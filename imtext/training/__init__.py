@@ -2,7 +2,7 @@
 
 from imtext.training.batches import CachedFeatures, PairBatches, Pixels
 from imtext.training.device import make_fabric, resolve_device
-from imtext.training.hinges import HingeObjective
+from imtext.training.hinges import Constraint, HingeObjective
 from imtext.training.loop import fit
 from imtext.training.neighbours import NeighbourBatches, StructureObjective
 from imtext.training.objective import DualPathObjective
@@ -10,6 +10,7 @@ from imtext.training.recipe import Recipe
 
 __all__ = [
     "CachedFeatures",
+    "Constraint",
     "DualPathObjective",
     "HingeObjective",
     "NeighbourBatches",
