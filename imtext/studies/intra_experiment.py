@@ -66,14 +66,14 @@ class IntraExperiment(HingeRow):
 
     def network(self, rich: RichData) -> VSE:
         """The network before training."""
+        words, image_dim = len(rich.vocabulary), rich.image_dim(self.image)
         torch.manual_seed(self.seed)
-        words = len(rich.vocabulary)
         if self.text == "gru":
             text: Any = GRUText(words, self.word_dim, self.dim)
         else:
             vectors = rich.vocabulary.matrix(rich.prepared.vectors, missing=np.nan)[1:]
             text = LSTMText(words, vectors.shape[1], self.dim, self.readout, self.dropout, vectors)
-        return VSE(text, rich.image_dim(self.image), self.dim)
+        return VSE(text, image_dim, self.dim)
 
     def compute(self, run: Run, start: Run | None) -> None:
         """Train, embed, evaluate, and write everything down; metrics come last."""

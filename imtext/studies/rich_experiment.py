@@ -55,10 +55,10 @@ class RichExperiment(HingeRow):
 
     def network(self, rich: RichData, backbone: nn.Module | None = None) -> VSE:
         """The network before training."""
+        image_dim, (bidirectional, pooled) = rich.image_dim(self.image), TEXTS[self.text]
         torch.manual_seed(self.seed)
-        bidirectional, pooled = TEXTS[self.text]
         text = GRUText(len(rich.vocabulary), self.word_dim, self.dim, bidirectional, pooled)
-        return VSE(text, rich.image_dim(self.image), self.dim, backbone)
+        return VSE(text, image_dim, self.dim, backbone)
 
     def compute(self, run: Run, start: Run | None) -> None:
         """Train, embed, evaluate, and write everything down; metrics come last."""
@@ -108,12 +108,13 @@ class ScanExperiment(HingeRow):
 
     def network(self, rich: RichData) -> SCAN:
         """The network before training."""
+        region_dim = rich.region_dim
         torch.manual_seed(self.seed)
         return SCAN(
             len(rich.vocabulary),
             self.word_dim,
             self.dim,
-            rich.region_dim,
+            region_dim,
             self.rich_words,
             self.direction,
             self.pooling,
