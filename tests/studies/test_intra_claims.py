@@ -37,7 +37,7 @@ def dataset(n):
 class Study:
     """What a verdict needs of a study.
 
-    ``ranks``: by slug, one dictionary a seed, of file to image query and text query; ``before``: one untrained
+    ``ranks``: by slug, one dictionary a seed, of file to image query and text query; ``before``: an untrained
     network a seed.
     """
 
