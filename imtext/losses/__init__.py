@@ -2,6 +2,7 @@
 
 from imtext.losses.centre import CentreLoss, centre_loss
 from imtext.losses.instance import InstanceLoss, instance_loss
+from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import ranking_loss, score_ranking_loss
 from imtext.losses.structure import structure_preserving_loss
 
@@ -10,6 +11,8 @@ __all__ = [
     "InstanceLoss",
     "centre_loss",
     "instance_loss",
+    "intra_modal_constraint",
+    "intra_modal_loss",
     "ranking_loss",
     "score_ranking_loss",
     "structure_preserving_loss",

@@ -4,23 +4,25 @@ from imtext.models.attention import attend, scan_scores
 from imtext.models.cca import CCA, choose_cca
 from imtext.models.dual_path import DualPath, EmbeddingHead
 from imtext.models.inception_resnet import InceptionResNetV1
+from imtext.models.lstm_text import LSTMText
 from imtext.models.scan import SCAN
 from imtext.models.text_cnn import TextCNN
 from imtext.models.two_branch import Branch, TwoBranch
 from imtext.models.vse import VSE, GRUText, UnitHead
 
 __all__ = [
-    "CCA",
-    "SCAN",
-    "VSE",
     "Branch",
+    "CCA",
     "DualPath",
     "EmbeddingHead",
     "GRUText",
     "InceptionResNetV1",
+    "LSTMText",
+    "SCAN",
     "TextCNN",
     "TwoBranch",
     "UnitHead",
+    "VSE",
     "attend",
     "choose_cca",
     "scan_scores",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from imtext.studies import instance_rows as rows
 from imtext.studies.experiment import STUDY, Experiment
 from imtext.studies.instance_claims import verdicts
 from imtext.studies.instance_figures import FigureData
-from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.scales import PERSONS, scale
 from imtext.studies.study import PaperStudy
@@ -38,12 +36,10 @@ class InstanceLossStudy(FigureData, PaperStudy):
 
     name = STUDY
 
-    def __init__(self, **parameters: Any) -> None:
-        dataset = parameters.get("dataset", "picturebook")
-        self.parameters = check_parameters(_known(dataset, parameters.get("tables", "all")), **parameters)
-        self.tables = self.parameters.tables
-        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
-        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+    @staticmethod
+    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        return _known(parameters.get("dataset", "picturebook"), parameters.get("tables", "all"))
 
     def rows(self, table: str | int) -> dict[str, rows.Line]:
         """Rows of a table and what stands behind each."""
@@ -63,15 +59,9 @@ class InstanceLossStudy(FigureData, PaperStudy):
 
     def spec(self, dataset: str | None = None) -> DataSpec:
         """The data that all rows on a dataset share, but for the image CNN: that of ResNet-50's rows."""
-        dataset, root = dataset or self.dataset, self.parameters.data_root
-        sizes = scale(self.parameters.profile, dataset)
-        return DataSpec(
-            dataset=dataset,
-            # Absolute, so that a finished run can be searched from any folder.
-            data_root=str(Path(root).resolve()) if root else None,
-            cache=str((self.parameters.runs_dir / "cache").resolve()),
-            backbone=sizes.backbones["resnet50"],
-            **sizes.data,
+        sizes = scale(self.parameters.profile, dataset or self.dataset)
+        return self.data_spec(
+            dataset=dataset or self.dataset, backbone=sizes.backbones["resnet50"], **sizes.data
         )
 
     @property

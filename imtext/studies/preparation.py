@@ -105,7 +105,7 @@ class Prepared:
         return labels[self.splits["train"].image_of_sentence]
 
     @cached_property
-    def _vectors(self) -> WordVectors:
+    def vectors(self) -> WordVectors:
         """Word vectors of the training words, nothing more in memory."""
         words = {word for caption in self.splits["train"].captions for word in tokenize(caption)}
         return load_word_vectors(self.spec.vectors, only=words)
@@ -113,11 +113,11 @@ class Prepared:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Training words that the word vectors know (Zheng et al., section 3.2)."""
-        return Vocabulary.build(self.splits["train"].captions, self._vectors)
+        return Vocabulary.build(self.splits["train"].captions, self.vectors)
 
     def word_matrix(self) -> np.ndarray:
         """Word vectors of the vocabulary, ``(d + 1, dim)``."""
-        return self.vocabulary.matrix(self._vectors)
+        return self.vocabulary.matrix(self.vectors)
 
     def codes(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Word codes ``(M, L)`` and lengths ``(M,)`` of a split."""

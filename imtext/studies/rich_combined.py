@@ -16,8 +16,9 @@ from imtext.errors import ConfigError
 from imtext.retrieval import choose_rerank, evaluate_reranked, mean_scores, rerank
 from imtext.runs import Run
 from imtext.studies.embedding import FOLDS, evaluate_split
+from imtext.studies.hinge_row import BATCH
 from imtext.studies.preparation import DataSpec
-from imtext.studies.rich_experiment import BATCH, STUDY, RichExperiment, ScanExperiment, evaluate_matrix
+from imtext.studies.rich_experiment import STUDY, RichExperiment, ScanExperiment, evaluate_matrix
 from imtext.studies.structure_experiment import image_features
 from imtext.studies.trained import MODEL, finish, in_blocks, train
 from imtext.training import Pixels, Recipe, make_fabric

@@ -70,18 +70,23 @@ class RichData:
         captions = self.prepared.splits[split].captions
         return self._keep("codes", split, lambda: self.vocabulary.encode(captions, self.spec.length))
 
+    @cached_property
+    def stage_dims(self) -> dict[str, int]:
+        """Channels of the stages of the image CNN; to ask for them builds it, which draws random numbers."""
+        return dict(self.prepared.backbone().stage_dims)
+
     def image_dim(self, variant: str) -> int:
         """Length of a variant's image feature."""
         if self.precomputed:
             return int(self.prepared.dataset.features.shape[-1])
-        return variant_dim(variant, self.prepared.backbone().stage_dims)
+        return variant_dim(variant, self.stage_dims)
 
     @property
     def region_dim(self) -> int:
         """Length of a region's feature."""
         if self.precomputed:
             return int(self.prepared.dataset.features.shape[-1])
-        return int(self.prepared.backbone().stage_dims[self.spec.stage])
+        return int(self.stage_dims[self.spec.stage])
 
     def images(self, split: str, variant: str) -> np.ndarray:
         """Image features for evaluation ``(N, D)``, of length 1."""

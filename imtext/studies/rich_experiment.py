@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from imtext.data.schema import Dataset
 from imtext.models import SCAN, VSE, GRUText
 from imtext.retrieval import evaluate_scores
 from imtext.runs import Run
-from imtext.studies.embedding import FOLDS, evaluate_split
-from imtext.studies.preparation import SPLITS, DataSpec, prepare
-from imtext.studies.rich_data import RichData, RichSpec, rich_data
+from imtext.studies.embedding import FOLDS
+from imtext.studies.hinge_row import BATCH, HingeRow
+from imtext.studies.preparation import SPLITS
+from imtext.studies.rich_data import RichData
 from imtext.studies.trained import finish, in_blocks, train
-from imtext.training import HingeObjective, PairBatches, Recipe, make_fabric
+from imtext.training import make_fabric
 
 STUDY = "rich_features"
 TEXTS = {
@@ -28,76 +29,10 @@ TEXTS = {
     "bigru-emb-max": (True, "max"),
     "bigru-emb-avg": (True, "mean"),
 }
-BATCH = 256
 
 
 @dataclass(frozen=True)
-class _Row:
-    """What both kinds of rows have.
-
-    Attributes:
-        slug: short name, the beginning of the run's folder.
-        data: the data and the image CNN, which stays fixed; inputs: how captions and images become inputs.
-        recipe: how the network is trained.
-        dim, word_dim: of the space and of a word.
-        margin, negatives, all_epochs: of the hinges.
-        profile, device, seed: how it is run.
-    """
-
-    slug: str
-    data: DataSpec
-    recipe: Recipe
-    inputs: RichSpec = field(default_factory=RichSpec)
-    dim: int = 1024
-    word_dim: int = 300
-    margin: float = 0.2
-    negatives: str = "hardest"
-    all_epochs: int = 0
-    profile: str = "quick"
-    device: str = "cpu"
-    seed: int = 0
-
-    @property
-    def study(self) -> str:
-        """Folder of the study's runs."""
-        return STUDY
-
-    @property
-    def start(self) -> Any:
-        """No row goes on from another."""
-        return None
-
-    def config(self) -> dict[str, Any]:
-        """Everything that determines the numbers, as plain values."""
-        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
-
-    def rich(self) -> RichData:
-        """The inputs of the splits."""
-        return rich_data(self.data, self.inputs, self.device)
-
-    def objective(self, net: nn.Module) -> HingeObjective:
-        """The hinges of this row on a network."""
-        return HingeObjective(net, self.margin, self.negatives, self.all_epochs)
-
-    def batches(self, rich: RichData, images: Any, recipe: Recipe) -> PairBatches:
-        """Training batches: pairs, no two of one group."""
-        train = rich.prepared.splits["train"]
-        codes, lengths = rich.codes("train")
-        return PairBatches(
-            images,
-            codes,
-            lengths,
-            train.image_of_sentence,
-            rich.prepared.groups,
-            batch_size=recipe.batch_size,
-            seed=self.seed,
-            shift=False,
-            sentences_per_group=recipe.sentences_per_group,
-        )
-
-
-@dataclass(frozen=True)
-class RichExperiment(_Row):
+class RichExperiment(HingeRow):
     """VSE++ with one of the image and one of the text representations of section IV.D, for one seed.
 
     Attributes:
@@ -109,23 +44,21 @@ class RichExperiment(_Row):
     text: str = "gru"
 
     @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+        return STUDY
+
+    @property
     def effort(self) -> tuple[int, bool]:
         """Rows that take longer are larger."""
         return (1, TEXTS[self.text][0])
 
-    def warm(self) -> None:
-        """Fill the caches that rows share."""
-        rich = self.rich()
-        if not rich.precomputed:
-            for split in SPLITS:
-                rich.stages(split)
-
     def network(self, rich: RichData, backbone: nn.Module | None = None) -> VSE:
         """The network before training."""
+        image_dim, (bidirectional, pooled) = rich.image_dim(self.image), TEXTS[self.text]
         torch.manual_seed(self.seed)
-        bidirectional, pooled = TEXTS[self.text]
         text = GRUText(len(rich.vocabulary), self.word_dim, self.dim, bidirectional, pooled)
-        return VSE(text, rich.image_dim(self.image), self.dim, backbone)
+        return VSE(text, image_dim, self.dim, backbone)
 
     def compute(self, run: Run, start: Run | None) -> None:
         """Train, embed, evaluate, and write everything down; metrics come last."""
@@ -136,15 +69,13 @@ class RichExperiment(_Row):
         rich.vocabulary.save(run.dir / "vocabulary.json")
 
         def evaluated(split: str) -> dict[str, dict[str, float]]:
-            images = in_blocks(net.embed_images, rich.images(split, self.image), fabric, BATCH)
-            sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
-            return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+            return self.evaluated_embeddings(net, rich, split, fabric, run, self.image)
 
         finish(self, run, evaluated, began)
 
 
 @dataclass(frozen=True)
-class ScanExperiment(_Row):
+class ScanExperiment(HingeRow):
     """SCAN, or SCAN-RFE, for one seed.
 
     Attributes:
@@ -157,6 +88,11 @@ class ScanExperiment(_Row):
     pooling: str = "avg"
     rich_words: bool = False
     sharp: float | None = None
+
+    @property
+    def study(self) -> str:
+        """Folder of the study's runs."""
+        return STUDY
 
     @property
     def effort(self) -> tuple[int, bool]:
@@ -172,12 +108,13 @@ class ScanExperiment(_Row):
 
     def network(self, rich: RichData) -> SCAN:
         """The network before training."""
+        region_dim = rich.region_dim
         torch.manual_seed(self.seed)
         return SCAN(
             len(rich.vocabulary),
             self.word_dim,
             self.dim,
-            rich.region_dim,
+            region_dim,
             self.rich_words,
             self.direction,
             self.pooling,

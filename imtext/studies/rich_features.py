@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pandas as pd
 from imtext.errors import DataError
 from imtext.report import Verdict
 from imtext.studies import rich_rows as rows
-from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.rich_claims import TIMED_CLAIMS, verdicts
 from imtext.studies.rich_data import RichData, rich_data
@@ -39,11 +37,10 @@ class RichStudy(FigureData, PaperStudy):
 
     name = STUDY
 
-    def __init__(self, **parameters: Any) -> None:
-        self.parameters = check_parameters(tuple(rows.TABLES), **parameters)
-        self.tables = self.parameters.tables
-        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
-        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+    @staticmethod
+    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        return tuple(rows.TABLES)
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
@@ -62,15 +59,7 @@ class RichStudy(FigureData, PaperStudy):
     @property
     def spec(self) -> DataSpec:
         """The data that all rows share."""
-        root = self.parameters.data_root
-        return DataSpec(
-            dataset=self.parameters.dataset,
-            # Absolute, so that a finished run can be read from any folder.
-            data_root=str(Path(root).resolve()) if root else None,
-            cache=str((self.parameters.runs_dir / "cache").resolve()),
-            pictures=False,
-            **({"backbone": rows.STAND_IN} | self.sizes.data),
-        )
+        return self.data_spec(pictures=False, **({"backbone": rows.STAND_IN} | self.sizes.data))
 
     @property
     def prepared(self) -> Prepared:

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 
 from imtext.progress import announce
+from imtext.studies.hinge_row import BATCH
 from imtext.studies.rich_data import RichData
-from imtext.studies.rich_experiment import BATCH, RichExperiment, ScanExperiment, score_all
+from imtext.studies.rich_experiment import RichExperiment, ScanExperiment, score_all
 from imtext.studies.trained import in_blocks
 from imtext.training import make_fabric
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pandas as pd
 
 from imtext.report import Verdict
 from imtext.studies import structure_rows as rows
-from imtext.studies.parameters import check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.region_data import RegionData
 from imtext.studies.region_experiment import RegionExperiment, region_data
@@ -38,12 +36,10 @@ class StructureStudy(FigureData, PaperStudy):
 
     name = STUDY
 
-    def __init__(self, **parameters: Any) -> None:
-        known = rows.tables_of(str(parameters.get("dataset", "picturebook")))
-        self.parameters = check_parameters(known, **parameters)
-        self.tables = self.parameters.tables
-        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
-        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+    @staticmethod
+    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        return rows.tables_of(str(parameters.get("dataset", "picturebook")))
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
@@ -57,14 +53,7 @@ class StructureStudy(FigureData, PaperStudy):
     @property
     def spec(self) -> DataSpec:
         """The data that all rows share."""
-        root = self.parameters.data_root
-        return DataSpec(
-            dataset=self.parameters.dataset,
-            # Absolute, so that a finished run can be read from any folder.
-            data_root=str(Path(root).resolve()) if root else None,
-            cache=str((self.parameters.runs_dir / "cache").resolve()),
-            **({"backbone": rows.STAND_IN} | self.sizes.data),
-        )
+        return self.data_spec(**({"backbone": rows.STAND_IN} | self.sizes.data))
 
     @property
     def prepared(self) -> Prepared:

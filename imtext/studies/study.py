@@ -13,7 +13,8 @@ from pandas.io.formats.style import Styler
 
 from imtext.report import paper_table, side_by_side, write_published
 from imtext.runs import Run
-from imtext.studies.parameters import Parameters
+from imtext.studies.parameters import Parameters, check_parameters
+from imtext.studies.preparation import DataSpec
 from imtext.studies.running import Row, run_all
 
 _WHERE = ("dataset", "profile", "device", "hardware", "commit")
@@ -29,15 +30,42 @@ class Line(Protocol):
 class PaperStudy:
     """Runs and tables of one paper; nothing is computed before it is asked for.
 
-    A study sets ``name`` (of the paper's numbers and of the runs' folder), ``parameters``, ``tables`` (those
-    asked for that the dataset can fill) and ``slugs`` (the experiments behind them), and says by ``rows``,
-    ``experiments``, ``describe_row``, ``jobs`` and ``provenance`` what they are.
+    A study sets ``name`` (of the paper's numbers and of the runs' folder) and says by ``known_tables``,
+    ``rows``, ``experiments``, ``describe_row``, ``jobs`` and ``provenance`` what they are. ``tables`` are
+    those asked for that the dataset can fill, ``slugs`` the experiments behind them.
+
+    Raises:
+        ConfigError: for a parameter that does not fit.
     """
 
     name: str
     parameters: Parameters
     tables: tuple[str, ...]
     slugs: tuple[str, ...]
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters = check_parameters(self.known_tables(parameters), **parameters)
+        self.tables = self.parameters.tables
+        wanted = {line.slug for table in self.tables for line in self.rows(table).values()}
+        self.slugs = tuple(slug for slug in self.experiments(0) if slug in wanted)
+
+    @staticmethod
+    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        raise LookupError(parameters)
+
+    def data_spec(self, **options: Any) -> DataSpec:
+        """The data of the parameters, with the sizes and options given."""
+        root = self.parameters.data_root
+        return DataSpec(
+            **{
+                "dataset": self.parameters.dataset,
+                # Absolute, so that a finished run can be read from any folder.
+                "data_root": str(Path(root).resolve()) if root else None,
+                "cache": str((self.parameters.runs_dir / "cache").resolve()),
+                **options,
+            }
+        )
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""

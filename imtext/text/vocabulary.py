@@ -141,12 +141,23 @@ class Vocabulary:
         """
         return [self.words[int(code) - 1] for code in np.asarray(codes).ravel() if code > 0]
 
-    def matrix(self, vectors: WordVectors) -> np.ndarray:
+    def matrix(self, vectors: WordVectors, missing: float = 0.0) -> np.ndarray:
         """Word vectors in code order, float32 ``(d + 1, dim)``.
 
-        Row 0 (padding) is zero, and so is the row of a word that ``vectors`` lacks.
+        Row 0 (padding) is zero; the row of a word that ``vectors`` lacks holds ``missing``. ``np.nan`` there
+        tells a network that starts from ``matrix(...)[1:]`` to start such a word at random.
+
+        Args:
+            vectors: anything with ``word in vectors``, ``vectors[word]`` and ``vectors.vector_size``, so
+                gensim's ``KeyedVectors`` too.
+            missing: what the numbers of a word without a vector are.
+
+        >>> from imtext.text import WordVectors
+        >>> Vocabulary(["dog", "emu"]).matrix(WordVectors(["dog"], [[1.0, 2.0]]), missing=np.nan).tolist()
+        [[0.0, 0.0], [1.0, 2.0], [nan, nan]]
         """
-        out = np.zeros((len(self) + 1, vectors.vector_size), dtype=np.float32)
+        out = np.full((len(self) + 1, vectors.vector_size), missing, dtype=np.float32)
+        out[0] = 0
         for code, word in enumerate(self.words, start=1):
             if word in vectors:
                 out[code] = vectors[word]

@@ -2,7 +2,7 @@
 
 from imtext.training.batches import CachedFeatures, PairBatches, Pixels
 from imtext.training.device import make_fabric, resolve_device
-from imtext.training.hinges import HingeObjective
+from imtext.training.hinges import Constraint, HingeObjective
 from imtext.training.loop import fit
 from imtext.training.neighbours import NeighbourBatches, StructureObjective
 from imtext.training.objective import DualPathObjective
@@ -11,6 +11,7 @@ from imtext.training.single import MixedBatches, SingleObjective
 
 __all__ = [
     "CachedFeatures",
+    "Constraint",
     "DualPathObjective",
     "HingeObjective",
     "MixedBatches",

@@ -1,14 +1,16 @@
-"""The hinges of VSE++ and SCAN networks: schedule, groups, Adam, and the networks left in eval mode."""
+"""The hinges of VSE++ and SCAN networks: schedule, groups, constraint, Adam, networks left in eval mode."""
 
 import pytest
 import torch
 from torch import nn
 
 from imtext.errors import ConfigError
+from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.models.lstm_text import LSTMText
 from imtext.models.vse import VSE, GRUText
 from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
-from imtext.training.hinges import HingeObjective
+from imtext.training.hinges import Constraint, HingeObjective
 
 
 def small(**options):
@@ -101,6 +103,125 @@ def test_a_network_that_scores_pairs(counts):
 def test_bad_options_are_named(options):
     with pytest.raises(ConfigError, match=f"HingeObjective takes .*{next(iter(options))}"):
         small(**options)
+
+
+CONSTRAINTS = [
+    Constraint(),
+    Constraint(0.3, "cosine", "released_cosine", high=0.9),
+    Constraint(2.0, "cosine", "printed", low=0.1, high=1.5),
+    Constraint(0.5, "l2", "released_distance", low=0.2, high=0.8),
+]
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@pytest.mark.parametrize("same", ["ignore", "negative"])
+def test_with_a_constraint_it_is_the_intra_modal_loss(constraint, same):
+    options = {"margin": 0.3, "negatives": "all", "reduction": "mean", "same": same}
+    objective, given = small(constraint=constraint, **options), batch((0, 0, 1, 2, 2, 3, 4, 5))
+    groups = given["groups"] if same == "ignore" else None
+    pair = objective.net(given["images"], given["codes"])
+    out = objective(given)
+    assert torch.equal(out["hinges"], small(**options)(given)["loss"])
+    settings = (constraint.distance, constraint.reading, constraint.low, constraint.high)
+    for rows, name in zip(pair, ("constraint_images", "constraint_sentences"), strict=True):
+        assert torch.equal(out[name], intra_modal_constraint(rows, *settings, groups=groups))
+        assert out[name] > 0  # the batch has pairs in the window
+    expected = intra_modal_loss(
+        *pair,
+        groups,
+        weight=constraint.weight,
+        distance=constraint.distance,
+        reading=constraint.reading,
+        low=constraint.low,
+        high=constraint.high,
+        margin=0.3,
+        negatives="all",
+        reduction="mean",
+    )
+    assert torch.allclose(out["loss"], expected, rtol=1e-6)
+    parameters = list(objective.net.parameters())
+    ours = torch.autograd.grad(out["loss"], parameters)
+    for a, b in zip(ours, torch.autograd.grad(expected, parameters), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_constraint_is_the_papers_unless_told():
+    assert Constraint() == Constraint(1.0, "l1", "released_distance", low=0.05, high=0.5)
+
+
+def test_another_sentence_of_the_image_counts_only_when_asked():
+    constraint = Constraint(distance="cosine", reading="printed", low=-1, high=3)  # whatever the distance
+    given = batch((0, 0, 0))
+    for same, counts in (("ignore", False), ("negative", True)):
+        out = small(constraint=constraint, same=same)(given)
+        assert bool(out["constraint_images"] > 0) == bool(out["constraint_sentences"] > 0) == counts
+
+
+def test_weight_zero_learns_the_hinges_and_reports_the_rest():
+    given, plain, watched = batch(), small(), small(constraint=Constraint(weight=0))
+    out = watched(given)
+    assert torch.equal(out["loss"], plain(given)["loss"]) and out["constraint_images"] > 0
+    out["loss"].backward()
+    plain(given)["loss"].backward()
+    for a, b in zip(watched.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad)
+
+
+def test_a_constraint_adds_no_weights_and_no_graph_to_what_it_reports():
+    plain, watched = small(), small(constraint=Constraint())
+    plain.load_state_dict(watched.state_dict())
+    out = watched(batch())
+    assert list(out) == ["loss", "hinges", "constraint_images", "constraint_sentences"]
+    assert [value.requires_grad for value in out.values()] == [True, False, False, False]
+    assert list(plain(batch())) == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": -1.0}, "weight >= 0, found -1.0"),
+        ({"weight": float("inf")}, "weight >= 0, found inf"),
+        ({"weight": float("nan")}, "weight >= 0, found nan"),
+        ({"distance": "l3"}, "l3"),
+        ({"reading": "meant"}, "meant"),
+        ({"distance": "cosine"}, "released_distance"),
+        ({"low": 0.5, "high": 0.5}, "low"),
+    ],
+)
+def test_a_bad_constraint_is_named_before_training(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Constraint(**options)
+
+
+def test_a_network_that_scores_takes_no_constraint():
+    with pytest.raises(ConfigError, match="found Scores, which scores pairs; leave constraint None"):
+        HingeObjective(Scores(), constraint=Constraint())
+
+
+def test_the_constraint_pushes_the_way_its_reading_says(tmp_path):
+    torch.manual_seed(6)
+    codes = torch.arange(1, 9).repeat(3, 1).T  # eight sentences, each of a word of its own
+    given = {"images": torch.randn(8, 6).abs(), "codes": codes, "groups": torch.arange(8)}
+    spread = {}
+    for name, constraint in {
+        "none": None,
+        "printed": Constraint(1.0, "cosine", "printed", high=1.5),
+        "released_cosine": Constraint(1.0, "cosine", "released_cosine", high=0.999),
+    }.items():
+        torch.manual_seed(7)
+        net = VSE(LSTMText(9, 4, 8, dropout=0), image_dim=6, dim=8)
+        recipe = Recipe(epochs=8, lr=1e-2, weight_decay=0.0)
+        (tmp_path / name).mkdir()
+        objective = HingeObjective(net, margin=0.0, constraint=constraint)
+        curves = fit(make_fabric("cpu"), objective, recipe, lambda epoch: iter([given] * 5), tmp_path / name)
+        images = net.embed_images(given["images"]).detach()
+        spread[name] = float((1 - images @ images.T).sum() / 56)
+        if constraint is not None:
+            sums = curves["hinges"] + curves["constraint_images"] + curves["constraint_sentences"]
+            assert (sums - curves["loss"]).abs().max() < 1e-4
+            assert curves["constraint_images"].iloc[-1] < curves["constraint_images"].iloc[0]
+    assert spread["printed"] < 0.8 * spread["none"]  # minimised distances attract
+    assert spread["released_cosine"] > 1.2 * spread["none"]  # minimised similarities repel
 
 
 def test_adamw_without_decay_is_the_adam_of_the_public_code():

@@ -11,6 +11,15 @@ from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.curves import error_curves
 from imtext.report.figures.gallery import image_search, picture_rows, sentence_search
 from imtext.report.figures.histograms import similarity_histograms
+from imtext.report.figures.intra_groups import GroupMap, group_geometry
+from imtext.report.figures.intra_modal import (
+    ForceCurve,
+    IntraSimilarities,
+    force_curves,
+    intra_histograms,
+    weight_sweep,
+)
+from imtext.report.figures.intra_network import network_diagram
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
 from imtext.report.figures.rich import rich_network, rich_vectors
@@ -28,20 +37,27 @@ from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triple
 from imtext.report.figures.words import word_classes
 
 __all__ = [
+    "ForceCurve",
+    "GroupMap",
+    "IntraSimilarities",
     "attention_picture",
     "boxes",
     "branches",
     "collapse_curves",
     "error_curves",
+    "force_curves",
     "geometry",
     "group_cards",
+    "group_geometry",
     "hinge_histograms",
     "hinge_shares",
     "image_search",
+    "intra_histograms",
     "measure_ranks",
     "modality_map",
     "modality_maps",
     "neighbourhoods",
+    "network_diagram",
     "pearson_maps",
     "picture_rows",
     "rich_network",
@@ -54,6 +70,7 @@ __all__ = [
     "text_picture_parts",
     "text_pictures",
     "triplets",
+    "weight_sweep",
     "word_ablation",
     "word_classes",
 ]
