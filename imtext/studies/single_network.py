@@ -130,7 +130,7 @@ class SingleStudy(FigureData, PaperStudy):
 
     @cached_property
     def meaning(self) -> Meaning | None:
-        """What is right in meaning on the test split, of scenes or as people judged it; None where unknown."""
+        """What is right in meaning on the test split, by scenes or by people; None where it is unknown."""
         return meaning_of(self.parameters, self.prepared)
 
     @cached_property

@@ -13,7 +13,7 @@ import pytest
 from imtext.data import Dataset, Phrases
 from imtext.data.picturebook import describe
 from imtext.data.picturebook.inflect import conjugate
-from imtext.data.picturebook.lookup import POSTURES, verbs_of
+from imtext.data.picturebook.lookup import NAMES, POSTURES, counted, verbs_of
 from imtext.data.picturebook.minimal_pairs import EVERY, pair_of
 from imtext.data.picturebook.phrases import Piece, plain_text
 from imtext.data.picturebook.relevance import Facts, caption_statements, judge, scene_relevance
@@ -315,6 +315,13 @@ def test_verbs_are_those_of_the_type_of_thing():
     assert {("people", "standing"), ("people", "sitting"), ("people", "lying")} <= people.values
     assert ("people", "running") not in people.values
     assert "rest" in verbs_of("vehicles", "standing") and not verbs_of("people", "flying kites")
+
+
+def test_nouns_mean_all_that_they_can_mean():
+    assert NAMES["kid"] == {"boy", "girl"} and NAMES["people"] == {"man", "woman", "boy", "girl"}
+    assert {"dog", "cat"} <= NAMES["pet"] and "cow" not in NAMES["pet"]
+    assert set(counted("some cattle", "animals")) == {"kind"}  # may be one
+    assert counted("some cows", "animals")["count"][0] == {2, 3, 4}
 
 
 def test_judge_names_the_words(dataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from imtext.retrieval.graded import (
     pair_matrix,
     rank_correlation,
 )
+
+# The package exports a function of the same name, so the module is not its attribute.
+MODULE = import_module("imtext.retrieval.graded")
 
 
 def ranking(row):
@@ -61,7 +65,7 @@ def case(seed, n=9, ties=False):
 def test_every_measure_equals_a_loop(threshold, ties, form, monkeypatch):
     for seed in range(6):
         scores, owners, relevance = case(seed, ties=ties)
-        monkeypatch.setattr("imtext.retrieval.graded._NUMBERS", [1, 60, 1 << 20][seed % 3])
+        monkeypatch.setattr(MODULE, "_NUMBERS", [1, 60, 1 << 20][seed % 3])
         given = sparse.coo_matrix(relevance) if form == "sparse" else relevance
         result = graded(scores, owners, given, threshold)
         sides = (

@@ -257,9 +257,7 @@ class Facts:
 
 
 def _spread(truth: np.ndarray, axes: tuple[int, ...], slots: int) -> np.ndarray:
-    """``truth (N, T[, T])`` as int8 over all slots, its axes where the slots are."""
-    if len(axes) == 2 and axes[0] > axes[1]:
-        truth, axes = truth.transpose(0, 2, 1), axes[::-1]
+    """``truth (N, T[, T])`` as int8 over all slots, its axes where the slots are, in rising order."""
     shape = [truth.shape[0]] + [1] * slots
     for axis in axes:
         shape[1 + axis] = truth.shape[1]
