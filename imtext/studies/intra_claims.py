@@ -53,6 +53,8 @@ COMPARED: dict[str, tuple[str, tuple[Compared, ...]]] = {
     "l1_adds_four": ("3", (_rsum(IMC, PLAIN),)),
     "printed_helps": ("3", (_rsum("printed-cosine", PLAIN),)),
     "released_cosine_helps": ("3", (_rsum("cosine", PLAIN),)),
+    "early_cosine_helps": ("3", (_rsum("cosine-early", "hinges-early"),)),
+    "early_l1_helps": ("3", (_rsum("l1-early", "hinges-early"),)),
     "released_distance_helps": (
         "3",
         (Compared(tuple((name, PLAIN) for name in ("msd", "l2", "l1")), k="rsum"),),

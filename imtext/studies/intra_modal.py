@@ -43,7 +43,7 @@ class IntraStudy(FigureData, PaperStudy):
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
-        return rows.rows_of(str(table))
+        return rows.rows_of(str(table), self.sizes.early is not None)
 
     @property
     def sizes(self) -> rows.Scale:
@@ -81,7 +81,8 @@ class IntraStudy(FigureData, PaperStudy):
 
     def extra_labels(self, table: str | int) -> dict[str, str]:
         """Labels of the rows of a table that are ours."""
-        return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {})}
+        own = rows.EXTRA.get(str(table), {})
+        return {row: rows.EXTRA_LABELS[row] for row in self.rows(table) if row in own}
 
     def provenance(self, table: str | int = "1") -> dict[str, Any]:
         """What a table of this study says of where it comes from."""
@@ -118,8 +119,14 @@ class IntraStudy(FigureData, PaperStudy):
         size = self.prepared.vectors.vector_size
         return f"{self.spec.vectors}, {size} numbers; {known.sum():,} of {len(known):,} words found"
 
+    def labels(self) -> dict[str, str]:
+        """How the rows of Table 3 are called in a reader's words, the paper's and ours."""
+        return {row.id: row.label for row in paper_table(self.name, "3").rows} | rows.EXTRA_LABELS
+
     def gains(self) -> pd.DataFrame:
         """R-sum of every row of Table 3 less that of the hinges alone, over the seeds.
+
+        Rows "from early on" are compared with the hinges alone from early on, these with the hinges alone.
 
         The same seed starts both from the same weights and shows them the same batches, so the differences
         are paired. ``sd`` is the deviation of the gain, ``up`` the seeds that gain, ``spread`` the deviation
@@ -128,7 +135,9 @@ class IntraStudy(FigureData, PaperStudy):
         plain, lines = self._rsums("hinges"), {}
         for row, line in self.rows("3").items():
             if line.slug != "hinges":
-                gain = self._rsums(line.slug) - plain
+                # Rows that meet the hardest negatives early are compared with their own hinges.
+                early = line.slug in rows.EARLY and line.slug != "hinges-early"
+                gain = self._rsums(line.slug) - (self._rsums("hinges-early") if early else plain)
                 lines[row] = {
                     "gain": gain.mean(),
                     "sd": _deviation(gain),

@@ -103,7 +103,7 @@ def test_forces_name_mistakes_between_curves():
 def _similar(title, shift=0.0, count=400):
     random = np.random.default_rng(len(title))
     return IntraSimilarities(
-        title, *(random.normal(mean + shift, 0.2, count).clip(-1, 1) for mean in (0.1, 0.2))
+        title, *(random.normal(mean + shift, 0.2 - shift / 3, count).clip(-1, 1) for mean in (0.1, 0.2))
     )
 
 
@@ -123,6 +123,7 @@ def test_similarities_are_shares_of_their_own_pairs(columns):
             heights, edges, _ = found.get_data()
             np.testing.assert_allclose(heights * np.diff(edges), np.histogram(own, edges)[0] / len(own))
             assert (heights * np.diff(edges)).sum() == pytest.approx(1)
+            assert axes.get_ylim()[1] > 1.06 * heights.max()
         assert [line.get_xdata()[0] for line in _by_gid(axes, Line2D, "mean")] == [v.mean() for v in values]
         inside = [100 * np.mean([0.05 < 1 - cosine < 0.5 for cosine in own]) for own in values]
         (note,) = _by_gid(axes, Text, "note")

@@ -198,6 +198,12 @@ def test_claims_quote_the_numbers_of_their_tables(name):
     assert quoted == expected
 
 
+@pytest.mark.parametrize(("name", "row"), [("early_cosine_helps", "cosine"), ("early_l1_helps", "l1")])
+def test_claims_outside_the_tables_quote_them_too(name, row):
+    sums = _value("3", row, "rsum"), _value("3", "lambda_0", "rsum")
+    assert paper_claims(PAPER)[name].paper.endswith("R-sum {} against {}".format(*sums))
+
+
 def test_the_paper_itself_bears_out_what_it_claims_in_numbers():
     none = _value("3", "lambda_0", "rsum")
     assert all(_value("3", row, "rsum") > none for row in DISTANCES)
@@ -230,9 +236,11 @@ def test_the_gain_of_text_queries_is_quoted_from_the_recalls():
 def test_claims_come_in_the_papers_order_and_ours_are_marked():
     claims = paper_claims(PAPER)
     sections = [claim.section.removeprefix("ours, after ").split(",")[0] for claim in claims.values()]
-    assert sections == sorted(sections) and len(claims) == 17
+    assert sections == sorted(sections) and len(claims) == 19
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours, after section ")}
     assert ours == {
+        "early_cosine_helps",
+        "early_l1_helps",
         "helps_text_more",
         "l1_adds_four",
         "gain_exceeds_seeds",

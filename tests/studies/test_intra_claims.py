@@ -149,7 +149,7 @@ def made(folder, slugs, better, tables=("3",)):
     return Study(folder, dataset(10), tables, ranks)
 
 
-WEIGHTS = ("hinges", "l1-half", "l1-double", "l1-five", "l1-ten")
+WEIGHTS = ("hinges", "l1-half", "l1-double", "l1-ten")
 
 
 @pytest.mark.parametrize(
