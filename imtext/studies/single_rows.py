@@ -39,7 +39,7 @@ def _adam(epochs: int, lr: float, batch_size: int, **options: Any) -> Recipe:
 SMOKE = Scale(
     data={"train": 40, "val": 60, "test": 60, "size": 75, "crop": 75},
     texts=TextSpec(separator=2, words=16, slack=4),
-    network={"dim": 16, "width": 0.125, "blocks": (0, 1, 0)},
+    network={"dim": 16, "width": 0.125, "blocks": (1, 1, 1)},
     recipe=_adam(1, 3e-3, 10, cosine=True),
     alone={"epochs": 2, "lr": 2e-2},
     jobs=1,

@@ -1,0 +1,174 @@
+"""The study of the single-network paper at its smallest: rows, models of all papers, figures, claims."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imtext.report import figures, paper_claims, paper_table, read_published
+from imtext.retrieval import evaluate
+from imtext.studies import single_claims, single_rows
+from imtext.studies.all_models import MODELS, scores_of
+from imtext.studies.single_experiment import TwoNetworks
+from imtext.studies.single_network import SingleStudy
+
+TINY = replace(
+    single_rows.SMOKE,
+    data={"train": 16, "val": 10, "test": 10, "size": 75, "crop": 75},
+    recipe=replace(single_rows.SMOKE.recipe, batch_size=8),
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Tables 1 and 2, computed once for this file."""
+    folder = tmp_path_factory.mktemp("single")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(single_rows, "SMOKE", TINY)
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        made = SingleStudy(profile="smoke", device="cpu", runs_dir=folder / "runs", tables="1,2")
+        assert made.runs
+        yield made
+
+
+def test_every_own_row_is_there(study):
+    for number in ("1", "2"):
+        printed, ours = paper_table("single_network", number), study.table(number)
+        assert {row.id for row in printed.rows if row.own} <= set(ours.index)
+        assert np.isfinite(ours.drop(columns="n_seeds", errors="ignore").to_numpy()).all()
+        assert "smoke" in study.compare(number).to_html()
+
+
+def test_rows_differ_by_what_they_say(study):
+    rows = study.experiments(0)
+    assert (rows["standard"].images, rows["standard"].sentences) == (1, 1)
+    assert (rows["config-2"].images, rows["config-2"].sentences) == (2, 2)
+    assert (rows["ten-texts"].images, rows["ten-texts"].sentences) == (1, 2)
+    assert (rows["two-images"].images, rows["two-images"].sentences) == (2, 1)
+    assert not rows["centre-alone"].softmax and rows["softmax-alone"].weight == 0
+    assert isinstance(rows["two-networks"].network(), TwoNetworks)
+    assert len({str(row.config()) for row in rows.values()}) == len(rows)
+
+
+def test_an_epoch_has_the_items_of_the_configuration(study):
+    for slug, items in (("standard", 6), ("config-2", 12), ("ten-texts", 11), ("two-images", 7)):
+        batches = study.experiments(0)[slug].batches(study.inputs)
+        assert sum(map(len, batches.rows(0))) == items * 16, slug
+
+
+def test_the_paper_profile_is_the_papers(study):
+    paper = single_rows.scale("paper", "flickr30k")
+    row = single_rows.experiments(study.spec, paper, {})["standard"]
+    assert (row.dim, row.width, row.blocks, row.keep) == (128, 1.0, (5, 10, 5), 0.8)
+    assert (row.recipe.lr, row.recipe.batch_size, paper.data["size"]) == (1e-3, 45, 227)
+    assert paper.data["size"] + paper.texts.slack == 256
+
+
+def test_numbers_are_those_of_the_stored_embeddings(study):
+    arrays = study.embeddings("config-2", "test")
+    assert study.table(2).loc["config_2", "rsum"] == evaluate(**arrays).rsum
+    assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
+
+
+def test_two_networks_send_each_modality_to_its_own():
+    class Fixed(torch.nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.bottleneck, self.dim, self.value = torch.nn.Linear(1, 1), 1, value
+
+        def forward(self, pictures):
+            return pictures.new_full((len(pictures), 1), self.value)
+
+    net = TwoNetworks(Fixed(1.0), Fixed(2.0))
+    is_text = torch.tensor([False, True, False])
+    assert net(torch.zeros(3, 3, 2, 2), is_text).flatten().tolist() == [1, 2, 1]
+
+
+def test_the_drawing_comes_from_training_captions(study):
+    words = {w for caption in study.prepared.splits["train"].captions for w in caption.casefold().split()}
+    assert all(word in " ".join(words) for word in study.inputs.vocabulary.words[:20])
+    assert study.inputs.drawing.side == 75 and study.inputs.dropped("test").min() >= 0
+
+
+def test_figures_have_what_they_need(study):
+    assert figures.single_network_diagram(**study.network_sizes()).axes
+    assert figures.text_pictures(**study.drawn_captions()).axes
+    assert figures.modality_maps(study.maps()).axes
+    similar = study.similar()
+    assert len(similar["images"]) == 2 and figures.similar_pairs(**similar).axes
+    assert all(a.casefold() != b.casefold() for a, b in similar["captions"])
+    assert len(study.qualitative()["results"][0]) == 5
+    curves = study.collapse()
+    assert set(curves["run"]) == {"softmax + centre loss", "centre loss alone"}
+    assert figures.collapse_curves(curves).axes
+
+
+def test_publishing(study, tmp_path):
+    published = read_published(study.publish(tmp_path / "single_network.csv"))
+    ours = study.table(2).loc["config_2", "rsum"]
+    assert published.table("2")[0].loc["config_2", "rsum"] == pytest.approx(ours, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def models(study):
+    """Table 3, the models of other papers stood in for by rows of this one."""
+    made = SingleStudy(profile="smoke", device="cpu", runs_dir=study.parameters.runs_dir, tables="1,2,3")
+    runs = study.runs
+    made.__dict__["runs"] = runs
+    made.__dict__["model_runs"] = {
+        "Structure-preserving": runs["softmax-alone"][0],
+        "CCA": runs["two-networks"][0],
+        "One network, standard": runs["standard"][0],
+        "One network, config-2": runs["config-2"][0],
+    }
+    return made
+
+
+class TestMeaning:
+    """Models of all papers, here stood in for by two of this one."""
+
+    def test_what_is_right_comes_from_scenes(self, models):
+        meaning, test = models.meaning, models.prepared.splits["test"]
+        assert meaning.relevance.shape == (test.n_images, test.n_sentences)
+        own = test.group_of_image[:, None] == test.group_of_sentence[None]
+        assert (meaning.relevance[own] == 1).all() and (meaning.relevance[~own] < 1).any()
+
+    def test_semantic_recall_is_never_smaller(self, models):
+        table = models.measures()
+        assert (table["semantic R-sum"] >= table["R-sum"]).all()
+        assert table.loc["One network, config-2", "R-sum"] == pytest.approx(
+            models.table(2).loc["config_2", "rsum"]
+        )
+        order = models.order()
+        assert len(order) == 8 and (order["low"] <= order["value"] + 1e-9).all()
+        assert figures.measure_ranks(order).axes
+
+    def test_every_claim_of_the_paper_is_tested(self, models):
+        found = {verdict.claim.id for verdict in models.verdicts()}
+        assert found == set(paper_claims("single_network")) - set(single_claims.UNTESTED)
+
+    def test_missed_answers_are_right_and_of_other_groups(self, models):
+        found = models.misjudged()
+        assert set(found) == {"images", "sentences", "judgements", "own", "ranks"}
+        if found["images"]:
+            assert figures.right_but_wrong(**found).axes
+
+    def test_scores_are_those_of_the_embeddings(self, study):
+        run = study.runs["standard"][0]
+        arrays = run.load_arrays("embeddings-test.npz")
+        assert np.allclose(scores_of(run), arrays["images"] @ arrays["sentences"].T)
+
+
+def test_the_models_name_rows_that_there_are(study):
+    from imtext.studies.all_models import rows_of_models
+
+    rows = rows_of_models(study.parameters, 0)
+    assert list(rows) == [model.name for model in MODELS]
+    assert {row.study for row in rows.values()} == {model.paper for model in MODELS}
+
+
+def test_the_centre_loss_alone_trains_longer_to_collapse(study):
+    curves = pd.read_csv(study.runs["centre-alone"][0].dir / "curves.csv")
+    assert {"loss", "spread", "directions"} <= set(curves) and "softmax" not in curves
