@@ -1,6 +1,6 @@
 """What a caption of picturebook says, as statements that are true or false of any scene.
 
-A caption is read by the grammar that wrote it (:mod:`imtext.data.picturebook.language`). Which words name one
+A caption is read by the grammar that wrote it (``imtext.data.picturebook.language``). Which words name one
 thing is known from the phrases that are kept with the scenes; what they say is looked up in the lexicon, so a
 word with several senses stands for all of them: *kid* is a boy or a girl, *several* is three or four.
 """
