@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from imtext.report import Evidence, Verdict, from_samples, from_scores
-from imtext.retrieval import cluster_bootstrap, rank_correlation
+from imtext.retrieval import cluster_bootstrap
 from imtext.retrieval.agreement import compare_orders
-from imtext.retrieval.judged import false_matches
-from imtext.studies.all_models import scores_of
 from imtext.studies.comparing import CUTOFFS, SMOKE, Compared, clusters_of, recalls, verdicts_of
+from imtext.studies.single_judged import follows, share_of_pairs, wrong_answers
 
 if TYPE_CHECKING:
     from imtext.studies.single_network import SingleStudy
@@ -162,29 +161,9 @@ def _recall_low(study: SingleStudy) -> Sequence[Evidence]:
     return found
 
 
-def _wrong_answers(study: SingleStudy) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per direction, of the first wrong answers that were judged: whether right, and the query's image."""
-    test, judged = study.prepared.splits["test"], study.meaning.judged
-    found = false_matches(
-        scores_of(study.model_runs[OWN_NAME]),
-        test.image_of_sentence,
-        judged["image"],
-        judged["sentence"],
-        judged["value"],
-        judged_only=study.parameters.dataset == "flickr8k",
-        group_of_image=test.group_of_image,
-    )
-    images = {"image_query": np.arange(test.n_images), "text_query": test.image_of_sentence}
-    out = {}
-    for side, one in found.items():
-        known = ~np.isnan(one.value)
-        out[side] = (one.value[known] >= judged["right_from"], images[side][known])
-    return out
-
-
 def _right_share(study: SingleStudy, against: float) -> list[Evidence]:
     found = []
-    for side, (right, images) in _wrong_answers(study).items():
+    for side, (right, images) in wrong_answers(study, OWN_NAME).items():
         if not len(right):
             continue
         drawn = 100 * cluster_bootstrap(right.astype(float), images, DRAWS) - against
@@ -200,9 +179,7 @@ def _false_right(study: SingleStudy) -> Sequence[Evidence]:
 
 def _false_beat_others(study: SingleStudy) -> Sequence[Evidence]:
     """The same minus the share among all judged pairs that are no true pairs."""
-    test, judged = study.prepared.splits["test"], study.meaning.judged
-    other = test.group_of_image[judged["image"]] != test.group_of_sentence[judged["sentence"]]
-    return _right_share(study, 100 * float((judged["value"][other] >= judged["right_from"]).mean()))
+    return _right_share(study, share_of_pairs(study))
 
 
 def _closes_gap(study: SingleStudy) -> Sequence[Evidence]:
@@ -235,20 +212,10 @@ def _tau(name: str, study: SingleStudy, first: str, second: str, turned: Callabl
 
 def _follows_people(study: SingleStudy) -> Sequence[Evidence]:
     """Kendall's tau-b between the similarity of judged pairs that are no true pairs and their judgement."""
-    test, judged = study.prepared.splits["test"], study.meaning.judged
-    other = test.group_of_image[judged["image"]] != test.group_of_sentence[judged["sentence"]]
-    image, sentence, value = (judged[key][other] for key in ("image", "sentence", "value"))
-    if len(image) > PAIRS:
-        chosen = np.random.default_rng(0).choice(len(image), PAIRS, replace=False)
-        image, sentence, value = image[chosen], sentence[chosen], value[chosen]
-    scores = scores_of(study.model_runs[OWN_NAME])[image, sentence]
-    found = rank_correlation(scores, value, clusters=image, n=200)
+    found = follows(study, OWN_NAME)
     return [
         from_samples("Kendall's τ-b", found.kendall, np.linspace(found.kendall_low, found.kendall_high, 101))
     ]
-
-
-PAIRS = 20000
 
 
 def _mixing_tells(study: SingleStudy) -> Sequence[Evidence]:

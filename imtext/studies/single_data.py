@@ -26,6 +26,7 @@ class TextSpec:
         features: numbers of a word: 12, 24 or 36.
         source: ``"word2vec"``, trained on the training captions, or ``"vectors"``, those of the data,
             reduced to so many numbers on the training words.
+        each: each number of a vector is drawn over its own range, instead of one range for all.
         superpixel: pixels of a super-pixel's side; None takes the largest with which ``words`` fit.
         separator: black pixels between words.
         words: words that a picture is to hold; later ones are dropped and counted.
@@ -34,6 +35,7 @@ class TextSpec:
 
     features: int = 12
     source: str = "word2vec"
+    each: bool = False
     superpixel: int | None = None
     separator: int = 4
     words: int = 32
@@ -59,7 +61,9 @@ class SingleData:
         side = self.prepared.spec.crop
         layout = {"side": side, "canvas": side + self.spec.slack, "separator": self.spec.separator}
         pixels = self.spec.superpixel or largest_superpixel(self.spec.words, self.spec.features, **layout)
-        return vocabulary, TextImage.fit(vocabulary.matrix(vectors), superpixel=pixels, **layout)
+        return vocabulary, TextImage.fit(
+            vocabulary.matrix(vectors), each=self.spec.each, superpixel=pixels, **layout
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -18,9 +18,11 @@ from imtext.studies.single_claims import verdicts
 from imtext.studies.single_data import SingleData, single_data
 from imtext.studies.single_experiment import STUDY, SingleExperiment
 from imtext.studies.single_figures import FigureData
+from imtext.studies.single_judged import agreement
 from imtext.studies.single_meaning import Meaning, meaning_of
 from imtext.studies.study import Line, PaperStudy
 
+MEANING = "meaning"  # name of the table of all models in a published file
 OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
 
 
@@ -160,6 +162,22 @@ class SingleStudy(FigureData, PaperStudy):
             for model, found in self.graded.items()
         }
         return pd.DataFrame.from_dict(lines, orient="index")
+
+    def agreement(self) -> pd.DataFrame:
+        """Of every model, how often its wrong first answers are right in meaning, and rank correlations."""
+        return agreement(self)
+
+    def published_lines(self) -> list[dict[str, Any]]:
+        """The tables' lines and, with Table 3, what the models of all papers do, as table ``meaning``."""
+        lines = super().published_lines()
+        if "3" not in self.tables or self.meaning is None:
+            return lines
+        found = self.measures().join(self.agreement()).round(3)
+        for model, run in self.model_runs.items():
+            cells = {"table": MEANING, "row": model, "seed": self.parameters.seeds[0]}
+            cells |= self.where(run) | {"backbone": f"{run.dir.parent.name}: {run.config['slug']}"}
+            lines.append(cells | found.loc[model].to_dict())
+        return lines
 
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the paper's claims."""

@@ -45,17 +45,18 @@ SMOKE = Scale(
     jobs=1,
 )
 QUICK = Scale(
-    data={"train": 400, "val": 200, "test": 400, "size": 75, "crop": 75},
+    data={"train": 1600, "val": 200, "test": 400, "size": 75, "crop": 75},
     texts=TextSpec(separator=2, words=24, slack=8),
     network={"width": 0.25, "blocks": (1, 2, 1)},
-    recipe=_adam(8, 3e-3, 20, cosine=True),
-    alone={"epochs": 6, "lr": 2e-2},
+    # Chosen on validation: at 5e-3 and more, as with fewer groups, it ends at chance.
+    recipe=_adam(3, 2e-3, 20, cosine=True),
+    alone={"lr": 2e-2},
 )
 QUICK_PHOTOGRAPHS = replace(
     QUICK,
-    data={"train": 6000, "val": 1000, "test": 1000, "size": 96, "crop": 96},
+    data={"train": 6000, "val": 1000, "test": 1000, "size": 75, "crop": 75},
     texts=TextSpec(separator=2, words=32, slack=8),
-    recipe=_adam(6, 3e-3, 45, cosine=True),
+    recipe=_adam(6, 2e-3, 45, cosine=True),
     alone={"epochs": 1, "lr": 2e-2},
 )
 PAPER = Scale(

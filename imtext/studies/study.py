@@ -146,17 +146,26 @@ class PaperStudy:
 
     def publish(self, path: str | Path) -> Path:
         """Add nothing, hide nothing: every row and seed of the tables, on the split of its table, as CSV."""
+        return write_published(path, pd.DataFrame(self.published_lines()))
+
+    def published_lines(self) -> list[dict[str, Any]]:
+        """The lines that :meth:`publish` writes, one for each table, row and seed."""
         lines = []
         for table in self.tables:
             backbones = self.ran(table)
             for row, line in self.rows(table).items():
                 for seed, run in zip(self.parameters.seeds, self.runs[line.slug], strict=True):
-                    where = run.load_json("provenance.json")
-                    cells = {name: where[name] for name in _WHERE} | {"backbone": backbones[row]}
-                    cells |= {"date": where["when"], "minutes": round(where["seconds"] / 60, 1)}
                     metrics = {name: round(value, 2) for name, value in run.metrics[line.split].items()}
-                    lines.append({"table": table, "row": row, "seed": seed, **cells, **metrics})
-        return write_published(path, pd.DataFrame(lines))
+                    where = self.where(run) | {"backbone": backbones[row]}
+                    lines.append({"table": table, "row": row, "seed": seed, **where, **metrics})
+        return lines
+
+    @staticmethod
+    def where(run: Run) -> dict[str, Any]:
+        """Where, when and how long a run ran, by the columns of a published file."""
+        found = run.load_json("provenance.json")
+        cells = {name: found[name] for name in _WHERE}
+        return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
 
     def embeddings(self, slug: str, split: str = "val") -> dict[str, np.ndarray]:
         """``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` of a row's first seed."""

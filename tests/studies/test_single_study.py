@@ -9,7 +9,7 @@ import torch
 
 from imtext.report import figures, paper_claims, paper_table, read_published
 from imtext.retrieval import evaluate
-from imtext.studies import single_claims, single_rows
+from imtext.studies import single_claims, single_judged, single_rows
 from imtext.studies.all_models import MODELS, scores_of
 from imtext.studies.single_experiment import TwoNetworks
 from imtext.studies.single_network import SingleStudy
@@ -154,6 +154,42 @@ class TestMeaning:
         assert set(found) == {"images", "sentences", "judgements", "own", "ranks"}
         if found["images"]:
             assert figures.right_but_wrong(**found).axes
+
+    def test_publishing_adds_the_models(self, models, tmp_path):
+        published = read_published(models.publish(tmp_path / "single_network.csv"))
+        table, _ = published.table("meaning")
+        assert set(table.index) == set(models.graded)
+        name = "One network, config-2"
+        assert table.loc[name, "semantic R-sum"] == pytest.approx(
+            models.measures().loc[name, "semantic R-sum"], abs=0.001
+        )
+        assert published.table("2")[0].loc["config_2", "rsum"] == pytest.approx(
+            table.loc[name, "R-sum"], abs=0.01
+        )
+
+    def test_agreement_by_loops(self, models):
+        test, relevance = models.prepared.splits["test"], models.meaning.relevance
+        table = models.agreement()
+        assert list(table.index) == list(models.graded)
+        name = "One network, config-2"
+        scores = scores_of(models.model_runs[name])
+        right = []
+        for image in range(test.n_images):
+            for sentence in np.argsort(-scores[image], kind="stable"):
+                if test.group_of_sentence[sentence] != test.group_of_image[image]:
+                    right.append(relevance[image, sentence] == 1)
+                    break
+        assert table.loc[name, "wrong but right, image query"] == pytest.approx(100 * np.mean(right))
+        pairs = [
+            (scores[i, j], relevance[i, j])
+            for i in range(test.n_images)
+            for j in range(test.n_sentences)
+            if test.group_of_image[i] != test.group_of_sentence[j]
+        ]
+        expected = pd.DataFrame(pairs).corr("spearman").iloc[0, 1]
+        assert table.loc[name, "Spearman's ρ"] == pytest.approx(expected)
+        share = 100 * np.mean([value == 1 for _, value in pairs])
+        assert single_judged.share_of_pairs(models) == pytest.approx(share)
 
     def test_scores_are_those_of_the_embeddings(self, study):
         run = study.runs["standard"][0]
