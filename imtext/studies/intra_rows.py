@@ -52,8 +52,8 @@ QUICK = Scale(
     data={"train": 1600, "val": 200, "test": 400, "size": 128, "crop": 112, "views": 2},
     inputs=RichSpec(),
     # The hardest negatives pull all together: after few steps a longer part with them alone is worse.
-    network={"dim": 64, "word_dim": 50, "all_epochs": 5},
-    recipe=_adam(6, 6e-3, 64, cosine=True, sentences_per_group=1),
+    network={"dim": 48, "word_dim": 50, "all_epochs": 5},
+    recipe=_adam(6, 1.2e-2, 96, cosine=True, sentences_per_group=1),
     early=2,
 )
 QUICK_PHOTOGRAPHS = replace(

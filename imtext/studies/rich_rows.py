@@ -65,12 +65,12 @@ QUICK = Scale(
     data={"train": 1600, "val": 200, "test": 400, "size": 128, "crop": 112, "views": 2},
     inputs=RichSpec(),
     # Only the hardest negatives from early on, and a short training ends near one point for all.
-    network={"dim": 192, "word_dim": 100, "all_epochs": 6},
-    scan_network={"dim": 128, "all_epochs": 3},
-    recipe=_adam(8, 2e-3, cosine=True, sentences_per_group=3),
-    scan_recipe=_adam(4, 2e-3, 64, cosine=True, sentences_per_group=2),
+    network={"dim": 128, "word_dim": 100, "all_epochs": 6},
+    scan_network={"dim": 64, "all_epochs": 3},
+    recipe=_adam(8, 4e-3, cosine=True, sentences_per_group=3),
+    scan_recipe=_adam(4, 2.5e-3, 40, cosine=True, sentences_per_group=2),
     tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
-    timing=(10, 2, 100),
+    timing=(10, 1, 100),
 )
 QUICK_PHOTOGRAPHS = replace(
     QUICK,

@@ -104,16 +104,20 @@ def _starts(row: Row) -> tuple[Any, ...]:
 
 
 def _waves(rows: Sequence[R]) -> list[list[R]]:
-    """Rows and all that they start from, each once, those that others wait for first."""
-    depth: dict[R, int] = {}
+    """Rows and all that they start from, each once, those that others wait for first.
 
-    def visit(row: R) -> int:
-        if row not in depth:
-            depth[row] = 1 + max((visit(earlier) for earlier in _starts(row)), default=-1)
-        return depth[row]
+    A row stands in the last wave that those waiting for it allow, so that rows nobody waits for fill the
+    time of a long one in that wave.
+    """
+    height: dict[R, int] = {}
+
+    def visit(row: R, above: int) -> None:
+        if height.get(row, -1) < above:
+            height[row] = above
+            for earlier in _starts(row):
+                visit(earlier, above + 1)
 
     for row in rows:
-        visit(row)
-    return [
-        [row for row in depth if depth[row] == level] for level in range(max(depth.values(), default=-1) + 1)
-    ]
+        visit(row, 0)
+    last = max(height.values(), default=-1)
+    return [[row for row in height if height[row] == level] for level in range(last, -1, -1)]

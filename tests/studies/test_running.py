@@ -39,6 +39,15 @@ def test_a_row_runs_after_all_it_starts_from_and_each_row_once(tmp_path):
     both = Small("both", (tuned, two), effort=9)
     runs = run_all([both, one], tmp_path)
     assert [run.config["slug"] for run in runs] == ["both", "one"]
-    assert DONE == [("two", []), ("one", []), ("tuned", ["one"]), ("both", ["tuned", "two"])]
+    assert DONE == [("one", []), ("two", []), ("tuned", ["one"]), ("both", ["tuned", "two"])]
     run_all([both], tmp_path)
     assert len(DONE) == 4
+
+
+def test_rows_that_nobody_waits_for_stand_beside_the_last_ones(tmp_path):
+    DONE.clear()
+    one, alone = Small("one"), Small("alone", effort=1)
+    long = Small("long", one, effort=5)
+    # Asked for twice, as a row of its own and as a start, and a start at two distances.
+    run_all([alone, one, long, Small("last", (one, long), effort=9)], tmp_path)
+    assert [slug for slug, _ in DONE] == ["one", "long", "last", "alone"]
