@@ -169,7 +169,8 @@ class SingleStudy(FigureData, PaperStudy):
 
     def published_lines(self) -> list[dict[str, Any]]:
         """The tables' lines and, with Table 3, what the models of all papers do, as table ``meaning``."""
-        lines = super().published_lines()
+        # Table 3 has no numbers.
+        lines = [line for line in super().published_lines() if line["table"] != "3"]
         if "3" not in self.tables or self.meaning is None:
             return lines
         found = self.measures().join(self.agreement()).round(3)
