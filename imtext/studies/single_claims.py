@@ -88,14 +88,11 @@ def _alike_near(study: SingleStudy) -> Sequence[Evidence]:
 
 def _centre_trains(study: SingleStudy) -> Sequence[Evidence]:
     """Mean recall with the centre loss alone minus that of chance, per side."""
-    found = []
-    test = study.prepared.splits["test"]
-    sizes = {"image": test.n_sentences, "text": test.n_images}
-    own = {"image": test.n_sentences / test.n_images, "text": 1.0}
+    found, by_chance = [], study.chance("test")
     for side in ("image", "text"):
         ranks = [run.load_arrays("ranks-test.npz")[f"{side}_query"] for run in study.runs[ALONE]]
         hits = [np.mean([rank <= k for k in CUTOFFS], axis=0) for rank in ranks]
-        chance = np.mean([1 - (1 - own[side] / sizes[side]) ** k for k in CUTOFFS])
+        chance = np.mean([by_chance[f"{side}_query_r{k}"] for k in CUTOFFS]) / 100
         plain = [np.full(len(hit), chance) for hit in hits]
         clusters = clusters_of(study, side, "test")
         found.append(from_scores(f"{side} query mean recall over chance", hits, plain, clusters))

@@ -11,6 +11,7 @@ from imtext.retrieval import modality_mixing
 from imtext.retrieval.judged import false_matches
 from imtext.studies.all_models import scores_of
 from imtext.studies.galleries import drawn, picture, sentences_for_images
+from imtext.studies.single_collapse import collapse
 
 if TYPE_CHECKING:
     from imtext.retrieval import Graded, Mixing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from imtext.studies.single_data import SingleData
     from imtext.studies.single_meaning import Meaning
 
-BEST = "config-2"
+STANDARD, BEST = "standard", "config-2"
 MEASURES = {"rsum": "R-sum", "semantic_rsum": "semantic R-sum"}
 
 
@@ -107,7 +108,7 @@ class FigureData:
             arrays["images"], arrays["sentences"], image_of_sentence=arrays["image_of_sentence"]
         )
 
-    def maps(self, slugs: tuple[str, ...] = ("standard", BEST), most: int = 300) -> list[tuple[Any, ...]]:
+    def maps(self, slugs: tuple[str, ...] = (STANDARD, BEST), most: int = 300) -> list[tuple[Any, ...]]:
         """Figure 3: t-SNE of test images and sentences, for `modality_maps`.
 
         At most ``most`` drawn images with their sentences; the number for the overlap is of all of them.
@@ -130,13 +131,8 @@ class FigureData:
         return panels
 
     def collapse(self) -> pd.DataFrame:
-        """Loss and spread over the epochs, with a softmax and without, for `collapse_curves`."""
-        names = {"standard": "softmax + centre loss", "centre-alone": "centre loss alone"}
-        parts = []
-        for slug, name in names.items():
-            curves = pd.read_csv(self.runs[slug][0].dir / "curves.csv")
-            parts.append(curves[["epoch", "loss", "spread"]].assign(run=name))
-        return pd.concat(parts, ignore_index=True)
+        """Loss, spread and directions step by step, with a softmax and without, for `collapse_curves`."""
+        return collapse(self._row(STANDARD), *self.sizes.collapse)  # type: ignore[attr-defined]
 
     def order(self) -> pd.DataFrame:
         """Every model under Recall@K and under semantic recall, with intervals, for `measure_ranks`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from imtext.retrieval import Graded
 from imtext.runs import Run
 from imtext.studies import single_rows as rows
 from imtext.studies.all_models import measured, rows_of_models
+from imtext.studies.comparing import CUTOFFS
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.single_claims import verdicts
 from imtext.studies.single_data import SingleData, single_data
@@ -162,6 +164,18 @@ class SingleStudy(FigureData, PaperStudy):
             for model, found in self.graded.items()
         }
         return pd.DataFrame.from_dict(lines, orient="index")
+
+    def chance(self, split: str = "test") -> dict[str, float]:
+        """What drawing at random reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
+        found = self.prepared.splits[split]
+        of_image = np.bincount(found.image_of_sentence, minlength=found.n_images)
+        sides = {"image": (of_image.tolist(), found.n_sentences), "text": ([1], found.n_images)}
+        cells = {
+            f"{side}_query_r{k}": 100 * float(np.mean([1 - comb(n - one, k) / comb(n, k) for one in own]))
+            for side, (own, n) in sides.items()
+            for k in CUTOFFS
+        }
+        return cells | {"rsum": sum(cells.values())}
 
     def agreement(self) -> pd.DataFrame:
         """Of every model, how often its wrong first answers are right in meaning, and rank correlations."""

@@ -20,7 +20,8 @@ class Scale:
     Attributes:
         data: of the data, as for ``DataSpec``; texts: of the drawn captions.
         network: width and blocks of the network.
-        recipe: of the training; alone: of the centre loss by itself, which needs many steps to collapse.
+        recipe: of the training; alone: what differs for the centre loss by itself.
+        collapse: steps and rate of the training that shows what it does.
         jobs: rows side by side.
     """
 
@@ -29,6 +30,7 @@ class Scale:
     network: dict[str, Any]
     recipe: Recipe
     alone: dict[str, Any] = field(default_factory=dict)
+    collapse: tuple[int, float] = (60, 5e-2)
     jobs: int = 2
 
 
@@ -42,6 +44,7 @@ SMOKE = Scale(
     network={"dim": 16, "width": 0.125, "blocks": (1, 1, 1)},
     recipe=_adam(1, 3e-3, 10, cosine=True),
     alone={"epochs": 2, "lr": 2e-2},
+    collapse=(40, 5e-2),
     jobs=1,
 )
 QUICK = Scale(
@@ -65,6 +68,7 @@ PAPER = Scale(
     network={},
     recipe=_adam(80, 1e-3, 45, milestones=(50, 70)),
     alone={"epochs": 10},
+    collapse=(2000, 1e-3),
     jobs=1,
 )
 

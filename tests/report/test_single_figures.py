@@ -226,6 +226,14 @@ def test_curves_may_have_recall_beside_chance():
     _sound(figure)
 
 
+def test_curves_may_have_directions():
+    frame = _curves("step").assign(directions=[8.0, 3, 2, 1.2, 1.1, 1] * 2)
+    figure = collapse_curves(frame)
+    assert figure.axes[2].get_title(loc="left") == "(c) directions"
+    assert figure.axes[2].get_yscale() == "linear" and figure.axes[2].get_ylim()[0] == 0
+    _sound(figure)
+
+
 def test_curves_name_mistakes():
     frame = _curves()
     for name in ("run", "epoch", "loss", "spread"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from imtext.report import figures, paper_claims, paper_table, read_published
-from imtext.retrieval import evaluate
+from imtext.retrieval import evaluate, evaluate_scores
 from imtext.studies import single_claims, single_judged, single_rows
 from imtext.studies.all_models import MODELS, scores_of
 from imtext.studies.single_experiment import TwoNetworks
@@ -100,9 +100,14 @@ def test_figures_have_what_they_need(study):
     assert len(similar["images"]) == 2 and figures.similar_pairs(**similar).axes
     assert all(a.casefold() != b.casefold() for a, b in similar["captions"])
     assert len(study.qualitative()["results"][0]) == 5
-    curves = study.collapse()
-    assert set(curves["run"]) == {"softmax + centre loss", "centre loss alone"}
-    assert figures.collapse_curves(curves).axes
+
+
+def test_chance_is_what_random_scores_reach(study):
+    test, random = study.prepared.splits["test"], np.random.default_rng(0)
+    shape = (test.n_images, test.n_sentences)
+    drawn = [evaluate_scores(random.random(shape), test.image_of_sentence).row()["rsum"] for _ in range(400)]
+    assert study.chance()["text_query_r10"] == 100  # of ten images
+    assert study.chance()["rsum"] == pytest.approx(np.mean(drawn), rel=0.02)
 
 
 def test_publishing(study, tmp_path):
@@ -205,6 +210,22 @@ def test_the_models_name_rows_that_there_are(study):
     assert {row.study for row in rows.values()} == {model.paper for model in MODELS}
 
 
-def test_the_centre_loss_alone_trains_longer_to_collapse(study):
+def test_the_centre_loss_alone_collapses_and_a_softmax_prevents_it(study):
+    curves = study.collapse()
+    assert len(figures.collapse_curves(curves).axes) == 3
+    alone, both = (
+        curves[curves["run"] == name].set_index("step")
+        for name in ("centre loss alone", "softmax + centre loss")
+    )
+    assert len(alone) == len(both) == TINY.collapse[0]
+    # One start, the same batches.
+    assert alone["spread"].iloc[0] == both["spread"].iloc[0]
+    assert alone["loss"].iloc[-1] < 0.1 * alone["loss"].iloc[0]
+    assert alone["spread"].iloc[-1] < 0.3 * both["spread"].iloc[-1]
+    assert alone["directions"].iloc[-1] < 1.2 < both["directions"].iloc[-1]
+    assert study.collapse().equals(curves)
+
+
+def test_the_curves_of_a_row_say_what_it_minimised(study):
     curves = pd.read_csv(study.runs["centre-alone"][0].dir / "curves.csv")
     assert {"loss", "spread", "directions"} <= set(curves) and "softmax" not in curves

@@ -41,7 +41,8 @@ JOIN_X = NET_X - 0.15
 VECTOR_X, LOSS_X = 5.24, 5.86
 SCALES = (".17", ".10", ".20")
 IMAGE, TEXT = PALETTE[0], RED
-PANELS = (("loss", "loss"), ("spread", "spread"), ("recall", "recall (%)"))
+PANELS = (("loss", "loss"), ("spread", "spread"), ("directions", "directions"), ("recall", "recall (%)"))
+_LINEAR = ("directions", "recall")
 # A quantity that falls or grows this much is drawn on a logarithmic axis.
 _LOGARITHMIC = 30
 
@@ -326,7 +327,7 @@ def _checked_curves(curves: pd.DataFrame) -> tuple[pd.DataFrame, str, list[tuple
 def _curve_panel(axes: Axes, curves: pd.DataFrame, axis: str, name: str, chance: float | None) -> None:
     known = curves[name].to_numpy(dtype=float)
     known = known[known > 0]
-    wide = name != "recall" and len(known) and known.max() > _LOGARITHMIC * known.min()
+    wide = name not in _LINEAR and len(known) and known.max() > _LOGARITHMIC * known.min()
     for number, (run, part) in enumerate(curves.groupby("run", sort=False)):
         part = part.dropna(subset=[name]).sort_values(axis)
         # Zero has no place on a logarithmic axis: it stands at its lower edge.
@@ -353,7 +354,8 @@ def collapse_curves(curves: pd.DataFrame, chance: float | None = None) -> Figure
 
     `curves` has the columns run (a label a line, such as "centre loss alone" and "softmax + centre loss"),
     step or epoch, loss and spread (such as the mean distance of test embeddings from their mean), and may
-    have recall, in percent, with `chance` for a dotted line; NaN where there is none. Loss and spread are on
+    have directions, in how many they differ, and recall, in percent, with `chance` for a dotted line; NaN
+    where there is none. Loss and spread are on
     logarithmic axes where they range widely; a 0 then stands at the lower edge. Raises DataError for a
     missing column, negative or infinite numbers, or more than four runs. Source: ours, after single network,
     Eq. 1.
@@ -363,7 +365,7 @@ def collapse_curves(curves: pd.DataFrame, chance: float | None = None) -> Figure
         figure = new_figure(2.55, BOOK_WIDTH)
         figure.get_layout_engine().set(h_pad=0.07)
         grid = figure.subplots(1, len(panels))
-        for letter, axes, (name, title) in zip("abc", grid, panels, strict=False):
+        for letter, axes, (name, title) in zip("abcd", grid, panels, strict=False):
             _curve_panel(axes, curves, axis, name, chance)
             axes.set_title(f"({letter}) {title}")
             axes.set_xlabel(axis)
