@@ -44,7 +44,6 @@ SMOKE = Scale(
     network={"dim": 16, "width": 0.125, "blocks": (1, 1, 1)},
     recipe=_adam(1, 3e-3, 10, cosine=True),
     alone={"epochs": 2, "lr": 2e-2},
-    collapse=(40, 5e-2),
     jobs=1,
 )
 QUICK = Scale(
