@@ -51,7 +51,7 @@ class SingleStudy(FigureData, PaperStudy):
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
-        return rows.rows_of(str(table))
+        return rows.rows_of(str(table), self.sizes.ours)
 
     @property
     def sizes(self) -> rows.Scale:
@@ -89,7 +89,7 @@ class SingleStudy(FigureData, PaperStudy):
 
     def extra_labels(self, table: str | int) -> dict[str, str]:
         """Labels of the rows of a table that are ours."""
-        return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {})}
+        return {row: rows.EXTRA_LABELS[row] for row in self.rows(table) if row in rows.EXTRA_LABELS}
 
     def provenance(self, table: str | int = "1") -> dict[str, Any]:
         """What a table of this study says of where it comes from."""
