@@ -147,7 +147,7 @@ class FigureData:
     def misjudged(self, name: str = "One network, config-2", count: int = 4) -> dict[str, list[Any]]:
         """Answers at the first place that recall counts as wrong and that are right, for `right_but_wrong`.
 
-        The first ones of those that a model gives to images; empty where there are none.
+        Those that a model gives to images, each sentence once; empty where there are none.
         """
         test, meaning = self.prepared.splits["test"], self.meaning
         if meaning is None:
@@ -162,6 +162,7 @@ class FigureData:
             group_of_image=test.group_of_image,
         )["image_query"]
         chosen = np.flatnonzero((found.rank == 1) & (found.value >= judged["right_from"]))
+        chosen = chosen[np.sort(np.unique(found.item[chosen], return_index=True)[1])]
         chosen = chosen[drawn(len(chosen), count)] if len(chosen) else chosen
         items = [int(found.item[query]) for query in chosen]
         return {

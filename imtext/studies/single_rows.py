@@ -68,7 +68,7 @@ QUICK = Scale(
     # An epoch of theirs has nearly twice the pictures.
     twice={"epochs": 2},
     alone={"epochs": 1, "lr": 2e-2},
-    collapse=(40, 5e-2),
+    collapse=(80, 2e-2),
     # What minutes on two cores allow.
     ours=("centre_alone", "two_networks"),
 )

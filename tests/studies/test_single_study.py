@@ -157,6 +157,7 @@ class TestMeaning:
     def test_missed_answers_are_right_and_of_other_groups(self, models):
         found = models.misjudged()
         assert set(found) == {"images", "sentences", "judgements", "own", "ranks"}
+        assert len(set(found["sentences"])) == len(found["sentences"])
         if found["images"]:
             assert figures.right_but_wrong(**found).axes
 
