@@ -96,7 +96,7 @@ def load_coco(
 
 def _choose(root: Path, year: str | None, split_file: Path | None) -> tuple[str, dict[str, Path], list[str]]:
     """The year, its caption files by split (none: read the split file) and notes on what is not read."""
-    there = {each: _caption_files(root, each) for each in PUBLISHED}
+    there = {each: caption_files(root, each) for each in PUBLISHED}
     held = [each for each, files in there.items() if files]
     chosen = year or (held[0] if held else "2014")
     notes = [
@@ -120,7 +120,8 @@ def _choose(root: Path, year: str | None, split_file: Path | None) -> tuple[str,
     return chosen, files, notes
 
 
-def _caption_files(root: Path, year: str) -> dict[str, Path]:
+def caption_files(root: Path, year: str) -> dict[str, Path]:
+    """The caption files of a year that are there, by split, in ``annotations`` or beside it."""
     files = {}
     for split in ("train", "val"):
         name = f"captions_{split}{year}.json"

@@ -56,7 +56,9 @@ def evidence_of(study: SingleStudy, claim: str) -> Sequence[Evidence]:
         needs, measure = OF_ROWS[claim]
         return measure(study) if needs <= slugs else ()
     measure = OF_MODELS.get(claim)
-    return measure(study) if measure and "3" in study.tables and study.meaning is not None else ()
+    if measure is None or "3" not in study.tables or study.meaning is None:
+        return ()
+    return () if claim in OF_JUDGED and not study.meaning.wrong_too else measure(study)
 
 
 # Of the rows of this paper
@@ -252,4 +254,7 @@ OF_MODELS: dict[str, Measure] = {
     "mixing_tells_good_systems": _mixing_tells,
 }
 
-__all__ = ["COMPARED", "OF_MODELS", "OF_ROWS", "UNTESTED", "evidence_of", "verdicts"]
+# Those that need pairs which were judged wrong.
+OF_JUDGED = ("false_matches_are_right", "false_matches_beat_others", "similarity_follows_people")
+
+__all__ = ["COMPARED", "OF_JUDGED", "OF_MODELS", "OF_ROWS", "UNTESTED", "evidence_of", "verdicts"]

@@ -176,6 +176,8 @@ class FigureData:
     def _said(self, value: float) -> str:
         if self.parameters.dataset == "flickr8k":
             return f"experts: {value:.2f} of 4 on average"
+        if self.parameters.dataset == "coco":
+            return "CxC or ECCV-Caption lists it"
         return "all that it says is true of the scene"
 
     def _words(self, sentence: int) -> list[str]:

@@ -70,7 +70,12 @@ def follows(study: SingleStudy, model: str, n: int = 200) -> Correlation:
 
 
 def agreement(study: SingleStudy) -> pd.DataFrame:
-    """Of every model: first wrong answers that are right in meaning, per cent, and rank correlations."""
+    """Of every model: first wrong answers that are right in meaning, per cent, and rank correlations.
+
+    Without columns where no pair was judged wrong.
+    """
+    if not study.meaning.wrong_too:
+        return pd.DataFrame(index=list(study.graded))
     lines = {}
     for model in study.graded:
         wrong, found = wrong_answers(study, model), follows(study, model, n=20)

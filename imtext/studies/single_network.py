@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imtext.errors import ConfigError, DataError
 from imtext.report import Verdict
 from imtext.retrieval import Graded
 from imtext.runs import Run
@@ -133,9 +134,22 @@ class SingleStudy(FigureData, PaperStudy):
         return dict(zip(found, runs, strict=True)) | own
 
     @cached_property
+    def _meaning(self) -> Meaning | str:
+        prepared = self.prepared
+        try:
+            return meaning_of(self.parameters, prepared)
+        except (ConfigError, DataError) as error:
+            return str(error)
+
+    @property
     def meaning(self) -> Meaning | None:
         """What is right in meaning on the test split, by scenes or by people; None where it is unknown."""
-        return meaning_of(self.parameters, self.prepared)
+        return None if isinstance(self._meaning, str) else self._meaning
+
+    @property
+    def meaning_source(self) -> str:
+        """Where it comes from, or why it is unknown."""
+        return self._meaning if isinstance(self._meaning, str) else self._meaning.source
 
     @cached_property
     def graded(self) -> dict[str, Graded]:
@@ -178,7 +192,10 @@ class SingleStudy(FigureData, PaperStudy):
         return cells | {"rsum": sum(cells.values())}
 
     def agreement(self) -> pd.DataFrame:
-        """Of every model, how often its wrong first answers are right in meaning, and rank correlations."""
+        """Of every model, how often its wrong first answers are right in meaning, and rank correlations.
+
+        Without columns where no pair was judged wrong.
+        """
         return agreement(self)
 
     def published_lines(self) -> list[dict[str, Any]]:

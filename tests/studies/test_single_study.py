@@ -1,15 +1,19 @@
 """The study of the single-network paper at its smallest: rows, models of all papers, figures, claims."""
 
+from copy import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
+from imtext.errors import DataError
 from imtext.report import figures, paper_claims, paper_table, read_published
 from imtext.retrieval import evaluate, evaluate_scores
-from imtext.studies import single_claims, single_judged, single_rows
+from imtext.studies import single_claims, single_judged, single_meaning, single_network, single_rows
 from imtext.studies.all_models import MODELS, scores_of
 from imtext.studies.single_experiment import TwoNetworks
 from imtext.studies.single_network import SingleStudy
@@ -160,6 +164,51 @@ class TestMeaning:
         assert len(set(found["sentences"])) == len(found["sentences"])
         if found["images"]:
             assert figures.right_but_wrong(**found).axes
+
+    def test_coco_takes_the_lists_of_cxc_and_eccv_caption(self, models, monkeypatch):
+        test = models.prepared.splits["test"]
+        listed = {"cxc": [(0, 7)], "eccv": [(0, 7), (3, 2)]}
+
+        def pairs(source, images, captions):
+            assert images.tolist() == list(range(100, 100 + test.n_images))
+            assert captions.tolist() == list(range(test.n_sentences))
+            rows, columns = zip(*listed[source], strict=True)
+            return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(images), len(captions)))
+
+        monkeypatch.setattr(single_meaning, "extended_pairs", pairs)
+        monkeypatch.setattr(
+            single_meaning, "coco_caption_ids", lambda root, split: np.arange(test.n_sentences)
+        )
+        ids = tuple(str(100 + image) for image in range(test.n_images))
+        prepared = SimpleNamespace(splits={"test": replace(test, image_ids=ids)})
+        parameters = SimpleNamespace(dataset="coco", data_root="coco")
+        meaning = single_meaning.meaning_of(parameters, prepared)
+        assert sorted(zip(*meaning.relevance.nonzero(), strict=True)) == [(0, 7), (3, 2)]
+        assert not meaning.wrong_too
+        # Nothing is judged wrong: no share of right answers, and no correlation.
+        made = copy(models)
+        made.__dict__ = models.__dict__ | {"_meaning": meaning}
+        made.__dict__.pop("graded", None)
+        assert made.agreement().shape == (len(made.graded), 0)
+        assert list(made.measures()) == ["R-sum", "semantic R-sum", "nDCG@10", "mAP@R"]
+        for claim in single_claims.OF_JUDGED:
+            assert not single_claims.evidence_of(made, claim)
+        assert single_claims.evidence_of(made, "semantic_recall_closes_gap")
+
+    def test_where_nothing_is_known_it_is_said(self, models, monkeypatch):
+        parameters = SimpleNamespace(dataset="flickr30k", data_root="somewhere")
+        with pytest.raises(DataError, match="flickr30k has no judgements"):
+            single_meaning.meaning_of(parameters, models.prepared)
+
+        def unknown(parameters, prepared):
+            raise DataError("nothing is known")
+
+        monkeypatch.setattr(single_network, "meaning_of", unknown)
+        made = copy(models)
+        made.__dict__ = {k: v for k, v in models.__dict__.items() if k not in ("_meaning", "graded")}
+        assert made.meaning is None and made.meaning_source == "nothing is known"
+        assert made.graded == {} and made.misjudged() == {}
+        assert not single_claims.evidence_of(made, "order_changes")
 
     def test_publishing_adds_the_models(self, models, tmp_path):
         published = read_published(models.publish(tmp_path / "single_network.csv"))

@@ -1,0 +1,90 @@
+"""COCO's own numbers of captions, found again for a dataset that was read from its files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from imtext.data.coco import load_coco
+from imtext.data.coco_ids import coco_caption_ids
+from imtext.errors import DataError
+
+# image id -> captions with their annotation ids, in the order of the file.
+CAPTIONS = {
+    42: [("A dog.", 7), ("A  dog.", 3), ("", 9), ("Two dogs.", 8)],
+    73: [("A cat.", 5), ("Cats.\n", 1)],
+}
+
+
+@pytest.fixture
+def native(tmp_path):
+    """COCO's own file of the validation images, whose captions stand mixed."""
+    images = [{"id": i, "file_name": f"COCO_val2014_{i:012d}.jpg"} for i in CAPTIONS]
+    rows = [
+        {"image_id": image, "id": number, "caption": caption}
+        for k in range(4)
+        for image, found in CAPTIONS.items()
+        for caption, number in found[k : k + 1]
+    ]
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    (folder / "captions_val2014.json").write_text(json.dumps({"images": images, "annotations": rows}))
+    return tmp_path
+
+
+@pytest.fixture
+def karpathy(tmp_path):
+    """Karpathy's file alone."""
+    images = [
+        {
+            "cocoid": image,
+            "imgid": n,
+            "split": "test",
+            "filepath": "val2014",
+            "filename": f"COCO_val2014_{image:012d}.jpg",
+            "sentences": [{"raw": text, "sentid": number, "imgid": n} for text, number in found if text],
+            "sentids": [number for text, number in found if text],
+        }
+        for n, (image, found) in enumerate(CAPTIONS.items())
+    ]
+    (tmp_path / "dataset_coco.json").write_text(json.dumps({"dataset": "coco", "images": images}))
+    return tmp_path
+
+
+def _load(root):
+    return load_coco(root, on_empty="skip", subset=True, check_files=False)
+
+
+@pytest.mark.parametrize("kind", ["native", "karpathy"])
+def test_every_caption_has_its_number(kind, request):
+    root = request.getfixturevalue(kind)
+    data = _load(root)
+    ids = coco_caption_ids(root, data)
+    assert ids.dtype == np.int64
+    found = {
+        (int(data.image_ids[owner]), caption, int(number))
+        for owner, caption, number in zip(data.image_of_sentence, data.captions, ids, strict=True)
+    }
+    # Twice the same words: the first is the first in the file. The empty one was skipped.
+    assert found == {
+        (42, "A dog.", 7), (42, "A dog.", 3), (42, "Two dogs.", 8), (73, "A cat.", 5), (73, "Cats.", 1),
+    }  # fmt: skip
+    assert ids[data.image_of_sentence == data.image_ids.index("42")].tolist() == [7, 3, 8]
+
+
+def test_a_split_alone(karpathy):
+    split = _load(karpathy).split("test")
+    assert sorted(coco_caption_ids(karpathy, split)) == [1, 3, 5, 7, 8]
+
+
+def test_what_does_not_fit_is_named(native, tmp_path):
+    data = _load(native)
+    (native / "annotations" / "captions_val2014.json").write_text(
+        (native / "annotations" / "captions_val2014.json").read_text().replace("Two dogs.", "Three dogs.")
+    )
+    with pytest.raises(DataError, match="expected the caption 'Two dogs.' for image 42"):
+        coco_caption_ids(native, data)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="found neither; put them there"):
+        coco_caption_ids(empty, data)
