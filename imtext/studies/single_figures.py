@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from imtext.retrieval import modality_mixing
-from imtext.retrieval.judged import false_matches
-from imtext.studies.all_models import scores_of
 from imtext.studies.galleries import drawn, picture, sentences_for_images
 from imtext.studies.single_collapse import collapse
+from imtext.studies.single_judged import first_wrong
 
 if TYPE_CHECKING:
     from imtext.retrieval import Graded, Mixing
@@ -152,16 +151,8 @@ class FigureData:
         test, meaning = self.prepared.splits["test"], self.meaning
         if meaning is None:
             return {}
-        judged = meaning.judged
-        found = false_matches(
-            scores_of(self.model_runs[name]),
-            test.image_of_sentence,
-            judged["image"],
-            judged["sentence"],
-            judged["value"],
-            group_of_image=test.group_of_image,
-        )["image_query"]
-        chosen = np.flatnonzero((found.rank == 1) & (found.value >= judged["right_from"]))
+        found = first_wrong(self, name)["image_query"]  # type: ignore[arg-type]
+        chosen = np.flatnonzero((found.rank == 1) & (found.value >= meaning.judged["right_from"]))
         chosen = chosen[np.sort(np.unique(found.item[chosen], return_index=True)[1])]
         chosen = chosen[drawn(len(chosen), count)] if len(chosen) else chosen
         items = [int(found.item[query]) for query in chosen]

@@ -8,13 +8,30 @@ import numpy as np
 import pandas as pd
 
 from imtext.retrieval.agreement import Correlation, rank_correlation
-from imtext.retrieval.judged import false_matches
+from imtext.retrieval.judged import FirstWrong, false_matches
 from imtext.studies.all_models import scores_of
 
 if TYPE_CHECKING:
     from imtext.studies.single_network import SingleStudy
 
 PAIRS = 20000  # of judged pairs at most, for the correlations
+
+
+def first_wrong(study: SingleStudy, model: str, judged_only: bool = False) -> dict[str, FirstWrong]:
+    """First answers of a model that recall counts as wrong, per direction, with their judgement.
+
+    ``judged_only``: each query's first wrong answer that was judged.
+    """
+    test, judged = study.prepared.splits["test"], study.meaning.judged
+    return false_matches(
+        scores_of(study.model_runs[model]),
+        test.image_of_sentence,
+        judged["image"],
+        judged["sentence"],
+        judged["value"],
+        judged_only=judged_only,
+        group_of_image=test.group_of_image,
+    )
 
 
 def wrong_answers(study: SingleStudy, model: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -26,21 +43,12 @@ def wrong_answers(study: SingleStudy, model: str) -> dict[str, tuple[np.ndarray,
         ``image_query`` and ``text_query``: whether right in meaning ``(Q,)``, and the image that the query
         belongs to ``(Q,)``.
     """
-    test, judged = study.prepared.splits["test"], study.meaning.judged
-    found = false_matches(
-        scores_of(study.model_runs[model]),
-        test.image_of_sentence,
-        judged["image"],
-        judged["sentence"],
-        judged["value"],
-        judged_only=study.parameters.dataset == "flickr8k",
-        group_of_image=test.group_of_image,
-    )
+    test, least = study.prepared.splits["test"], study.meaning.judged["right_from"]
     images = {"image_query": np.arange(test.n_images), "text_query": test.image_of_sentence}
     out = {}
-    for side, one in found.items():
+    for side, one in first_wrong(study, model, study.parameters.dataset == "flickr8k").items():
         known = ~np.isnan(one.value)
-        out[side] = (one.value[known] >= judged["right_from"], images[side][known])
+        out[side] = (one.value[known] >= least, images[side][known])
     return out
 
 
@@ -88,4 +96,4 @@ def agreement(study: SingleStudy) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-__all__ = ["agreement", "follows", "other_pairs", "share_of_pairs", "wrong_answers"]
+__all__ = ["agreement", "first_wrong", "follows", "other_pairs", "share_of_pairs", "wrong_answers"]
