@@ -135,6 +135,16 @@ def models(study):
     return made
 
 
+class _WithSplits:
+    """A study whose parameters were changed, with the data that it had before."""
+
+    def __init__(self, made, before):
+        self.made, self.prepared = made, before.prepared
+
+    def __getattr__(self, name):
+        return getattr(self.made, name)
+
+
 class TestMeaning:
     """Models of all papers, here stood in for by two of this one."""
 
@@ -245,6 +255,29 @@ class TestMeaning:
         assert table.loc[name, "Spearman's ρ"] == pytest.approx(expected)
         share = 100 * np.mean([value == 1 for _, value in pairs])
         assert single_judged.share_of_pairs(models) == pytest.approx(share)
+
+    def test_where_few_pairs_are_judged_the_first_judged_one_counts(self, models):
+        test, random = models.prepared.splits["test"], np.random.default_rng(3)
+        value = np.where(random.random((test.n_images, test.n_sentences)) < 0.2, 1.0, np.nan)
+        value[random.random(value.shape) < 0.5] *= 4
+        value[:2] = np.nan  # two images of which nobody judged a pair
+        image, sentence = np.nonzero(~np.isnan(value))
+        judged = {"image": image, "sentence": sentence, "value": value[image, sentence], "right_from": 3.0}
+        made = copy(models)
+        made.__dict__ = models.__dict__ | {
+            "_meaning": replace(models.meaning, judged=judged),
+            "parameters": replace(models.parameters, dataset="flickr8k", data_root="x"),
+        }
+        name = "One network, config-2"
+        scores, expected = scores_of(models.model_runs[name]), []
+        for one in range(test.n_images):
+            order = np.argsort(-scores[one], kind="stable")
+            other = test.group_of_sentence[order] != test.group_of_image[one]
+            said = [value[one, j] for j in order[other] if not np.isnan(value[one, j])]
+            expected += [(said[0] >= 3, one)] if said else []
+        right, images = single_judged.wrong_answers(_WithSplits(made, models), name)["image_query"]
+        assert list(zip(right.tolist(), images.tolist(), strict=True)) == expected
+        assert len(expected) == test.n_images - 2 and len(set(right.tolist())) == 2
 
     def test_scores_are_those_of_the_embeddings(self, study):
         run = study.runs["standard"][0]
