@@ -20,15 +20,19 @@ from imtext.errors import ConfigError, DataError
 
 def dataset(root: Path, count: int = 5) -> Dataset:
     root.mkdir(exist_ok=True)
-    files = []
     for i in range(count):
-        files.append(f"{i}.png")
-        Image.new("RGB", (20, 10 + i), (10 * i, 0, 255)).save(root / files[-1])
+        Image.new("RGB", (20, 10 + i), (10 * i, 0, 255)).save(root / f"{i}.png")
+    return described(root, count)
+
+
+def described(root: Path, count: int = 5) -> Dataset:
+    """The dataset of pictures that are there: nothing is written."""
+    files = tuple(f"{i}.png" for i in range(count))
     return Dataset(
         "plain",
         root,
-        tuple(files),
-        tuple(files),
+        files,
+        files,
         tuple(f"picture {i}" for i in range(count)),
         np.arange(count),
         np.array(["train"] * count),
@@ -269,7 +273,7 @@ SCRIPT = """
 import sys, time
 sys.path.insert(0, sys.argv[3])
 import imtext.data.images as images
-from test_images import dataset
+from test_images import described
 from pathlib import Path
 plain = images._read
 def slow(path, *size_and_fit):
@@ -277,7 +281,7 @@ def slow(path, *size_and_fit):
     print("decoded", path.name, flush=True)
     return plain(path, *size_and_fit)
 images._read = slow
-store = images.ImageStore.open(dataset(Path(sys.argv[1])), 8, sys.argv[2], n_jobs=1)
+store = images.ImageStore.open(described(Path(sys.argv[1])), 8, sys.argv[2], n_jobs=1)
 print("sum", int(store.pixels.sum()), flush=True)
 """
 

@@ -78,14 +78,14 @@ def test_gradient(negatives):
 @pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
 def test_degenerate_batches(negatives):
     one = torch.randn(1, 3, requires_grad=True)
-    assert float(ranking_loss(one, one, negatives=negatives)) == 0.0
+    assert ranking_loss(one, one, negatives=negatives).item() == 0.0
     empty = torch.zeros(0, 3, requires_grad=True)
-    assert float(ranking_loss(empty, empty, negatives=negatives)) == 0.0
+    assert ranking_loss(empty, empty, negatives=negatives).item() == 0.0
     same = torch.ones(3, 4, requires_grad=True)
     loss = ranking_loss(same, same, margin=0.5, negatives=negatives)
     loss.backward()
     expected = 2 * 0.5 * (2 if negatives == "all" else 1)
-    assert float(loss) == pytest.approx(expected)
+    assert loss.item() == pytest.approx(expected)
     assert torch.isfinite(same.grad).all()
     zero = torch.zeros(3, 4, requires_grad=True)
     ranking_loss(zero, zero, negatives=negatives).backward()
