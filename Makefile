@@ -3,12 +3,14 @@
 #   make book                       execute the notebooks (quick profile, 2 CPU cores) and build the book
 #   make book PROFILE=smoke         a two-minute look; PROFILE=paper is for a GPU
 #   make book DATASET=flickr8k DATA_ROOT=/data/flickr8k DEVICE=cuda
-#   make test                       ruff, import contracts, pytest with doctests, strict nbval
+#   make test                       ruff, import contracts, pytest with doctests, strict nbval, on 2 cores
+#   make test JOBS=8                the same on eight
 #   make refresh                    execute the committed notebooks again (smoke) and normalise them
 #   make clean                      remove _build (runs and generated data too); make distclean: .venv as well
 
 PYTHON ?= python3
 PROFILE ?= quick
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -46,7 +48,7 @@ test: $(STAMP)
 	echo "ruff"; $(VENV)/bin/ruff check .; \
 	echo "import contracts"; $(VENV)/bin/lint-imports --no-cache; \
 	echo "pytest, doctests, nbval"; \
-	$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg 2>&1 \
+	$(PY) -m pytest --numprocesses $(JOBS) --no-loadscope-reorder --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg 2>&1 \
 	    | tee _build/test.log; \
 	echo "$$digest" > _build/.tested
 

@@ -6,9 +6,30 @@ import os
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - loads the thread pools that are limited below
+from threadpoolctl import threadpool_limits
+from xdist.scheduler import LoadFileScheduling
 
 os.environ.setdefault("CI", "true")
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A process beside others takes one thread; what it starts decides for itself."""
+    if hasattr(config, "workerinput"):
+        threadpool_limits(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    """A file's tests share its fixtures and stay in one process; so do the notebooks, which share runs."""
+    return NotebooksInARow(config, log)
+
+
+class NotebooksInARow(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "notebooks" if file.endswith(".ipynb") else file
 
 
 @pytest.fixture(scope="session")
