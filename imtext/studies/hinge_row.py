@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,8 +13,8 @@ from imtext.runs import Run
 from imtext.studies.embedding import evaluate_split
 from imtext.studies.preparation import SPLITS, DataSpec, prepare
 from imtext.studies.rich_data import RichData, RichSpec, rich_data
-from imtext.studies.trained import in_blocks
-from imtext.training import HingeObjective, PairBatches, Recipe
+from imtext.studies.trained import finish, in_blocks, train
+from imtext.training import HingeObjective, PairBatches, Recipe, make_fabric
 
 BATCH = 256
 
@@ -84,13 +85,35 @@ class HingeRow:
             for split in SPLITS:
                 rich.stages(split)
 
-    def evaluated_embeddings(
-        self, net: VSE, rich: RichData, split: str, fabric: Any, run: Run, image: str
-    ) -> dict[str, dict[str, float]]:
-        """Embed a split with a trained network, store it in the run; its metrics and those of its folds."""
-        images = in_blocks(net.embed_images, rich.images(split, image), fabric, BATCH)
-        sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
-        return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+
+@dataclass(frozen=True)
+class EmbeddingRow(HingeRow):
+    """A row with one vector an image and a sentence; its class says by ``network`` which network that is.
+
+    Attributes:
+        image: variant of the image features, as for :func:`imtext.vision.stage_features.rich_parts`.
+    """
+
+    image: str = "avg-4"
+
+    def network(self, rich: RichData) -> VSE:
+        """The network before training."""
+        raise LookupError(self.slug)
+
+    def compute(self, run: Run, start: Run | None) -> None:
+        """Train, embed, evaluate, and write everything down; metrics come last."""
+        began = time.perf_counter()
+        rich, fabric = self.rich(), make_fabric(self.device)
+        batches = self.batches(rich, rich.image_source(self.image), self.recipe)
+        net = train(self, self.objective(self.network(rich)), batches, fabric, run)
+        rich.vocabulary.save(run.dir / "vocabulary.json")
+
+        def evaluated(split: str) -> dict[str, dict[str, float]]:
+            images = in_blocks(net.embed_images, rich.images(split, self.image), fabric, BATCH)
+            sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
+            return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+
+        finish(self, run, evaluated, began)
 
 
-__all__ = ["BATCH", "HingeRow"]
+__all__ = ["BATCH", "EmbeddingRow", "HingeRow"]

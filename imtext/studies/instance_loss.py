@@ -104,17 +104,9 @@ class InstanceLossStudy(FigureData, PaperStudy):
         """Labels of the rows of a table that are ours, as :func:`imtext.report.side_by_side` takes them."""
         return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(number), {})}
 
-    def provenance(self, table: str | int = "2") -> dict[str, Any]:
-        """What a table of this study says of where it comes from."""
-        persons = str(table) == PERSON_TABLE
-        train = (self.persons if persons else self.prepared).splits["train"]
-        return {
-            "dataset": self.person_dataset if persons else self.dataset,
-            "profile": self.parameters.profile,
-            "seeds": list(self.parameters.seeds),
-            "device": self.parameters.device,
-            "groups": len(np.unique(train.group_of_image)),
-        }
+    def data_of(self, table: str | int) -> Prepared:
+        """The data behind a table: Table 7 is about persons."""
+        return self.persons if str(table) == PERSON_TABLE else self.prepared
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""

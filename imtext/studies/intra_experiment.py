@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +10,18 @@ import torch
 from torch import nn
 
 from imtext.models import VSE, GRUText, LSTMText
-from imtext.runs import Run
-from imtext.studies.hinge_row import HingeRow
+from imtext.studies.hinge_row import EmbeddingRow
 from imtext.studies.rich_data import RichData
-from imtext.studies.trained import finish, train
-from imtext.training import Constraint, HingeObjective, make_fabric
+from imtext.training import Constraint, HingeObjective
 
 STUDY = "intra_modal"
 
 
 @dataclass(frozen=True)
-class IntraExperiment(HingeRow):
+class IntraExperiment(EmbeddingRow):
     """A two-branch network with or without the intra-modal constraint (sections 2.1 and 2.2), for one seed.
 
     Attributes:
-        image: variant of the image features, as for :func:`imtext.vision.stage_features.rich_parts`.
         text: ``"lstm"``, word vectors and a BiLSTM, or ``"gru"``, the text side of VSE++.
         readout, dropout: of the BiLSTM, as for :class:`imtext.models.lstm_text.LSTMText`.
         distance: of the constraint, as for :func:`imtext.losses.intra_modal.intra_modal_constraint`; None
@@ -33,7 +29,6 @@ class IntraExperiment(HingeRow):
         reading, weight, low, high: of the constraint; ``weight`` is lambda.
     """
 
-    image: str = "avg-4"
     text: str = "lstm"
     readout: str = "halves"
     dropout: float = 0.5
@@ -74,19 +69,6 @@ class IntraExperiment(HingeRow):
             vectors = rich.vocabulary.matrix(rich.prepared.vectors, missing=np.nan)[1:]
             text = LSTMText(words, vectors.shape[1], self.dim, self.readout, self.dropout, vectors)
         return VSE(text, image_dim, self.dim)
-
-    def compute(self, run: Run, start: Run | None) -> None:
-        """Train, embed, evaluate, and write everything down; metrics come last."""
-        began = time.perf_counter()
-        rich, fabric = self.rich(), make_fabric(self.device)
-        batches = self.batches(rich, rich.image_source(self.image), self.recipe)
-        net = train(self, self.objective(self.network(rich)), batches, fabric, run)
-        rich.vocabulary.save(run.dir / "vocabulary.json")
-
-        def evaluated(split: str) -> dict[str, dict[str, float]]:
-            return self.evaluated_embeddings(net, rich, split, fabric, run, self.image)
-
-        finish(self, run, evaluated, began)
 
 
 __all__ = ["STUDY", "IntraExperiment"]

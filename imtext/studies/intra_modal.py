@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,14 @@ import pandas as pd
 from imtext.report import Verdict, paper_table
 from imtext.studies import intra_rows as rows
 from imtext.studies.intra_claims import verdicts
-from imtext.studies.intra_experiment import STUDY, IntraExperiment
+from imtext.studies.intra_experiment import STUDY
 from imtext.studies.intra_figures import FigureData
-from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.preparation import DataSpec
 from imtext.studies.rich_data import RichData, rich_data
-from imtext.studies.study import Line, PaperStudy
+from imtext.studies.study import CatalogueStudy, Line
 
 
-class IntraStudy(FigureData, PaperStudy):
+class IntraStudy(FigureData, CatalogueStudy):
     """Runs, tables and figures of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
@@ -34,21 +33,11 @@ class IntraStudy(FigureData, PaperStudy):
     ('l1', 'vse')
     """
 
-    name = STUDY
-
-    @staticmethod
-    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
-        """Numbers of the tables that parameters, not checked yet, allow."""
-        return tuple(rows.TABLES)
+    name, catalogue = STUDY, rows
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
         return rows.rows_of(str(table), self.sizes.early is not None)
-
-    @property
-    def sizes(self) -> rows.Scale:
-        """What the profile scales."""
-        return rows.scale(self.parameters.profile, self.parameters.dataset)
 
     @property
     def spec(self) -> DataSpec:
@@ -56,43 +45,9 @@ class IntraStudy(FigureData, PaperStudy):
         return self.data_spec(pictures=False, **({"backbone": rows.STAND_IN} | self.sizes.data))
 
     @property
-    def prepared(self) -> Prepared:
-        """Splits and pixels."""
-        return prepare(self.spec, self.parameters.device)
-
-    @property
     def rich(self) -> RichData:
         """Codes and image features."""
         return rich_data(self.spec, self.sizes.inputs, self.parameters.device)
-
-    @property
-    def jobs(self) -> int:
-        """Rows side by side."""
-        return self.sizes.jobs
-
-    def experiments(self, seed: int) -> dict[str, IntraExperiment]:
-        """Every row of the tables, by slug."""
-        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
-        return rows.experiments(self.spec, self.sizes, common)
-
-    def describe_row(self, experiment: IntraExperiment) -> str:
-        """Image CNN, text network and constraint of a row."""
-        return rows.describe(experiment)
-
-    def extra_labels(self, table: str | int) -> dict[str, str]:
-        """Labels of the rows of a table that are ours."""
-        own = rows.EXTRA.get(str(table), {})
-        return {row: rows.EXTRA_LABELS[row] for row in self.rows(table) if row in own}
-
-    def provenance(self, table: str | int = "1") -> dict[str, Any]:
-        """What a table of this study says of where it comes from."""
-        return {
-            "dataset": self.parameters.dataset,
-            "profile": self.parameters.profile,
-            "seeds": list(self.parameters.seeds),
-            "device": self.parameters.device,
-            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
-        }
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""

@@ -15,7 +15,7 @@ from imtext.models import SCAN, VSE, GRUText
 from imtext.retrieval import evaluate_scores
 from imtext.runs import Run
 from imtext.studies.embedding import FOLDS
-from imtext.studies.hinge_row import BATCH, HingeRow
+from imtext.studies.hinge_row import BATCH, EmbeddingRow, HingeRow
 from imtext.studies.preparation import SPLITS
 from imtext.studies.rich_data import RichData
 from imtext.studies.trained import finish, in_blocks, train
@@ -32,15 +32,13 @@ TEXTS = {
 
 
 @dataclass(frozen=True)
-class RichExperiment(HingeRow):
+class RichExperiment(EmbeddingRow):
     """VSE++ with one of the image and one of the text representations of section IV.D, for one seed.
 
     Attributes:
-        image: variant of the image features, as for :func:`imtext.vision.stage_features.rich_parts`.
         text: a key of ``TEXTS``: GRU or BiGRU, and how the word vectors themselves are pooled.
     """
 
-    image: str = "avg-4"
     text: str = "gru"
 
     @property
@@ -59,19 +57,6 @@ class RichExperiment(HingeRow):
         torch.manual_seed(self.seed)
         text = GRUText(len(rich.vocabulary), self.word_dim, self.dim, bidirectional, pooled)
         return VSE(text, image_dim, self.dim, backbone)
-
-    def compute(self, run: Run, start: Run | None) -> None:
-        """Train, embed, evaluate, and write everything down; metrics come last."""
-        began = time.perf_counter()
-        rich, fabric = self.rich(), make_fabric(self.device)
-        batches = self.batches(rich, rich.image_source(self.image), self.recipe)
-        net = train(self, self.objective(self.network(rich)), batches, fabric, run)
-        rich.vocabulary.save(run.dir / "vocabulary.json")
-
-        def evaluated(split: str) -> dict[str, dict[str, float]]:
-            return self.evaluated_embeddings(net, rich, split, fabric, run, self.image)
-
-        finish(self, run, evaluated, began)
 
 
 @dataclass(frozen=True)

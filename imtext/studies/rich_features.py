@@ -11,17 +11,17 @@ import pandas as pd
 from imtext.errors import DataError
 from imtext.report import Verdict
 from imtext.studies import rich_rows as rows
-from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.preparation import DataSpec
 from imtext.studies.rich_claims import TIMED_CLAIMS, verdicts
 from imtext.studies.rich_data import RichData, rich_data
 from imtext.studies.rich_experiment import STUDY
 from imtext.studies.rich_figures import FigureData
 from imtext.studies.rich_timing import timing_runs, timing_table
-from imtext.studies.study import Line, PaperStudy
+from imtext.studies.study import CatalogueStudy, Line
 from imtext.vision.stage_features import RICH_VARIANTS
 
 
-class RichStudy(FigureData, PaperStudy):
+class RichStudy(FigureData, CatalogueStudy):
     """Runs, tables and figures of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
@@ -35,12 +35,7 @@ class RichStudy(FigureData, PaperStudy):
     ('gru-emb-avg', 'rerank-small')
     """
 
-    name = STUDY
-
-    @staticmethod
-    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
-        """Numbers of the tables that parameters, not checked yet, allow."""
-        return tuple(rows.TABLES)
+    name, catalogue = STUDY, rows
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
@@ -52,54 +47,14 @@ class RichStudy(FigureData, PaperStudy):
         return self.parameters.dataset.endswith("precomp")
 
     @property
-    def sizes(self) -> rows.Scale:
-        """What the profile scales."""
-        return rows.scale(self.parameters.profile, self.parameters.dataset)
-
-    @property
     def spec(self) -> DataSpec:
         """The data that all rows share."""
         return self.data_spec(pictures=False, **({"backbone": rows.STAND_IN} | self.sizes.data))
 
     @property
-    def prepared(self) -> Prepared:
-        """Splits and pixels."""
-        return prepare(self.spec, self.parameters.device)
-
-    @property
     def rich(self) -> RichData:
         """Codes, pooled features and regions."""
         return rich_data(self.spec, self.sizes.inputs, self.parameters.device)
-
-    @property
-    def jobs(self) -> int:
-        """Rows side by side."""
-        return self.sizes.jobs
-
-    def experiments(self, seed: int) -> dict[str, rows.Row]:
-        """Every row of the tables, by slug."""
-        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
-        return rows.experiments(self.spec, self.sizes, common)
-
-    def describe_row(self, experiment: rows.Row) -> str:
-        """Whether the image CNN is fixed, and the representations of a row."""
-        return rows.describe(experiment)
-
-    def extra_labels(self, table: str | int) -> dict[str, str]:
-        """Labels of the rows of a table that are ours."""
-        return {
-            row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {}) if row in self.rows(table)
-        }
-
-    def provenance(self, table: str | int = "1") -> dict[str, Any]:
-        """What a table of this study says of where it comes from."""
-        return {
-            "dataset": self.parameters.dataset,
-            "profile": self.parameters.profile,
-            "seeds": list(self.parameters.seeds),
-            "device": self.parameters.device,
-            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
-        }
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""

@@ -16,20 +16,20 @@ from imtext.runs import Run
 from imtext.studies import single_rows as rows
 from imtext.studies.all_models import measured, rows_of_models
 from imtext.studies.comparing import CUTOFFS
-from imtext.studies.preparation import DataSpec, Prepared, prepare
+from imtext.studies.preparation import DataSpec
 from imtext.studies.single_claims import verdicts
 from imtext.studies.single_data import SingleData, single_data
-from imtext.studies.single_experiment import STUDY, SingleExperiment
+from imtext.studies.single_experiment import STUDY
 from imtext.studies.single_figures import FigureData
 from imtext.studies.single_judged import agreement
 from imtext.studies.single_meaning import Meaning, meaning_of
-from imtext.studies.study import Line, PaperStudy
+from imtext.studies.study import CatalogueStudy, Line
 
 MEANING = "meaning"  # name of the table of all models in a published file
 OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
 
 
-class SingleStudy(FigureData, PaperStudy):
+class SingleStudy(FigureData, CatalogueStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
@@ -43,21 +43,11 @@ class SingleStudy(FigureData, PaperStudy):
     ('standard', 'config-2')
     """
 
-    name = STUDY
-
-    @staticmethod
-    def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
-        """Numbers of the tables that parameters, not checked yet, allow."""
-        return tuple(rows.TABLES)
+    name, catalogue = STUDY, rows
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
         return rows.rows_of(str(table), self.sizes.ours)
-
-    @property
-    def sizes(self) -> rows.Scale:
-        """What the profile scales."""
-        return rows.scale(self.parameters.profile, self.parameters.dataset)
 
     @property
     def spec(self) -> DataSpec:
@@ -65,42 +55,9 @@ class SingleStudy(FigureData, PaperStudy):
         return self.data_spec(**self.sizes.data)
 
     @property
-    def prepared(self) -> Prepared:
-        """Splits and pixels."""
-        return prepare(self.spec, self.parameters.device)
-
-    @property
     def inputs(self) -> SingleData:
         """Photographs and drawn captions."""
         return single_data(self.spec, self.sizes.texts, self.parameters.device)
-
-    @property
-    def jobs(self) -> int:
-        """Rows side by side."""
-        return self.sizes.jobs
-
-    def experiments(self, seed: int) -> dict[str, SingleExperiment]:
-        """Every row of the tables, by slug."""
-        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
-        return rows.experiments(self.spec, self.sizes, common)
-
-    def describe_row(self, experiment: SingleExperiment) -> str:
-        """Networks, inputs and losses of a row."""
-        return rows.describe(experiment)
-
-    def extra_labels(self, table: str | int) -> dict[str, str]:
-        """Labels of the rows of a table that are ours."""
-        return {row: rows.EXTRA_LABELS[row] for row in self.rows(table) if row in rows.EXTRA_LABELS}
-
-    def provenance(self, table: str | int = "1") -> dict[str, Any]:
-        """What a table of this study says of where it comes from."""
-        return {
-            "dataset": self.parameters.dataset,
-            "profile": self.parameters.profile,
-            "seeds": list(self.parameters.seeds),
-            "device": self.parameters.device,
-            "groups": len(np.unique(self.prepared.splits["train"].group_of_image)),
-        }
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""

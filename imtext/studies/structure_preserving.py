@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from imtext.report import Verdict
@@ -18,10 +17,10 @@ from imtext.studies.structure_claims import verdicts
 from imtext.studies.structure_experiment import STUDY, StructureExperiment
 from imtext.studies.structure_figures import FigureData
 from imtext.studies.structure_tuned import TunedExperiment
-from imtext.studies.study import Line, PaperStudy
+from imtext.studies.study import CatalogueStudy, Line
 
 
-class StructureStudy(FigureData, PaperStudy):
+class StructureStudy(FigureData, CatalogueStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
     Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
@@ -34,7 +33,7 @@ class StructureStudy(FigureData, PaperStudy):
     ('fv-nonlinear-bi', 'fv-nonlinear-bi-structure')
     """
 
-    name = STUDY
+    name, catalogue = STUDY, rows
 
     @staticmethod
     def known_tables(parameters: dict[str, Any]) -> tuple[str, ...]:
@@ -46,19 +45,9 @@ class StructureStudy(FigureData, PaperStudy):
         return rows.rows_of(str(table))
 
     @property
-    def sizes(self) -> rows.Scale:
-        """What the profile scales."""
-        return rows.scale(self.parameters.profile, self.parameters.dataset)
-
-    @property
     def spec(self) -> DataSpec:
         """The data that all rows share."""
         return self.data_spec(**({"backbone": rows.STAND_IN} | self.sizes.data))
-
-    @property
-    def prepared(self) -> Prepared:
-        """Splits and pixels."""
-        return prepare(self.spec, self.parameters.device)
 
     @property
     def region_spec(self) -> DataSpec:
@@ -70,37 +59,16 @@ class StructureStudy(FigureData, PaperStudy):
         """Mentions, boxes and features of Table 3."""
         return region_data(self.region_spec, self.sizes.localisation.regions, self.parameters.device)
 
-    @property
-    def jobs(self) -> int:
-        """Rows side by side."""
-        return self.sizes.jobs
-
     def experiments(self, seed: int) -> dict[str, StructureExperiment | TunedExperiment | RegionExperiment]:
         """Every row of the tables that the dataset can fill, by slug."""
-        common = {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
-        found = rows.experiments(self.spec, self.sizes, common)
+        found, common = super().experiments(seed), self.common(seed)
         if self.parameters.dataset in rows.WITH_REGIONS:
             found |= rows.region_experiments(self.region_spec, self.sizes.localisation, common)
         return found
 
-    def describe_row(self, experiment: StructureExperiment | TunedExperiment | RegionExperiment) -> str:
-        """Image CNN and text feature of a row."""
-        return rows.describe(experiment)
-
-    def extra_labels(self, table: str | int) -> dict[str, str]:
-        """Labels of the rows of a table that are ours."""
-        return {row: rows.EXTRA_LABELS[row] for row in rows.EXTRA.get(str(table), {})}
-
-    def provenance(self, table: str | int = "1") -> dict[str, Any]:
-        """What a table of this study says of where it comes from."""
-        prepared = prepare(self.region_spec, self.parameters.device) if str(table) == "3" else self.prepared
-        return {
-            "dataset": self.parameters.dataset,
-            "profile": self.parameters.profile,
-            "seeds": list(self.parameters.seeds),
-            "device": self.parameters.device,
-            "groups": len(np.unique(prepared.splits["train"].group_of_image)),
-        }
+    def data_of(self, table: str | int) -> Prepared:
+        """The data behind a table: Table 3 has its own."""
+        return prepare(self.region_spec, self.parameters.device) if str(table) == "3" else self.prepared
 
     def describe(self) -> pd.DataFrame:
         """Sizes of what is run here, beside the paper's, as a table."""

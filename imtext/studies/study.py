@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from pandas.io.formats.style import Styler
 from imtext.report import paper_table, side_by_side, write_published
 from imtext.runs import Run
 from imtext.studies.parameters import Parameters, check_parameters
-from imtext.studies.preparation import DataSpec
+from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.running import Row, run_all
 
 _WHERE = ("dataset", "profile", "device", "hardware", "commit")
@@ -31,7 +32,7 @@ class PaperStudy:
     """Runs and tables of one paper; nothing is computed before it is asked for.
 
     A study sets ``name`` (of the paper's numbers and of the runs' folder) and says by ``known_tables``,
-    ``rows``, ``experiments``, ``describe_row``, ``jobs`` and ``provenance`` what they are. ``tables`` are
+    ``rows``, ``experiments``, ``describe_row``, ``jobs`` and ``prepared`` what they are. ``tables`` are
     those asked for that the dataset can fill, ``slugs`` the experiments behind them.
 
     Raises:
@@ -83,9 +84,25 @@ class PaperStudy:
         """Labels of the rows of a table that the paper does not have."""
         return {}
 
-    def provenance(self, table: str | int) -> dict[str, Any]:
+    @property
+    def prepared(self) -> Prepared:
+        """The data of the rows."""
+        raise LookupError(self.name)
+
+    def data_of(self, table: str | int) -> Prepared:
+        """The data behind a table."""
+        return self.prepared
+
+    def provenance(self, table: str | int = "1") -> dict[str, Any]:
         """What a table of this study says of where it comes from."""
-        raise LookupError(table)
+        prepared = self.data_of(table)
+        return {
+            "dataset": prepared.spec.dataset,
+            "profile": self.parameters.profile,
+            "seeds": list(self.parameters.seeds),
+            "device": self.parameters.device,
+            "groups": len(np.unique(prepared.splits["train"].group_of_image)),
+        }
 
     @property
     def jobs(self) -> int:
@@ -170,3 +187,58 @@ class PaperStudy:
     def embeddings(self, slug: str, split: str = "val") -> dict[str, np.ndarray]:
         """``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` of a row's first seed."""
         return self.runs[slug][0].load_arrays(f"embeddings-{split}.npz")
+
+
+class CatalogueStudy(PaperStudy):
+    """A study whose rows share their data and are listed in a module of its own.
+
+    It sets ``catalogue``, a module with ``TABLES``, ``EXTRA``, ``EXTRA_LABELS``, ``scale``,
+    ``experiments`` and ``describe``, and says by ``spec`` which data the rows share.
+    """
+
+    catalogue: ModuleType
+
+    @classmethod
+    def known_tables(cls, parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that parameters, not checked yet, allow."""
+        return tuple(cls.catalogue.TABLES)
+
+    @property
+    def sizes(self) -> Any:
+        """What the profile scales."""
+        return self.catalogue.scale(self.parameters.profile, self.parameters.dataset)
+
+    @property
+    def spec(self) -> DataSpec:
+        """The data that all rows share."""
+        raise LookupError(self.name)
+
+    @property
+    def prepared(self) -> Prepared:
+        """Splits and pixels."""
+        return prepare(self.spec, self.parameters.device)
+
+    @property
+    def jobs(self) -> int:
+        """Rows side by side."""
+        return self.sizes.jobs
+
+    def experiments(self, seed: int) -> dict[str, Any]:
+        """Every row of the tables, by slug."""
+        return self.catalogue.experiments(self.spec, self.sizes, self.common(seed))
+
+    def common(self, seed: int) -> dict[str, Any]:
+        """What all rows of a seed have in common."""
+        return {"profile": self.parameters.profile, "device": self.parameters.device, "seed": seed}
+
+    def describe_row(self, experiment: Any) -> str:
+        """Networks and inputs of a row, in a few words."""
+        return self.catalogue.describe(experiment)
+
+    def extra_labels(self, table: str | int) -> dict[str, str]:
+        """Labels of the rows of a table that the paper does not have."""
+        own = self.catalogue.EXTRA.get(str(table), {})
+        return {row: self.catalogue.EXTRA_LABELS[row] for row in self.rows(table) if row in own}
+
+
+__all__ = ["CatalogueStudy", "Line", "PaperStudy"]
