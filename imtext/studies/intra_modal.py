@@ -85,14 +85,15 @@ class IntraStudy(FigureData, CatalogueStudy):
 
         The same seed starts both from the same weights and shows them the same batches, so the differences
         are paired. ``sd`` is the deviation of the gain, ``up`` the seeds that gain, ``spread`` the deviation
-        of the hinges alone between seeds; with one seed both deviations are unknown.
+        between seeds of the hinges that a row is compared with; with one seed both deviations are unknown.
         """
-        plain, lines = self._rsums("hinges"), {}
+        lines = {}
         for row, line in self.rows("3").items():
             if line.slug != "hinges":
                 # Rows that meet the hardest negatives early are compared with their own hinges.
                 early = line.slug in rows.EARLY and line.slug != "hinges-early"
-                gain = self._rsums(line.slug) - (self._rsums("hinges-early") if early else plain)
+                plain = self._rsums("hinges-early" if early else "hinges")
+                gain = self._rsums(line.slug) - plain
                 lines[row] = {
                     "gain": gain.mean(),
                     "sd": _deviation(gain),

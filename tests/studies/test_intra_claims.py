@@ -301,6 +301,10 @@ def test_gains_are_paired_by_seed(monkeypatch):
     same = gains.loc["printed_l1"]
     assert (same["gain"], same["sd"], same["up"]) == (0, 0, "0 of 3")
     assert gains.loc["l1_half", "gain"] == -2
+    sums = SUMS | {"hinges-early": [90.0, 98.0, 94.0], "l1-early": [94.0] * 3}
+    early = summed(monkeypatch, sums=sums).gains()
+    assert early.loc["hinges_early"].tolist() == [-8, 2, "0 of 3", 2]
+    assert early.loc["l1_early"].tolist() == [0, 4, "1 of 3", 4]
     alone = summed(monkeypatch, 1).gains()
     assert alone.loc["l2", "gain"] == 4 and alone.loc["l2", "up"] == "1 of 1"
     assert alone[["sd", "spread"]].isna().all(axis=None)
