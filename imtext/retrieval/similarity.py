@@ -13,6 +13,7 @@ import torch
 
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
+from imtext.threads import torch_threads
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -183,13 +184,9 @@ def each(
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1 or len(parts) == 1:
         return list(progress(map(work, parts), desc, len(parts)) if desc else map(work, parts))
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(min(threads, len(parts))) as pool:
-            results = pool.map(work, parts)
-            return list(progress(results, desc, len(parts)) if desc else results)
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), ThreadPoolExecutor(min(threads, len(parts))) as pool:
+        results = pool.map(work, parts)
+        return list(progress(results, desc, len(parts)) if desc else results)
 
 
 def to_numpy(values: Any) -> np.ndarray:

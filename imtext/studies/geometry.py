@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses import InstanceLoss, ranking_loss
+from imtext.threads import torch_threads
 
 COMMON, APART, NOISE = 3.0, 0.6, 0.4
 HIDDEN, RATE, MOMENTUM = 16, 0.02, 0.9
@@ -74,13 +75,9 @@ def two_classes(
             "two_classes takes pairs and steps from 1, dim from 2 and rank from 0, "
             f"found pairs={pairs}, steps={steps}, dim={dim}, rank={rank}"
         )
-    threads = torch.get_num_threads()
-    try:
-        # Sums this small are slower on several threads; and one gives the same digits everywhere.
-        torch.set_num_threads(1)
+    # Sums this small are slower on several threads; and one gives the same digits everywhere.
+    with torch_threads(1):
         return _stages(seed, pairs, dim, steps, rank, alone)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def summary(stage: Stage) -> dict[str, float]:

@@ -11,6 +11,7 @@ import joblib
 import torch
 
 from imtext.runs import Run, RunStore
+from imtext.threads import torch_threads
 
 
 class Row(Protocol):
@@ -62,15 +63,10 @@ def run_one(row: R, runs_dir: str | Path, threads: int = 1) -> Run:
         return done
     found = tuple(run_one(earlier, runs_dir, threads) for earlier in _starts(row))
     start = found if isinstance(row.start, tuple) else next(iter(found), None)
-    before = torch.get_num_threads()
-    try:
-        if row.device == "cpu":
-            torch.set_num_threads(threads)
-        with store.open(row.study, row.slug, config) as run:
-            if not run.finished:
-                row.compute(run, start)
-    finally:
-        torch.set_num_threads(before)
+    threads = threads if row.device == "cpu" else torch.get_num_threads()
+    with torch_threads(threads), store.open(row.study, row.slug, config) as run:
+        if not run.finished:
+            row.compute(run, start)
     return run
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from imtext.progress import announce
 from imtext.studies.single_data import SingleData
 from imtext.studies.single_experiment import SingleExperiment
+from imtext.threads import torch_threads
 from imtext.training import MixedBatches, SingleObjective, make_fabric
 
 GROUPS, BATCH = 40, 10  # so few that a softmax tells them apart within some steps
@@ -24,7 +25,8 @@ def collapse(row: SingleExperiment, steps: int, lr: float) -> pd.DataFrame:
     """Two trainings from one start on the same batches, with a softmax beside the centre loss and without.
 
     Forty training groups, ten in a batch; Adam, at a rate larger than a row's, so that few ``steps`` are
-    enough: alone, the embeddings need about 2 / lr steps to draw together.
+    enough: alone, the embeddings need about 2 / lr steps to draw together. On a CPU with one thread, whose
+    digits are the same on every machine.
 
     Returns:
         A line a step: run, step, loss, spread and directions, see
@@ -33,20 +35,27 @@ def collapse(row: SingleExperiment, steps: int, lr: float) -> pd.DataFrame:
     lines = []
     for name, softmax in RUNS.items():
         announce(name)
-        fabric, batches = make_fabric(row.device), _few_groups(row.inputs(), row.seed)
-        objective = SingleObjective(row.network(), batches.n_classes, row.weight, softmax)
-        torch.manual_seed(row.seed)  # the softmax has drawn its weights, and dropout is to be the same
-        model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
-        model.train()
-        endless = chain.from_iterable(batches(epoch) for epoch in count())
-        for step, batch in enumerate(islice(endless, steps), 1):
-            found = model(fabric.to_device(batch))
-            optimizer.zero_grad()
-            fabric.backward(found["loss"])
-            optimizer.step()
-            numbers = {key: float(found[key].detach()) for key in ("loss", "spread", "directions")}
-            lines.append({"run": name, "step": step, **numbers})
+        with torch_threads(1):
+            found = _training(row, softmax, steps, lr)
+        lines += [{"run": name, "step": step, **numbers} for step, numbers in enumerate(found, 1)]
     return pd.DataFrame(lines)
+
+
+def _training(row: SingleExperiment, softmax: bool, steps: int, lr: float) -> list[dict[str, float]]:
+    """Loss, spread and directions, step by step."""
+    fabric, batches = make_fabric(row.device), _few_groups(row.inputs(), row.seed)
+    objective = SingleObjective(row.network(), batches.n_classes, row.weight, softmax)
+    torch.manual_seed(row.seed)  # the softmax has drawn its weights, and dropout is to be the same
+    model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
+    model.train()
+    endless, numbers = chain.from_iterable(batches(epoch) for epoch in count()), []
+    for batch in islice(endless, steps):
+        found = model(fabric.to_device(batch))
+        optimizer.zero_grad()
+        fabric.backward(found["loss"])
+        optimizer.step()
+        numbers.append({key: float(found[key].detach()) for key in ("loss", "spread", "directions")})
+    return numbers
 
 
 def _few_groups(inputs: SingleData, seed: int) -> MixedBatches:

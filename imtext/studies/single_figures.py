@@ -143,15 +143,20 @@ class FigureData:
                 lines.append({"model": name, "measure": label, **cells})
         return pd.DataFrame(lines)
 
-    def misjudged(self, name: str = "One network, config-2", count: int = 4) -> dict[str, list[Any]]:
+    def strongest(self) -> str:
+        """The model of all papers' with the highest R-sum on the validation split."""
+        return max(self.model_runs, key=lambda name: self.model_runs[name].metrics["val"]["rsum"])
+
+    def misjudged(self, name: str | None = None, count: int = 4) -> dict[str, list[Any]]:
         """Answers at the first place that recall counts as wrong and that are right, for `right_but_wrong`.
 
-        Those that a model gives to images, each sentence once; empty where there are none.
+        Those that a model, by default the strongest, gives to images, each sentence once; empty where there
+        are none.
         """
         test, meaning = self.prepared.splits["test"], self.meaning
         if meaning is None:
             return {}
-        found = first_wrong(self, name)["image_query"]  # type: ignore[arg-type]
+        found = first_wrong(self, name or self.strongest())["image_query"]  # type: ignore[arg-type]
         chosen = np.flatnonzero((found.rank == 1) & (found.value >= meaning.judged["right_from"]))
         chosen = chosen[np.sort(np.unique(found.item[chosen], return_index=True)[1])]
         chosen = chosen[drawn(len(chosen), count)] if len(chosen) else chosen

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses.structure import structure_preserving_loss
+from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
 # Standard deviations around a group's centre (whose own entries have 1): sentences vary more than images.
@@ -106,15 +107,11 @@ def two_spaces(
             f"found groups={groups}, images={images}, sentences={sentences}, queries={queries}, "
             f"steps={steps}, structure={structure}"
         )
-    threads = torch.get_num_threads()
-    try:
-        # Sums this small are slower on several threads; and one gives the same digits everywhere.
-        torch.set_num_threads(1)
+    # Sums this small are slower on several threads; and one gives the same digits everywhere.
+    with torch_threads(1):
         parts = _points(seed, groups, (images, sentences, queries))
         kind = ACTIVATIONS[activation]
         found = [_train(seed, *parts, kind, steps, weight) for weight in (0.0, structure)]
-    finally:
-        torch.set_num_threads(threads)
     titles = ("Without the structure term", f"With the structure term (λ₃ = {structure:g})")
     return tuple(Space(title, *space) for title, space in zip(titles, found, strict=True))
 

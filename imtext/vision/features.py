@@ -21,6 +21,7 @@ from torch import Tensor
 from imtext.data.transforms import augment, centre, mirror, normalise
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
+from imtext.threads import torch_threads
 
 if TYPE_CHECKING:
     from imtext.data.images import ImageStore
@@ -352,13 +353,10 @@ def _side_by_side(compute: Callable[[list[Chunk]], Tensor], groups: list[list[Ch
     threads = torch.get_num_threads()
     if not groups:
         return
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         yield compute(groups[0])  # the first call folds the backbone
         with ThreadPoolExecutor(threads) as pool:
             yield from pool.map(compute, groups[1:])
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _groups(chunks: list[Chunk], together: int) -> Iterator[list[Chunk]]:

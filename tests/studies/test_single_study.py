@@ -174,6 +174,10 @@ class TestMeaning:
         assert len(set(found["sentences"])) == len(found["sentences"])
         if found["images"]:
             assert figures.right_but_wrong(**found).axes
+        best = models.strongest()
+        sums = {name: run.metrics["val"]["rsum"] for name, run in models.model_runs.items()}
+        assert sums[best] == max(sums.values()) > min(sums.values())
+        assert found["sentences"] == models.misjudged(best)["sentences"]
 
     def test_coco_takes_the_lists_of_cxc_and_eccv_caption(self, models, monkeypatch):
         test = models.prepared.splits["test"]
