@@ -131,7 +131,8 @@ def _lines(
     lines = [
         Line(row.id, row.block, row.label, ran.get(row.id, "")) for row in table.rows if row.id in wanted
     ]
-    lines += [Line(row, "", label, ran.get(row, "")) for row, label in extra.items()]
+    there = set(map(str, ours.index))
+    lines += [Line(row, "", label, ran.get(row, "")) for row, label in extra.items() if row in there]
     if not lines:
         raise DataError(
             f"Table {table.number}: rows={rows!r} leaves no row; our results hold "
@@ -218,7 +219,7 @@ def side_by_side(
             `<metric>_sd` and `n_seeds`.
         provenance: dataset, profile, seeds, device, and what else `describe` takes.
         rows: row ids; "own" for the paper's own models only; "ours" for the rows that have results; None for
-            all. Rows of `extra` are shown in any case.
+            all. Rows of `extra` are shown where our results have them.
         metrics: metric ids, None for all.
         extra: rows of ours that the paper does not have, id → label.
         ran: row id → what ran here in the place of what the paper names: a column of its own or, where it is

@@ -37,6 +37,12 @@ class RichStudy(FigureData, CatalogueStudy):
 
     name, catalogue = STUDY, rows
 
+    @classmethod
+    def known_tables(cls, parameters: dict[str, Any]) -> tuple[str, ...]:
+        """Numbers of the tables that the dataset can fill: Table 9 is all of stage maps."""
+        precomputed = str(parameters.get("dataset", "")).endswith("precomp")
+        return tuple(table for table in rows.TABLES if table == "5" or rows.rows_of(table, precomputed))
+
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""
         return rows.rows_of(str(table), self.precomputed)

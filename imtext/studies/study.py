@@ -236,9 +236,8 @@ class CatalogueStudy(PaperStudy):
         return self.catalogue.describe(experiment)
 
     def extra_labels(self, table: str | int) -> dict[str, str]:
-        """Labels of the rows of a table that the paper does not have."""
-        own = self.catalogue.EXTRA.get(str(table), {})
-        return {row: self.catalogue.EXTRA_LABELS[row] for row in self.rows(table) if row in own}
+        """Labels of the rows of a table that are ours, also of those that other profiles or data can fill."""
+        return {row: self.catalogue.EXTRA_LABELS[row] for row in self.catalogue.EXTRA.get(str(table), {})}
 
 
 __all__ = ["CatalogueStudy", "Line", "PaperStudy"]

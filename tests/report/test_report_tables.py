@@ -238,6 +238,9 @@ def test_rows_by_name_of_a_choice(eight):
         *eight.index,
         "chance",
     ]
+    # A label without a result of ours is no line: another profile may have that row.
+    labels = {"chance": "Chance", "other": "Another profile's"}
+    assert list(side_by_side_frame(table, more, rows="ours", extra=labels).index) == [*eight.index, "chance"]
     with pytest.raises(ConfigError, match="'own', 'ours' or None, found 'mine'"):
         side_by_side_frame(table, eight, rows="mine")
     with pytest.raises(DataError, match="rows='ours' leaves no row"):

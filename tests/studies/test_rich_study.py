@@ -231,3 +231,15 @@ class TestPrecomputed:
         study = RichStudy(dataset="coco_precomp", profile="smoke")
         assert {"avg-4-max-4", "ensemble", "vse-tuned"}.isdisjoint(study.slugs)
         assert {"vse", "scan-ti-avg", "rerank-small"} <= set(study.slugs)
+
+    def test_a_table_that_such_a_dataset_cannot_fill_is_left_out(self):
+        tables = RichStudy(dataset="precomp", profile="smoke").tables
+        assert tables == ("1", "2", "3", "4", "5", "6", "7", "8", "10")
+        assert "9" in RichStudy(profile="smoke").tables
+        with pytest.raises(ConfigError, match="tables must be 'all' or among 1, 2, 3, 4, 5, 6, 7, 8, 10"):
+            RichStudy(dataset="f30k_precomp", profile="smoke", tables="9")
+
+    def test_labels_of_published_rows_do_not_depend_on_the_dataset(self):
+        labels = RichStudy(dataset="precomp", profile="smoke").extra_labels("8")
+        assert labels == RichStudy(profile="smoke").extra_labels("8")
+        assert "avg_4_max_1234" in labels
