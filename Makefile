@@ -48,7 +48,8 @@ test: $(STAMP)
 	echo "ruff"; $(VENV)/bin/ruff check .; \
 	echo "import contracts"; $(VENV)/bin/lint-imports --no-cache; \
 	echo "pytest, doctests, nbval"; \
-	$(PY) -m pytest --numprocesses $(JOBS) --no-loadscope-reorder --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg 2>&1 \
+	$(PY) -m pytest --numprocesses $(JOBS) --no-loadscope-reorder \
+	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg 2>&1 \
 	    | tee _build/test.log; \
 	echo "$$digest" > _build/.tested
 
