@@ -13,7 +13,7 @@ def torch_threads(count: int) -> Iterator[None]:
     """Let PyTorch take ``count`` CPU threads inside a ``with`` block, and as many as before after it.
 
     Sums depend on their number in the last digits, and a training that goes on long enough in all of them:
-    what is to give the same numbers on every machine runs with one.
+    what is to give the same numbers for any number of cores runs with one.
 
     >>> before = torch.get_num_threads()
     >>> with torch_threads(1):

@@ -92,7 +92,9 @@ def cosine_ranks(
 
     def work(rows: slice) -> None:
         if not hasattr(local, "scores"):
-            local.scores = torch.empty(n_rows * min(n_columns, len(images)), device=device)
+            local.scores = torch.empty(
+                n_rows * min(n_columns, len(images)), dtype=torch.float32, device=device
+            )
         shape = (rows.stop - rows.start, unit.shape[1])
         scores = local.scores[: shape[0] * shape[1]].view(shape)
         with torch.autocast(device.type, enabled=False):  # the caller may be inside one

@@ -95,13 +95,13 @@ def both_sides(net: DualPath, backbone: Any, pixels: Tensor, crop: int, fabric: 
 
 
 def _put(array: np.ndarray, fabric: Fabric) -> Tensor:
-    return fabric.to_device(torch.from_numpy(np.array(array)))
+    given = torch.from_numpy(np.array(array))
+    return fabric.to_device(given.to(torch.get_default_dtype()) if given.is_floating_point() else given)
 
 
 def _in_blocks(count: int, fabric: Fabric, embed: Any, batch: int = BATCH) -> np.ndarray:
-    """Run ``embed`` on slices of ``range(count)`` under the run's precision."""
+    """Run ``embed`` on slices of ``range(count)``; the outcome is float32."""
     parts = []
     for begin in range(0, count, batch):
-        with fabric.autocast():
-            parts.append(embed(slice(begin, min(begin + batch, count))).float().cpu().numpy())
+        parts.append(embed(slice(begin, min(begin + batch, count))).float().cpu().numpy())
     return np.concatenate(parts)

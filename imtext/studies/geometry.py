@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses import InstanceLoss, ranking_loss
+from imtext.precision import working_precision
 from imtext.threads import torch_threads
 
 COMMON, APART, NOISE = 3.0, 0.6, 0.4
@@ -75,8 +76,8 @@ def two_classes(
             "two_classes takes pairs and steps from 1, dim from 2 and rank from 0, "
             f"found pairs={pairs}, steps={steps}, dim={dim}, rank={rank}"
         )
-    # Sums this small are slower on several threads; and one gives the same digits everywhere.
-    with torch_threads(1):
+    # Sums this small are slower on several threads.
+    with torch_threads(1), working_precision("64"):
         return _stages(seed, pairs, dim, steps, rank, alone)
 
 
@@ -142,7 +143,7 @@ def _points(seed: int, pairs: int, dim: int) -> tuple[list[Tensor], Tensor]:
         points[:, 0] += np.where(classes == 1, APART, -APART)
         points[:, 1] += COMMON
         axes = np.linalg.qr(random.normal(size=(dim, dim)))[0]
-        inputs.append(torch.as_tensor(points @ axes, dtype=torch.float32))
+        inputs.append(torch.as_tensor(points @ axes, dtype=torch.float64))
     return inputs, torch.as_tensor(classes)
 
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError, DataError
 from imtext.losses import ranking_loss
+from imtext.precision import working_precision
 from imtext.studies.structure_geometry import Plane, Space, on_map
+from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE, NOISE = 8, 32, 0.01, 0.6
 MARGIN = 0.2
@@ -80,14 +82,10 @@ def trainings(
             "trainings takes pairs from 2, steps from 1 and a margin above 0, "
             f"found pairs={pairs}, steps={steps}, margin={margin}"
         )
-    threads = torch.get_num_threads()
-    try:
-        # Sums this small are slower on several threads; and one gives the same digits everywhere.
-        torch.set_num_threads(1)
+    # Sums this small are slower on several threads.
+    with torch_threads(1), working_precision("64"):
         points = _points(seed, pairs)
         return _train(seed, points, "all", steps, margin), _train(seed, points, "hardest", steps, margin)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _points(seed: int, pairs: int) -> list[Tensor]:
@@ -98,7 +96,7 @@ def _points(seed: int, pairs: int) -> list[Tensor]:
     for _ in range(2):
         axes = np.linalg.qr(random.normal(size=(DIM, DIM)))[0]
         noisy = (centres + NOISE * random.normal(size=(pairs, DIM))) @ axes
-        found.append(torch.as_tensor(noisy, dtype=torch.float32))
+        found.append(torch.as_tensor(noisy, dtype=torch.float64))
     return found
 
 

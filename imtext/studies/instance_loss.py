@@ -42,8 +42,10 @@ class InstanceLossStudy(FigureData, PaperStudy):
         return _known(parameters.get("dataset", "picturebook"), parameters.get("tables", "all"))
 
     def rows(self, table: str | int) -> dict[str, rows.Line]:
-        """Rows of a table and what stands behind each."""
-        return rows.rows_of(str(table), self.parameters.dataset)
+        """Rows of a table that the profile trains, and what stands behind each."""
+        found = rows.rows_of(str(table), self.dataset)
+        left_out = scale(self.parameters.profile, self.dataset).without
+        return {row: line for row, line in found.items() if line.slug not in left_out}
 
     @property
     def dataset(self) -> str:

@@ -41,7 +41,7 @@ def _adam(epochs: int, lr: float, batch_size: int = 128, **options: Any) -> Reci
 
 
 SMOKE = Scale(
-    data={"train": 80, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
+    data={"precision": "64", "train": 80, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
     inputs=RichSpec(min_count=2, length=20),
     network={"dim": 32, "word_dim": 50, "all_epochs": 1},
     recipe=_adam(2, 3e-3, 40, cosine=True, sentences_per_group=1),

@@ -37,6 +37,8 @@ class DataSpec:
         vectors: word vectors, as for :func:`imtext.text.vectors.load_word_vectors`.
         length: words per sentence (paper: 32).
         seed: of the generated dataset, the choice of groups and the augmented views.
+        precision: ``"32"``, or ``"64"`` to compute features and train in float64, whose outcome is the same
+            on every processor.
         cache: folder of stored pixels and features.
         pictures: whether the dataset must hold pictures, or may bring features in their place.
     """
@@ -55,6 +57,7 @@ class DataSpec:
     vectors: str = "glove"
     length: int = 32
     seed: int = 0
+    precision: str = "32"
     cache: str = "cache"
     pictures: bool = True
 
@@ -147,6 +150,7 @@ class Prepared:
             views=self.spec.views if split == "train" else 0,
             seed=self.spec.seed,
             device=self.device,
+            precision=self.spec.precision,
             evaluation=split != "train",
         )
 

@@ -216,6 +216,7 @@ class RegionData:
             stages=self.spec.stages,
             geometry=self.spec.geometry,
             device=self.prepared.device,
+            precision=self.prepared.spec.precision,
         )
         return Boxes(boxes, image, UnitRows([rows], 4 * self.spec.geometry))
 

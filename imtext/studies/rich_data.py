@@ -139,7 +139,7 @@ class RichData:
         spec = self.prepared.spec
         train = split == "train"
         views = {"views": spec.views if train else 0, "evaluation": not train}
-        return {**views, "seed": spec.seed, "device": self.prepared.device}
+        return {**views, "seed": spec.seed, "device": self.prepared.device, "precision": spec.precision}
 
     def _means(self, split: str, variant: str) -> np.ndarray:
         """Precomputed features as one vector an image: themselves or the mean of the regions, of length 1."""

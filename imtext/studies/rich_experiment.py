@@ -132,7 +132,7 @@ def score_places(net: SCAN, places: np.ndarray, codes: np.ndarray, fabric: Any) 
     rows, columns = fabric.to_device(torch.from_numpy(places)), []
     for begin in range(0, len(codes), 8 * BATCH):
         words, counts = net.embed_words(fabric.to_device(torch.from_numpy(codes[begin : begin + 8 * BATCH])))
-        columns.append(net.scores(rows, words.float(), None, counts).float().cpu().numpy())
+        columns.append(net.scores(rows, words, None, counts).float().cpu().numpy())
     return np.concatenate(columns, axis=1)
 
 

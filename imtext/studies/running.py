@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import joblib
 import torch
 
+from imtext.precision import working_precision
 from imtext.runs import Run, RunStore
 from imtext.threads import torch_threads
 
@@ -19,6 +20,10 @@ class Row(Protocol):
 
     slug: str
     device: str
+
+    @property
+    def data(self) -> Any:
+        """What it reads, and in which ``precision`` it computes."""
 
     @property
     def study(self) -> str:
@@ -64,7 +69,8 @@ def run_one(row: R, runs_dir: str | Path, threads: int = 1) -> Run:
     found = tuple(run_one(earlier, runs_dir, threads) for earlier in _starts(row))
     start = found if isinstance(row.start, tuple) else next(iter(found), None)
     threads = threads if row.device == "cpu" else torch.get_num_threads()
-    with torch_threads(threads), store.open(row.study, row.slug, config) as run:
+    exact = working_precision(row.data.precision)
+    with torch_threads(threads), exact, store.open(row.study, row.slug, config) as run:
         if not run.finished:
             row.compute(run, start)
     return run

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.studies.single_data import SingleData
 from imtext.studies.single_experiment import SingleExperiment
@@ -25,8 +26,7 @@ def collapse(row: SingleExperiment, steps: int, lr: float) -> pd.DataFrame:
     """Two trainings from one start on the same batches, with a softmax beside the centre loss and without.
 
     Forty training groups, ten in a batch; Adam, at a rate larger than a row's, so that few ``steps`` are
-    enough: alone, the embeddings need about 2 / lr steps to draw together. On a CPU with one thread, whose
-    digits are the same on every machine.
+    enough: alone, the embeddings need about 2 / lr steps to draw together. On a CPU with one thread.
 
     Returns:
         A line a step: run, step, loss, spread and directions, see
@@ -35,7 +35,7 @@ def collapse(row: SingleExperiment, steps: int, lr: float) -> pd.DataFrame:
     lines = []
     for name, softmax in RUNS.items():
         announce(name)
-        with torch_threads(1):
+        with torch_threads(1), working_precision(row.data.precision):
             found = _training(row, softmax, steps, lr)
         lines += [{"run": name, "step": step, **numbers} for step, numbers in enumerate(found, 1)]
     return pd.DataFrame(lines)

@@ -152,8 +152,7 @@ def embed(objective: SingleObjective, blocks: Iterable[Tensor], texts: bool, fab
     for pictures in blocks:
         pictures = fabric.to_device(pictures.contiguous(memory_format=torch.channels_last))
         is_text = torch.full((len(pictures),), texts, device=pictures.device)
-        with fabric.autocast():
-            parts.append(F.normalize(objective.embed(pictures, is_text).float(), dim=1).cpu())
+        parts.append(F.normalize(objective.embed(pictures, is_text), dim=1).float().cpu())
     return torch.cat(parts).numpy()
 
 

@@ -205,5 +205,6 @@ def image_features(
         crop=prepared.spec.crop,
         crops=crops,
         device=prepared.device,
+        precision=prepared.spec.precision,
     )
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses.structure import structure_preserving_loss
+from imtext.precision import working_precision
 from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
@@ -107,8 +108,8 @@ def two_spaces(
             f"found groups={groups}, images={images}, sentences={sentences}, queries={queries}, "
             f"steps={steps}, structure={structure}"
         )
-    # Sums this small are slower on several threads; and one gives the same digits everywhere.
-    with torch_threads(1):
+    # Sums this small are slower on several threads.
+    with torch_threads(1), working_precision("64"):
         parts = _points(seed, groups, (images, sentences, queries))
         kind = ACTIVATIONS[activation]
         found = [_train(seed, *parts, kind, steps, weight) for weight in (0.0, structure)]
@@ -128,7 +129,7 @@ def _points(seed: int, groups: int, counts: Sequence[int]) -> tuple[list[Tensor]
     ):
         owner = np.repeat(np.arange(groups), count)
         drawn = (centres[owner] + noise * random.normal(size=(len(owner), DIM))) @ own
-        points.append(torch.as_tensor(drawn, dtype=torch.float32))
+        points.append(torch.as_tensor(drawn, dtype=torch.float64))
         of_points.append(owner)
     return points, of_points
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imtext.precision import working_precision
 from imtext.runs import Run
 from imtext.studies.experiment import load_weights
 from imtext.studies.preparation import prepare
@@ -63,7 +64,8 @@ def few_violations(row: StructureExperiment, run: Run, epoch: int = 0) -> dict[s
     Raises:
         RunError: the run's weights are missing or of another network.
     """
-    with torch.random.fork_rng():  # what is trained after this draws as it would have
+    # What is trained after this draws as it would have.
+    with torch.random.fork_rng(), working_precision(row.data.precision):
         return _few_violations(row, run, epoch)
 
 
@@ -75,10 +77,9 @@ def _few_violations(row: StructureExperiment, run: Run, epoch: int) -> dict[str,
     fabric = make_fabric(row.device)
     net = row.network(images.shape[1], texts.shape[1])
     load_weights(net, run.dir / MODEL)
-    net = net.to(fabric.device).train()
+    net = fabric.setup_module(net).train()
     for batch in map(fabric.to_device, batches(epoch)):
-        sides = (side.float() for side in net(batch["images"], batch["texts"]))
-        counts = violations(*sides, batch["match"], row.margin)
+        counts = violations(*net(batch["images"], batch["texts"]), batch["match"], row.margin)
         # A sentence belongs to one image here, so it names its pair.
         pair = batch["sentences"][batch["match"].nonzero()[:, 1]].cpu().numpy()
         times[pair] += 1

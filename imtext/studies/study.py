@@ -115,7 +115,7 @@ class PaperStudy:
         seeds = {seed: self.experiments(seed) for seed in self.parameters.seeds}
         wanted = [seeds[seed][slug] for slug in self.slugs for seed in seeds]
         jobs = min(self.jobs, os.cpu_count() or 1) if self.parameters.device == "cpu" else 1
-        # One thread a row: the same digits on every machine, and rows side by side use the cores better.
+        # One thread a row: the same digits for any number of cores, which rows side by side use better.
         runs = run_all(wanted, self.parameters.runs_dir, jobs, threads=1)
         by_slug: dict[str, list[Run]] = {slug: [] for slug in self.slugs}
         for experiment, run in zip(wanted, runs, strict=True):

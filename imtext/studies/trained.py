@@ -43,12 +43,12 @@ def train(row: Any, objective: nn.Module, batches: Any, fabric: Any, run: Run) -
 
 @torch.no_grad()
 def in_blocks(embed: Any, rows: Any, fabric: Any, block: int = 4096) -> np.ndarray:
-    """Features, dense or sparse, or integer codes through one side of a network, float32."""
+    """Features, dense or sparse, or integer codes through one side of a network; the outcome is float32."""
     parts: list[Tensor] = []
     for begin in range(0, rows.shape[0], block):
         part = rows[begin : begin + block]
         dense = part.toarray() if sparse.issparse(part) else np.array(part)
-        dense = dense if dense.dtype.kind == "i" else dense.astype(np.float32)
-        with fabric.autocast():
-            parts.append(embed(fabric.to_device(torch.from_numpy(dense))).float().cpu())
+        given = torch.from_numpy(dense)
+        given = given if dense.dtype.kind == "i" else given.to(torch.get_default_dtype())
+        parts.append(embed(fabric.to_device(given)).float().cpu())
     return torch.cat(parts).numpy()

@@ -37,7 +37,7 @@ def resolve_device(device: str = "auto") -> str:
 
 
 def make_fabric(device: str = "cpu") -> Fabric:
-    """Fabric for one device: float32 on a CPU, bfloat16 autocast on a GPU.
+    """Fabric for one device: bfloat16 autocast on a GPU, PyTorch's default type on a CPU.
 
     >>> str(make_fabric("cpu").device)
     'cpu'
@@ -45,7 +45,8 @@ def make_fabric(device: str = "cpu") -> Fabric:
     device = resolve_device(device)
     # Gradients of saturated softmaxes and hinges underflow, and a CPU is slow with denormal numbers.
     torch.set_flush_denormal(True)
-    precision = "bf16-mixed" if device == "cuda" else "32-true"
+    whole = "64-true" if torch.get_default_dtype() == torch.float64 else "32-true"
+    precision = "bf16-mixed" if device == "cuda" else whole
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Fabric(accelerator=device, devices=1, precision=precision)

@@ -217,9 +217,4 @@ class StructureObjective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss of a batch of :class:`NeighbourBatches`."""
         images, sentences = self.net(batch["images"], batch["texts"])
-        # Distances in float32: in bfloat16 neighbouring ones would tie.
-        return {
-            "loss": structure_preserving_loss(
-                images.float(), sentences.float(), batch["match"], **self.options
-            )
-        }
+        return {"loss": structure_preserving_loss(images, sentences, batch["match"], **self.options)}

@@ -65,14 +65,13 @@ class DualPathObjective(nn.Module):
         loss = images.new_zeros(())
         if rank:
             negatives = "all" if self.epoch < self.all_epochs else self.negatives
-            # Cosines in float32: in bfloat16 neighbouring similarities would tie.
             loss = loss + rank * ranking_loss(
-                images.float(), sentences.float(), groups, self.margin, negatives, reduction="mean"
+                images, sentences, groups, self.margin, negatives, reduction="mean"
             )
         out = {}
         for name, weight, features in (("image", visual, images), ("text", textual, sentences)):
             if weight:
                 logits = self.instance.logits(features)
-                loss = loss + weight * nn.functional.cross_entropy(logits.float(), classes)
+                loss = loss + weight * nn.functional.cross_entropy(logits, classes)
                 out[f"{name}_error"] = (logits.detach().argmax(1) != classes).float().mean()
         return {"loss": loss, **out}

@@ -104,7 +104,8 @@ class Backbone(nn.Module):
         for key, value in self.net.state_dict().items():
             if not key.endswith("num_batches_tracked"):
                 digest.update(key.encode())
-                digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
+                # The same numbers have one digest, in whichever precision the network is held.
+                digest.update(value.detach().cpu().double().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()[:32]
 
     def fused(self) -> Backbone:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from imtext.data.transforms import augment, centre, mirror, normalise
 from imtext.errors import ConfigError, DataError
+from imtext.precision import DTYPES
 from imtext.progress import progress
 from imtext.threads import torch_threads
 
@@ -81,7 +82,8 @@ def extract_features(
             as fast as 128), and 256 elsewhere.
         device: where the backbone runs.
         channels_last: memory layout, faster on CPU and on GPU with tensor cores.
-        precision: ``"32"``, or ``"bf16"`` for autocast on CUDA.
+        precision: ``"32"``; ``"64"``, slower, whose features are the same on every processor; or ``"bf16"``
+            for autocast on CUDA. Features are kept in float32 whichever it is.
         scale: least and largest share of the area of a training crop.
         evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, D)``.
 
@@ -176,8 +178,10 @@ def _check(
         raise ConfigError(f"crop={crop}: expected 1 to {store.size}, the size of the stored images")
     if views < 0 or batch_size < 1:
         raise ConfigError(f"views={views}, batch_size={batch_size}: expected views >= 0 and batch_size >= 1")
-    if precision not in ("32", "bf16") or (precision == "bf16" and device.type != "cuda"):
-        raise ConfigError(f"precision={precision!r} on {device.type}: expected '32', or 'bf16' on cuda")
+    if precision not in (*DTYPES, "bf16") or (precision == "bf16" and device.type != "cuda"):
+        raise ConfigError(
+            f"precision={precision!r} on {device.type}: expected '32' or '64', or 'bf16' on cuda"
+        )
     if len(store) == 0:
         raise DataError("features: the image store is empty; check the dataset")
 
@@ -207,13 +211,14 @@ def _runner(
 ) -> Callable[[Tensor], Tensor]:
     """A function from uint8 images on ``device`` to float32 features on it."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = backbone.fused().to(device=device, memory_format=layout)
+    dtype = DTYPES.get(precision, torch.float32)
+    net = backbone.fused().to(device=device, dtype=dtype, memory_format=layout)
 
     def run(images: Tensor) -> Tensor:
         parts = []
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             for part in images.split(batch_size):
-                pixels = normalise(part, backbone.mean, backbone.std).contiguous(memory_format=layout)
+                pixels = normalise(part, backbone.mean, backbone.std, dtype).contiguous(memory_format=layout)
                 parts.append(read(net, pixels).float())
         return torch.cat(parts)
 
@@ -348,7 +353,7 @@ def _side_by_side(compute: Callable[[list[Chunk]], Tensor], groups: list[list[Ch
     """The groups' features in order, on a CPU one group per thread.
 
     A forward pass of a few small images gains little from several threads (measured: nothing at 16 images on
-    two), and one thread gives the same digits on every machine.
+    two), and one thread gives the same digits for any number of cores.
     """
     threads = torch.get_num_threads()
     if not groups:

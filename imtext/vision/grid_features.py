@@ -137,7 +137,7 @@ class _Cells:
     grid: int
 
     def __call__(self, net: Backbone, pixels: Tensor) -> Tensor:
-        return grid_cells(net.stages(pixels)[self.stage].float(), self.grid)
+        return grid_cells(net.stages(pixels)[self.stage], self.grid)
 
 
 def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:

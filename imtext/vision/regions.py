@@ -18,6 +18,7 @@ from imtext.data.images import pack_of
 from imtext.data.schema import Dataset
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
+from imtext.precision import DTYPES
 from imtext.vision.features import Chunk, _cached, _check, _content, _key, _where
 
 if TYPE_CHECKING:
@@ -178,13 +179,16 @@ class _Reader:
     ) -> None:
         self.backbone, self.store, self.stages, self.bins = backbone, store, stages, bins
         self.batch_size, self.device, self.precision = batch_size, device, precision
+        self.dtype = DTYPES.get(precision, torch.float32)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.maps: Callable[[Tensor], dict[str, Tensor]] | None = None
 
     def __call__(self, owner: np.ndarray, rois: Tensor) -> Tensor:
         """Features ``(n, D)`` of boxes ``rois (n, 4)``, sorted by their images ``owner (n,)``."""
         if self.maps is None:
-            net = self.backbone.fused().to(device=self.device, memory_format=self.layout)
+            net = self.backbone.fused().to(
+                device=self.device, dtype=self.dtype, memory_format=self.layout
+            )
             self.maps = net.stages
         images, start = np.unique(owner, return_index=True)
         ends = [*start[1:].tolist(), len(owner)]
@@ -195,7 +199,7 @@ class _Reader:
             own = [rois[start[a + k] : ends[a + k]] for k in range(len(some))]
             pooled = [mean_of_boxes(maps[s], own, 1 / _STRIDES[s], self.bins) for s in self.stages]
             parts.append(torch.cat(pooled, 1))
-        rows = torch.cat(parts)
+        rows = torch.cat(parts).float()
         if not bool(rows.isfinite().all()):
             raise DataError(
                 f"region features of images {images[0]} to {images[-1]} hold NaN or infinity; "
@@ -207,9 +211,9 @@ class _Reader:
         pixels = self.store.batch(images).to(self.device)
         half = self.precision == "bf16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            x = normalise(pixels, self.backbone.mean, self.backbone.std).contiguous(memory_format=self.layout)
-            maps = self.maps(x)
-        return {name: maps[name].float() for name in self.stages}
+            x = normalise(pixels, self.backbone.mean, self.backbone.std, self.dtype)
+            maps = self.maps(x.contiguous(memory_format=self.layout))
+        return {name: maps[name].to(self.dtype) for name in self.stages}
 
 
 def mean_of_boxes(maps: Tensor, rois: list[Tensor], scale: float, bins: int) -> Tensor:

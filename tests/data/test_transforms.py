@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -128,3 +132,16 @@ def test_cuda_equals_cpu():
     here = augment(images, 32, seeded(5)).int()
     there = augment(images.cuda(), 32, seeded(5)).cpu().int()
     assert (here - there).abs().max() <= 1
+
+
+def test_crops_are_the_same_on_a_plainer_processor() -> None:
+    draw = (
+        "import hashlib, torch; from imtext.data.transforms import augment; "
+        "x = torch.arange(8 * 3 * 40 * 40).reshape(8, 3, 40, 40).mul(7919).remainder(256).to(torch.uint8); "
+        "y = augment(x, 32, torch.Generator().manual_seed(0)); "
+        "print(hashlib.sha256(y.numpy().tobytes()).hexdigest())"
+    )
+    plainer = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    command = [sys.executable, "-c", draw]
+    found = [subprocess.check_output(command, env=environment) for environment in (os.environ, plainer)]
+    assert found[0] == found[1]

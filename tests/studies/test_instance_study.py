@@ -22,6 +22,7 @@ TINY = replace(
     scales.SMOKE,
     data={"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1},
     stage1=replace(scales.SMOKE.stage1, epochs=2),
+    without=(),
     jobs=1,
 )
 TINY_PERSONS = replace(
