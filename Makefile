@@ -5,7 +5,9 @@
 #   make book DATASET=flickr8k DATA_ROOT=/data/flickr8k DEVICE=cuda
 #   make test                       ruff, import contracts, pytest with doctests, strict nbval, on 2 cores
 #   make test JOBS=8                the same on eight
-#   make refresh                    execute the committed notebooks again (smoke) and normalise them
+#   make any-cpu                    whether the notebooks show the same on other processors (half an hour)
+#   make refresh                    execute the committed notebooks again (smoke), normalise them, and write
+#                                   down their numbers in tests/golden
 #   make clean                      remove _build (runs and generated data too); make distclean: .venv as well
 
 PYTHON ?= python3
@@ -29,7 +31,7 @@ PARAMETERS := $(if $(DATASET),-p dataset $(DATASET)) $(if $(DATA_ROOT),-p data_r
 TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci \
 	Makefile pyproject.toml constraints.txt environment.yml README.md CITATION.cff _config.yml _toc.yml
 
-.PHONY: book test refresh picture normalise venv clean distclean constraints
+.PHONY: book test any-cpu refresh picture normalise venv clean distclean constraints
 
 book: $(STAMP)
 	@$(PY) -m imtext.publish book --profile $(PROFILE) --since $(START) $(if $(FORCE),--force) $(PARAMETERS)
@@ -57,6 +59,11 @@ test: $(STAMP)
 refresh: $(STAMP)
 	@rm -rf _build/refresh-runs
 	@CI=true IMTEXT_RUNS=$(CURDIR)/_build/refresh-runs $(PY) -m imtext.publish refresh
+	@CI=true $(PY) tests/golden/frozen.py $(CURDIR)/_build/refresh-runs
+
+# The notebooks as other processors execute them; a line a setting.
+any-cpu: $(STAMP)
+	@$(PY) tests/any_cpu.py --jobs $(JOBS)
 
 # The picture in README.md: a page of the built book, by default the first table.
 PAGE ?= notebooks/instance_loss.html

@@ -19,6 +19,7 @@ from imtext.publish import (
     normalise_file,
     refresh,
 )
+from imtext.publish.compare import compare_book
 from imtext.publish.console import spoken_time
 from imtext.publish.stage import find_notebooks
 
@@ -58,6 +59,11 @@ def _book(arguments: argparse.Namespace) -> None:
     print(f"\nThe book is ready ({arguments.profile} profile, {spent} in all). Open\n  {index.resolve()}")
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    compare_book(arguments.root, arguments.build, arguments.notebooks)
+    print("  what the notebooks show is as committed")
+
+
 def _normalise(arguments: argparse.Namespace) -> None:
     for path in find_notebooks(arguments.root, arguments.notebooks):
         print(f"  {path.name}: {'normalised' if normalise_file(path) else 'as it should be'}")
@@ -86,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         ("execute", _execute, "execute notebooks into the stage"),
         ("build", _build, "build the pages from the stage"),
         ("book", _book, "execute, then build"),
+        ("compare", _compare, "compare what was executed into the stage with the committed notebooks"),
         ("normalise", _normalise, "bring the committed notebooks into their committed form"),
         ("refresh", _refresh, "execute the committed notebooks in place, in the smoke profile"),
     ):
