@@ -1,0 +1,100 @@
+"""The numbers that a change of the code may not move unnoticed: ``python tests/golden/frozen.py RUNS_DIR``.
+
+``smoke.json`` holds the metrics of every row of every table and each claim's verdict with its size, in the
+smoke profile; ``data.json`` the fingerprints and file digests of the generated datasets, and the fingerprint
+of a small example of each format. Whoever moves a number writes the files anew and names the rows in the
+commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+GOLDEN = Path(__file__).resolve().parent
+SEEDS = {"intra_modal": [0, 1, 2, 3, 4]}
+PLACES = ("dataset", "profile", "backbone", "device", "hardware", "commit", "date", "minutes")
+SIZES = {
+    "picturebook": {"train": 12, "val": 6, "test": 6, "size": 64},
+    "picturebook_pedestrians": {"train": 8, "val": 4, "test": 4, "size": 64},
+}
+
+
+def smoke_numbers(runs_dir: Path) -> dict[str, dict[str, Any]]:
+    """Metrics by "paper, table, row, seed", and [verdict, its differences] by "paper, claim".
+
+    Finished runs are taken from the folder; what is missing is trained.
+    """
+    rows, claims = {}, {}
+    for study in _studies(runs_dir):
+        for line in study.published_lines():
+            key = f"{study.name}, table {line.pop('table')}, {line.pop('row')}, seed {line.pop('seed')}"
+            rows[key] = {name: value for name, value in line.items() if name not in PLACES}
+        for verdict in study.verdicts():
+            sizes = {evidence.name: round(evidence.difference, 3) for evidence in verdict.evidence}
+            claims[f"{study.name}, {verdict.claim.id}"] = [verdict.word, sizes]
+    return {"rows": rows, "claims": claims}
+
+
+def data_digests(folder: Path) -> dict[str, dict[str, str]]:
+    """Fingerprint of each dataset as it is read, and a digest of the generated files, in an empty folder."""
+    from imtext.data import GENERATED, load_dataset
+
+    sys.path.insert(0, str(GOLDEN.parent / "mutations"))
+    from test_every_format_passes_the_check import FORMATS
+
+    found = {}
+    for format, (name, make, options) in FORMATS.items():
+        if name == "embeddings":
+            continue
+        root = folder / format
+        root.mkdir()
+        sizes = SIZES.get(name, {})
+        if name not in GENERATED:
+            make(root)
+        dataset = load_dataset(name, root, **({"subset": True} if options else sizes))
+        found[format] = {"fingerprint": dataset.fingerprint()}
+        if name in GENERATED:
+            found[format]["files"] = _digest(root)
+    return found
+
+
+def write(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """JSON with one entry a line, so that a diff names what moved."""
+    lines = []
+    for section, entries in sections.items():
+        inner = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
+        lines.append(f" {json.dumps(section)}: {{\n" + ",\n".join(inner) + "\n }")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _studies(runs_dir: Path) -> list[Any]:
+    from imtext.studies.instance_loss import InstanceLossStudy
+    from imtext.studies.intra_modal import IntraStudy
+    from imtext.studies.rich_features import RichStudy
+    from imtext.studies.single_network import SingleStudy
+    from imtext.studies.structure_preserving import StructureStudy
+
+    kinds = (InstanceLossStudy, IntraStudy, RichStudy, SingleStudy, StructureStudy)
+    return [
+        kind(profile="smoke", seeds=SEEDS.get(kind.name, [0]), device="cpu", runs_dir=str(runs_dir))
+        for kind in kinds
+    ]
+
+
+def _digest(root: Path) -> str:
+    """Names and contents of all files below a folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:32]
+
+
+if __name__ == "__main__":
+    write(GOLDEN / "smoke.json", smoke_numbers(Path(sys.argv[1])))
+    with tempfile.TemporaryDirectory() as made:
+        write(GOLDEN / "data.json", data_digests(Path(made)))
