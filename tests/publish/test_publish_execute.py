@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,19 @@ def test_the_runs_folder_is_told_and_no_folder_is_shown(root: Path, monkeypatch:
     staged = (root / "_build" / "stage" / "notebooks" / "a.ipynb").read_text(encoding="utf-8")
     assert 'data_root = \\"photographs\\"' in staged
     assert str(root) not in staged
+
+
+def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
+    write(root / "notebooks" / "a.ipynb", code)
+    assert main(["execute", "--profile", "smoke"]) == 0
+    assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
 
 
 def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
