@@ -92,6 +92,30 @@ def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: 
     assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
 
 
+def test_folders_are_taken_from_where_the_user_stands(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMTEXT_RUNS", "runs of all")
+    monkeypatch.setenv("IMTEXT_DATA", "data/drawn")
+    monkeypatch.chdir(root)
+    data = root / "data" / "ü \"photographs\" #2"
+    data.mkdir(parents=True)
+    (data / "a.txt").write_text("found", encoding="utf-8")
+    code = """import os
+from pathlib import Path
+print((Path(data_root) / "a.txt").read_text())
+for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
+    (Path(folder) / "made").mkdir(parents=True)"""
+    write(root / "notebooks" / "a.ipynb", code)
+    relative = ["-p", "data_root", str(data.relative_to(root)), "-p", "runs_dir", "own/runs"]
+    assert main(["execute", "--profile", "smoke", *relative]) == 0
+    for folder in ("own/runs", "runs of all", "data/drawn"):
+        assert (root / folder / "made").is_dir()
+    staged = root / "_build" / "stage" / "notebooks" / "a.ipynb"
+    injected, printed = (nbformat.read(staged, as_version=4).cells[index] for index in (1, -1))
+    assert printed.outputs[0].text == "found\n"
+    assert 'runs_dir = "runs"' in injected.source and str(root) not in staged.read_text(encoding="utf-8")
+    assert "photographs" in injected.source and "data/" not in injected.source
+
+
 def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
     write(root / "notebooks" / "b.ipynb", "print('never run')")
