@@ -11,7 +11,7 @@ from imtext.errors import ConfigError, RunError
 from imtext.publish.__main__ import main
 from imtext.publish.execute import execute_book, execute_notebook, refresh
 from imtext.publish.normalise import normalise_file
-from imtext.publish.stage import make_stage
+from imtext.publish.stage import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("papermill")
@@ -175,6 +175,52 @@ def test_refresh_wants_the_smoke_profile_and_keeps_the_old_on_failure(root: Path
     path.write_text(before.decode().replace("smoke", "quick"), encoding="utf-8")
     with pytest.raises(ConfigError, match="must be 'smoke'"):
         refresh(root, root / "_build")
+
+
+CODE = '''"""A module."""
+
+class A:
+    """A class."""
+
+    async def f(self, x=1):
+        """A method."""
+        return "text"  # a comment
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("A module.", "Another module.", True),
+        ('"""A module."""\n\n', "", True),
+        ("A class.", "What it holds: x (N,).", True),
+        ('        """A method."""\n', "", True),
+        ("a comment", "another comment", True),
+        ("def f(self, x=1)", "def f(\n        self,\n        x=1\n    )", True),
+        ('"text"', '"other text"', False),
+        ("x=1", "x=2", False),
+        ("A:", "B:", False),
+    ],
+)
+def test_only_code_can_change_a_number(tmp_path: Path, old: str, new: str, same: bool) -> None:
+    (tmp_path / "a.py").write_text(CODE, encoding="utf-8")
+    before = digest_sources(tmp_path)
+    assert old in CODE
+    (tmp_path / "a.py").write_text(CODE.replace(old, new), encoding="utf-8")
+    assert (digest_sources(tmp_path) == before) is same
+
+
+def test_other_sources_count_by_name_and_content(tmp_path: Path) -> None:
+    found = set()
+    for name, content in (("a.yaml", "x: 1"), ("a.yaml", "x: 1  # y"), ("b.yaml", "x: 1"), ("a.py", "")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        found.add(digest_sources(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    found.add(digest_sources(tmp_path))
+    assert len(found) == 5
+    (tmp_path / "publish").mkdir()
+    (tmp_path / "publish" / "a.py").write_text("x = 1", encoding="utf-8")
+    assert digest_sources(tmp_path) in found
 
 
 def test_the_stage_follows_the_tree(root: Path) -> None:
