@@ -77,7 +77,7 @@ def _add_evaluate(commands: Any) -> None:
         "--folds", type=int, default=1, help="mean over this many consecutive blocks of images (COCO 1K: 5)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--device", default=None, help="cpu (default) or cuda")
+    parser.add_argument("--device", default=None, help="cpu (default), cuda or auto")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def _add_search(commands: Any) -> None:
     parser.add_argument("query", metavar="QUERY", help="a sentence in quotes, or the path of an image file")
     parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="also write a page: .html or .png")
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--device", default="auto", help="auto (default: a GPU if there is one), cpu or cuda")
 
 
 def _search(arguments: argparse.Namespace) -> None:

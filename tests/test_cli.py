@@ -113,8 +113,11 @@ class Encoder:
         sentences_of=lambda i: [i],
     )
 
+    devices = []
+
     @classmethod
     def load(cls, run_dir, device):
+        cls.devices.append(device)
         if not run_dir.is_dir():
             raise RunError(f"{run_dir}: no finished run here")
         return cls()
@@ -126,6 +129,7 @@ class Encoder:
 @pytest.fixture
 def encoder(monkeypatch):
     monkeypatch.setitem(sys.modules, "imtext.studies.encoder", SimpleNamespace(load_encoder=Encoder.load))
+    monkeypatch.setattr(Encoder, "devices", [])
 
 
 def test_search_prints_its_answers(encoder, tmp_path, capsys):
@@ -138,6 +142,28 @@ def test_search_refuses_before_it_works(encoder, tmp_path, capsys):
     assert "--top" in refusal(capsys, "search", tmp_path, "two", "--top", "0")
     assert ".html or .png" in refusal(capsys, "search", tmp_path, "two", "--out", "page.pdf")
     assert "no such image" in refusal(capsys, "search", tmp_path, "two.jpg")
+
+
+def test_search_takes_a_gpu_where_there_is_one(encoder, tmp_path, monkeypatch, capsys):
+    for there in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        for device in ([], ["--device", "auto"], ["--device", "cpu"]):
+            assert main(["search", str(tmp_path), "two", *device]) == 0
+    assert Encoder.devices == ["cuda", "cuda", "cpu", "cpu", "cpu", "cpu"]
+
+
+@pytest.mark.parametrize("command", ["search", "evaluate"])
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:0", "cuda:7", "CPU", "", "mps"])
+def test_other_devices_are_refused_before_any_work(encoder, stored, tmp_path, capsys, command, device):
+    given = [tmp_path, "two"] if command == "search" else [stored]
+    line = refusal(capsys, command, *given, "--device", device)
+    assert f"--device {device}: device must be 'auto', 'cpu' or 'cuda'" in line
+    assert Encoder.devices == []
+
+
+def test_a_gpu_that_is_not_there_is_refused(encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "no GPU here" in refusal(capsys, "search", tmp_path, "two", "--device", "cuda")
 
 
 def test_notebook_run_passes_typed_parameters(monkeypatch, tmp_path, capsys):
