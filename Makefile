@@ -20,37 +20,41 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := book
 START := $(shell date +%s)
+# A value as one word of the shell, whatever it holds; make's own functions (abspath) cut at spaces.
+quoted = '$(subst ','\'',$(1))'
 
 # Generated data, caches and runs stay inside the checkout.
 export IMTEXT_DATA ?= $(CURDIR)/_build/data
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-PARAMETERS := $(if $(DATASET),-p dataset $(DATASET)) $(if $(DATA_ROOT),-p data_root $(abspath $(DATA_ROOT))) \
-	$(if $(DEVICE),-p device $(DEVICE)) $(if $(SEEDS),-p seeds "$(SEEDS)")
+given = $(if $(2),-p $(1) $(call quoted,$(2)))
+PARAMETERS = $(call given,dataset,$(DATASET)) $(call given,data_root,$(DATA_ROOT)) \
+	$(call given,device,$(DEVICE)) $(call given,seeds,$(SEEDS))
 TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci \
 	Makefile pyproject.toml constraints.txt environment.yml README.md CITATION.cff _config.yml _toc.yml
 
 .PHONY: book test any-cpu refresh picture normalise venv clean distclean constraints
 
 book: $(STAMP)
-	@$(PY) -m imtext.publish book --profile $(PROFILE) --since $(START) $(if $(FORCE),--force) $(PARAMETERS)
+	@$(PY) -m imtext.publish book --profile $(call quoted,$(PROFILE)) --since $(START) \
+	    $(if $(FORCE),--force) $(PARAMETERS)
 
 # A second call where no file changed says so in a second; FORCE=1 runs everything again.
 test: $(STAMP)
 	@mkdir -p _build
 	@digest=$$({ find $(TESTED) -type f -not -path '*/__pycache__/*' 2>/dev/null || true; } | LC_ALL=C sort \
 	    | tr '\n' '\0' | xargs -0 sha256sum | sha256sum); \
-	if [ -z "$(FORCE)" ] && [ "$$(cat _build/.tested 2>/dev/null)" = "$$digest" ]; then \
+	if [ -z $(call quoted,$(FORCE)) ] && [ "$$(cat _build/.tested 2>/dev/null)" = "$$digest" ]; then \
 	    echo "Nothing changed since these tests passed; make test FORCE=1 runs them again."; \
 	    tail -n 1 _build/test.log; exit 0; \
 	fi; \
 	rm -rf _build/.tested _build/test-runs; \
-	export CI=true IMTEXT_RUNS=$(CURDIR)/_build/test-runs; \
+	export CI=true IMTEXT_RUNS=$(call quoted,$(CURDIR)/_build/test-runs); \
 	echo "ruff"; $(VENV)/bin/ruff check .; \
 	echo "import contracts"; $(VENV)/bin/lint-imports --no-cache; \
 	echo "pytest, doctests, nbval"; \
-	$(PY) -m pytest --numprocesses $(JOBS) --no-loadscope-reorder \
+	$(PY) -m pytest --numprocesses $(call quoted,$(JOBS)) --no-loadscope-reorder \
 	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg 2>&1 \
 	    | tee _build/test.log; \
 	echo "$$digest" > _build/.tested
@@ -58,17 +62,17 @@ test: $(STAMP)
 # Trained anew: a kept run would hide that the library's numbers have changed.
 refresh: $(STAMP)
 	@rm -rf _build/refresh-runs
-	@CI=true IMTEXT_RUNS=$(CURDIR)/_build/refresh-runs $(PY) -m imtext.publish refresh
-	@CI=true $(PY) tests/golden/frozen.py $(CURDIR)/_build/refresh-runs
+	@CI=true IMTEXT_RUNS=$(call quoted,$(CURDIR)/_build/refresh-runs) $(PY) -m imtext.publish refresh
+	@CI=true $(PY) tests/golden/frozen.py _build/refresh-runs
 
 # The notebooks as other processors execute them; a line a setting.
 any-cpu: $(STAMP)
-	@$(PY) tests/any_cpu.py --jobs $(JOBS)
+	@$(PY) tests/any_cpu.py --jobs $(call quoted,$(JOBS))
 
 # The picture in README.md: a page of the built book, by default the first table.
 PAGE ?= notebooks/instance_loss.html
 picture: $(STAMP)
-	@$(PY) tests/book/headless_browser.py _build/html $(PAGE) book/images/page.png
+	@$(PY) tests/book/headless_browser.py _build/html $(call quoted,$(PAGE)) book/images/page.png
 
 normalise: $(STAMP)
 	@$(PY) -m imtext.publish normalise
@@ -76,9 +80,10 @@ normalise: $(STAMP)
 venv: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
-	    "imtext needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; write make PYTHON=python3.12" % v)'
-	@test -x $(PY) || { echo "making $(VENV)"; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@$(call quoted,$(PYTHON)) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	    "imtext needs Python 3.11 to 3.13, and %s is %d.%d; write make PYTHON=python3.12" % ((sys.argv[1],) + v))' \
+	    $(call quoted,$(PYTHON))
+	@test -x $(PY) || { echo "making $(VENV)"; rm -rf $(VENV); $(call quoted,$(PYTHON)) -m venv $(VENV); }
 	@echo "installing into $(VENV) (about 6 GB with the GPU build of torch, some minutes the first time)"
 	@$(PY) -m pip install --constraint constraints.txt --editable '.[book,test]'
 	@touch $@

@@ -77,7 +77,7 @@ def _add_evaluate(commands: Any) -> None:
         "--folds", type=int, default=1, help="mean over this many consecutive blocks of images (COCO 1K: 5)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--device", default=None, help="cpu (default) or cuda")
+    parser.add_argument("--device", default=None, help="cpu (default), cuda or auto")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def _add_search(commands: Any) -> None:
     parser.add_argument("query", metavar="QUERY", help="a sentence in quotes, or the path of an image file")
     parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
     parser.add_argument("--out", type=Path, default=None, help="also write a page: .html or .png")
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--device", default="auto", help="auto (default: a GPU if there is one), cpu or cuda")
 
 
 def _search(arguments: argparse.Namespace) -> None:
@@ -136,7 +136,7 @@ def _add_notebook(commands: Any) -> None:
         "run",
         "execute a notebook and write the executed copy",
         _notebook_run,
-        "Values are read as YAML: -p profile quick -p seeds '[0, 1]'.",
+        "Values are read as YAML, -p profile quick -p seeds '[0, 1]'; folders are taken from here.",
     )
     run.add_argument("name", metavar="NAME", help="a notebook's path, or its name in ./notebooks")
     run.add_argument("out", type=Path, metavar="OUT", help="where the executed notebook goes")
@@ -152,7 +152,10 @@ def _add_notebook(commands: Any) -> None:
 
 
 def _notebook_run(arguments: argparse.Namespace) -> None:
-    parameters = dict(_value(*pair) for pair in arguments.parameters)
+    from imtext.publish.execute import RUNS_FOLDER, execute_notebook
+    from imtext.publish.parameters import read_parameters
+
+    parameters = read_parameters(arguments.parameters)
     source = Path(arguments.name)
     if not source.is_file():
         source = Path("notebooks") / f"{source.name.removesuffix('.ipynb')}.ipynb"
@@ -160,25 +163,10 @@ def _notebook_run(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"{arguments.name}: no such notebook, neither here nor in ./notebooks; give its path"
         )
-    from imtext.publish.execute import execute_notebook
-
+    os.environ.setdefault(RUNS_FOLDER, "runs")
     out = arguments.out.absolute()
     execute_notebook(source, out, parameters, work=out.parent / ".executing")
     print(f"wrote {arguments.out}")
-
-
-def _value(name: str, text: str) -> tuple[str, Any]:
-    """A parameter as papermill would read it.
-
-    >>> _value("seeds", "[0, 1]"), _value("dataset", "flickr8k")
-    (('seeds', [0, 1]), ('dataset', 'flickr8k'))
-    """
-    import yaml
-
-    try:
-        return name, yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"-p {name}: cannot read {text!r}; write text, a number or a list") from None
 
 
 if __name__ == "__main__":

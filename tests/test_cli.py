@@ -113,8 +113,11 @@ class Encoder:
         sentences_of=lambda i: [i],
     )
 
+    devices = []
+
     @classmethod
     def load(cls, run_dir, device):
+        cls.devices.append(device)
         if not run_dir.is_dir():
             raise RunError(f"{run_dir}: no finished run here")
         return cls()
@@ -126,6 +129,7 @@ class Encoder:
 @pytest.fixture
 def encoder(monkeypatch):
     monkeypatch.setitem(sys.modules, "imtext.studies.encoder", SimpleNamespace(load_encoder=Encoder.load))
+    monkeypatch.setattr(Encoder, "devices", [])
 
 
 def test_search_prints_its_answers(encoder, tmp_path, capsys):
@@ -140,10 +144,34 @@ def test_search_refuses_before_it_works(encoder, tmp_path, capsys):
     assert "no such image" in refusal(capsys, "search", tmp_path, "two.jpg")
 
 
+def test_search_takes_a_gpu_where_there_is_one(encoder, tmp_path, monkeypatch, capsys):
+    for there in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        for device in ([], ["--device", "auto"], ["--device", "cpu"]):
+            assert main(["search", str(tmp_path), "two", *device]) == 0
+    assert Encoder.devices == ["cuda", "cuda", "cpu", "cpu", "cpu", "cpu"]
+
+
+@pytest.mark.parametrize("command", ["search", "evaluate"])
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:0", "cuda:7", "CPU", "", "mps"])
+def test_other_devices_are_refused_before_any_work(encoder, stored, tmp_path, capsys, command, device):
+    given = [tmp_path, "two"] if command == "search" else [stored]
+    line = refusal(capsys, command, *given, "--device", device)
+    assert f"--device {device}: device must be 'auto', 'cpu' or 'cuda'" in line
+    assert Encoder.devices == []
+
+
+def test_a_gpu_that_is_not_there_is_refused(encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "no GPU here" in refusal(capsys, "search", tmp_path, "two", "--device", "cuda")
+
+
 def test_notebook_run_passes_typed_parameters(monkeypatch, tmp_path, capsys):
     calls = []
-    fake = SimpleNamespace(execute_notebook=lambda *given, **named: calls.append((given, named)))
-    monkeypatch.setitem(sys.modules, "imtext.publish.execute", fake)
+    monkeypatch.setattr(
+        "imtext.publish.execute.execute_notebook", lambda *given, **named: calls.append((given, named))
+    )
+    monkeypatch.setenv("IMTEXT_RUNS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "paper.ipynb").write_text("{}")
@@ -159,6 +187,22 @@ def test_notebook_run_passes_typed_parameters(monkeypatch, tmp_path, capsys):
     capsys.readouterr()
     assert "no such notebook" in refusal(capsys, "notebook", "run", "nowhere", "out.ipynb")
     assert "cannot read" in refusal(capsys, "notebook", "run", "paper", "out.ipynb", "-p", "seeds", "[0")
+
+
+def test_notebook_run_takes_folders_from_where_the_user_stands(monkeypatch, tmp_path, capsys):
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("papermill")
+    first = nbformat.v4.new_code_cell("data_root = None", metadata={"tags": ["parameters"]})
+    code = "import os; print(os.listdir(data_root)); os.makedirs(os.environ['IMTEXT_RUNS'])"
+    cells = [first, nbformat.v4.new_code_cell(code)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    (tmp_path / "my: data" / "found").mkdir(parents=True)
+    monkeypatch.setenv("IMTEXT_RUNS", "")
+    monkeypatch.delenv("IMTEXT_RUNS")
+    monkeypatch.chdir(tmp_path)
+    assert main(["notebook", "run", "a.ipynb", "out/a.ipynb", "-p", "data_root", "my: data"]) == 0
+    assert nbformat.read(tmp_path / "out" / "a.ipynb", 4).cells[-1].outputs[0].text == "['found']\n"
+    assert (tmp_path / "runs").is_dir(), "where `imtext runs list` looks"
 
 
 def test_notebook_run_refuses_an_unknown_parameter(tmp_path, capsys):

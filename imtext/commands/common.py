@@ -18,16 +18,19 @@ def add_command(commands: Any, name: str, about: str, run: Any, more: str = "") 
 
 
 def device_here(name: str | None) -> str | None:
-    """Refuse a device that this machine does not have."""
+    """The device that ``auto``, ``cpu`` or ``cuda`` means on this machine.
+
+    Raises:
+        ConfigError: another name, or ``cuda`` on a machine without a GPU.
+    """
     if name is None:
         return None
-    import torch
+    from imtext.training.device import resolve_device
 
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):
-        raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
-    return name
+        return resolve_device(name)
+    except ConfigError as error:
+        raise ConfigError(f"--device {name}: {error}") from None
 
 
 def yaml_option(text: str) -> tuple[str, Any]:

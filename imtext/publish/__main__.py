@@ -6,11 +6,8 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from imtext.errors import ConfigError, ImtextError
+from imtext.errors import ImtextError
 from imtext.publish import (
     PROFILES,
     build_book,
@@ -21,6 +18,7 @@ from imtext.publish import (
 )
 from imtext.publish.compare import compare_book
 from imtext.publish.console import spoken_time
+from imtext.publish.parameters import read_parameters
 from imtext.publish.stage import find_notebooks
 
 
@@ -40,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _execute(arguments: argparse.Namespace) -> None:
-    parameters = _parameters(arguments.parameters)
+    parameters = read_parameters(arguments.parameters)
     where = (arguments.root, arguments.build)
     execute_book(*where, arguments.profile, parameters, arguments.notebooks, arguments.force)
 
@@ -71,18 +69,6 @@ def _normalise(arguments: argparse.Namespace) -> None:
 
 def _refresh(arguments: argparse.Namespace) -> None:
     refresh(arguments.root, arguments.build, arguments.notebooks)
-
-
-def _parameters(pairs: list[list[str]]) -> dict[str, Any]:
-    """Values are read as YAML, as papermill reads them: ``-p seeds "[0, 1]"`` is a list of two numbers."""
-    values = {}
-    for name, text in pairs:
-        try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            message = f"parameter '{name}': cannot read {text!r}; write text, a number or a list"
-            raise ConfigError(message) from None
-    return values
 
 
 def _parser() -> argparse.ArgumentParser:

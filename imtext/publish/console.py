@@ -34,7 +34,7 @@ class NotebookProgress:
         self.name = name
         self.stream = stream or sys.stdout
         self.live = self.stream.isatty()
-        self.news = news
+        self.news = news.absolute()  # papermill changes this process's folder while it runs
         self.text = "starting"
         self._announced = ""
         self._written = 0.0

@@ -17,7 +17,13 @@ from imtext.errors import ConfigError, RunError
 from imtext.progress import PROGRESS_FILE
 from imtext.publish.console import NotebookProgress
 from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
-from imtext.publish.parameters import check_parameters, declared_parameters
+from imtext.publish.parameters import (
+    FOLDERS,
+    absolute_folder,
+    absolute_folders,
+    check_parameters,
+    declared_parameters,
+)
 from imtext.publish.stage import (
     digest_files,
     digest_sources,
@@ -30,6 +36,8 @@ from imtext.publish.stage import (
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
+# Environment variables of the library that name a folder.
+_FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -51,6 +59,7 @@ def execute_book(
     given = {"profile": profile, **(parameters or {})}
     for source in notebooks:
         check_parameters(source, given)
+    given = absolute_folders(given)
     stage = make_stage(root, build)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for number, source in enumerate(notebooks, start=1):
@@ -89,6 +98,7 @@ def execute_notebook(
     import nbformat
 
     check_parameters(source, parameters)
+    parameters = absolute_folders(parameters)
     partial = work / source.name
     for folder in (work, target.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +110,7 @@ def execute_notebook(
         except RunError:
             shown.close("failed")
             raise
-        _hide_folder(notebook, parameters.get("data_root"))
+        _hide_folders(notebook, parameters)
         write_notebook(normalise_notebook(notebook, published=True), partial)
         os.replace(partial, target)
         shown.close(f"done, {len(notebook.cells)} cells")
@@ -137,11 +147,16 @@ def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> list[Path]:
     return notebooks
 
 
-def _hide_folder(notebook: Any, data_root: Any) -> None:
-    """Where the data lie on this machine is nothing to publish: the page shows the folder's name."""
+def _hide_folders(notebook: Any, parameters: Mapping[str, Any]) -> None:
+    """Where data and runs lie on this machine is nothing to publish: the page shows the folders' names."""
+    from papermill.translators import PythonTranslator
+
+    folders = [parameters[name] for name in FOLDERS if parameters.get(name)]
     for cell in notebook.cells:
-        if data_root and "injected-parameters" in cell.metadata.get("tags", []):
-            cell.source = cell.source.replace(str(data_root), Path(str(data_root)).name)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            for folder in folders:
+                written, name = map(PythonTranslator.translate, (folder, Path(folder).name))
+                cell.source = cell.source.replace(written, name)
 
 
 def refuse_errors(notebook: Any, name: str, where: Path) -> None:
@@ -167,6 +182,9 @@ def _run_papermill(
     shown.news.unlink(missing_ok=True)
     # The kernel inherits the environment; the library writes into this file where its work has got to.
     os.environ[PROGRESS_FILE] = str(shown.news.resolve())
+    for name in _FOLDER_VARIABLES:
+        if os.environ.get(name):
+            os.environ[name] = absolute_folder(os.environ[name])
     try:
         papermill.execute_notebook(
             str(source.resolve()),

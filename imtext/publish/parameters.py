@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from imtext.errors import ConfigError
 
 PROFILES = ("smoke", "quick", "paper")
+FOLDERS = ("data_root", "runs_dir")
 # What a notebook's usual parameters take where its cell does not say: the notebook checks the values.
 _USUAL = {
     "data_root": "str | None",
@@ -107,6 +109,48 @@ def parse_parameters(source: str, where: str = "parameters") -> dict[str, Parame
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{where}: the parameters cell must hold plain assignments ({error})") from None
     return found
+
+
+def read_parameters(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """Parameters as typed on a command line: values are YAML, but folders are taken as they are written.
+
+    Raises:
+        ConfigError: a value is not YAML.
+
+    >>> read_parameters([("seeds", "[0, 1]"), ("data_root", "photographs #2")])
+    {'seeds': [0, 1], 'data_root': 'photographs #2'}
+    """
+    import yaml
+
+    values = {}
+    for name, text in pairs:
+        try:
+            values[name] = text if name in FOLDERS else yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):
+            message = f"parameter '{name}': cannot read {text!r}; write text, a number or a list"
+            raise ConfigError(message) from None
+    return values
+
+
+def absolute_folders(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with their folders taken from where the user stands: a notebook runs in another folder.
+
+    >>> absolute_folders({"profile": "smoke", "data_root": "/data/../photographs", "runs_dir": None})
+    {'profile': 'smoke', 'data_root': '/photographs', 'runs_dir': None}
+    """
+    return {
+        name: absolute_folder(value) if value and name in FOLDERS else value
+        for name, value in parameters.items()
+    }
+
+
+def absolute_folder(path: str) -> str:
+    """A folder from where this process stands, with ``~`` as the user's own.
+
+    >>> absolute_folder("/data/../photographs")
+    '/photographs'
+    """
+    return str(Path(os.path.expanduser(path)).resolve())
 
 
 def check_parameters(path: str | Path, parameters: Mapping[str, Any]) -> None:

@@ -46,11 +46,14 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit this package runs from, marked where the package differs from it; '' where there is none."""
-    package = Path(__file__).parent.parent
+    """The commit of imtext's own checkout, marked where the package differs from it; '' with none."""
+    package = Path(__file__).resolve().parent.parent
+    # Named, since git would look further up and take whatever repository the package happens to lie in.
+    own = f"--git-dir={package.parent / '.git'}", f"--work-tree={package.parent}"
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", *arguments], cwd=package, capture_output=True, text=True, timeout=10)
+        command = ["git", *own, *arguments]
+        return subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=10)
 
     try:
         commit = git("rev-parse", "--short=10", "HEAD").stdout.strip()

@@ -24,6 +24,26 @@ STANDARD, BEST = "standard", "config-2"
 MEASURES = {"rsum": "R-sum", "semantic_rsum": "semantic R-sum"}
 
 
+def flat_map(points: np.ndarray) -> np.ndarray:
+    """Positions ``(P, 2)`` of embeddings ``(P, D)`` on a t-SNE map; all 0 where the embeddings coincide.
+
+    They coincide where no coordinate differs by more than single precision tells. t-SNE would draw rounding
+    as a map, and scikit-learn 1.9 ends the process where it divides by a first principal axis of length 0.
+
+    >>> flat_map(np.ones((4, 8))).tolist()
+    [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    length = max(1.0, float(np.abs(points).max()))  # embeddings are of length 1 or so
+    if np.ptp(points, axis=0).max() <= np.finfo(np.float32).eps * length:
+        return np.zeros((len(points), 2))
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    with threadpool_limits(1):  # sums of several threads differ in their last digits
+        return TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(points)
+
+
 class FigureData:
     """The part of :class:`imtext.studies.single_network.SingleStudy` that serves the figures."""
 
@@ -112,9 +132,6 @@ class FigureData:
 
         At most ``most`` drawn images with their sentences; the number for the overlap is of all of them.
         """
-        from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
-
         test = self.prepared.splits["test"]
         images = np.array(drawn(test.n_images, most))
         sentences = np.flatnonzero(np.isin(test.image_of_sentence, images))
@@ -123,10 +140,7 @@ class FigureData:
             arrays = self._test(slug)
             points = np.concatenate([arrays["images"][images], arrays["sentences"][sentences]])
             is_text = np.arange(len(points)) >= len(images)
-            perplexity = min(30.0, (len(points) - 1) / 3)
-            with threadpool_limits(1):  # sums of several threads differ in their last digits
-                flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(points)
-            panels.append((slug, flat, is_text, self.mixing(slug)))
+            panels.append((slug, flat_map(points), is_text, self.mixing(slug)))
         return panels
 
     def collapse(self) -> pd.DataFrame:

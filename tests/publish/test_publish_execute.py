@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from imtext.errors import ConfigError, RunError
 from imtext.publish.__main__ import main
 from imtext.publish.execute import execute_book, execute_notebook, refresh
 from imtext.publish.normalise import normalise_file
-from imtext.publish.stage import make_stage
+from imtext.publish.stage import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("papermill")
@@ -78,6 +79,43 @@ def test_the_runs_folder_is_told_and_no_folder_is_shown(root: Path, monkeypatch:
     assert str(root) not in staged
 
 
+def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
+    write(root / "notebooks" / "a.ipynb", code)
+    assert main(["execute", "--profile", "smoke"]) == 0
+    assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
+
+
+def test_folders_are_taken_from_where_the_user_stands(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMTEXT_RUNS", "runs of all")
+    monkeypatch.setenv("IMTEXT_DATA", "data/drawn")
+    monkeypatch.chdir(root)
+    data = root / "data" / "ü \"photographs\" #2"
+    data.mkdir(parents=True)
+    (data / "a.txt").write_text("found", encoding="utf-8")
+    code = """import os
+from pathlib import Path
+print((Path(data_root) / "a.txt").read_text())
+for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
+    (Path(folder) / "made").mkdir(parents=True)"""
+    write(root / "notebooks" / "a.ipynb", code)
+    relative = ["-p", "data_root", str(data.relative_to(root)), "-p", "runs_dir", "own/runs"]
+    assert main(["execute", "--profile", "smoke", *relative]) == 0
+    for folder in ("own/runs", "runs of all", "data/drawn"):
+        assert (root / folder / "made").is_dir()
+    staged = root / "_build" / "stage" / "notebooks" / "a.ipynb"
+    injected, printed = (nbformat.read(staged, as_version=4).cells[index] for index in (1, -1))
+    assert printed.outputs[0].text == "found\n"
+    assert 'runs_dir = "runs"' in injected.source and str(root) not in staged.read_text(encoding="utf-8")
+    assert "photographs" in injected.source and "data/" not in injected.source
+
+
 def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
     write(root / "notebooks" / "b.ipynb", "print('never run')")
@@ -137,6 +175,52 @@ def test_refresh_wants_the_smoke_profile_and_keeps_the_old_on_failure(root: Path
     path.write_text(before.decode().replace("smoke", "quick"), encoding="utf-8")
     with pytest.raises(ConfigError, match="must be 'smoke'"):
         refresh(root, root / "_build")
+
+
+CODE = '''"""A module."""
+
+class A:
+    """A class."""
+
+    async def f(self, x=1):
+        """A method."""
+        return "text"  # a comment
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("A module.", "Another module.", True),
+        ('"""A module."""\n\n', "", True),
+        ("A class.", "What it holds: x (N,).", True),
+        ('        """A method."""\n', "", True),
+        ("a comment", "another comment", True),
+        ("def f(self, x=1)", "def f(\n        self,\n        x=1\n    )", True),
+        ('"text"', '"other text"', False),
+        ("x=1", "x=2", False),
+        ("A:", "B:", False),
+    ],
+)
+def test_only_code_can_change_a_number(tmp_path: Path, old: str, new: str, same: bool) -> None:
+    (tmp_path / "a.py").write_text(CODE, encoding="utf-8")
+    before = digest_sources(tmp_path)
+    assert old in CODE
+    (tmp_path / "a.py").write_text(CODE.replace(old, new), encoding="utf-8")
+    assert (digest_sources(tmp_path) == before) is same
+
+
+def test_other_sources_count_by_name_and_content(tmp_path: Path) -> None:
+    found = set()
+    for name, content in (("a.yaml", "x: 1"), ("a.yaml", "x: 1  # y"), ("b.yaml", "x: 1"), ("a.py", "")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        found.add(digest_sources(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    found.add(digest_sources(tmp_path))
+    assert len(found) == 5
+    (tmp_path / "publish").mkdir()
+    (tmp_path / "publish" / "a.py").write_text("x = 1", encoding="utf-8")
+    assert digest_sources(tmp_path) in found
 
 
 def test_the_stage_follows_the_tree(root: Path) -> None:

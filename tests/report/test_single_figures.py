@@ -152,8 +152,17 @@ def test_maps_stand_side_by_side(count):
     assert len(_by_gid(figure, PathCollection, "text")) == count
     _sound(figure)
     _apart([axes.xaxis.label for axes in figure.axes])
-    one_place = modality_map(np.zeros((3, 2)), np.array([True, False, True]))
-    _sound(one_place)
+
+
+def test_a_map_says_that_all_points_coincide():
+    _, _, positions, is_text = _space(8)
+    same = np.full_like(positions, 0.3)
+    figure = modality_maps([("apart", positions, is_text, 0.5), ("one", same, is_text, 0.0)])
+    says = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert says == [[], ["all points coincide"]]
+    _sound(figure)
+    same[3, 1] += 1e-6
+    assert not modality_map(same, is_text).axes[0].texts
 
 
 def test_maps_name_mistakes():

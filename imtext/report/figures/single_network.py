@@ -250,6 +250,8 @@ def _draw_map(
     axes.set(xlim=middle[0] + np.array([-reach, reach]), ylim=middle[1] + np.array([-reach, reach]))
     axes.set(aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
+    if (points == points[0]).all():
+        axes.text(0.5, 0.6, "all points coincide", transform=axes.transAxes, ha="center", fontsize=8)
     axes.set_title(title)
     axes.set_xlabel(_mixing_text(mixing, width < 3))
 
@@ -291,11 +293,11 @@ def modality_maps(panels: Sequence[tuple[str, Any, Any, Any]]) -> Figure:
 def modality_map(positions: Any, is_text: Any, mixing: Any = None, title: str = "") -> Figure:
     """Images and texts of one space on a map of two dimensions, such as t-SNE's.
 
-    `positions (P, 2)`; `is_text (P,)`: True for a text. Texts are red circles, images blue squares above
-    them; axes of such a map have no unit. `mixing`: the number for their overlap in the space itself, not on
-    the map, as a float or from `imtext.retrieval.mixing.modality_mixing`, whose interval is then written too.
-    Raises DataError for other shapes, positions that are not finite, or one modality alone. Source: single
-    network, Figure 3.
+    `positions (P, 2)`, of which the panel says so where all coincide; `is_text (P,)`: True for a text. Texts
+    are red circles, images blue squares above them; axes of such a map have no unit. `mixing`: the number for
+    their overlap in the space itself, not on the map, as a float or from
+    `imtext.retrieval.mixing.modality_mixing`, whose interval is then written too. Raises DataError for other
+    shapes, positions that are not finite, or one modality alone. Source: single network, Figure 3.
     """
     return modality_maps([(title, positions, is_text, mixing)])
 
