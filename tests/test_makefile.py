@@ -95,8 +95,9 @@ def test_test_and_refresh_keep_their_runs_in_the_checkout(checkout: Checkout) ->
     assert calls[-1][2]["IMTEXT_RUNS"] == str(checkout.folder / "_build" / "test-runs")
     assert checkout.make("test") == [], "nothing changed since"
     assert len(checkout.make("test", "FORCE=a b")) == 3
-    ((_, given, seen),) = checkout.make("refresh")
+    (_, given, seen), (_, frozen, _) = checkout.make("refresh")
     assert given == ["-m", "imtext.publish", "refresh"]
+    assert frozen == ["tests/golden/frozen.py", "_build/refresh-runs"]
     assert seen["IMTEXT_RUNS"] == str(checkout.folder / "_build" / "refresh-runs")
 
 
