@@ -73,12 +73,12 @@ def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, sentences: int 
     return replace(_adamw(epochs, batch_size, lr), lr_scale=((BACKBONE, cnn),), sentences_per_group=sentences)
 
 
-def _fisher(components: int, pca: int) -> tuple[tuple[str, int], ...]:
-    return (("components", components), ("pca", pca))
+def _fisher(components: int, pca: int) -> tuple[tuple[str, Any], ...]:
+    return (("components", components), ("pca", pca), ("once", True))
 
 
 def _texts(words: int, components: int, pca: int) -> dict[str, dict[str, Any]]:
-    fisher = {"components": components, "pca": pca}
+    fisher = dict(_fisher(components, pca))
     return {"fv": fisher, "fv_gmm": fisher, "tfidf": {"words": words}}
 
 
