@@ -24,8 +24,8 @@ class SCAN(nn.Module):
 
     ``rich`` is SCAN-RFE: "we concatenate word embedding vector and word feature from BiGRU while the rest of
     SCAN remains unchanged" (Fu et al.). Both parts have length 1, as in its Eq. 6, and stand side by side,
-    then L2; so the space has ``dim + word_dim`` numbers, 1,324, and the fc of the regions as many outputs. The
-    paper does not say that the fc is wider, but its Table V does: scoring takes 38 % longer than with SCAN.
+    then L2; so the space has ``dim + word_dim`` numbers, 1,324, and the fc of the regions as many outputs.
+    The paper does not say that the fc is wider, but its Table V fits it: scoring takes 38 % longer than SCAN.
 
     Args:
         words: dictionary size d; codes run from 1 to d, 0 is padding.
