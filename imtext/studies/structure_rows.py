@@ -301,7 +301,7 @@ def describe(experiment: StructureExperiment | TunedExperiment | RegionExperimen
     >>> describe(StructureExperiment("a", DataSpec(backbone="efficientnet_lite1"), "tfidf", None))
     'EfficientNet-Lite1 + tf-idf'
     """
-    name = experiment.data.backbone.replace("efficientnet_lite", "EfficientNet-Lite").replace("vgg", "VGG-")
+    name = experiment.data.cnn
     if isinstance(experiment, RegionExperiment):
         return f"{name} regions + HGLMM"
     return f"{name} + {_TEXTS[experiment.text]}"

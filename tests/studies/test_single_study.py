@@ -17,6 +17,7 @@ from imtext.studies import single_claims, single_judged, single_meaning, single_
 from imtext.studies.all_models import MODELS, scores_of
 from imtext.studies.single_experiment import TwoNetworks
 from imtext.studies.single_network import SingleStudy
+from imtext.text.text_image import TextImage
 from imtext.threads import torch_threads
 
 TINY = replace(
@@ -95,6 +96,16 @@ def test_the_drawing_comes_from_training_captions(study):
     words = {w for caption in study.prepared.splits["train"].captions for w in caption.casefold().split()}
     assert all(word in " ".join(words) for word in study.inputs.vocabulary.words[:20])
     assert study.inputs.drawing.side == 75 and study.inputs.dropped("test").min() >= 0
+
+
+def test_a_run_keeps_its_drawing_as_what_it_is(study):
+    """A safetensors file, named so; what is named .npz NumPy reads."""
+    run = study.runs["standard"][0]
+    codes = study.inputs.codes("test")[:2]
+    kept = TextImage.load(run.dir / "drawing.safetensors")
+    assert np.array_equal(kept.encode(codes), study.inputs.drawing.encode(codes))
+    for path in run.dir.glob("*.npz"):
+        assert np.load(path, allow_pickle=False).files, path.name
 
 
 def test_figures_have_what_they_need(study):
