@@ -11,7 +11,6 @@ from imtext.errors import ConfigError
 from imtext.losses.ranking import unit_rows
 
 REDUCTIONS = ("sum", "mean")
-SAME = ("ignore", "negative")
 # Under the root: the distance of two equal vectors then has a gradient, and it is finite.
 EPSILON = 1e-4
 
@@ -24,7 +23,6 @@ def structure_preserving_loss(
     top_k: int = 50,
     lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),
     reduction: str = "sum",
-    same: str = "ignore",
 ) -> Tensor:
     """Hinges of both ranking directions and of both neighbourhoods, the ``top_k`` largest of each pair.
 
@@ -32,7 +30,9 @@ def structure_preserving_loss(
     sentences of one image, two images of one phrase) is to be closer by ``margin`` than its first item is to
     any negative (Wang et al., Eqs. 1 to 4). Of all hinges of a pair the ``top_k`` largest count
     (section 2.2, triplet sampling). These are the nearest negatives of the first item, whatever the second
-    is, so they are looked for once an item and not once a pair.
+    is, so they are looked for once an item and not once a pair. What belongs together is never a negative.
+    The code released with the later journal version has a row for each draw of an image, and sentences of
+    another draw are negatives: repeat the rows, and let ``match`` say what was drawn together.
 
     Args:
         images: ``(N, D)``, each image of the batch once; sentences: ``(M, D)``.
@@ -43,9 +43,8 @@ def structure_preserving_loss(
         lambdas: lambda 1, 2 and 3 of Eq. 5: sentence to image, images among themselves, sentences among
             themselves (paper: 2, 0, 0.2; for regions 2, 0.1, 0.1). Image to sentence has weight 1.
         reduction: ``"sum"`` over the violations (paper), or ``"mean"`` over all pairs times ``top_k``, zeros
-            included, for each term (released code).
-        same: what else belongs to the first item of a pair, such as a second sentence of an image:
-            ``"ignore"``, or ``"negative"`` as in the released code.
+            included, for each term (released code, in which a sentence has one pair among sentences, with the
+            farthest of its image; here, as in the paper, one with each: the same for two sentences an image).
 
     Returns:
         A scalar; 0, with a gradient of zeros, where there is no pair or no negative.
@@ -60,8 +59,8 @@ def structure_preserving_loss(
     >>> round(float(loss), 4)  # all in one point: each of two images has one negative, a margin too near
     0.2
     """
-    match = _checked(images, sentences, match, margin, top_k, lambdas, reduction, same)
-    options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean", "same": same}
+    match = _checked(images, sentences, match, margin, top_k, lambdas, reduction)
+    options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean"}
     # Autocast would make the products below bfloat16, in which neighbouring distances tie.
     with torch.autocast(images.device.type, enabled=False):
         return _sum_of_terms(unit_rows(images), unit_rows(sentences), match, lambdas, options)
@@ -107,28 +106,15 @@ def _neighbours(match: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _term(
-    scores: Tensor, positive: Tensor, itself: Tensor | None, margin: float, top_k: int, mean: bool, same: str
+    scores: Tensor, positive: Tensor, itself: Tensor | None, margin: float, top_k: int, mean: bool
 ) -> Tensor:
     """One sum of Eq. 5 for cosines ``(A, B)`` of anchors and items."""
     first, second = positive.nonzero(as_tuple=True)
     closed = positive if itself is None else positive | itself
-    if same == "negative":
-        closed = torch.zeros_like(positive) if itself is None else itself
-    # One more where the pair itself may be among them.
-    wanted = min(top_k + (same == "negative"), scores.shape[1])
-    nearest, which = scores.masked_fill(closed, -torch.inf).topk(wanted, dim=1)
+    nearest = scores.masked_fill(closed, -torch.inf).topk(min(top_k, scores.shape[1]), dim=1).values
     hinges = (margin + _distance(scores[first, second])[:, None] - _distance(nearest)[first]).clamp_min(0)
-    if same == "negative":
-        hinges = _without_itself(hinges, which[first] == second[:, None], top_k)
     total = hinges.sum()
     return total / max(len(first) * top_k, 1) if mean else total
-
-
-def _without_itself(hinges: Tensor, itself: Tensor, top_k: int) -> Tensor:
-    """The ``top_k`` largest hinges of each pair that are not with the pair's own second item."""
-    last = torch.arange(hinges.shape[1], device=hinges.device) >= top_k
-    spare = last[None, :] & ~itself.any(1, keepdim=True)
-    return hinges.masked_fill(itself | spare, 0.0)
 
 
 def _distance(cosine: Tensor) -> Tensor:
@@ -144,14 +130,10 @@ def _checked(
     top_k: int,
     lambdas: tuple[float, float, float],
     reduction: str,
-    same: str,
 ) -> Tensor:
     """The matches; ConfigError where something does not fit."""
-    if reduction not in REDUCTIONS or same not in SAME:
-        raise ConfigError(
-            f"structure_preserving_loss takes reduction in {REDUCTIONS} and same in {SAME}, "
-            f"found {reduction!r} and {same!r}"
-        )
+    if reduction not in REDUCTIONS:
+        raise ConfigError(f"structure_preserving_loss takes reduction in {REDUCTIONS}, found {reduction!r}")
     if len(lambdas) != 3 or min(lambdas) < 0 or top_k < 1 or margin < 0:
         raise ConfigError(
             "structure_preserving_loss takes three lambdas >= 0, margin >= 0 and top_k >= 1, "

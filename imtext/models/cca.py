@@ -37,8 +37,9 @@ class CCA:
 
     Args:
         dim: number of directions at most; None: all. Fewer where the data correlate in fewer (``dim_``).
-        eta: added to the diagonal of both covariances as it stands. With rows of length 1 it means the same
-            for any features (the field's range is about 5e-5 to 1e-4); their variances add up to less than 1.
+        eta: added to the diagonal of both covariances as it stands; with rows of length 1 their variances add
+            up to less than 1. The code of Klein et al. adds eta times the covariance's largest eigenvalue,
+            and the field's 5e-5 to 1e-4 are in that unit: less by that factor here.
         power: exponent of the correlations.
         unit_rows: bring each row of both views to length 1 first.
 

@@ -52,7 +52,12 @@ class HingeRow:
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values."""
-        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
+        return {**asdict(self), "data": prepare(self.data, self.device).identity(self.unread)}
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Fields of the data that the row does not read: captions are cut as its inputs say."""
+        return ("length", "vectors")
 
     def rich(self) -> RichData:
         """The inputs of the splits."""

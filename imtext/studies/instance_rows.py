@@ -161,8 +161,4 @@ def describe(experiment: Experiment) -> str:
     >>> describe(Experiment("a", DataSpec(backbone="efficientnet_lite1"), None, INSTANCE))
     'EfficientNet-Lite1 + text 50'
     """
-    names = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
-    name = experiment.data.backbone
-    for key, shown in names.items():
-        name = name.replace(key, shown)
-    return f"{name} + text {experiment.depth}"
+    return f"{experiment.data.cnn} + text {experiment.depth}"

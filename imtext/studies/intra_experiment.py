@@ -49,6 +49,11 @@ class IntraExperiment(EmbeddingRow):
         return (1, self.distance == "l1")
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """Fields of the data that the row does not read."""
+        return ("length",) if self.text == "lstm" else super().unread
+
+    @property
     def constraint(self) -> Constraint | None:
         """The constraint of this row, None for the hinges alone."""
         if self.distance is None:

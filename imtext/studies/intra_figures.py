@@ -14,7 +14,7 @@ from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_d
 from imtext.report.figures import ForceCurve, GroupMap, IntraSimilarities
 from imtext.studies.galleries import drawn
 from imtext.studies.hinge_row import BATCH
-from imtext.studies.intra_rows import READINGS, WEIGHTS, describe
+from imtext.studies.intra_rows import READINGS, WEIGHTS
 from imtext.studies.trained import in_blocks
 from imtext.training import make_fabric
 
@@ -85,7 +85,7 @@ class FigureData:
         """Sizes of this run, for `network_diagram`."""
         row = self.experiments(self.parameters.seeds[0])[IMC]  # type: ignore[attr-defined]
         # The box has no room for the kind of an EfficientNet.
-        name = describe(row).split(",")[0].split("-Lite")[0]
+        name = row.data.cnn.split("-Lite")[0]
         return {
             "readout": row.readout,
             "backbone": "features" if self.rich.precomputed else name,  # type: ignore[attr-defined]

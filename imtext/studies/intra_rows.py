@@ -174,12 +174,12 @@ def describe(row: IntraExperiment) -> str:
     >>> describe(IntraExperiment("a", DataSpec(backbone="efficientnet_lite1"), None, distance="l2"))
     'EfficientNet-Lite1, fixed; BiLSTM; L2, as released'
     """
-    name = row.data.backbone.replace("efficientnet_lite", "EfficientNet-Lite").replace("resnet", "ResNet-")
+    images = row.data.fixed_features
     text = "GRU" if row.text == "gru" else "BiLSTM"
     if row.distance is None:
-        return f"{name}, fixed; {text}"
+        return f"{images}; {text}"
     reading = "as printed" if row.reading == "printed" else "as released"
-    return f"{name}, fixed; {text}; {NAMES[row.distance]}, {reading}"
+    return f"{images}; {text}; {NAMES[row.distance]}, {reading}"
 
 
 __all__ = ["STAND_IN", "Scale", "describe", "experiments", "rows_of", "scale"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from imtext.vision.features import Features, extract_features
 
 SPLITS = ("train", "val", "test")
 NOT_CONTENT = ("data_root", "cache", "weights", "pictures")
+OF_PICTURES = ("size", "crop", "fit", "backbone", "views")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,37 @@ class DataSpec:
     precision: str = "32"
     cache: str = "cache"
     pictures: bool = True
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether the dataset, by its name, is one of features in the place of pictures.
+
+        >>> DataSpec("f30k_precomp").precomputed, DataSpec("flickr30k").precomputed
+        (True, False)
+        """
+        return self.dataset.endswith("precomp")
+
+    @property
+    def cnn(self) -> str:
+        """The image CNN, for people.
+
+        >>> DataSpec(backbone="efficientnet_lite1").cnn, DataSpec(backbone="vgg19").cnn
+        ('EfficientNet-Lite1', 'VGG-19')
+        """
+        shown = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
+        name = self.backbone
+        for key, people in shown.items():
+            name = name.replace(key, people)
+        return name
+
+    @property
+    def fixed_features(self) -> str:
+        """Where image features come from that are not trained, for people.
+
+        >>> DataSpec(backbone="resnet152").fixed_features, DataSpec("coco_precomp").fixed_features
+        ('ResNet-152, fixed', 'features of the dataset')
+        """
+        return "features of the dataset" if self.precomputed else f"{self.cnn}, fixed"
 
 
 class Prepared:
@@ -154,10 +187,17 @@ class Prepared:
             evaluation=split != "train",
         )
 
-    def identity(self) -> dict[str, Any]:
-        """What goes into a run's hash: content, not paths."""
-        spec = {k: v for k, v in asdict(self.spec).items() if k not in NOT_CONTENT}
-        return {**spec, "fingerprint": self.dataset.fingerprint(), "weights": self.backbone_digest}
+    def identity(self, unread: Iterable[str] = ()) -> dict[str, Any]:
+        """What goes into a run's hash: content, not paths, and nothing that the run does not read.
+
+        Args:
+            unread: fields of the spec that a row leaves aside. Where the dataset brings features of its own,
+                those of pictures are left out, too.
+        """
+        left_out = {*NOT_CONTENT, *unread, *(() if self.dataset.features is None else OF_PICTURES)}
+        found = {name: value for name, value in asdict(self.spec).items() if name not in left_out}
+        found["fingerprint"] = self.dataset.fingerprint()
+        return found if "backbone" in left_out else {**found, "weights": self.backbone_digest}
 
     @cached_property
     def backbone_digest(self) -> str:

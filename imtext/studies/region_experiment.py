@@ -89,7 +89,7 @@ class RegionExperiment:
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values."""
-        values = asdict(self) | {"data": prepare(self.data, self.device).identity()}
+        values = asdict(self) | {"data": prepare(self.data, self.device).identity(("views", "length"))}
         return values | {"start": None if self.start is None else self.start.config()}
 
     def warm(self) -> None:

@@ -147,9 +147,9 @@ class TrainedRich:
         row, path = self.row, self.run.dir / MODEL
         words, sizes = len(self.vocabulary), self.backbone.stage_dims
         if self.attention:
-            sharp = {"rich": row["rich_words"], "sharp": row["sharp"]}
-            how = {"direction": row["direction"], "pooling": row["pooling"]}
-            net = SCAN(words, row["word_dim"], row["dim"], sizes[self.inputs.stage], **how, **sharp)
+            how = {name: row[name] for name in ("direction", "pooling", "sharp", "project")}
+            how["rich"] = row["rich_words"]
+            net = SCAN(words, row["word_dim"], row["dim"], sizes[self.inputs.stage], **how)
         else:
             text = _text(row, words, path)
             tuned = self.backbone if self.row is not self.config else None

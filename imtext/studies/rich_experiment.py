@@ -65,13 +65,15 @@ class ScanExperiment(HingeRow):
 
     Attributes:
         direction, pooling: as for :class:`imtext.models.scan.SCAN`.
-        rich_words: SCAN-RFE, whose words keep their word vector beside the state of the BiGRU.
+        rich_words: SCAN-RFE, whose words keep their word vector beside the state of the BiGRU; project: a
+            layer takes both back to ``dim``.
         sharp: lambda of LSE; None takes the published one.
     """
 
     direction: str = "t-i"
     pooling: str = "avg"
     rich_words: bool = False
+    project: bool = False
     sharp: float | None = None
 
     @property
@@ -104,6 +106,7 @@ class ScanExperiment(HingeRow):
             self.direction,
             self.pooling,
             sharp=self.sharp,
+            project=self.project,
         )
 
     def compute(self, run: Run, start: Run | None) -> None:

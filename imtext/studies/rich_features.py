@@ -40,7 +40,7 @@ class RichStudy(FigureData, CatalogueStudy):
     @classmethod
     def known_tables(cls, parameters: dict[str, Any]) -> tuple[str, ...]:
         """Numbers of the tables that the dataset can fill: Table 9 is all of stage maps."""
-        precomputed = _is_precomputed(parameters.get("dataset"))
+        precomputed = DataSpec(str(parameters.get("dataset"))).precomputed
         return tuple(table for table in rows.TABLES if table == "5" or rows.rows_of(table, precomputed))
 
     def rows(self, table: str | int) -> dict[str, Line]:
@@ -50,7 +50,7 @@ class RichStudy(FigureData, CatalogueStudy):
     @property
     def precomputed(self) -> bool:
         """Whether the dataset is one of features without pictures."""
-        return _is_precomputed(self.parameters.dataset)
+        return self.spec.precomputed
 
     @property
     def spec(self) -> DataSpec:
@@ -136,10 +136,6 @@ class RichStudy(FigureData, CatalogueStudy):
     @cached_property
     def _verdicts(self) -> list[Verdict]:
         return verdicts(self)
-
-
-def _is_precomputed(dataset: Any) -> bool:
-    return str(dataset).endswith("precomp")
 
 
 __all__ = ["STUDY", "RichStudy"]

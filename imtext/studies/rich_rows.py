@@ -235,13 +235,14 @@ def describe(row: Row) -> str:
     >>> describe(RichExperiment("a", DataSpec(backbone="efficientnet_lite1"), None, text="bigru"))
     'EfficientNet-Lite1, fixed; avg-4 + bigru'
     """
-    name = row.data.backbone.replace("efficientnet_lite", "EfficientNet-Lite").replace("resnet", "ResNet-")
     if isinstance(row, RichExperiment):
-        return f"{name}, fixed; {row.image} + {row.text}"
+        image = "" if row.data.precomputed else f"{row.image} + "
+        return f"{row.data.fixed_features}; {image}{row.text}"
     if isinstance(row, ScanExperiment):
-        return f"{name}, fixed; cells of {row.inputs.stage}"
+        regions = "regions" if row.data.precomputed else f"cells of {row.inputs.stage}"
+        return f"{row.data.fixed_features}; {regions}"
     if isinstance(row, TunedVSE):
-        return f"{name}, trained; {row.start[0].image} + {row.start[0].text}"
+        return f"{row.data.cnn}, trained; {row.start[0].image} + {row.start[0].text}"
     if isinstance(row, Reranked):
         return f"{row.start[0].slug}, re-ranked"
     return f"mean of {len(row.start)} models"

@@ -102,12 +102,17 @@ def _centre_trains(study: SingleStudy) -> Sequence[Evidence]:
 
 
 def _no_collapse(study: SingleStudy) -> Sequence[Evidence]:
-    """Spread of the embeddings of the last epoch's batches, with softmax minus with the centre loss alone."""
+    """Spread of the embeddings of the last epoch's batches, with softmax minus with the centre loss alone.
+
+    Seeds are drawn; the interval of a single one would be a point, so below two there is no evidence.
+    """
     spreads = [
         np.array([pd.read_csv(run.dir / "curves.csv")["spread"].iloc[-1] for run in study.runs[slug]])
         for slug in (STANDARD, ALONE)
     ]
     gains = spreads[0] - spreads[1]
+    if len(gains) < 2:
+        return ()
     seeds = np.random.default_rng(0).integers(0, len(gains), (DRAWS, len(gains)))
     return [from_samples("spread, last epoch", gains.tolist(), [gains[seeds].mean(1)] * len(gains))]
 
@@ -115,7 +120,12 @@ def _no_collapse(study: SingleStudy) -> Sequence[Evidence]:
 def _overlap(study: SingleStudy) -> Sequence[Evidence]:
     """Modality mixing of the test split; its interval is that of the measure."""
     found = study.mixing(BEST)
-    return [from_samples("mixing", found.value, np.linspace(found.low, found.high, 101))]
+    return [_measured("mixing", found.value, found.low, found.high)]
+
+
+def _measured(name: str, value: float, low: float, high: float) -> Evidence:
+    """A number that comes with its interval."""
+    return Evidence(name, value, low, high, per_seed=(value,), unit="", digits=3)
 
 
 def _own_closer(study: SingleStudy) -> Sequence[Evidence]:
@@ -212,9 +222,7 @@ def _tau(name: str, study: SingleStudy, first: str, second: str, turned: Callabl
 def _follows_people(study: SingleStudy) -> Sequence[Evidence]:
     """Kendall's tau-b between the similarity of judged pairs that are no true pairs and their judgement."""
     found = follows(study, OWN_NAME)
-    return [
-        from_samples("Kendall's τ-b", found.kendall, np.linspace(found.kendall_low, found.kendall_high, 101))
-    ]
+    return [_measured("Kendall's τ-b", found.kendall, found.kendall_low, found.kendall_high)]
 
 
 def _mixing_tells(study: SingleStudy) -> Sequence[Evidence]:

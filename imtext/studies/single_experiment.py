@@ -74,7 +74,9 @@ class SingleExperiment:
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values."""
-        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
+        # No other image CNN, no features of one, and captions cut at a length of their own.
+        unread = ["backbone", "views", "length"] + ["vectors"] * (self.texts.source == "word2vec")
+        return {**asdict(self), "data": prepare(self.data, self.device).identity(unread)}
 
     def inputs(self) -> SingleData:
         """The inputs of the splits."""
@@ -116,7 +118,7 @@ class SingleExperiment:
         objective = SingleObjective(net, batches.n_classes, self.weight, self.softmax)
         train(self, objective, batches, fabric, run)
         inputs.vocabulary.save(run.dir / "vocabulary.json")
-        inputs.drawing.save(run.dir / "drawing.npz")
+        inputs.drawing.save(run.dir / "drawing.safetensors")
 
         def evaluated(split: str) -> dict[str, dict[str, float]]:
             images = embed(objective, inputs.image_blocks(split), False, fabric)

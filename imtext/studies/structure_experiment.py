@@ -24,6 +24,7 @@ from imtext.vision.ten_crop import extract_ten_crop
 
 STUDY = "structure_preserving"
 MODELS = ("linear", "nonlinear", "cca")
+OF_NETWORK = ("recipe", "lambdas", "hidden", "dropout", "margin", "top_k", "reduction")  # not read by CCA
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ class StructureExperiment:
 
     def config(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values."""
-        return {**asdict(self), "data": prepare(self.data, self.device).identity()}
+        unread = ["views", "length"] + ["vectors"] * (self.text == "tfidf")
+        values = {**asdict(self), "data": prepare(self.data, self.device).identity(unread)}
+        left_out = OF_NETWORK if self.model == "cca" else ()
+        return {name: value for name, value in values.items() if name not in left_out}
 
     def warm(self) -> None:
         """Fill the caches that rows share."""

@@ -73,12 +73,12 @@ def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, sentences: int 
     return replace(_adamw(epochs, batch_size, lr), lr_scale=((BACKBONE, cnn),), sentences_per_group=sentences)
 
 
-def _fisher(components: int, pca: int) -> tuple[tuple[str, int], ...]:
-    return (("components", components), ("pca", pca))
+def _fisher(components: int, pca: int) -> tuple[tuple[str, Any], ...]:
+    return (("components", components), ("pca", pca), ("once", True))
 
 
 def _texts(words: int, components: int, pca: int) -> dict[str, dict[str, Any]]:
-    fisher = {"components": components, "pca": pca}
+    fisher = dict(_fisher(components, pca))
     return {"fv": fisher, "fv_gmm": fisher, "tfidf": {"words": words}}
 
 
@@ -301,7 +301,7 @@ def describe(experiment: StructureExperiment | TunedExperiment | RegionExperimen
     >>> describe(StructureExperiment("a", DataSpec(backbone="efficientnet_lite1"), "tfidf", None))
     'EfficientNet-Lite1 + tf-idf'
     """
-    name = experiment.data.backbone.replace("efficientnet_lite", "EfficientNet-Lite").replace("vgg", "VGG-")
+    name = experiment.data.cnn
     if isinstance(experiment, RegionExperiment):
         return f"{name} regions + HGLMM"
     return f"{name} + {_TEXTS[experiment.text]}"

@@ -23,7 +23,7 @@ from imtext.text.tfidf import TfIdf
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 
-_VERSION = 1
+_VERSION = 2
 KINDS: dict[str, Callable[..., Any]] = {
     "fv": lambda vectors, **options: FisherVectors(vectors, mixture="hglmm", **options),
     "fv_gmm": lambda vectors, **options: FisherVectors(vectors, mixture="gmm", **options),

@@ -201,7 +201,6 @@ class StructureObjective(nn.Module):
         top_k: int = 50,
         lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),
         reduction: str = "sum",
-        same: str = "ignore",
     ) -> None:
         super().__init__()
         self.net = net
@@ -210,7 +209,6 @@ class StructureObjective(nn.Module):
             "top_k": top_k,
             "lambdas": tuple(lambdas),
             "reduction": reduction,
-            "same": same,
         }
         self.epoch = 0
 

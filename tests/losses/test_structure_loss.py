@@ -14,7 +14,7 @@ def distance(a, b):
     return float((max(0.0, 2 - 2 * float(a @ b)) + EPSILON) ** 0.5)
 
 
-def naive_term(anchors, items, positive, itself, margin, top_k, mean, same):
+def naive_term(anchors, items, positive, itself, margin, top_k, mean):
     """One sum of Eq. 5: every positive pair, every negative, the largest hinges."""
     total, pairs = 0.0, 0
     for i in range(len(anchors)):
@@ -24,7 +24,7 @@ def naive_term(anchors, items, positive, itself, margin, top_k, mean, same):
             pairs += 1
             hinges = []
             for k in range(len(items)):
-                if k == j or (itself and k == i) or (same == "ignore" and positive(i, k)):
+                if (itself and k == i) or positive(i, k):
                     continue
                 hinge = margin + distance(anchors[i], items[j]) - distance(anchors[i], items[k])
                 hinges.append(max(0.0, hinge))
@@ -32,8 +32,8 @@ def naive_term(anchors, items, positive, itself, margin, top_k, mean, same):
     return total / (pairs * top_k) if mean and pairs else total
 
 
-def naive(images, sentences, match, margin, top_k, lambdas, reduction, same):
-    options = (margin, top_k, reduction == "mean", same)
+def naive(images, sentences, match, margin, top_k, lambdas, reduction):
+    options = (margin, top_k, reduction == "mean")
 
     def near_images(i, j):
         return i != j and any(match[i, s] and match[j, s] for s in range(len(sentences)))
@@ -66,15 +66,14 @@ MATCHES = {
 
 @pytest.mark.parametrize("match", MATCHES.values(), ids=MATCHES)
 @pytest.mark.parametrize("top_k", [1, 2, 50])
-@pytest.mark.parametrize("same", ["ignore", "negative"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_equals_loops(match, top_k, same, reduction):
+def test_equals_loops(match, top_k, reduction):
     torch.manual_seed(3)
     images = torch.randn(match.shape[0], 3, dtype=torch.float64)
     sentences = torch.randn(match.shape[1], 3, dtype=torch.float64)
     lambdas = (2.0, 0.3, 0.2)
-    ours = structure_preserving_loss(images, sentences, match, 0.4, top_k, lambdas, reduction, same)
-    expected = naive(images, sentences, match, 0.4, top_k, lambdas, reduction, same)
+    ours = structure_preserving_loss(images, sentences, match, 0.4, top_k, lambdas, reduction)
+    expected = naive(images, sentences, match, 0.4, top_k, lambdas, reduction)
     assert float(ours) == pytest.approx(expected, abs=1e-12)
 
 
@@ -87,15 +86,59 @@ def test_each_term_alone(term):
     if term:
         lambdas[term - 1] = 1.5
     ours = structure_preserving_loss(images, sentences, match, 0.5, 2, tuple(lambdas))
-    assert float(ours) == pytest.approx(naive(images, sentences, match, 0.5, 2, lambdas, "sum", "ignore"))
+    assert float(ours) == pytest.approx(naive(images, sentences, match, 0.5, 2, lambdas, "sum"))
 
 
-@pytest.mark.parametrize("same", ["ignore", "negative"])
-def test_ties_and_equal_vectors(same):
+def test_ties_and_equal_vectors():
     match = MATCHES["ragged"]
     images, sentences = torch.ones(4, 3, dtype=torch.float64), torch.ones(7, 3, dtype=torch.float64)
-    ours = structure_preserving_loss(images, sentences, match, 0.1, 3, (2.0, 0.1, 0.2), same=same)
-    assert float(ours) == pytest.approx(naive(images, sentences, match, 0.1, 3, (2.0, 0.1, 0.2), "sum", same))
+    ours = structure_preserving_loss(images, sentences, match, 0.1, 3, (2.0, 0.1, 0.2))
+    assert float(ours) == pytest.approx(naive(images, sentences, match, 0.1, 3, (2.0, 0.1, 0.2), "sum"))
+
+
+def released(images, sentences, margin, top_k, to_image, among_sentences):
+    """The loss of the code released with the journal version: a row a draw, all that follows by the draw.
+
+    Sentences ``(draws, each, D)``; those of a draw are positives, those of all other draws negatives, also
+    where both draws are of one image. Each term is the mean over sentences and K, zeros included.
+    """
+    draws, each = sentences.shape[:2]
+    terms = [0.0, 0.0, 0.0]
+    for draw in range(draws):
+        others = [other for other in range(draws) if other != draw]
+        for number in range(each):
+            sentence = sentences[draw, number]
+            apart = distance(images[draw], sentence)
+            farthest = max(distance(sentence, own) for own in sentences[draw])
+            negatives = (
+                (apart, [distance(images[draw], text) for other in others for text in sentences[other]]),
+                (apart, [distance(images[other], sentence) for other in others]),
+                (farthest, [distance(sentence, text) for other in others for text in sentences[other]]),
+            )
+            for term, (near, far) in enumerate(negatives):
+                hinges = sorted((max(0.0, margin + near - one) for one in far), reverse=True)
+                terms[term] += sum(hinges[:top_k]) / (draws * each * top_k)
+    return terms[0] + to_image * terms[1] + among_sentences * terms[2]
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+@pytest.mark.parametrize("drawn", [[0, 1, 2], [0, 1, 0]])
+def test_rows_by_draw_are_the_released_loss(drawn, top_k):
+    """Three images with two sentences each, and an image that was drawn twice."""
+    torch.manual_seed(6)
+    images = torch.randn(3, 4, dtype=torch.float64)[drawn]
+    sentences = images[:, None] + torch.randn(3, 2, 4, dtype=torch.float64)
+    match = ragged([0, 0, 1, 1, 2, 2], 3)
+    ours = structure_preserving_loss(
+        images, sentences.flatten(0, 1), match, 0.4, top_k, (2.0, 0.0, 0.2), reduction="mean"
+    )
+    expected = released(images, sentences, 0.4, top_k, 2.0, 0.2)
+    assert expected > 0.1 and float(ours) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_only_choice_for_what_belongs_together_is_match():
+    with pytest.raises(TypeError, match="same"):
+        structure_preserving_loss(torch.eye(3), torch.eye(3), same="negative")
 
 
 def test_gradients_are_right():
@@ -127,7 +170,6 @@ def test_zero_vectors_are_finite():
     ("change", "words"),
     [
         ({"reduction": "max"}, "reduction"),
-        ({"same": "maybe"}, "same"),
         ({"lambdas": (1.0, 2.0)}, "three lambdas"),
         ({"top_k": 0}, "top_k"),
         ({"match": torch.ones(3, 3)}, "expected bool"),

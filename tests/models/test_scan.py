@@ -18,16 +18,23 @@ def small(**settings):
     return SCAN(5, word_dim=6, dim=8, region_dim=7, **settings)
 
 
-@pytest.mark.parametrize("rich", [False, True])
-def test_sizes_of_the_papers(rich):
-    net = SCAN(100, rich=rich)
+KINDS = [{}, {"rich": True}, {"rich": True, "project": True}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "join"), list(zip(KINDS, (1024, 1324, 1024), (0, 0, 1), strict=True))
+)
+def test_sizes_of_the_papers(kind, width, join):
+    net = SCAN(100, **kind)
     gru = 2 * 3 * (300 * 1024 + 1024 * 1024 + 2 * 1024)
-    expected = 101 * 300 + gru + 2048 * 1024 + 1024 + rich * (1324 * 1024 + 1024)
+    expected = 101 * 300 + gru + 2048 * width + width + join * (1324 * 1024 + 1024)
     assert sum(p.numel() for p in net.parameters()) == expected
+    assert net.embed_regions(torch.randn(1, 2, 2048)).shape == (1, 2, width)
+    assert net.embed_words(torch.tensor([[3, 1]]))[0].shape == (1, 2, width)
 
 
 def test_start():
-    net = SCAN(100, rich=True)
+    net = SCAN(100, rich=True, project=True)
     for layer, inputs_and_outputs in ((net.region, 2048 + 1024), (net.join, 1324 + 1024)):
         limit = math.sqrt(6 / inputs_and_outputs)
         assert 0.99 * limit < layer.weight.abs().max() <= limit and not layer.bias.any()
@@ -50,30 +57,32 @@ def by_hand(net, codes):
             found[step] = state[0]
         states.append(torch.stack([found[step] for step in range(len(codes))]))
     rows = F.normalize((states[0] + states[1]) / 2, dim=1)
-    if net.join is not None:
-        rows = F.normalize(net.join(torch.cat([rows, F.normalize(vectors, dim=1)], dim=1)), dim=1)
+    if net.rich:
+        rows = torch.cat([rows, F.normalize(vectors, dim=1)], dim=1)
+        rows = rows / math.sqrt(2) if net.join is None else F.normalize(net.join(rows), dim=1)
     return rows
 
 
-@pytest.mark.parametrize("rich", [False, True])
-def test_words_are_the_mean_of_both_directions(rich):
-    net = small(rich=rich)
+@pytest.mark.parametrize(("kind", "width"), list(zip(KINDS, (8, 14, 8), strict=True)))
+def test_words_are_the_mean_of_both_directions(kind, width):
+    net = small(**kind)
     words, counts = net.embed_words(CODES)
-    assert words.shape == (4, 4, 8) and counts.tolist() == [4, 1, 0, 3]
+    assert words.shape == (4, 4, width) and counts.tolist() == [4, 1, 0, 3]
     for row, codes, count in zip(words, CODES, counts, strict=True):
         assert not row[count:].any()
         if count:
             assert torch.allclose(row[:count], by_hand(net, codes[:count]), atol=1e-6)
 
 
-def test_padding_in_front_or_between_changes_nothing():
-    net = small()
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_in_front_or_between_changes_nothing(kind):
+    net = small(**kind)
     words, counts = net.embed_words(CODES)
     shifted = torch.tensor([[0, 3, 1, 0, 4, 2], [0, 0, 0, 0, 2, 0], [0] * 6, [0, 0, 0, 1, 5, 2]])
     again, same = net.embed_words(shifted)
     assert torch.equal(counts, same)
     assert torch.allclose(again[:, :4], words, atol=1e-6) and not again[:, 4:].any()
-    assert net.embed_words(CODES[:, :0])[0].shape == (4, 0, 8)
+    assert net.embed_words(CODES[:, :0])[0].shape == (4, 0, net.width)
     assert net.embed_words(CODES[:0])[1].shape == (0,)
 
 
@@ -114,9 +123,9 @@ def test_one_image_and_one_sentence_can_be_asked_for():
         assert torch.allclose(net(features, CODES[3:, :3]), scores[:, 3:], atol=1e-6)
 
 
-@pytest.mark.parametrize("rich", [False, True])
-def test_autocast_keeps_rows_and_scores_in_float32(rich):
-    net = small(rich=rich)
+@pytest.mark.parametrize("kind", KINDS)
+def test_autocast_keeps_rows_and_scores_in_float32(kind):
+    net = small(**kind)
     features = torch.randn(3, 5, 7)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rows, (words, counts) = net.embed_regions(features), net.embed_words(CODES)
@@ -136,12 +145,12 @@ def test_a_gpu_gives_the_same():
     assert scores.is_cuda and torch.allclose(scores.cpu(), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("rich", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("direction", ["t-i", "i-t"])
-def test_it_learns_a_tiny_set(direction, rich):
+def test_it_learns_a_tiny_set(direction, kind):
     """Each of six images shows two things beside noise, and its sentence names them."""
     torch.manual_seed(1)
-    net = SCAN(5, word_dim=12, dim=24, region_dim=7, direction=direction, rich=rich)
+    net = SCAN(5, word_dim=12, dim=24, region_dim=7, direction=direction, **kind)
     codes = torch.tensor([[1, 2], [3, 1], [4, 5], [2, 4], [5, 1], [3, 5]])
     features = torch.cat([3 * torch.randn(6, 7)[codes], 0.3 * torch.randn(6, 1, 7)], dim=1)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)

@@ -35,11 +35,11 @@ _PROBES = 16  # words by which word vectors are recognised
 class FisherVectors(TransformerMixin, BaseEstimator):
     """Sentences as Fisher vectors of their word vectors, reduced by PCA.
 
-    ``fit`` takes the training captions: word vectors brought to length 1; FastICA on a sample of word
-    occurrences, its matrix applied without removing the mean; length 1 again, times 10; the mixture by EM on
-    the same sample. ``transform`` sums what the known words of a sentence contribute, takes the signed square
-    root, brings the vector to length 1 and projects it on the principal components of a sample of training
-    sentences. A sentence without a known word becomes a row of zeros, and is counted.
+    ``fit`` takes the training captions: the vectors of their words brought to length 1; FastICA on a sample
+    of these words, its matrix applied without removing the mean; length 1 again, times 10; the mixture by EM
+    on the same sample. ``transform`` sums what the known words of a sentence contribute, takes the signed
+    square root, brings the vector to length 1 and projects it on the principal components of a sample of
+    training sentences. A sentence without a known word becomes a row of zeros, and is counted.
 
     PCA is scikit-learn's. It fits on ``pca_sample`` sentences, not on all, because that bounds memory: 18,000
     sentences of 18,000 numbers are 1.3 GB. Up to 6,144 numbers it is exact (float64, the eigenvectors of the
@@ -51,12 +51,13 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         components: components of the mixture.
         mixture: ``"hglmm"`` (Gaussian or Laplacian by dimension) or ``"gmm"`` (Gaussian).
         iterations: EM steps.
-        sample: at most so many word occurrences are drawn for ICA and EM.
+        sample: at most so many words are drawn for ICA and EM.
         pca: numbers per sentence, or fewer where the data do not allow as many; None for no PCA.
         ica: False leaves the word vectors as they are, apart from their length.
         seed: of all draws.
-        once: True counts each word of the sample once for ICA and EM. The paper draws word occurrences, of
-            which a few words have most: over a small dictionary many components then hold one word each.
+        once: whether ICA and EM see each word once, or (False) as often as it occurs. Wang et al. do not say;
+            the code that Klein et al. released draws uniformly from the vocabulary of word2vec. A few words
+            have most of the occurrences, and with False many components hold one word each.
         pca_sample: sentences that PCA is fitted on; None for three times what it may give, at least 1,000.
 
     Attributes:
@@ -89,7 +90,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         ica: bool = True,
         seed: int = 0,
         pca_sample: int | None = None,
-        once: bool = False,
+        once: bool = True,
     ) -> None:
         self.vectors = vectors
         self.components = components
@@ -108,17 +109,18 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         counts, words = self._count(captions)
         random = np.random.default_rng(self.seed)
         occurrences = np.asarray(counts.sum(axis=0), dtype=np.int64)
-        total = int(occurrences.sum())
+        weights = np.ones_like(occurrences) if self.once else occurrences
+        total = int(weights.sum())
         if total < self.components:
             raise DataError(
-                f"captions: {total} known words in {counts.shape[0]} captions, expected at least one for "
-                f"each of {self.components} components; give more captions, other word vectors or fewer "
-                "components"
+                f"captions: {total} {'different ' if self.once else ''}known words in {counts.shape[0]} "
+                f"captions, expected at least one for each of {self.components} components; give more "
+                "captions, other word vectors or fewer components"
             )
-        if total > self.sample:  # occurrences drawn without putting back, counted by word
-            occurrences = random.multivariate_hypergeometric(occurrences, self.sample, method="marginals")
-        drawn = np.flatnonzero(occurrences)
-        weights = np.ones(len(drawn)) if self.once else occurrences[drawn].astype(np.float64)
+        if total > self.sample:  # drawn without putting back, counted by word
+            weights = random.multivariate_hypergeometric(weights, self.sample, method="marginals")
+        drawn = np.flatnonzero(weights)
+        weights = weights[drawn].astype(np.float64)
         with threadpool_limits(1, "blas"):  # sums of several threads differ in their last digits
             self.unmixing_, self.ica_iterations_ = None, 0
             if self.ica:
