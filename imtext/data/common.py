@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -154,12 +155,12 @@ def check_optional(entry: Mapping, where: str, fields: Mapping[str, type | Union
 
 
 def clean(caption: str) -> str:
-    """One caption with every run of white space as one blank.
+    """One caption with every run of white space as one blank and composed accents (Unicode's NFC).
 
     >>> clean("  A dog\\n runs . ")
     'A dog runs .'
     """
-    return " ".join(caption.split())
+    return " ".join(unicodedata.normalize("NFC", caption).split())
 
 
 def files_under(root: Path, names: Iterable[str]) -> set[str]:

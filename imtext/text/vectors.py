@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -23,8 +24,9 @@ _CUT_FORMAT = "imtext-word-vectors-1"
 class WordVectors:
     """Words and their vectors: ``word in v``, ``v[word]``, ``v.vector_size``.
 
-    ``words`` is a tuple of n distinct words, ``vectors (n, dim)`` float32 in the same order. Raises DataError
-    where the two do not fit or a number is not finite.
+    ``words`` is a tuple of n distinct words, their accents composed as :func:`imtext.text.tokenize` has them;
+    ``vectors (n, dim)`` float32 in the same order. Raises DataError where the two do not fit or a number is
+    not finite.
 
     >>> v = WordVectors(["dog", "cat"], np.eye(2))
     >>> "dog" in v, "emu" in v, v.vector_size, v["cat"].tolist()
@@ -32,7 +34,7 @@ class WordVectors:
     """
 
     def __init__(self, words: Iterable[str], vectors: np.ndarray, name: str = "word vectors") -> None:
-        self.words = tuple(words)
+        self.words = tuple(unicodedata.normalize("NFC", word) for word in words)
         self.vectors = np.asarray(vectors, dtype=np.float32)
         self.name = name
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.words) or 0 in self.vectors.shape:

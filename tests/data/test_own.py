@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -347,3 +348,13 @@ def test_real_flickr8k_in_the_form_of_kaggle(shared_data, tmp_path):
     for i in range(0, 8091, 97):
         own = [data.captions[j] for j in data.sentences_of(i)]
         assert own == list(dict.fromkeys(known[data.image_files[i]]))
+
+
+def test_both_forms_of_an_accent_are_one_caption(make):
+    composed, decomposed = "Un café, un élève.", unicodedata.normalize("NFD", "Un café, un élève.")
+    rows = f'image,caption\na.jpg,"{decomposed}"\na.jpg,"{composed}"\nb.jpg,Un chien.\n'
+    root = make({"captions.csv": rows})
+    data = load_own(root)
+    assert data.captions == (composed, "Un chien.")
+    (root / "x.token").write_text(f"a.jpg#0\t{decomposed}\n", encoding="utf-8")
+    assert read_token_file(root / "x.token") == {"a.jpg": [composed]}

@@ -32,7 +32,8 @@ from imtext.report.style import text_width
 
 TEXTS = ["Ba$$in$ record_sleeve", "price{$5}or^$6_here", r"$\frac{x}$", r"C:\new\$x$_{a"]
 PICTURE = np.zeros((30, 30, 3), np.uint8)
-SPANS, BOX = [(0, 1)], [(2, 2, 9, 9)]
+BOX = [(2, 2, 9, 9)]
+BOXED = {"image": PICTURE, "spans": [(0, 1)], "truth": BOX, "found": [BOX] * 2, "hits": [[True]] * 2}
 
 DRAWN = {
     "picture_rows": lambda text: picture_rows([PICTURE], [text], title=text),
@@ -55,11 +56,9 @@ DRAWN = {
         )
     ),
     "attention_picture": lambda text: attention_picture(PICTURE, (2, 2), [text], np.ones((1, 4)) / 4),
-    "boxes": lambda text: boxes(
-        [{"image": PICTURE, "words": [text], "spans": SPANS, "truth": BOX, "found": [BOX] * 2, "hits": [[True]] * 2}]
-    ),
+    "boxes": lambda text: boxes([BOXED | {"words": [text]}]),
     "text_pictures": lambda text: text_pictures([PICTURE], [[text]], [(0, 0)], (4, 4)),
-}  # fmt: skip
+}
 
 
 def _png(figure: plt.Figure) -> np.ndarray:
@@ -96,8 +95,8 @@ def test_the_librarys_own_formulas_are_formulas():
 
 
 def test_numbers_of_a_logarithmic_axis_are_plain():
-    curves = pd.DataFrame({"run": ["a"] * 3, "step": [1, 2, 3], "loss": [1e3, 1.0, 1e-3], "spread": [1.0] * 3})
-    figure = collapse_curves(curves)
+    curves = {"run": ["a"] * 3, "step": [1, 2, 3], "loss": [1e3, 1.0, 1e-3], "spread": [1.0] * 3}
+    figure = collapse_curves(pd.DataFrame(curves))
     _png(figure)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert "0.001" in labels and not any("$" in label for label in labels)
