@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from imtext.data.decoding import open_image
 from imtext.data.images import pack_of
 from imtext.data.schema import Dataset
 from imtext.data.transforms import normalise
@@ -47,7 +47,7 @@ def image_extents(dataset: Dataset) -> np.ndarray:
 
 def _extent(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _ROTATED
     except MemoryError:
