@@ -1,6 +1,7 @@
 """Caption files of one's own data, row by row with their line numbers; here CSV in all its forms.
 
-The delimiter is read off the header: comma, tab, semicolon or pipe.
+The delimiter is read off the header: comma, tab, semicolon or pipe. A file of tabs has no quoting, unless it
+is named ``.csv``: a quotation mark is one, and a line is a row.
 """
 
 from __future__ import annotations
@@ -135,10 +136,10 @@ def _delimited(path: Path, columns: Mapping[str, str | None]) -> Table:
 
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each record that is not blank."""
+    quoting = csv.QUOTE_MINIMAL if _has_quotes(path, delimiter) else csv.QUOTE_NONE
     # A blank may stand between comma and quote, but not where a blank belongs to the delimiter ("| ").
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=delimiter in ",;"
-    )
+    form = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": delimiter in ",;"}
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, **form)
     line = 1
     try:
         for cells in reader:
@@ -150,6 +151,10 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
             f"{path}, line {line}: expected fields with closed quotes, found: {error}; "
             'close the quote, and write a quote inside a quoted field twice ("")'
         ) from None
+
+
+def _has_quotes(path: Path, delimiter: str) -> bool:
+    return delimiter != "\t" or path.suffix.lower() == ".csv"
 
 
 def _check_header(path: Path, names: Sequence[str], columns: Mapping[str, str | None]) -> None:
@@ -179,11 +184,11 @@ def _whole(
             match = _KAGGLE_ROW.fullmatch(cells[1]) if kaggle and len(cells) == 2 else None
             if match is None:
                 word = _DELIMITERS[delimiter]
-                fix = (
-                    "add what is missing"
-                    if len(cells) < width
-                    else f"put quotes round a field that holds a {word}"
-                )
+                fix = "add what is missing"
+                if len(cells) > width and _has_quotes(table.path, delimiter):
+                    fix = f"put quotes round a field that holds a {word}"
+                elif len(cells) > width:
+                    fix = "write a blank for a tab within a field"
                 raise DataError(
                     f"{table.path}, line {number}: expected {width} fields separated by a {word} "
                     f"({listed(names)}), found {len(cells)}: {listed(cells)}; {fix}"
