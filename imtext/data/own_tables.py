@@ -18,6 +18,7 @@ from imtext.data.own_columns import (
     ENDINGS,
     IMAGE_ENDINGS,
     NEEDED,
+    PERHAPS_GROUP,
     Row,
     Table,
     check_columns,
@@ -116,14 +117,15 @@ def _delimited(path: Path, columns: Mapping[str, str | None]) -> Table:
     _, names = next(records, (1, []))
     _check_header(path, names, columns)
     places = places_of(path, names, columns, "column")
-    table = Table(path, "line", [])
+    table = Table(path, "line", [], by_id=PERHAPS_GROUP in places)
+    group_at = places.get("group", places.get(PERHAPS_GROUP))
     lengthy = []
     for number, cells in _whole(table, records, names, delimiter):
         caption = cells[places["caption"]]
         if "\n" in caption or "\r" in caption:
             lengthy.append(number)
         split = cells[places["split"]].strip() or None if "split" in places else None
-        group = cells[places["group"]].strip() or None if "group" in places else None
+        group = None if group_at is None else cells[group_at].strip() or None
         table.rows.append(Row(cells[places["image"]].strip(), (caption,), split, group, number))
     if lengthy:
         table.notes.append(
