@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import Any
 
 from imtext.errors import ConfigError
@@ -28,6 +30,11 @@ def device_here(name: str | None) -> str | None:
     except (RuntimeError, AssertionError):
         raise ConfigError(f"--device {name}: not on this machine; use cpu") from None
     return name
+
+
+def typed_path(text: str) -> Path:
+    """A path as it was typed; the shell leaves the ``~`` of ``--root=~/pets`` alone."""
+    return Path(os.path.expanduser(text))
 
 
 def yaml_option(text: str) -> tuple[str, Any]:

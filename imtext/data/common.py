@@ -36,7 +36,7 @@ class Photo:
 
 def data_folder(data_root: str | os.PathLike[str], name: str, needs: str) -> Path:
     """The data root as a Path; DataError if it is not a folder."""
-    root = Path(data_root).expanduser()
+    root = Path(os.path.expanduser(data_root))
     if not os.path.isdir(root):
         found = "a file" if os.path.exists(root) else "nothing"
         raise DataError(

@@ -228,7 +228,7 @@ class ImageStore:
         fingerprint = source_fingerprint(dataset, size, fit)
         if pack is not None and pack.size == size:
             return _of_pack(pack, dataset, fingerprint)
-        folder = Path(cache_dir) / f"images-{_form(size, fit)}-{fingerprint}"
+        folder = Path(cache_dir).expanduser() / f"images-{_form(size, fit)}-{fingerprint}"
         store = _load(folder, dataset, size, fit, fingerprint)
         if store is None:
             store = _build_locked(folder, dataset, size, fit, fingerprint, on_corrupt, n_jobs)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from imtext.errors import ConfigError, ImtextError
+from imtext.errors import ConfigError, ImtextError, print_anything
 from imtext.publish import (
     PROFILES,
     build_book,
@@ -25,6 +25,7 @@ from imtext.publish.stage import find_notebooks
 
 def main(argv: list[str] | None = None) -> int:
     """Run one step; an error of the user's is one line and exit code 1."""
+    print_anything()
     arguments = _parser().parse_args(argv)
     arguments.build = arguments.build or arguments.root / "_build"
     try:

@@ -117,7 +117,7 @@ def load_word_vectors(
     if str(source) == "glove":
         glove = _packaged_glove()
         return glove if wanted is None else glove.cut(word for word in glove.words if word in wanted)
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     if not path.is_file():
         hint = "'glove' or an existing file" if not path.suffix else "an existing file"
         raise (DataError if path.suffix else ConfigError)(f"word vectors {str(source)!r}: expected {hint}")

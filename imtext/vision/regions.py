@@ -120,7 +120,7 @@ def extract_region_features(
         return rows if places is None else torch.cat([rows, places[first:last].to(rows)], 1)
 
     rows = _cached(
-        Path(cache_dir) / f"regions-{backbone.name}-{_key(content)}.npy",
+        Path(cache_dir).expanduser() / f"regions-{backbone.name}-{_key(content)}.npy",
         (len(boxes), width),
         _chunks_of(owner),
         compute,
