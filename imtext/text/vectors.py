@@ -79,7 +79,10 @@ class WordVectors:
         kept = [word for word in dict.fromkeys(words) if word in self._row]
         rows = [self._row[word] for word in kept]
         if not kept:
-            raise DataError(f"{self.name}: holds none of the words asked for; check language and spelling")
+            raise DataError(
+                f"{self.name}: holds none of the words asked for; take vectors of their language, and put "
+                "blanks between words where a script has none"
+            )
         return WordVectors(kept, self.vectors[rows], self.name)
 
     @classmethod
