@@ -17,8 +17,8 @@ from typing import Any
 
 from imtext import __version__
 from imtext.commands import data, runs
-from imtext.commands.common import add_command, device_here
-from imtext.errors import ConfigError, DataError, ImtextError
+from imtext.commands.common import add_command, device_here, typed_path
+from imtext.errors import ConfigError, DataError, ImtextError, print_anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["evaluate", "nowhere.npz"])  # the message goes to standard error
     2
     """
+    print_anything()
     arguments = _parser().parse_args(argv)
     try:
         code = arguments.run(arguments) or 0
@@ -65,7 +66,7 @@ def _add_evaluate(commands: Any) -> None:
         "An .npz or .safetensors file, or a folder of .npy files, with images (N, D), sentences (M, D) and "
         "image_of_sentence (M,), the index of each sentence's image. Scores are cosines; ties go by index.",
     )
-    parser.add_argument("embeddings", type=Path, metavar="EMBEDDINGS")
+    parser.add_argument("embeddings", type=typed_path, metavar="EMBEDDINGS")
     parser.add_argument(
         "--captions-per-image",
         type=int,
@@ -104,10 +105,10 @@ def _add_search(commands: Any) -> None:
         _search,
         "The gallery is the test split that the run was evaluated on.",
     )
-    parser.add_argument("run_dir", type=Path, metavar="RUN", help="the folder of a finished run")
+    parser.add_argument("run_dir", type=typed_path, metavar="RUN", help="the folder of a finished run")
     parser.add_argument("query", metavar="QUERY", help="a sentence in quotes, or the path of an image file")
     parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
-    parser.add_argument("--out", type=Path, default=None, help="also write a page: .html or .png")
+    parser.add_argument("--out", type=typed_path, default=None, help="also write a page: .html or .png")
     parser.add_argument("--device", default="auto", help="auto (default: a GPU if there is one), cpu or cuda")
 
 
@@ -139,7 +140,7 @@ def _add_notebook(commands: Any) -> None:
         "Values are read as YAML, -p profile quick -p seeds '[0, 1]'; folders are taken from here.",
     )
     run.add_argument("name", metavar="NAME", help="a notebook's path, or its name in ./notebooks")
-    run.add_argument("out", type=Path, metavar="OUT", help="where the executed notebook goes")
+    run.add_argument("out", type=typed_path, metavar="OUT", help="where the executed notebook goes")
     run.add_argument(
         "-p",
         dest="parameters",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 _LONGEST = 560
 
 
@@ -26,6 +28,13 @@ def _cut(text: str) -> str:
         return text
     half = (_LONGEST - 3) // 2
     return f"{text[: _LONGEST - 3 - half]} … {text[-half:]}"
+
+
+def print_anything() -> None:
+    """From now on, what the terminal's encoding lacks is printed as an escape instead of raising an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 class ImtextError(Exception):

@@ -233,10 +233,13 @@ def _png(answer: Answer) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from imtext.report.style import text_as_written
+
     draw: Callable[[Figure, Answer], None] = _draw_images if answer.picture is None else _draw_sentences
     figure = Figure(facecolor="white")
     FigureCanvasAgg(figure)
-    draw(figure, answer)
+    with text_as_written():
+        draw(figure, answer)
     memory = io.BytesIO()
     figure.savefig(memory, format="png", dpi=120)
     return memory.getvalue()
@@ -245,8 +248,7 @@ def _png(answer: Answer) -> bytes:
 def _wrap(text: str, width: int, lines: int) -> str:
     import textwrap
 
-    # A dollar sign would start a formula in matplotlib.
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")).replace("$", r"\$")
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))
 
 
 def _draw_images(figure: Any, answer: Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -229,3 +230,33 @@ def test_version_and_module(stored):
 def test_help_needs_no_heavy_module():
     code = "import sys, imtext.cli; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_tilde_of_an_option_is_the_home_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "e.npz", **arrays())
+    for name in ("runs", "elsewhere"):
+        (tmp_path / name).mkdir()
+    assert main(["evaluate", "~/e.npz"]) == 0
+    assert main(["data", "check", "embeddings", "--root=~/e.npz"]) == 0
+    assert main(["runs", "list", "--runs-dir=~/runs"]) == 0
+    assert f"no runs in {tmp_path / 'runs'}" in capsys.readouterr().out
+    monkeypatch.setenv("IMTEXT_RUNS", "~/elsewhere")
+    assert main(["runs", "list"]) == 0
+    assert f"no runs in {tmp_path / 'elsewhere'}" in capsys.readouterr().out
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp1252:strict"])
+def test_text_that_the_terminal_cannot_show_is_escaped(tmp_path, encoding):
+    (tmp_path / "собаки").mkdir()
+    rows = "image,caption\na.png,Собака бежит 🐶\nb.png,Собака бежит 🐶\nc.png,café\n"
+    (tmp_path / "собаки" / "captions.csv").write_text(rows, encoding="utf-8")
+    command = [sys.executable, "-m", "imtext", "data", "check", "own", "--no-pictures", "--root"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([*command, tmp_path / "собаки"], capture_output=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u0441\\u043e\\u0431" in done.stdout  # the folder's name
+    done = subprocess.run([*command, tmp_path / "кошки"], capture_output=True, env=environment, timeout=120)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1

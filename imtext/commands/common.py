@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import Any
 
 from imtext.errors import ConfigError
@@ -31,6 +33,11 @@ def device_here(name: str | None) -> str | None:
         return resolve_device(name)
     except ConfigError as error:
         raise ConfigError(f"--device {name}: {error}") from None
+
+
+def typed_path(text: str) -> Path:
+    """A path as it was typed; the shell leaves the ``~`` of ``--root=~/pets`` alone."""
+    return Path(os.path.expanduser(text))
 
 
 def yaml_option(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imtext.commands.common import add_command, yaml_option
+from imtext.commands.common import add_command, typed_path, yaml_option
 from imtext.errors import ConfigError
 
 _EMBEDDINGS = "embeddings"
@@ -28,7 +28,8 @@ def add(actions: Any) -> None:
         metavar="NAME",
         help=f"a dataset such as flickr8k or coco, or {_EMBEDDINGS} for a file of them",
     )
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the folder, or the file")
+    about_root = "the folder, or the file"
+    parser.add_argument("--root", type=typed_path, required=True, metavar="DIR", help=about_root)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a report")
     parser.add_argument("--no-pictures", action="store_true", help="captions only; image files may be absent")
     parser.add_argument("--no-duplicates", action="store_true", help="do not compare pictures")

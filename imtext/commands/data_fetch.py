@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from imtext.commands.common import add_command
+from imtext.commands.common import add_command, typed_path
 from imtext.errors import ConfigError
 
 
@@ -26,7 +25,7 @@ def add(actions: Any) -> None:
         help="flickr8k, coco; to be requested: flickr30k, flickr30k_entities, cuhk_pedes, coco_precomp, "
         "f30k_precomp",
     )
-    parser.add_argument("--root", type=Path, default=None, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--root", type=typed_path, default=None, metavar="DIR", help="folder of the dataset")
     parser.add_argument("--parts", default=None, metavar="A,B", help="which parts; --list names them")
     parser.add_argument("--list", action="store_true", help="print the parts with sizes and checksums")
 

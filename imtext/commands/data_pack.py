@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imtext.commands.common import add_command, yaml_option
+from imtext.commands.common import add_command, typed_path, yaml_option
 
 
 def add(actions: Any) -> None:
@@ -21,8 +21,10 @@ def add(actions: Any) -> None:
         "captions, splits and boxes. Give it as data_root, in place of the folder.",
     )
     pack.add_argument("name", metavar="NAME", help="name of the dataset, such as flickr8k or coco")
-    pack.add_argument("--root", type=Path, default=None, metavar="DIR", help="folder of the dataset")
-    pack.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="the pack to write")
+    pack.add_argument("--root", type=typed_path, default=None, metavar="DIR", help="folder of the dataset")
+    pack.add_argument(
+        "--out", type=typed_path, required=True, metavar="FILE.safetensors", help="the pack to write"
+    )
     pack.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (default: 256)")
     pack.add_argument(
         "--fit",
@@ -39,7 +41,7 @@ def add(actions: Any) -> None:
         help="option of the reader, such as subset=true; repeat for more",
     )
     verify = add_command(actions, "verify", "compare a pack with its checksums", _verify)
-    verify.add_argument("file", type=Path, metavar="FILE", help="a pack written by 'imtext data pack'")
+    verify.add_argument("file", type=typed_path, metavar="FILE", help="a pack written by 'imtext data pack'")
 
 
 def _pack(arguments: argparse.Namespace) -> None:

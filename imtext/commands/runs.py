@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imtext.commands.common import add_command
+from imtext.commands.common import add_command, typed_path
 from imtext.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs-dir",
-        type=Path,
+        type=typed_path,
         default=None,
         metavar="DIR",
         help="folder of runs (default: $IMTEXT_RUNS or runs)",
@@ -43,7 +43,7 @@ def _root(arguments: argparse.Namespace) -> Path:
 
 
 def _default_root() -> Path:
-    return Path(os.environ.get("IMTEXT_RUNS") or "runs")
+    return typed_path(os.environ.get("IMTEXT_RUNS") or "runs")
 
 
 def _add_list(actions: Any) -> None:
@@ -262,7 +262,8 @@ def _add_export(actions: Any) -> None:
         "names", nargs="*", metavar="RUN", help="a run's folder, or the beginning of its name"
     )
     _where(parser)
-    parser.add_argument("--out", type=Path, default=None, metavar="OUT", help="FILE.zip, or a new folder")
+    about_out = "FILE.zip, or a new folder"
+    parser.add_argument("--out", type=typed_path, default=None, metavar="OUT", help=about_out)
     parser.add_argument(
         "--weights",
         action=argparse.BooleanOptionalAction,
@@ -270,7 +271,7 @@ def _add_export(actions: Any) -> None:
         help="take the trained networks along (default: yes)",
     )
     parser.add_argument(
-        "--table", type=Path, default=None, metavar="FILE.csv", help="one line a run and split, as CSV"
+        "--table", type=typed_path, default=None, metavar="FILE.csv", help="one line a run and split, as CSV"
     )
 
 

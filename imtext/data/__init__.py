@@ -128,7 +128,7 @@ def is_pack(data_root: str | os.PathLike[str] | None) -> bool:
     >>> is_pack(None), is_pack("no/such/pack.safetensors")
     (False, False)
     """
-    path = Path(data_root or ".").expanduser()
+    path = Path(os.path.expanduser(data_root or "."))
     return path.suffix == ".safetensors" and path.is_file()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ class Photo:
 
 def data_folder(data_root: str | os.PathLike[str], name: str, needs: str) -> Path:
     """The data root as a Path; DataError if it is not a folder."""
-    root = Path(data_root).expanduser()
+    root = Path(os.path.expanduser(data_root))
     if not os.path.isdir(root):
         found = "a file" if os.path.exists(root) else "nothing"
         raise DataError(
@@ -154,12 +155,12 @@ def check_optional(entry: Mapping, where: str, fields: Mapping[str, type | Union
 
 
 def clean(caption: str) -> str:
-    """One caption with every run of white space as one blank.
+    """One caption with every run of white space as one blank and composed accents (Unicode's NFC).
 
     >>> clean("  A dog\\n runs . ")
     'A dog runs .'
     """
-    return " ".join(caption.split())
+    return " ".join(unicodedata.normalize("NFC", caption).split())
 
 
 def files_under(root: Path, names: Iterable[str]) -> set[str]:

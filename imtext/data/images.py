@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.lib import format as npy
-from PIL import Image, ImageOps
+from PIL import Image
 
+from imtext.data.decoding import open_image, upright_rgb
 from imtext.data.pack_file import PackFile, cached_pack, packed_picture
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
 
-VERSION = 1
+VERSION = 2
 _CHUNK = 256
 _ON_CORRUPT = ("raise", "skip")
 _FITS = ("cover", "squash")
@@ -74,8 +75,8 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image:
         pack, row = packed
         return Image.fromarray(np.ascontiguousarray(pack.pictures()[row].transpose(1, 2, 0)))
     try:
-        with _opened(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+        with open_image(path) as image:
+            return upright_rgb(image)
     except Exception as error:  # as for decode
         reason = f"{type(error).__name__}: {error}".replace(str(path), Path(path).name)
         raise DataError(f"{path}: expected an image, found: {reason}; replace the file") from None
@@ -96,18 +97,9 @@ def check_form(size: int, fit: str, on_corrupt: str) -> int:
     return int(size)
 
 
-def _opened(path: str | os.PathLike[str]) -> Image.Image:
-    """A picture before its pixels are decoded; Pillow only warns of sizes that take gigabytes."""
-    image = Image.open(path)
-    if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        image.close()
-        raise ValueError(f"{image.width:,} x {image.height:,} pixels; make it smaller")
-    return image
-
-
 def _read(path: Path, size: int, fit: str) -> np.ndarray:
     try:
-        opened = _opened(path)
+        opened = open_image(path)
     except (FileNotFoundError, NotADirectoryError):
         packed = packed_picture(path)
         if packed is None:
@@ -117,7 +109,7 @@ def _read(path: Path, size: int, fit: str) -> np.ndarray:
     with opened as image:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves twice the wanted size.
         image.draft("RGB", (2 * size, 2 * size))
-        photo = ImageOps.exif_transpose(image).convert("RGB")
+        photo = upright_rgb(image)
     width, height = photo.size if fit == "squash" else (min(photo.size),) * 2
     left, top = (photo.width - width) / 2, (photo.height - height) / 2
     box = (left, top, left + width, top + height)
@@ -146,9 +138,9 @@ def pack_of(dataset: Dataset) -> PackFile | None:
 
 
 def source_fingerprint(dataset: Dataset, size: int, fit: str) -> str:
-    """Hash of the dataset's fingerprint, size, fit and the file lengths, so that new files are noticed.
+    """Hash of the dataset's fingerprint, size, fit, and the files' lengths and times, to notice new files.
 
-    A pack has no files: there the checksums of its pixels stand for their lengths.
+    A pack has no files: there the checksums of its pixels stand in their place.
     """
     digest = hashlib.sha256(f"{VERSION} {dataset.fingerprint()} {_form(size, fit)}".encode())
     pack = pack_of(dataset)
@@ -158,12 +150,12 @@ def source_fingerprint(dataset: Dataset, size: int, fit: str) -> str:
     for i, file in enumerate(dataset.image_files):
         path = dataset.image_path(i)
         try:
-            length = path.stat().st_size
+            about = path.stat()
         except OSError as error:
             raise DataError(
                 f"{path}: expected an image, found: {error.strerror or error}; fetch it or correct data_root"
             ) from None
-        digest.update(f"{file}\0{length}\n".encode("utf-8", "surrogatepass"))
+        digest.update(f"{file}\0{about.st_size} {about.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
 
 
@@ -174,8 +166,8 @@ class ImageStore:
     Attributes:
         pixels: ``(P, 3, size, size)`` uint8, read-only memory map; P = N but where ``rows`` is given.
         size: side in pixels.
-        fingerprint: 32 hex digits over the dataset's fingerprint, the size, the fit and the file lengths; for
-            a pack over the checksums of its pixels, wherever the pack lies.
+        fingerprint: 32 hex digits over the dataset's fingerprint, the size, the fit, and the files' lengths
+            and times; for a pack over the checksums of its pixels, wherever the pack lies.
         skipped: names of the files that could not be decoded; their pixels are black.
         fit: ``"cover"`` or ``"squash"``, see :func:`decode`.
         rows: ``(N,)`` int64, where the images lie in ``pixels``; None where image ``i`` is row ``i``.
@@ -236,7 +228,7 @@ class ImageStore:
         fingerprint = source_fingerprint(dataset, size, fit)
         if pack is not None and pack.size == size:
             return _of_pack(pack, dataset, fingerprint)
-        folder = Path(cache_dir) / f"images-{_form(size, fit)}-{fingerprint}"
+        folder = Path(cache_dir).expanduser() / f"images-{_form(size, fit)}-{fingerprint}"
         store = _load(folder, dataset, size, fit, fingerprint)
         if store is None:
             store = _build_locked(folder, dataset, size, fit, fingerprint, on_corrupt, n_jobs)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from imtext.data.common import Photo, build, clean, data_folder
 from imtext.data.own_columns import Row, Table, bare, counted
 from imtext.data.own_files import SPLIT_WORDS, Images, caption_files, find_images, image_names
+from imtext.data.own_groups import group_by_id
 from imtext.data.own_tables import read_table
 from imtext.data.schema import SPLITS, Dataset
 from imtext.errors import ConfigError, DataError
@@ -52,9 +53,10 @@ def load_own(
 
     A row has an image and a caption (in JSON: or a list of captions); an image has as many captions as it has
     rows, repeated ones are dropped with a note. Images of one ``group`` (``identity``, ``person_id``) are
-    never negatives of each other and stay in one split; without that column each image is a group. Without a
-    split, each group goes where a hash of the seed and its name says, so that new images do not move the
-    others. The id of an image is its file name without ending, or its path where file names repeat.
+    never negatives of each other and stay in one split; without that column each image is a group, or those
+    that share an ``id`` are, with a note (see :func:`imtext.data.own_groups.group_by_id`). Without a split,
+    each group goes where a hash of the seed and its name says, so that new images do not move the others. The
+    id of an image is its file name without ending, or its path where file names repeat.
 
     Raises:
         ConfigError: a parameter is unknown or out of range.
@@ -71,6 +73,7 @@ def load_own(
     files = caption_files(root, captions)
     tables = [(read_table(path, columns or {}), split) for path, split in files]
     notes = [note for table, _ in tables for note in table.notes]
+    notes += group_by_id(tables)
     _check_everywhere(tables, "split", lambda row, split: split or row.split)
     _check_everywhere(tables, "group", lambda row, _: row.group)
 

@@ -20,7 +20,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tif
 USUAL: Mapping[str, tuple[str, ...]] = {
     "image": (
         *("image", "image_name", "filename", "file_name", "file"),
-        *("filepath", "file_path", "image_path", "img", "path"),
+        *("filepath", "file_path", "image_path", "img", "img_path", "path"),
     ),
     "caption": (
         *("caption", "captions", "sentence", "sentences", "text"),
@@ -30,6 +30,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "group": ("group", "identity", "person_id"),
 }
 NEEDED = ("image", "caption")
+# Not a role that can be asked for: the person of an image, if it turns out to be one.
+PERHAPS_GROUP = "id"
 
 
 class Row(NamedTuple):
@@ -44,12 +46,16 @@ class Row(NamedTuple):
 
 @dataclass
 class Table:
-    """The rows of one caption file; ``unit`` says what their numbers count."""
+    """The rows of one caption file; ``unit`` says what their numbers count.
+
+    ``by_id``: whether the groups of the rows are what stands under ``id``, which may be anything.
+    """
 
     path: Path
     unit: str
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    by_id: bool = False
 
     def where(self, row: Row) -> str:
         """File and line of a row, as error messages name it."""
@@ -94,7 +100,10 @@ def score(names: Sequence[str], columns: Mapping[str, str | None]) -> int:
 def places_of(
     path: Path, names: Sequence[str], columns: Mapping[str, str | None], word: str
 ) -> dict[str, int]:
-    """Position of each role among the names; DataError where it is open which is meant."""
+    """Position of each role among the names, and of an ``id`` where no group is named.
+
+    DataError where it is open which is meant.
+    """
     plain = [plain_name(name) for name in names]
     places: dict[str, int] = {}
     for role in USUAL:
@@ -113,6 +122,10 @@ def places_of(
         raise ConfigError(
             f"columns={dict(columns)!r}: expected different columns, found one with two meanings"
         )
+    if "group" not in places and "group" not in columns and plain.count(PERHAPS_GROUP) == 1:
+        place = plain.index(PERHAPS_GROUP)
+        if place not in places.values():
+            places[PERHAPS_GROUP] = place
     return places
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from imtext.data.common import read_json, read_lines
-from imtext.data.own_columns import Row, Table, listed, places_of, texts
+from imtext.data.own_columns import PERHAPS_GROUP, Row, Table, listed, places_of, texts
 from imtext.errors import DataError
 
 _REID_FILES = ("reid_raw.json", "caption_all.json")
@@ -91,6 +91,7 @@ def _objects(
         return table
     names = list(dict.fromkeys(key for _, entry in entries for key in entry))
     keys = {role: names[place] for role, place in places_of(path, names, columns, "field").items()}
+    table.by_id = PERHAPS_GROUP in keys
     for number, entry in entries:
         where = f"{path}, {unit} {number}"
         captions = entry.get(keys["caption"])
@@ -98,8 +99,17 @@ def _objects(
         image = texts([entry.get(keys["image"])], where, "the name of an image")[0].strip()
         split = _name(entry.get(keys["split"]), where) if "split" in keys else None
         group = _name(entry.get(keys["group"]), where) if "group" in keys else None
+        if table.by_id:
+            group = _name_or_none(entry.get(keys[PERHAPS_GROUP]))
         table.rows.append(Row(image, captions, split, group, number))
     return table
+
+
+def _name_or_none(value: object) -> str | None:
+    """An ``id`` as text, if that is what it is."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return str(value).strip() or None
 
 
 def _name(value: object, where: str) -> str | None:

@@ -1,6 +1,7 @@
 """Caption files of one's own data, row by row with their line numbers; here CSV in all its forms.
 
-The delimiter is read off the header: comma, tab, semicolon or pipe.
+The delimiter is read off the header: comma, tab, semicolon or pipe. A file of tabs has no quoting, unless it
+is named ``.csv``: a quotation mark is one, and a line is a row.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from imtext.data.own_columns import (
     ENDINGS,
     IMAGE_ENDINGS,
     NEEDED,
+    PERHAPS_GROUP,
     Row,
     Table,
     check_columns,
@@ -115,14 +117,15 @@ def _delimited(path: Path, columns: Mapping[str, str | None]) -> Table:
     _, names = next(records, (1, []))
     _check_header(path, names, columns)
     places = places_of(path, names, columns, "column")
-    table = Table(path, "line", [])
+    table = Table(path, "line", [], by_id=PERHAPS_GROUP in places)
+    group_at = places.get("group", places.get(PERHAPS_GROUP))
     lengthy = []
     for number, cells in _whole(table, records, names, delimiter):
         caption = cells[places["caption"]]
         if "\n" in caption or "\r" in caption:
             lengthy.append(number)
         split = cells[places["split"]].strip() or None if "split" in places else None
-        group = cells[places["group"]].strip() or None if "group" in places else None
+        group = None if group_at is None else cells[group_at].strip() or None
         table.rows.append(Row(cells[places["image"]].strip(), (caption,), split, group, number))
     if lengthy:
         table.notes.append(
@@ -135,10 +138,10 @@ def _delimited(path: Path, columns: Mapping[str, str | None]) -> Table:
 
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each record that is not blank."""
+    quoting = csv.QUOTE_MINIMAL if _has_quotes(path, delimiter) else csv.QUOTE_NONE
     # A blank may stand between comma and quote, but not where a blank belongs to the delimiter ("| ").
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=delimiter in ",;"
-    )
+    form = {"delimiter": delimiter, "quoting": quoting, "skipinitialspace": delimiter in ",;"}
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, **form)
     line = 1
     try:
         for cells in reader:
@@ -150,6 +153,10 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
             f"{path}, line {line}: expected fields with closed quotes, found: {error}; "
             'close the quote, and write a quote inside a quoted field twice ("")'
         ) from None
+
+
+def _has_quotes(path: Path, delimiter: str) -> bool:
+    return delimiter != "\t" or path.suffix.lower() == ".csv"
 
 
 def _check_header(path: Path, names: Sequence[str], columns: Mapping[str, str | None]) -> None:
@@ -179,11 +186,11 @@ def _whole(
             match = _KAGGLE_ROW.fullmatch(cells[1]) if kaggle and len(cells) == 2 else None
             if match is None:
                 word = _DELIMITERS[delimiter]
-                fix = (
-                    "add what is missing"
-                    if len(cells) < width
-                    else f"put quotes round a field that holds a {word}"
-                )
+                fix = "add what is missing"
+                if len(cells) > width and _has_quotes(table.path, delimiter):
+                    fix = f"put quotes round a field that holds a {word}"
+                elif len(cells) > width:
+                    fix = "write a blank for a tab within a field"
                 raise DataError(
                     f"{table.path}, line {number}: expected {width} fields separated by a {word} "
                     f"({listed(names)}), found {len(cells)}: {listed(cells)}; {fix}"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from imtext.errors import ImtextError
+from imtext.errors import ImtextError, print_anything
 from imtext.publish import (
     PROFILES,
     build_book,
@@ -24,6 +24,7 @@ from imtext.publish.stage import find_notebooks
 
 def main(argv: list[str] | None = None) -> int:
     """Run one step; an error of the user's is one line and exit code 1."""
+    print_anything()
     arguments = _parser().parse_args(argv)
     arguments.build = arguments.build or arguments.root / "_build"
     try:

@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,9 @@ MAP = "cividis"
 # Width in inches of the book's text column.
 BOOK_WIDTH = 7.2
 PAGES = {"light": "#FFFFFF", "dark": "#121212"}
+
+# Letters that the font lacks, such as Chinese ones, are drawn as boxes; a warning for each would bury a page.
+warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
 
 _SETTINGS = {
     "figure.facecolor": "none",
@@ -84,8 +88,15 @@ def use_house_style() -> None:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """The house style within a `with` block, without touching the defaults outside."""
-    with mpl.rc_context(_SETTINGS):
+    """The house style within a `with` block, without touching the defaults outside; text as it is written."""
+    with mpl.rc_context(_SETTINGS), text_as_written():
+        yield
+
+
+@contextmanager
+def text_as_written() -> Iterator[None]:
+    """A `with` block in which a `$` of a caption begins no formula; what holds one says `parse_math=True`."""
+    with mpl.rc_context({"text.parse_math": False}):
         yield
 
 
@@ -104,7 +115,8 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     True
     """
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, prop=font).get_extents().width) / 72
+    with text_as_written():
+        return float(TextPath((0, 0), text, prop=font).get_extents().width) / 72
 
 
 def _luminance(colour: str) -> float:

@@ -43,7 +43,7 @@ def load_embeddings(path: str | PathLike[str], captions_per_image: int | None = 
     Traceback (most recent call last):
     imtext.errors.DataError: nowhere.npz: no such file; give an .npz or .safetensors file, or ...
     """
-    path, k = Path(path), captions_per_image
+    path, k = Path(path).expanduser(), captions_per_image
     if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
         raise ConfigError(f"captions_per_image={k!r}: expected a positive whole number")
     with warnings.catch_warnings():  # NumPy warns of headers written by Python 2, which are fine

@@ -141,7 +141,7 @@ class RunStore:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = Path(os.path.expanduser(root))
 
     def folder(self, study: str, slug: str, config: Mapping[str, Any]) -> Path:
         """Where the run of this config lives once it is finished."""

@@ -40,7 +40,7 @@ def check_parameters(
 
     ``seeds`` may be a list, one integer, or a text such as ``"0,1,2"``; ``tables`` is ``"all"`` or a list
     (or text) of table numbers. Without ``runs_dir`` runs go to the folder that the environment variable
-    ``IMTEXT_RUNS`` names, else to ``runs``.
+    ``IMTEXT_RUNS`` names, else to ``runs``. A ``~`` in front of a folder is the home folder.
 
     Raises:
         ConfigError: a parameter of the wrong type or outside its range.
@@ -60,11 +60,11 @@ def check_parameters(
         raise ConfigError(f"parameter profile must be one of {', '.join(PROFILES)}, found {profile!r}")
     return Parameters(
         dataset=dataset,
-        data_root=str(data_root) if data_root else None,
+        data_root=os.path.expanduser(data_root) if data_root else None,
         profile=profile,
         seeds=_seeds(seeds),
         device=resolve_device(device),
-        runs_dir=Path(runs_dir or os.environ.get("IMTEXT_RUNS", "runs")),
+        runs_dir=Path(os.path.expanduser(runs_dir or os.environ.get("IMTEXT_RUNS", "runs"))),
         tables=_tables(tables, known_tables),
     )
 

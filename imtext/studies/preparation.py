@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -150,6 +151,28 @@ class Prepared:
     def vocabulary(self) -> Vocabulary:
         """Training words that the word vectors know (Zheng et al., section 3.2)."""
         return Vocabulary.build(self.splits["train"].captions, self.vectors)
+
+    def words_note(self, vectors: bool) -> str:
+        """One line where most words of the training captions occur once or have no vector, else empty.
+
+        Args:
+            vectors: whether anything is made of word vectors; DataError where they know no word at all.
+        """
+        counts = Counter(word for caption in self.splits["train"].captions for word in tokenize(caption))
+        total, once = counts.total(), sum(count == 1 for count in counts.values())
+        known = sum(count for word, count in counts.items() if word in self.vectors) if vectors else total
+        if 2 * once > total:
+            example = next(word for word, count in counts.items() if count == 1)
+            return (
+                f"note: {once:,} of the {total:,} words of the training captions occur once, such as "
+                f"{example[:20]!r}; where a script has no blanks between words, put some in"
+            )
+        if 2 * known < total:
+            return (
+                f"note: the word vectors {self.spec.vectors} know {known:,} of the {total:,} words of the "
+                "training captions; take vectors of their language"
+            )
+        return ""
 
     def word_matrix(self) -> np.ndarray:
         """Word vectors of the vocabulary, ``(d + 1, dim)``."""

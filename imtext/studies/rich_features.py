@@ -35,7 +35,7 @@ class RichStudy(FigureData, CatalogueStudy):
     ('gru-emb-avg', 'rerank-small')
     """
 
-    name, catalogue = STUDY, rows
+    name, catalogue, reads_vectors = STUDY, rows, False
 
     @classmethod
     def known_tables(cls, parameters: dict[str, Any]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class SingleStudy(FigureData, CatalogueStudy):
     ('standard', 'config-2')
     """
 
-    name, catalogue = STUDY, rows
+    name, catalogue, reads_vectors = STUDY, rows, False
 
     def rows(self, table: str | int) -> dict[str, Line]:
         """Rows of a table and what stands behind each."""

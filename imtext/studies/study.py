@@ -40,6 +40,7 @@ class PaperStudy:
     """
 
     name: str
+    reads_vectors = True  # whether its rows need word vectors
     parameters: Parameters
     tables: tuple[str, ...]
     slugs: tuple[str, ...]
@@ -112,6 +113,7 @@ class PaperStudy:
     @cached_property
     def runs(self) -> dict[str, list[Run]]:
         """Finished runs per row, one a seed; trains what is missing."""
+        self._say_what_words_lack()
         seeds = {seed: self.experiments(seed) for seed in self.parameters.seeds}
         wanted = [seeds[seed][slug] for slug in self.slugs for seed in seeds]
         jobs = min(self.jobs, os.cpu_count() or 1) if self.parameters.device == "cpu" else 1
@@ -121,6 +123,12 @@ class PaperStudy:
         for experiment, run in zip(wanted, runs, strict=True):
             by_slug[experiment.slug].append(run)
         return by_slug
+
+    def _say_what_words_lack(self) -> None:
+        for prepared in dict.fromkeys(map(self.data_of, self.tables)):
+            note = prepared.words_note(self.reads_vectors)
+            if note:
+                print(note)
 
     def metrics(self, slug: str, split: str = "val") -> pd.DataFrame:
         """Metrics of a row, one line a seed."""

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
 
-# A number ("1,000", "3.5"), or a word cut before its clitic: "man's" -> man 's, "isn't" -> is n't.
-_TOKEN = re.compile(
-    r"\d+(?:[.,]\d+)*(?![^\W\d_])"
-    r"|'(?:s|re|ve|ll|d|m)(?!\w)"
-    r"|n't(?!\w)"
-    r"|[^\W_]+?(?=n't(?!\w))"
-    r"|[^\W_]+"
-)
-_APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\u00b4`", "'''''")
+# One apostrophe; and the underscore parts words, though it counts as \w.
+_PLAIN = str.maketrans("\u2019\u2018\u02bc\u00b4`_", "''''' ")
 
 
 def tokenize(caption: str) -> list[str]:
@@ -20,10 +15,26 @@ def tokenize(caption: str) -> list[str]:
 
     Hyphens and underscores part words. English clitics are words of their own, spelled as the public
     GloVe and Penn Treebank vocabularies spell them (``'s``, ``n't``), so that "man's" still meets "man".
+    Accents are composed (Unicode's NFC), as in the word vectors that this package reads.
 
-    >>> tokenize("A man's T-shirt isn't red; it cost 1,000 yen!")
-    ['a', 'man', "'s", 't', 'shirt', 'is', "n't", 'red', 'it', 'cost', '1,000', 'yen']
+    >>> tokenize("A man's T-shirt isn't red; it cost 1,000 yen in the 1950s!")
+    ['a', 'man', "'s", 't', 'shirt', 'is', "n't", 'red', 'it', 'cost', '1,000', 'yen', 'in', 'the', '1950s']
     >>> tokenize(" ... ")
     []
     """
-    return _TOKEN.findall(caption.lower().translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFC", caption.lower()).translate(_PLAIN)
+    return _tokens(text.isascii()).findall(text)
+
+
+@cache
+def _tokens(ascii_only: bool) -> re.Pattern[str]:
+    """A number ("1,000", "3.5", "1,000th"), or a word cut before its clitic: man 's, is n't."""
+    word = r"\w+" if ascii_only else rf"\w[\w{_marks()}]*"
+    number, clitic = rf"\d+(?:[.,]\d+)+(?:{word})?", r"'(?:s|re|ve|ll|d|m)(?!\w)|n't(?!\w)"
+    return re.compile(rf"{number}|{clitic}|\w+?(?=n't(?!\w))|{word}")
+
+
+def _marks() -> str:
+    r"""Accents, vowel signs and joiners, which belong to the word they stand in; ``\w`` lacks them."""
+    marks = (mark for mark in map(chr, range(0x300, 0x1F000)) if unicodedata.category(mark).startswith("M"))
+    return "\u200c\u200d" + "".join(marks)

@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -93,7 +94,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 class _Rows:
-    """Collects rows of wanted words, first occurrence only."""
+    """Collects rows of wanted words with composed accents, first occurrence only."""
 
     def __init__(self, only: set[str] | None) -> None:
         self.only = only
@@ -101,6 +102,7 @@ class _Rows:
         self.numbers: list[np.ndarray] = []
 
     def wants(self, word: str) -> bool:
+        word = unicodedata.normalize("NFC", word)
         if word in self.row or (self.only is not None and word not in self.only):
             return False
         self.row[word] = len(self.row)

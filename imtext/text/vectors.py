@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -23,8 +24,9 @@ _CUT_FORMAT = "imtext-word-vectors-1"
 class WordVectors:
     """Words and their vectors: ``word in v``, ``v[word]``, ``v.vector_size``.
 
-    ``words`` is a tuple of n distinct words, ``vectors (n, dim)`` float32 in the same order. Raises DataError
-    where the two do not fit or a number is not finite.
+    ``words`` is a tuple of n distinct words, their accents composed as :func:`imtext.text.tokenize` has them;
+    ``vectors (n, dim)`` float32 in the same order. Raises DataError where the two do not fit or a number is
+    not finite.
 
     >>> v = WordVectors(["dog", "cat"], np.eye(2))
     >>> "dog" in v, "emu" in v, v.vector_size, v["cat"].tolist()
@@ -32,7 +34,7 @@ class WordVectors:
     """
 
     def __init__(self, words: Iterable[str], vectors: np.ndarray, name: str = "word vectors") -> None:
-        self.words = tuple(words)
+        self.words = tuple(unicodedata.normalize("NFC", word) for word in words)
         self.vectors = np.asarray(vectors, dtype=np.float32)
         self.name = name
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.words) or 0 in self.vectors.shape:
@@ -77,7 +79,10 @@ class WordVectors:
         kept = [word for word in dict.fromkeys(words) if word in self._row]
         rows = [self._row[word] for word in kept]
         if not kept:
-            raise DataError(f"{self.name}: holds none of the words asked for; check language and spelling")
+            raise DataError(
+                f"{self.name}: holds none of the words asked for; take vectors of their language, and put "
+                "blanks between words where a script has none"
+            )
         return WordVectors(kept, self.vectors[rows], self.name)
 
     @classmethod
@@ -115,7 +120,7 @@ def load_word_vectors(
     if str(source) == "glove":
         glove = _packaged_glove()
         return glove if wanted is None else glove.cut(word for word in glove.words if word in wanted)
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     if not path.is_file():
         hint = "'glove' or an existing file" if not path.suffix else "an existing file"
         raise (DataError if path.suffix else ConfigError)(f"word vectors {str(source)!r}: expected {hint}")

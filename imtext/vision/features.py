@@ -98,7 +98,7 @@ def extract_features(
         crop,
         device,
         batch_size,
-        Path(cache_dir) / f"features-{backbone.name}",
+        Path(cache_dir).expanduser() / f"features-{backbone.name}",
         _content(backbone, store, crop, precision),
         (backbone.dim,),
         _lazy_runner(backbone, device, batch_size, channels_last, precision),

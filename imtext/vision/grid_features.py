@@ -106,7 +106,7 @@ def extract_grid_features(
         crop,
         device,
         batch_size,
-        Path(cache_dir) / f"grid-{backbone.name}",
+        Path(cache_dir).expanduser() / f"grid-{backbone.name}",
         {**_content(backbone, store, crop, precision), **content},
         (cells**2, int(backbone.stage_dims[stage])),
         lambda images: run(images).to(narrow),

@@ -118,7 +118,7 @@ def proposals_of(
     else:
         content |= {"side": int(side), "cv2": _cv2().__version__}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
-    path = Path(cache_dir) / f"proposals-{method}-{count}-{key}.npy"
+    path = Path(cache_dir).expanduser() / f"proposals-{method}-{count}-{key}.npy"
     rows = _load(path, dataset.n_images)
     if rows is None:
         try:

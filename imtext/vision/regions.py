@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from imtext.data.decoding import open_image
 from imtext.data.images import pack_of
 from imtext.data.schema import Dataset
 from imtext.data.transforms import normalise
@@ -48,7 +48,7 @@ def image_extents(dataset: Dataset) -> np.ndarray:
 
 def _extent(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _ROTATED
     except MemoryError:
@@ -121,7 +121,7 @@ def extract_region_features(
         return rows if places is None else torch.cat([rows, places[first:last].to(rows)], 1)
 
     rows = _cached(
-        Path(cache_dir) / f"regions-{backbone.name}-{_key(content)}.npy",
+        Path(cache_dir).expanduser() / f"regions-{backbone.name}-{_key(content)}.npy",
         (len(boxes), width),
         _chunks_of(owner),
         compute,

@@ -108,7 +108,7 @@ def extract_stage_features(
         crop,
         device,
         batch_size,
-        Path(cache_dir) / f"stages-{backbone.name}",
+        Path(cache_dir).expanduser() / f"stages-{backbone.name}",
         {**_content(backbone, store, crop, precision), "stages": _VERSION},
         (2 * sum(dims.values()),),
         _lazy_runner(backbone, device, batch_size, channels_last, precision, _read),

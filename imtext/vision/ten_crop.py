@@ -77,7 +77,7 @@ def extract_ten_crop(
         return total.div_(crops)
 
     return _cached(
-        Path(cache_dir) / f"features-{backbone.name}-crops{crops}-{key}.npy",
+        Path(cache_dir).expanduser() / f"features-{backbone.name}-crops{crops}-{key}.npy",
         (len(store), backbone.dim),
         _chunks(1, len(store)),
         mean,

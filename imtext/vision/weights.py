@@ -25,7 +25,7 @@ def fetch_weights(name: str, weights: str | Path) -> State:
 
     Raises ConfigError where they cannot be had and DataError for a file that does not hold weights.
     """
-    path = Path(weights)
+    path = Path(weights).expanduser()
     if path.suffix in _FILE_ENDINGS or path.is_file():
         return read_weight_file(path)
     if name.startswith("efficientnet_lite"):

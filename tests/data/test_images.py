@@ -133,9 +133,10 @@ def test_stores_of_both_fits_lie_side_by_side(data, tmp_path):
 
 
 def test_the_default_fit_has_the_fingerprint_of_stores_made_without_one(data, tmp_path):
-    digest = hashlib.sha256(f"1 {data.fingerprint()} 8".encode())
+    digest = hashlib.sha256(f"2 {data.fingerprint()} 8".encode())
     for i, file in enumerate(data.image_files):
-        digest.update(f"{file}\0{data.image_path(i).stat().st_size}\n".encode())
+        about = data.image_path(i).stat()
+        digest.update(f"{file}\0{about.st_size} {about.st_mtime_ns}\n".encode())
     assert ImageStore.open(data, 8, tmp_path / "cache").fingerprint == digest.hexdigest()[:32]
 
 

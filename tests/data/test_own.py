@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,9 @@ def test_groups(make):
     as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in (("a.jpg", 7), ("b.jpg", "7"))]
     data = load_own(make({"x.json": json.dumps(as_json)}), captions="x.json")
     assert data.group_of_image.tolist() == [0, 0]
-    plain = load_own(make({"captions.csv": rows.replace("person_id", "id")}))
+    by_id = load_own(make({"captions.csv": rows.replace("person_id", "id")}))
+    assert by_id.group_of_image.tolist() == [0, 1, 0] and "the same 'id' are one group" in by_id.notes[0]
+    plain = load_own(make({"captions.csv": rows.replace("person_id", "breed")}))
     assert plain.group_of_image.tolist() == [0, 1, 2]
 
 
@@ -347,3 +350,55 @@ def test_real_flickr8k_in_the_form_of_kaggle(shared_data, tmp_path):
     for i in range(0, 8091, 97):
         own = [data.captions[j] for j in data.sentences_of(i)]
         assert own == list(dict.fromkeys(known[data.image_files[i]]))
+
+
+def test_both_forms_of_an_accent_are_one_caption(make):
+    composed, decomposed = "Un café, un élève.", unicodedata.normalize("NFD", "Un café, un élève.")
+    rows = f'image,caption\na.jpg,"{decomposed}"\na.jpg,"{composed}"\nb.jpg,Un chien.\n'
+    root = make({"captions.csv": rows})
+    data = load_own(root)
+    assert data.captions == (composed, "Un chien.")
+    (root / "x.token").write_text(f"a.jpg#0\t{decomposed}\n", encoding="utf-8")
+    assert read_token_file(root / "x.token") == {"a.jpg": [composed]}
+
+
+def persons(*rows: tuple[object, str, str]) -> str:
+    return json.dumps(
+        [{"id": i, "img_path": file, "captions": [f"A {file}.", "One."], "split": s} for i, file, s in rows]
+    )
+
+
+def test_images_of_one_id_are_one_person(make):
+    text = persons((0, "a.jpg", "train"), (0, "b.jpg", "train"), (1, "c.jpg", "test"))
+    root = make({"data_captions.json": text})
+    data = load_own(root)
+    assert data.group_of_image.tolist() == [0, 0, 1] and data.n_sentences == 6
+    assert "images with the same 'id' are one group: 2 groups of 3 images" in data.notes[0]
+    assert load_own(root, columns={"group": None}).group_of_image.tolist() == [0, 1, 2]
+    lines = "id\timage\tcaption\n7\ta.jpg\tA dog.\n8\tb.jpg\tA cat.\n7\tc.jpg\tA bird.\n"
+    (root / "data_captions.json").unlink()
+    data = load_own(make({"captions.tsv": lines}))
+    assert data.group_of_image.tolist() == [0, 1, 0] and data.split_of_image[0] == data.split_of_image[2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([(0, "a.jpg", "train"), (1, "a.jpg", "train"), (1, "b.jpg", "train")], "an image has several"),
+        ([(0, "a.jpg", "train"), (0, "b.jpg", "test"), (1, "c.jpg", "val")], "one is in several splits"),
+        ([(0, "a.jpg", "train"), (0, "b.jpg", "train"), (None, "c.jpg", "val")], "some rows have none"),
+        ([(0, "a.jpg", "train"), (1, "a.jpg", "train"), (2, "b.jpg", "train")], ""),
+        ([({"$oid": "1"}, "a.jpg", "train"), ("2", "b.jpg", "train"), (3.5, "c.jpg", "train")], None),
+    ],
+)
+def test_an_id_that_names_no_person_is_no_group(make, rows, note):
+    data = load_own(make({"captions.json": persons(*rows)}))
+    assert data.group_of_image.tolist() == list(range(data.n_images))
+    said = [line for line in data.notes if "'id'" in line]
+    if note is not None:
+        assert (f"'id' is no group of images ({note})" in " ".join(said)) == bool(note)
+
+
+def test_two_columns_of_groups_are_not_asked_about_an_id(make):
+    rows = "id,person_id,image,caption\n1,x,a.jpg,A dog.\n1,y,b.jpg,A cat.\n2,y,c.jpg,A bird.\n"
+    assert load_own(make({"captions.csv": rows})).group_of_image.tolist() == [0, 1, 1]

@@ -84,6 +84,21 @@ def test_flickr30k_of_kaggle(folder):
     )
 
 
+@pytest.mark.parametrize("name", ["t.tsv", "t.TSV", "t.txt"])
+def test_a_file_of_tabs_has_no_quotes(folder, name):
+    text = 'image\tcaption\na.jpg\t"Welcome home\nb.jpg\tA sign says welcome"\nc.jpg\tA 5" disc, ""\n'
+    assert pairs(folder, text, name) == [
+        ("a.jpg", '"Welcome home'),
+        ("b.jpg", 'A sign says welcome"'),
+        ("c.jpg", 'A 5" disc, ""'),
+    ]
+    tab = "image\tcaption\na.jpg\ta\tdog\n"
+    refuses("line 2: expected 2 fields .* found 3: .*; write a blank for a tab", folder, tab, name)
+    # A comma separated table keeps its quotes, whatever its name.
+    quoted = 'image,caption\na.jpg,"A dog,\na cat"\n'
+    assert pairs(folder, quoted, name) == pairs(folder, quoted) == [("a.jpg", "A dog, a cat")]
+
+
 def test_annotations_of_flickr30k_with_lists(folder):
     cell = json.dumps(["Two men.", 'A "man", two.']).replace('"', '""')
     text = f'raw,sentids,split,filename,img_id\n"{cell}","[0, 1]",train,1.jpg,0\n'

@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from imtext.errors import ConfigError
+from imtext.data import load_dataset
+from imtext.data.images import ImageStore
+from imtext.errors import ConfigError, DataError
+from imtext.runs import RunStore
 from imtext.studies.parameters import check_parameters
+from imtext.studies.rich_features import RichStudy
+from imtext.text import load_word_vectors
 
 TABLES = ("2", "5", "6")
 
@@ -48,3 +54,33 @@ def test_runs_go_where_the_environment_says(monkeypatch):
     monkeypatch.setenv("IMTEXT_RUNS", "elsewhere")
     assert check_parameters(TABLES).runs_dir == Path("elsewhere")
     assert check_parameters(TABLES, runs_dir="here").runs_dir == Path("here")
+
+
+def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    found = check_parameters(TABLES, data_root="~/pets", runs_dir="~/runs")
+    assert found.data_root == str(tmp_path / "pets") and found.runs_dir == tmp_path / "runs"
+    assert check_parameters(TABLES, data_root=Path("~/pets")).data_root == str(tmp_path / "pets")
+    monkeypatch.setenv("IMTEXT_RUNS", "~/elsewhere")
+    assert check_parameters(TABLES).runs_dir == tmp_path / "elsewhere"
+    study = RichStudy(dataset="own", data_root="~/pets", runs_dir="~/runs", tables="10")
+    assert study.spec.data_root == str(tmp_path / "pets")
+    assert study.spec.cache == str(tmp_path / "runs" / "cache")
+
+
+def test_the_library_knows_the_tilde_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "pets" / "a.png")
+    (tmp_path / "pets" / "captions.csv").write_text("image,caption\na.png,A field.\n", encoding="utf-8")
+    data = load_dataset("own", "~/pets")
+    assert ImageStore.open(data, 8, "~/cache").pixels[0, :, 0, 0].tolist() == [255, 0, 0]
+    with RunStore("~/runs").open("study", "row", {}) as run:
+        run.save_json("metrics.json", {})
+    (tmp_path / "v.txt").write_text("dog 1 2\n", encoding="utf-8")
+    assert load_word_vectors("~/v.txt").words == ("dog",)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "pets", "runs", "v.txt"]
+    with pytest.raises(DataError, match="data_root=~nobody-of-this-name/x: expected a folder"):
+        load_dataset("own", "~nobody-of-this-name/x")

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
 import torch
 
 from imtext.errors import ConfigError, DataError
-from imtext.text import Vocabulary, WordVectors, position_shift, shift_all, tokenize
+from imtext.text import Vocabulary, WordVectors, load_word_vectors, position_shift, shift_all, tokenize
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,39 @@ from imtext.text import Vocabulary, WordVectors, position_shift, shift_all, toke
         ("a 4x4 truck, the 2nd", ["a", "4x4", "truck", "the", "2nd"]),
         ("caf\u00e9 'quoted' dogs'", ["caf\u00e9", "quoted", "dogs"]),
         ("they're 'selling' rock'n'roll", ["they", "'re", "selling", "rock", "n", "roll"]),
+        (
+            "A 1950s car on 42nd street, 100m from the 1,000th shop",
+            ["a", "1950s", "car", "on", "42nd", "street", "100m", "from", "the", "1,000th", "shop"],
+        ),
+        ("the '50s, 3.5mm, 10:30am, 21st-century", ["the", "50s", "3.5mm", "10", "30am", "21st", "century"]),
+        ("हिन्दी में एक कुत्ता।", ["हिन्दी", "में", "एक", "कुत्ता"]),
+        ("ไม่มี தமிழ் می\u200cخواهم שָׁלוֹם", ["ไม่มี", "தமிழ்", "می\u200cخواهم", "שָׁלוֹם"]),
+        ("\u0130stanbul'da", ["i\u0307stanbul", "da"]),
         ("", []),
-        ("?! ... \t\n", []),
+        ("?! ... \u0301 \u2764\ufe0f \t\n", []),
     ],
 )
 def test_tokenize(caption, words):
     assert tokenize(caption) == words
+
+
+def test_both_forms_of_an_accent_are_one_word(tmp_path):
+    composed, decomposed = "café naïve", unicodedata.normalize("NFD", "Café naïve")
+    assert decomposed != composed and tokenize(decomposed) == tokenize(composed) == composed.split()
+    numbers = np.eye(2, dtype="<f4")
+    words = unicodedata.normalize("NFD", composed).split()
+    lines = f"{words[0]} 1 0\n{words[1]} 0 1\n{composed.split()[0]} 9 9\n"
+    (tmp_path / "v.vec").write_text(lines, encoding="utf-8")
+    (tmp_path / "v.bin").write_bytes(
+        b"2 2\n" + b"".join(w.encode() + b" " + row.tobytes() for w, row in zip(words, numbers, strict=True))
+    )
+    for vectors in (
+        WordVectors(words, numbers),
+        load_word_vectors(tmp_path / "v.vec", only=tokenize(composed)),
+        load_word_vectors(tmp_path / "v.bin"),
+    ):
+        assert Vocabulary.build([decomposed], vectors).words == ("café", "naïve")
+        assert vectors["café"].tolist() == [1, 0]
 
 
 def test_vocabulary_keeps_every_training_word_that_the_vectors_know():

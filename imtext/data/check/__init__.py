@@ -54,7 +54,7 @@ def check_dataset(
     """
     if n_jobs is not None and n_jobs < 1:
         raise ConfigError(f"n_jobs={n_jobs}: expected a positive number of threads")
-    root, options = Path(root).expanduser(), dict(options or {})
+    root, options = Path(os.path.expanduser(root)), dict(options or {})
     report = Report(name, str(root))
     dataset = read(report, root, pictures, options)
     if dataset is None:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from imtext.data.check.report import Finding, Section, plural
+from imtext.data.decoding import open_image, upright_rgb
 from imtext.data.images import in_threads
 from imtext.data.schema import Dataset
 from imtext.progress import progress
@@ -72,14 +73,14 @@ def look_at(path: Path, hashes: bool = True) -> Picture:
 def _decode(file: BinaryIO, hashes: bool) -> Picture:
     digest = hashlib.file_digest(file, "sha256").digest() if hashes else b""
     file.seek(0)
-    with Image.open(file) as image:
+    with open_image(file) as image:
         (width, height), mode = image.size, image.mode
         # A smaller draft saves the inverse transform, not the reading: a cut file is still noticed.
         image.draft(None, (64, 64))
-        image.load()
-        if not hashes:
-            return Picture("ok", "", width, height, mode)
-        grey = image.convert("L")
+        picture = upright_rgb(image)
+    if not hashes:
+        return Picture("ok", "", width, height, mode)
+    grey = picture.convert("L")
     bits = np.packbits(imagehash.phash(grey).hash)
     thumb = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BOX)).reshape(-1)
     return Picture("ok", "", width, height, mode, digest, int.from_bytes(bits.tobytes()), thumb)

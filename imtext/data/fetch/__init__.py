@@ -86,7 +86,7 @@ def fetch(
     """
     source = _source(name, sources)
     chosen = _choose(name, source, parts)
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     if not chosen:
         return _requested(name, source, root, say)
     with _disk(root):

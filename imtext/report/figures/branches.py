@@ -81,7 +81,8 @@ def _branch(axes: Axes, title: str, steps: Sequence[_Step], number: int, right: 
         up = 0.1 if step.size else 0.0
         bold = "bold" if step.weights else "normal"
         centre = x + step.width / 2
-        axes.text(centre, middle + up, step.name, ha="center", va="center", fontsize=9, fontweight=bold)
+        look = {"ha": "center", "va": "center", "fontsize": 9, "fontweight": bold}
+        axes.text(centre, middle + up, step.name, parse_math=True, **look)
         if step.size:
             axes.text(centre, middle - 0.1, step.size, ha="center", va="center", fontsize=7.5)
         x += step.width
@@ -144,6 +145,5 @@ def _loss(axes: Axes, centre: float, middle: float, dim: int, lambdas: tuple[flo
         label = "1" if not number else f"$\\lambda_{number}$ = {_number(weight)}"
         faint = 1.0 if weight else 0.55
         axes.text(centre - 0.5, height, term, ha="left", va="center", fontsize=8, alpha=faint, gid="term")
-        axes.text(
-            centre + 0.52, height, label, ha="right", va="center", fontsize=8, alpha=faint, gid="weight"
-        )
+        look = {"ha": "right", "va": "center", "fontsize": 8, "alpha": faint, "gid": "weight"}
+        axes.text(centre + 0.52, height, label, parse_math=True, **look)

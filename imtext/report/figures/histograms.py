@@ -42,7 +42,8 @@ def _panel(axes: Axes, title: str, separation: Separation, bins: int, printed: f
         0.0, 0.99, f"S = {separation.S:.3f}{paper}", transform=axes.transAxes, va="top", fontweight="bold"
     )
     means = f"mean $D_p$ = {separation.mean_positive:.3f}\nmean $D_n$ = {separation.mean_negative:.3f}"
-    axes.text(0.0, 0.90, means, transform=axes.transAxes, va="top", linespacing=1.35, fontsize=8.5)
+    look = {"transform": axes.transAxes, "va": "top", "linespacing": 1.35, "fontsize": 8.5}
+    axes.text(0.0, 0.90, means, parse_math=True, **look)
 
 
 def _range(items: Sequence[Separation]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -137,7 +138,8 @@ def _draw_weights(axes: Axes, panel: _Panel) -> None:
         arrow |= {"mutation_scale": 12, "linestyle": "-"}
         axes.annotate("", tip, (0, 0), arrowprops=arrow, zorder=6)
         place = _free_place(tip, np.concatenate([points, tips]), panel.reach)
-        axes.text(*place, f"$W_{number}$", color=INK, ha="center", va="center", fontsize=10, zorder=7)
+        look = {"color": INK, "ha": "center", "va": "center", "fontsize": 10, "zorder": 7}
+        axes.text(*place, f"$W_{number}$", parse_math=True, **look)
 
 
 def _draw_panel(axes: Axes, panel: _Panel) -> None:
@@ -179,7 +181,8 @@ def _legend(panels: Sequence[_Panel]) -> list[Line2D]:
     if any(panel.weight is not None for panel in panels):
         handles.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="same score"))
         arrow = {"marker": r"$\rightarrow$", "markersize": 12, "color": INK, "linestyle": "none"}
-        handles.append(Line2D([], [], label="class weights (own scale)", **arrow))
+        with mpl.rc_context({"text.parse_math": True}):
+            handles.append(Line2D([], [], label="class weights (own scale)", **arrow))
     return handles
 
 

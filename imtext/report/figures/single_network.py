@@ -339,6 +339,8 @@ def _curve_panel(axes: Axes, curves: pd.DataFrame, axis: str, name: str, chance:
         axes.plot(part[axis], y, marker=marker, label=str(run), gid=name, **look)
     if wide:
         axes.set_yscale("log")
+        # Not 10⁻³ as a formula: the house style draws text as written.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
