@@ -122,6 +122,11 @@ def search(encoder: Any, query: str, top: int = 5) -> Answer:
 
 def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Scores and indices of the ``top`` answers, best first, and the size of the gallery."""
+    if hasattr(encoder, "embed_captions"):
+        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_images([picture])
+        gallery = encoder.images if picture is None else encoder.captions
+        scores, found = top_k(asked, gallery, top)
+        return scores[0], found[0], len(gallery)
     if not hasattr(encoder, "scores_for_sentences"):
         asked = encoder.embed_sentences([query]) if picture is None else encoder.embed_image_files([picture])
         gallery = encoder.images if picture is None else encoder.sentences

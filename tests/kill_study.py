@@ -47,17 +47,30 @@ def study(folder: Path) -> None:
     )
     made = InstanceLossStudy(profile="smoke", device="cpu", runs_dir=folder / "runs")
     runs = run_all([made.experiments(0)[row] for row in ROWS], folder / "runs")
+    runs += moved(folder)
     table = {
         f"{row} {split}": {
             **run.metrics[split],
             "embeddings": _digest(run.load_arrays(f"embeddings-{split}.npz")),
         }
-        for row, run in zip(ROWS, runs, strict=True)
+        for row, run in zip((*ROWS, "l1"), runs, strict=True)
         for split in SPLITS
     }
     unfinished = folder / "table.json.partial"
     unfinished.write_text(json.dumps(table, indent=1))
     os.replace(unfinished, folder / "table.json")
+
+
+def moved(folder: Path) -> list:
+    """The runs of a row of `imtext.experiment`, as a notebook trains it."""
+    from imtext.experiment import Constraint, Data, Experiment, Hinges, Joint, Pooled, Words, adam
+    from imtext.papers import intra_modal
+
+    image = Pooled("efficientnet_lite0", size=64, crop=64, views=1)
+    loss, recipe = Hinges(constraint=Constraint()), adam(8, 3e-3, 12)
+    base = Experiment(Data(24, 12, 12), image, Words(min_count=2), Joint(dim=32), loss, recipe)
+    study = intra_modal.study("picturebook", None, "smoke", [0], "2", "cpu", 1, str(folder / "runs"))
+    return study.run({"l1": study.scale(base, {"smoke": {}})})["l1"].runs
 
 
 def _digest(arrays: dict) -> str:
@@ -178,7 +191,8 @@ def trial(
 
 def main(times: int, writes: int, seed: int) -> int:
     """Print one line a kill and the sums; 0 where nothing was wrong."""
-    import imtext.studies.instance_loss  # noqa: F401  one import for all processes
+    import imtext.papers.intra_modal  # one import for all processes
+    import imtext.studies.instance_loss  # noqa: F401
 
     base = Path(tempfile.mkdtemp(prefix="kill-study-"))
     chance = random.Random(seed)

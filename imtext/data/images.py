@@ -110,6 +110,11 @@ def _read(path: Path, size: int, fit: str) -> np.ndarray:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves twice the wanted size.
         image.draft("RGB", (2 * size, 2 * size))
         photo = upright_rgb(image)
+    return as_square(photo, size, fit)
+
+
+def as_square(photo: Image.Image, size: int, fit: str = "cover") -> np.ndarray:
+    """An upright RGB picture of Pillow as :func:`decode` gives a file, uint8 ``(3, size, size)``."""
     width, height = photo.size if fit == "squash" else (min(photo.size),) * 2
     left, top = (photo.width - width) / 2, (photo.height - height) / 2
     box = (left, top, left + width, top + height)

@@ -23,6 +23,7 @@ _USUAL = {
     "runs_dir": "str | None",
     "seeds": "list[int] | int | str",
     "tables": "list[str] | list[int] | int | str",
+    "jobs": "int | str",
 }
 _SPOKEN = {
     "str": "text",

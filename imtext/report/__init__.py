@@ -14,8 +14,9 @@ from imtext.report.claims import (
     from_samples,
     paper_claims,
 )
-from imtext.report.evidence import from_gains, from_scores
+from imtext.report.evidence import difference_of_gains, from_gains, from_scores
 from imtext.report.numbers import PaperTable, load_paper, paper_table, paper_values, papers, table_ids
+from imtext.report.paper import Paper, read_paper
 from imtext.report.published import (
     Published,
     published_files,
@@ -29,6 +30,7 @@ from imtext.report.tables import as_printed, describe, over_seeds, side_by_side,
 __all__ = [
     "Claim",
     "Evidence",
+    "Paper",
     "PaperTable",
     "Published",
     "Verdict",
@@ -37,6 +39,7 @@ __all__ = [
     "claims_table",
     "decide",
     "describe",
+    "difference_of_gains",
     "from_evaluations",
     "from_gains",
     "from_ranks",
@@ -49,6 +52,7 @@ __all__ = [
     "paper_values",
     "papers",
     "published_files",
+    "read_paper",
     "read_published",
     "results_folder",
     "side_by_side",

@@ -54,7 +54,7 @@ class Claim:
     `text` is the sentence in our words, `section` its place, `test` how it is decided, `paper` the paper's
     numbers. A claim of `kind` 'greater' says that something is better than something else; 'no_gain' says
     that it is not better by more than `tolerance`; 'about' says that it is better by `around`, give or take
-    `within` (all in the unit of the difference).
+    `within` (in the unit of the difference). `compare`: rows of `table`; `needs`: those of another measure.
     """
 
     id: str
@@ -66,6 +66,9 @@ class Claim:
     tolerance: float = 0.0
     around: float | None = None
     within: float | None = None
+    table: str = ""
+    compare: Sequence[Mapping[str, Any]] = ()
+    needs: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

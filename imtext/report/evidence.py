@@ -120,3 +120,15 @@ def from_gains(
         raise DataError(f"evidence {name!r}: {len(own)} against {len(other)} seeds; give both sides the same")
     # The same clusters and seed draw the same images on both sides.
     return _evidence(name, own - other, drawn - other_drawn, "points", 2)
+
+
+def difference_of_gains(name: str, more: Sequence[Any], less: Sequence[Any]) -> Evidence:
+    """How much more one side gains than another: each `(gains (S, Q), clusters (Q,))`, in the same clusters.
+
+    >>> up, same = (np.ones((2, 4)), np.arange(4)), (np.zeros((2, 4)), np.arange(4))
+    >>> difference_of_gains("gain", up, same).difference
+    1.0
+    """
+    # The same clusters and seed draw the same images on both sides.
+    (own, drawn), (other, other_drawn) = (_samples(name, *side, n=2000, seed=0) for side in (more, less))
+    return _evidence(name, own - other, drawn - other_drawn, "points", 2)

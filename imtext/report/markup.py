@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,3 +66,21 @@ def styled(
         styler = styler.set_td_classes(classes.set_axis(frame.index, axis=0).set_axis(frame.columns, axis=1))
     styler.cell_ids = False
     return styler
+
+
+class Page:
+    """Tables under one another, with notes beneath, as a notebook shows them."""
+
+    def __init__(self, *tables: Styler, notes: Sequence[str] = ()) -> None:
+        self.tables, self.notes = tables, tuple(notes)
+
+    def __repr__(self) -> str:
+        return f"{len(self.tables)} tables, {len(self.notes)} notes"
+
+    def _repr_html_(self) -> str:
+        """The tables as they are, and a list of notes."""
+        parts = [table.to_html() for table in self.tables]
+        if self.notes:
+            lines = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+            parts.append(f'<ul style="font-size: 0.85em;">{lines}</ul>')
+        return "\n".join(parts)

@@ -46,18 +46,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table. `own` marks the paper's own models; `details` holds further text columns."""
+    """One line of a table. `own` marks the paper's own models; `details` holds further text columns.
+
+    `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on.
+    """
 
     id: str
     label: str
     block: str
     own: bool
     details: tuple[tuple[str, str], ...]
+    run: str = ""
+    read: str = "test"
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """One table of a paper: `columns`, `rows`, and the cells as dictionaries keyed by (row id, column id)."""
+    """One table of a paper: `columns`, `rows`, and the cells as dictionaries keyed by (row id, column id).
+
+    `ours` are rows that this repository adds.
+    """
 
     paper: str
     number: str
@@ -70,6 +78,12 @@ class PaperTable:
     cells: dict[tuple[str, str], float | None]
     sources: dict[tuple[str, str], str]
     notes: tuple[str, ...]
+    ours: tuple[Row, ...] = ()
+
+    @property
+    def lines(self) -> tuple[Row, ...]:
+        """The paper's rows, then rows of ours, which it does not print."""
+        return self.rows + self.ours
 
     @property
     def id(self) -> str:
@@ -192,17 +206,8 @@ def paper_table(paper: str, table_id: str | int, repeated: bool = False) -> Pape
 def build_table(paper: str, number: str, raw: dict[str, Any], repeated: bool = False) -> PaperTable:
     """A PaperTable from one checked entry of a file."""
     columns = tuple(Column(**column) for column in raw["columns"])
-    fixed = {"id", "label", "block", "own", "values"}
-    rows = tuple(
-        Row(
-            id=row["id"],
-            label=row["label"],
-            block=row.get("block", ""),
-            own=row.get("own", False),
-            details=tuple((key, text) for key, text in row.items() if key not in fixed),
-        )
-        for row in raw["rows"]
-    )
+    rows = tuple(map(_row, raw["rows"]))
+    ours = tuple(_row({**row, "label": f"Ours: {row['label']}"}) for row in raw.get("ours", ()))
     cells: dict[tuple[str, str], float | None] = {}
     sources: dict[tuple[str, str], str] = {}
     for row in raw["rows"]:
@@ -227,4 +232,12 @@ def build_table(paper: str, number: str, raw: dict[str, Any], repeated: bool = F
         cells=cells,
         sources=sources,
         notes=tuple(raw.get("notes", ())),
+        ours=ours,
     )
+
+
+def _row(raw: dict[str, Any]) -> Row:
+    fixed = {"id", "label", "block", "own", "values", "run", "read"}
+    details = tuple((key, text) for key, text in raw.items() if key not in fixed)
+    run = {name: raw[name] for name in ("run", "read") if name in raw}
+    return Row(raw["id"], raw["label"], raw.get("block", ""), raw.get("own", False), details, **run)

@@ -17,14 +17,23 @@ _PAPER = {
     "values": dict,
 }
 _TABLE = {"caption": str, "section": str, "dataset": str, "split": str, "columns": list, "rows": list}
-_TABLE_MAY = {"prose": list, "repeated": list, "notes": list}
+_TABLE_MAY = {"prose": list, "repeated": list, "notes": list, "ours": list}
 _COLUMN = {"id": str, "group": str, "label": str, "better": str}
 _ROW = {"id": str, "label": str, "values": list}
-_ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str}
+_ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, "run": str, "read": str}
+_OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
 _REPEATED = {"row": str, "column": str, "value": (int, float), "where": str}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
-_CLAIM_MAY = {"kind": str, **dict.fromkeys(("tolerance", "around", "within"), (int, float))}
+_CLAIM_MAY = {
+    "kind": str,
+    **dict.fromkeys(("tolerance", "around", "within"), (int, float)),
+    "table": str,
+    "compare": list,
+    "needs": list,
+}
+_COMPARED = {"pairs": list}
+_COMPARED_MAY = {"k": (int, str), "sides": list, "split": str, "label": str}
 # What a claim says of a difference: above 0; not above a tolerance; around a number, give or take another.
 KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 _VALUES = {"caption": str, "section": str, "numbers": dict}
@@ -111,7 +120,9 @@ def _check_table(table: Any, where: str) -> None:
         for value, column in zip(row["values"], table["columns"], strict=True):
             _number(value, column, f"{place}, {column['id']}")
     _unique([column["id"] for column in table["columns"]], f"{where}, columns")
-    _unique([row["id"] for row in table["rows"]], f"{where}, rows")
+    for number, row in enumerate(table.get("ours", ()), start=1):
+        _fields(row, f"{where}, ours {number}", _OURS, {"read": str})
+    _unique([row["id"] for row in (*table["rows"], *table.get("ours", ()))], f"{where}, rows")
     _check_extras(table, where, "prose", _PROSE)
     _check_extras(table, where, "repeated", _REPEATED)
     for note in table.get("notes", ()):
@@ -121,6 +132,8 @@ def _check_table(table: Any, where: str) -> None:
 
 def _check_claim(claim: Any, where: str) -> None:
     _fields(claim, where, _CLAIM, _CLAIM_MAY)
+    for number, item in enumerate(claim.get("compare", ()), start=1):
+        _fields(item, f"{where}, compare {number}", _COMPARED, _COMPARED_MAY)
     kind = claim.get("kind", "greater")
     if kind not in KINDS:
         raise DataError(f"{where}: field 'kind' should be one of {', '.join(KINDS)}, found {kind!r}; mend it")

@@ -19,7 +19,13 @@ from imtext.retrieval.rerank import (
     rerank,
     rerank_scores,
 )
-from imtext.retrieval.separation import Separation, mean_off_diagonal, pearson_map, separation
+from imtext.retrieval.separation import (
+    Separation,
+    distance_to_others,
+    mean_off_diagonal,
+    pearson_map,
+    separation,
+)
 from imtext.retrieval.similarity import top_k
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "cluster_bootstrap",
     "compare_orders",
     "concatenated",
+    "distance_to_others",
     "evaluate",
     "evaluate_reranked",
     "evaluate_scores",

@@ -127,3 +127,17 @@ def mean_off_diagonal(matrix: Any) -> float:
     if square.ndim != 2 or square.shape[0] != square.shape[1] or len(square) < 2:
         raise DataError(f"matrix: expected a square matrix of at least 2 × 2, found shape {square.shape}")
     return float(square[~np.eye(len(square), dtype=bool)].mean())
+
+
+def distance_to_others(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Mean distance (1 − cos) of each item ``(N, D)``, of length 1, to those of other groups, ``(N,)``.
+
+    >>> distance_to_others(np.eye(2), np.array([0, 1])).tolist()
+    [1.0, 1.0]
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    _, which, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(sizes), rows.shape[1]))
+    np.add.at(sums, which, rows)
+    others = (sums.sum(0) - sums)[which]
+    return 1 - (rows * others).sum(1) / (len(rows) - sizes[which])

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from imtext.experiment.parameters import Parameters
 from imtext.retrieval import Graded, graded, mean_cosines
 from imtext.runs import Run
-from imtext.studies.parameters import Parameters
+from imtext.studies.intra_row import intra_row
 from imtext.studies.running import Row
 
 
@@ -43,8 +44,11 @@ MODELS = (
 
 def rows_of_models(parameters: Parameters, seed: int) -> dict[str, Row]:
     """The rows of ``MODELS`` by name, for the same dataset, profile, device and run store."""
-    found = {}
+    found: dict[str, Row] = {}
     for model in MODELS:
+        if model.paper == "intra_modal":
+            found[model.name] = intra_row(parameters, seed)
+            continue
         study = _study(model.paper)(
             dataset=parameters.dataset,
             data_root=parameters.data_root,
@@ -84,7 +88,6 @@ def _study(paper: str) -> Any:
         "instance_loss": "InstanceLossStudy",
         "structure_preserving": "StructureStudy",
         "rich_features": "RichStudy",
-        "intra_modal": "IntraStudy",
     }
     return getattr(import_module(f"imtext.studies.{paper}"), names[paper])
 

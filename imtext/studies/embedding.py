@@ -8,16 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imtext.data.schema import Dataset
 from imtext.data.transforms import centre, mirror, normalise
+from imtext.experiment.compute import FOLDS, evaluate_split
 from imtext.models import DualPath
-from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.studies.preparation import Prepared
 from imtext.training.device import Fabric
 
 BATCH = 256
-FOLDS = 5
 
 
 def embed_split(
@@ -36,24 +34,6 @@ def embed_split(
     else:
         images = embed_pixels(net, prepared, prepared.store(split), fabric)
     return evaluate_split(dataset, split, images, sentences, run)
-
-
-def evaluate_split(
-    dataset: Dataset, split: str, images: np.ndarray, sentences: np.ndarray, run: Run
-) -> dict[str, dict[str, float]]:
-    """Store embeddings ``(N, D)``, ``(M, D)`` and ranks of a split in the run; its metrics and ``_folds``."""
-    owners, groups = dataset.image_of_sentence, dataset.group_of_image
-    result = evaluate(images, sentences, owners, group_of_image=groups)
-    arrays = {"images": images, "sentences": sentences, "image_of_sentence": owners}
-    run.save_arrays(f"embeddings-{split}.npz", **arrays)
-    run.save_arrays(
-        f"ranks-{split}.npz", image_query=result.image_query_ranks, text_query=result.text_query_ranks
-    )
-    metrics = {split: result.row(), f"{split}_folds": result.row()}
-    one_each = len(np.unique(groups)) == len(groups)
-    if one_each and len(images) % FOLDS == 0:
-        metrics[f"{split}_folds"] = evaluate(images, sentences, owners, folds=FOLDS).row()
-    return metrics
 
 
 @torch.no_grad()
@@ -105,3 +85,6 @@ def _in_blocks(count: int, fabric: Fabric, embed: Any, batch: int = BATCH) -> np
     for begin in range(0, count, batch):
         parts.append(embed(slice(begin, min(begin + batch, count))).float().cpu().numpy())
     return np.concatenate(parts)
+
+
+__all__ = ["FOLDS", "both_sides", "embed_codes", "embed_split", "evaluate_split"]

@@ -12,6 +12,7 @@ import torch
 from imtext.data.images import decode
 from imtext.data.schema import Dataset
 from imtext.errors import DataError, RunError
+from imtext.experiment.encoder import load
 from imtext.losses import InstanceLoss
 from imtext.models import DualPath, TextCNN
 from imtext.runs import Run
@@ -24,7 +25,8 @@ from imtext.vision.backbones import load_backbone
 
 
 def load_encoder(run_dir: str | Path, device: str = "cpu") -> Any:
-    """What searches with the run in a folder: a `TrainedEncoder` or, for its study, a `TrainedRich`.
+    """What searches with the run in a folder: what `imtext.load` gives or, for papers that have not moved to
+    `imtext.experiment`, a `TrainedEncoder` or a `TrainedRich`.
 
     Raises:
         RunError: a folder that holds no finished run, a damaged one, or one that cannot be searched.
@@ -32,6 +34,8 @@ def load_encoder(run_dir: str | Path, device: str = "cpu") -> Any:
     run = Run(Path(run_dir))
     finished(run)
     config = run.config
+    if config.get("kind") == "Experiment":
+        return load(run_dir, device)
     if {"stage", "depth", "head", "bias"} <= set(config):
         return TrainedEncoder(run, device)
     # A row of several starts has them as a list; of other studies none goes on from more than one.

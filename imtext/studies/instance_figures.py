@@ -25,7 +25,7 @@ from imtext.studies.timing import batch_times, timing_table
 from imtext.text.tokens import tokenize
 
 if TYPE_CHECKING:
-    from imtext.studies.parameters import Parameters
+    from imtext.experiment.parameters import Parameters
     from imtext.studies.preparation import Prepared
 
 CURVES = {

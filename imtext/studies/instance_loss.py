@@ -23,7 +23,7 @@ PERSON_TABLE = "7"
 class InstanceLossStudy(FigureData, PaperStudy):
     """Runs, tables and figures of the paper for the notebook's parameters.
 
-    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before
+    Takes the parameters of :func:`imtext.experiment.parameters.check_parameters`. Nothing is computed before
     it is asked for; finished runs are taken from the run store. ``tables`` are the tables asked for, of those
     that the dataset can fill; ``slugs`` the rows behind them.
 

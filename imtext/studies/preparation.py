@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -15,13 +14,14 @@ from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.images import ImageStore
 from imtext.data.precomp import needs_pictures
 from imtext.data.schema import Dataset
+from imtext.experiment.source import SPLITS, cut
+from imtext.experiment.texts import words_note
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
 from imtext.vision.backbones import Backbone, load_backbone
 from imtext.vision.features import Features, extract_features
 
-SPLITS = ("train", "val", "test")
 NOT_CONTENT = ("data_root", "cache", "weights", "pictures")
 OF_PICTURES = ("size", "crop", "fit", "backbone", "views")
 
@@ -111,7 +111,8 @@ class Prepared:
             sizes = {split: getattr(spec, split) for split in SPLITS if getattr(spec, split) is not None}
             return load_dataset(spec.dataset, spec.data_root, size=spec.size, seed=spec.seed, **sizes)
         dataset = load_dataset(spec.dataset, spec.data_root)
-        return _cut(needs_pictures(dataset) if spec.pictures else dataset, spec)
+        sizes = {split: getattr(spec, split) for split in SPLITS}
+        return cut(needs_pictures(dataset) if spec.pictures else dataset, sizes, spec.seed)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:
@@ -158,21 +159,8 @@ class Prepared:
         Args:
             vectors: whether anything is made of word vectors; DataError where they know no word at all.
         """
-        counts = Counter(word for caption in self.splits["train"].captions for word in tokenize(caption))
-        total, once = counts.total(), sum(count == 1 for count in counts.values())
-        known = sum(count for word, count in counts.items() if word in self.vectors) if vectors else total
-        if 2 * once > total:
-            example = next(word for word, count in counts.items() if count == 1)
-            return (
-                f"note: {once:,} of the {total:,} words of the training captions occur once, such as "
-                f"{example[:20]!r}; where a script has no blanks between words, put some in"
-            )
-        if 2 * known < total:
-            return (
-                f"note: the word vectors {self.spec.vectors} know {known:,} of the {total:,} words of the "
-                "training captions; take vectors of their language"
-            )
-        return ""
+        known = self.vectors if vectors else None
+        return words_note(self.splits["train"].captions, known, self.spec.vectors)
 
     def word_matrix(self) -> np.ndarray:
         """Word vectors of the vocabulary, ``(d + 1, dim)``."""
@@ -232,18 +220,3 @@ class Prepared:
 def prepare(spec: DataSpec, device: str = "cpu") -> Prepared:
     """The prepared data of a spec, one copy per process."""
     return Prepared(spec, device)
-
-
-def _cut(dataset: Dataset, spec: DataSpec) -> Dataset:
-    """Keep the number of groups asked for per split, chosen with the spec's seed."""
-    random = np.random.default_rng(spec.seed)
-    kept = []
-    for split in SPLITS:
-        images = np.flatnonzero(dataset.split_of_image == split)
-        groups = np.unique(dataset.group_of_image[images])
-        wanted = getattr(spec, split)
-        if wanted is not None and wanted < len(groups):
-            chosen = np.sort(random.choice(groups, wanted, replace=False))
-            images = images[np.isin(dataset.group_of_image[images], chosen)]
-        kept.append(images)
-    return dataset.take(np.concatenate(kept))

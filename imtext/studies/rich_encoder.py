@@ -1,4 +1,4 @@
-"""A finished row of the Rich Features or the Intra-Modal study, asked for one caption or one picture."""
+"""A finished row of the Rich Features study, asked for one caption or one picture."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from imtext.data.images import decode
 from imtext.data.schema import Dataset
 from imtext.data.transforms import centre, normalise
 from imtext.errors import ConfigError, DataError, RunError
-from imtext.models import SCAN, VSE, GRUText, LSTMText
+from imtext.models import SCAN, VSE, GRUText
 from imtext.runs import Run
 from imtext.studies.encoder import finished
 from imtext.studies.experiment import load_weights
@@ -31,12 +30,12 @@ from imtext.vision.backbones import load_backbone
 from imtext.vision.grid_features import grid_cells
 from imtext.vision.stage_features import pool_stages, rich_image_features, variant_dim
 
-SEARCHABLE = "what can be searched are rows with VSE++, a BiLSTM or SCAN that were trained on pictures"
+SEARCHABLE = "what can be searched are rows with VSE++ or SCAN that were trained on pictures"
 _FILES = 32  # pictures in memory at a time
 
 
 class TrainedRich:
-    """Network, vocabulary and test gallery of a finished VSE++, BiLSTM or SCAN row of the two studies.
+    """Network, vocabulary and test gallery of a finished VSE++ or SCAN row of the study.
 
     VSE++ has an embedding for each picture and each sentence, also where its image CNN was trained too; SCAN
     scores pairs. `scores_for_sentences` and `scores_for_image_files` serve both.
@@ -151,7 +150,7 @@ class TrainedRich:
             how["rich"] = row["rich_words"]
             net = SCAN(words, row["word_dim"], row["dim"], sizes[self.inputs.stage], **how)
         else:
-            text = _text(row, words, path)
+            text = GRUText(words, row["word_dim"], row["dim"], *TEXTS[row["text"]])
             tuned = self.backbone if self.row is not self.config else None
             net = VSE(text, variant_dim(row["image"], sizes), row["dim"], tuned)
         load_weights(net, path)
@@ -199,22 +198,13 @@ class TrainedRich:
             )
 
 
-def _text(row: dict[str, Any], words: int, weights: Path) -> GRUText | LSTMText:
-    """The text side of a row; a BiLSTM's words are as wide as the word vectors that they started from."""
-    if "readout" not in row or row["text"] == "gru":
-        return GRUText(words, row["word_dim"], row["dim"], *TEXTS[row["text"]])
-    with safe_open(weights, framework="pt") as file:
-        width = file.get_slice("text.word.weight").get_shape()[1]
-    return LSTMText(words, width, row["dim"], row["readout"])
-
-
 def _row(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     """Configuration of the row that has the network: the run's own, or that of the row it trained on from."""
     starts = config.get("start")
     if starts is None and "inputs" in config and {"text", "direction"} & set(config):
         return config
     if not isinstance(starts, list | tuple):
-        raise RunError(f"{run.dir}: expected a run of the studies rich_features or intra_modal; {SEARCHABLE}")
+        raise RunError(f"{run.dir}: expected a run of the study rich_features; {SEARCHABLE}")
     if "recipe" in config:
         return starts[0]
     names = ", ".join(str(start["slug"]) for start in starts)

@@ -24,9 +24,9 @@ from imtext.vision.stage_features import RICH_VARIANTS
 class RichStudy(FigureData, CatalogueStudy):
     """Runs, tables and figures of the paper for the notebook's parameters.
 
-    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
-    is asked for; finished runs are taken from the run store. A dataset of precomputed features fills the rows
-    that need no stage maps: those with attention from its regions, the others from their mean.
+    Takes the parameters of :func:`imtext.experiment.parameters.check_parameters`. Nothing is computed before
+    it is asked for; finished runs are taken from the run store. A dataset of precomputed features fills the
+    rows that need no stage maps: those with attention from its regions, the others from their mean.
 
     Raises:
         ConfigError: for a parameter that does not fit.

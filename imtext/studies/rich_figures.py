@@ -15,8 +15,8 @@ from imtext.studies.galleries import drawn, images_for_sentences, sentences_for_
 from imtext.studies.trained import MODEL
 
 if TYPE_CHECKING:
+    from imtext.experiment.parameters import Parameters
     from imtext.runs import Run
-    from imtext.studies.parameters import Parameters
     from imtext.studies.preparation import Prepared
     from imtext.studies.rich_data import RichData
 

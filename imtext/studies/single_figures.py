@@ -13,9 +13,9 @@ from imtext.studies.single_collapse import collapse
 from imtext.studies.single_judged import first_wrong
 
 if TYPE_CHECKING:
+    from imtext.experiment.parameters import Parameters
     from imtext.retrieval import Graded, Mixing
     from imtext.runs import Run
-    from imtext.studies.parameters import Parameters
     from imtext.studies.preparation import Prepared
     from imtext.studies.single_data import SingleData
     from imtext.studies.single_meaning import Meaning

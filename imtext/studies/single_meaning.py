@@ -13,9 +13,9 @@ from imtext.data.coco_ids import coco_caption_ids
 from imtext.data.judgements import Judged, Judgements, load_judgements
 from imtext.data.picturebook.relevance import scene_relevance
 from imtext.errors import DataError
+from imtext.experiment.parameters import Parameters
 from imtext.retrieval.extended import extended_pairs
 from imtext.retrieval.judged import pair_matrix
-from imtext.studies.parameters import Parameters
 from imtext.studies.preparation import Prepared
 
 # Experts: 1 says unrelated, 4 says describes without any error; the crowd: the share who said yes.

@@ -32,9 +32,9 @@ OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
 class SingleStudy(FigureData, CatalogueStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
-    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
-    is asked for; finished runs are taken from the run store, those of the other papers too. Table 3 asks for
-    the models of all papers, since it is what the paper says of Recall@K.
+    Takes the parameters of :func:`imtext.experiment.parameters.check_parameters`. Nothing is computed before
+    it is asked for; finished runs are taken from the run store, those of the other papers too. Table 3 asks
+    for the models of all papers, since it is what the paper says of Recall@K.
 
     Raises:
         ConfigError: for a parameter that does not fit.
@@ -164,7 +164,8 @@ class SingleStudy(FigureData, CatalogueStudy):
         found = self.measures().join(self.agreement()).round(3)
         for model, run in self.model_runs.items():
             cells = {"table": MEANING, "row": model, "seed": self.parameters.seeds[0]}
-            cells |= self.where(run) | {"backbone": f"{run.dir.parent.name}: {run.config['slug']}"}
+            slug = run.dir.name.rpartition("-")[0]
+            cells |= self.where(run) | {"backbone": f"{run.dir.parent.name}: {slug}"}
             lines.append(cells | found.loc[model].to_dict())
         return lines
 

@@ -14,8 +14,8 @@ from imtext.studies.text_features import text_features
 from imtext.vision.regions import image_extents
 
 if TYPE_CHECKING:
+    from imtext.experiment.parameters import Parameters
     from imtext.runs import Run
-    from imtext.studies.parameters import Parameters
     from imtext.studies.preparation import DataSpec, Prepared
     from imtext.studies.region_data import RegionData
     from imtext.studies.structure_rows import Scale

@@ -23,8 +23,8 @@ from imtext.studies.study import CatalogueStudy, Line
 class StructureStudy(FigureData, CatalogueStudy):
     """Runs and tables of the paper for the notebook's parameters.
 
-    Takes the parameters of :func:`imtext.studies.parameters.check_parameters`. Nothing is computed before it
-    is asked for; finished runs are taken from the run store.
+    Takes the parameters of :func:`imtext.experiment.parameters.check_parameters`. Nothing is computed before
+    it is asked for; finished runs are taken from the run store.
 
     Raises:
         ConfigError: for a parameter that does not fit.

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from imtext.experiment.parameters import Parameters, check_parameters
 from imtext.report import paper_table, side_by_side, write_published
 from imtext.runs import Run
-from imtext.studies.parameters import Parameters, check_parameters
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.running import Row, run_all
 

@@ -7,16 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import torch
-from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
+from imtext.experiment.compute import MODEL, in_blocks
 from imtext.progress import announce
 from imtext.runs import Run, provenance
 from imtext.training import fit
-
-MODEL = "model.safetensors"
 
 
 def finish(row: Any, run: Run, evaluated: Callable[[str], dict[str, dict[str, float]]], began: float) -> None:
@@ -41,14 +37,4 @@ def train(row: Any, objective: nn.Module, batches: Any, fabric: Any, run: Run) -
     return objective.net.eval()
 
 
-@torch.no_grad()
-def in_blocks(embed: Any, rows: Any, fabric: Any, block: int = 4096) -> np.ndarray:
-    """Features, dense or sparse, or integer codes through one side of a network; the outcome is float32."""
-    parts: list[Tensor] = []
-    for begin in range(0, rows.shape[0], block):
-        part = rows[begin : begin + block]
-        dense = part.toarray() if sparse.issparse(part) else np.array(part)
-        given = torch.from_numpy(dense)
-        given = given if dense.dtype.kind == "i" else given.to(torch.get_default_dtype())
-        parts.append(embed(fabric.to_device(given)).float().cpu())
-    return torch.cat(parts).numpy()
+__all__ = ["MODEL", "finish", "in_blocks", "train"]

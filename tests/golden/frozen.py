@@ -12,6 +12,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ def smoke_numbers(runs_dir: Path) -> dict[str, dict[str, Any]]:
     Finished runs are taken from the folder; what is missing is trained.
     """
     rows, claims = {}, {}
-    for study in _studies(runs_dir):
-        for line in study.published_lines():
-            key = f"{study.name}, table {line.pop('table')}, {line.pop('row')}, seed {line.pop('seed')}"
+    for paper, lines, verdicts in _papers(runs_dir):
+        for line in lines:
+            key = f"{paper}, table {line.pop('table')}, {line.pop('row')}, seed {line.pop('seed')}"
             rows[key] = {name: value for name, value in line.items() if name not in PLACES}
-        for verdict in study.verdicts():
+        for verdict in verdicts:
             sizes = {evidence.name: round(evidence.difference, 3) for evidence in verdict.evidence}
-            claims[f"{study.name}, {verdict.claim.id}"] = [verdict.word, sizes]
+            claims[f"{paper}, {verdict.claim.id}"] = [verdict.word, sizes]
     return {"rows": rows, "claims": claims}
 
 
@@ -72,18 +73,26 @@ def write(path: Path, sections: dict[str, dict[str, Any]]) -> None:
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def _studies(runs_dir: Path) -> list[Any]:
+def _papers(runs_dir: Path) -> Iterator[tuple[str, list[dict[str, Any]], list[Any]]]:
+    """Name, published lines and verdicts of every paper, in the order of their names."""
     from imtext.studies.instance_loss import InstanceLossStudy
-    from imtext.studies.intra_modal import IntraStudy
     from imtext.studies.rich_features import RichStudy
     from imtext.studies.single_network import SingleStudy
     from imtext.studies.structure_preserving import StructureStudy
 
-    kinds = (InstanceLossStudy, IntraStudy, RichStudy, SingleStudy, StructureStudy)
-    return [
-        kind(profile="smoke", seeds=SEEDS.get(kind.name, [0]), device="cpu", runs_dir=str(runs_dir))
-        for kind in kinds
-    ]
+    sys.path.insert(0, str(GOLDEN.parent))
+    from notebook_source import defined
+
+    given = {"profile": "smoke", "device": "cpu", "runs_dir": str(runs_dir)}
+    for kind in (InstanceLossStudy, "intra_modal", RichStudy, SingleStudy, StructureStudy):
+        if isinstance(kind, str):  # a paper whose rows stand in its notebook
+            names = defined(kind, seeds=SEEDS.get(kind, [0]), **given)
+            study = names["study"]
+            results = study.run(names["rows"])
+            yield kind, study.published_lines(results), study.verdicts(results)
+        else:
+            study = kind(seeds=SEEDS.get(kind.name, [0]), **given)
+            yield kind.name, study.published_lines(), study.verdicts()
 
 
 def _digest(root: Path) -> str:

@@ -94,5 +94,5 @@ def test_a_computed_default_is_refused() -> None:
 
 
 def test_profiles_are_those_of_the_studies() -> None:
-    studies = pytest.importorskip("imtext.studies.parameters")
+    studies = pytest.importorskip("imtext.experiment.parameters")
     assert studies.PROFILES == PROFILES

@@ -8,8 +8,8 @@ from PIL import Image
 from imtext.data import load_dataset
 from imtext.data.images import ImageStore
 from imtext.errors import ConfigError, DataError
+from imtext.experiment.parameters import check_parameters
 from imtext.runs import RunStore
-from imtext.studies.parameters import check_parameters
 from imtext.studies.rich_features import RichStudy
 from imtext.text import load_word_vectors
 

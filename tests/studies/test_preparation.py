@@ -6,8 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from imtext.studies import preparation
-from imtext.studies.intra_experiment import IntraExperiment
-from imtext.studies.intra_modal import IntraStudy
 from imtext.studies.preparation import DataSpec, Prepared
 from imtext.studies.rich_experiment import RichExperiment, ScanExperiment
 from imtext.studies.rich_features import RichStudy
@@ -56,8 +54,6 @@ ALL = {"backbone", "crop", "size"}
         (SingleExperiment("a", SPEC, RECIPE, TextSpec(source="vectors")), {"crop", "size", "vectors"}),
         (RichExperiment("a", SPEC, RECIPE), ALL | {"views"}),
         (ScanExperiment("a", SPEC, RECIPE), ALL | {"views"}),
-        (IntraExperiment("a", SPEC, RECIPE, text="gru"), ALL | {"views"}),
-        (IntraExperiment("a", SPEC, RECIPE), ALL | {"views", "vectors"}),
         (StructureExperiment("a", SPEC, "tfidf", RECIPE), ALL),
         (StructureExperiment("a", SPEC, "fv+fv_gmm", RECIPE), ALL | {"vectors"}),
     ],
@@ -78,17 +74,16 @@ def test_cca_is_not_solved_again_for_how_a_network_is_trained(data):
 
 def test_features_of_the_dataset_need_no_image_cnn(data):
     data.features = object()
-    for row in (RichExperiment("a", SPEC, RECIPE), IntraExperiment("a", SPEC, RECIPE, text="gru")):
-        assert read(row) == set() and row.config()["data"]["fingerprint"] == "content"
+    row = RichExperiment("a", SPEC, RECIPE)
+    assert read(row) == set() and row.config()["data"]["fingerprint"] == "content"
     assert not data.asked
 
 
-@pytest.mark.parametrize("study", [RichStudy, IntraStudy])
-def test_features_of_the_dataset_are_called_so(study):
-    made = study(dataset="f30k_precomp", profile="quick")
+def test_features_of_the_dataset_are_called_so():
+    made = RichStudy(dataset="f30k_precomp", profile="quick")
     ran = {text for table in made.tables if table != "5" for text in made.ran(table).values()}
     # An ensemble and a re-ranked row name the rows that they are of.
     of_rows = {text for text in ran if text.endswith(("models", "re-ranked"))}
     assert ran - of_rows and all(text.startswith("features of the dataset; ") for text in ran - of_rows)
-    pictures = study(profile="quick").ran("2").values()
+    pictures = RichStudy(profile="quick").ran("2").values()
     assert any(text.startswith("EfficientNet-Lite1, fixed; ") for text in pictures)

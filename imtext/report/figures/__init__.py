@@ -11,16 +11,8 @@ from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.curves import error_curves
 from imtext.report.figures.gallery import image_search, picture_rows, sentence_search
 from imtext.report.figures.histograms import similarity_histograms
-from imtext.report.figures.intra_groups import GroupMap, group_geometry
-from imtext.report.figures.intra_modal import (
-    ForceCurve,
-    IntraSimilarities,
-    force_curves,
-    intra_histograms,
-    weight_sweep,
-)
-from imtext.report.figures.intra_network import network_diagram
 from imtext.report.figures.neighbourhoods import neighbourhoods
+from imtext.report.figures.panels import diagram, group_maps, histograms, panels, sweep
 from imtext.report.figures.plane import geometry
 from imtext.report.figures.rich import rich_network, rich_vectors
 from imtext.report.figures.single_network import (
@@ -37,28 +29,26 @@ from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triple
 from imtext.report.figures.words import word_classes
 
 __all__ = [
-    "ForceCurve",
-    "GroupMap",
     "IntraSimilarities",
     "attention_picture",
     "boxes",
     "branches",
     "collapse_curves",
+    "diagram",
     "error_curves",
-    "force_curves",
     "geometry",
     "group_cards",
-    "group_geometry",
+    "group_maps",
     "hinge_histograms",
     "hinge_shares",
+    "histograms",
     "image_search",
-    "intra_histograms",
     "measure_ranks",
     "modality_map",
     "modality_maps",
     "neighbourhoods",
-    "network_diagram",
     "pearson_maps",
+    "panels",
     "picture_rows",
     "rich_network",
     "rich_vectors",
@@ -67,10 +57,10 @@ __all__ = [
     "similar_pairs",
     "similarity_histograms",
     "single_network_diagram",
+    "sweep",
     "text_picture_parts",
     "text_pictures",
     "triplets",
-    "weight_sweep",
     "word_ablation",
     "word_classes",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ class Parameters:
     device: str
     runs_dir: Path
     tables: tuple[str, ...]
+    jobs: int | str = "auto"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_parameters(
@@ -35,12 +38,15 @@ def check_parameters(
     device: str = "auto",
     runs_dir: str | None = None,
     tables: Any = "all",
+    jobs: Any = "auto",
+    overrides: Any = None,
 ) -> Parameters:
     """Check and normalise the parameters of a notebook.
 
     ``seeds`` may be a list, one integer, or a text such as ``"0,1,2"``; ``tables`` is ``"all"`` or a list
     (or text) of table numbers. Without ``runs_dir`` runs go to the folder that the environment variable
     ``IMTEXT_RUNS`` names, else to ``runs``. A ``~`` in front of a folder is the home folder.
+    ``jobs``: rows side by side, ``"auto"`` or a number; ``overrides``: a mapping of settings, by part.
 
     Raises:
         ConfigError: a parameter of the wrong type or outside its range.
@@ -58,6 +64,11 @@ def check_parameters(
             )
     if profile not in PROFILES:
         raise ConfigError(f"parameter profile must be one of {', '.join(PROFILES)}, found {profile!r}")
+    if jobs != "auto" and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise ConfigError(f"parameter jobs must be 'auto' or a whole number from 1, found {jobs!r}")
+    if not isinstance(overrides or {}, Mapping):
+        example = "{'recipe': {'epochs': 1}}"
+        raise ConfigError(f"parameter overrides must be a mapping such as {example}, found {overrides!r}")
     return Parameters(
         dataset=dataset,
         data_root=os.path.expanduser(data_root) if data_root else None,
@@ -66,6 +77,8 @@ def check_parameters(
         device=resolve_device(device),
         runs_dir=Path(os.path.expanduser(runs_dir or os.environ.get("IMTEXT_RUNS", "runs"))),
         tables=_tables(tables, known_tables),
+        jobs=jobs,
+        overrides=dict(overrides or {}),
     )
 
 

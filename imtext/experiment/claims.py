@@ -1,0 +1,71 @@
+"""Results of rows against each other: the recalls and R-sums that a paper's claims are about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imtext.data.schema import Dataset
+from imtext.experiment.results import Results
+from imtext.report import Evidence, from_scores
+
+SIDES, CUTOFFS = ("image", "text"), (1, 5, 10)
+NAMES = {"mean": "mean recall", "rsum": "R-sum"}
+
+
+def compared(
+    results: Results,
+    pairs: Sequence[Sequence[str]],
+    k: int | str = "mean",
+    sides: Sequence[str] = SIDES,
+    split: str = "test",
+    label: str = "",
+) -> list[Evidence]:
+    """Gain of the better row of each pair over the worse, in points, paired over queries.
+
+    The captions of an image are drawn together; of several pairs the mean counts.
+
+    Args:
+        results: of the rows.
+        pairs: keys of rows, better and worse.
+        k: recall at ``k``, the ``"mean"`` of the recalls at 1, 5 and 10, or ``"rsum"``, all six added.
+        sides: those that query, each with a number of its own; of the R-sum there is one.
+        split: ``"test"``, or ``"test_folds"`` for searches among a fifth of the images.
+        label: put before the name of what is measured.
+    """
+    label, name = f"{label}, " if label else "", NAMES.get(str(k), f"R@{k}")
+    data = results[pairs[0][0]].split(split)
+    gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
+    if k == "rsum":
+        scale = 100 / (data.n_sentences * len(pairs))
+        return [_evidence(f"{label}{name}", image_parts(*gains.values(), data), data.group_of_image, scale)]
+    scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
+    clusters = {"image": data.group_of_image, "text": data.group_of_sentence}
+    return [_evidence(f"{label}{side} query {name}", gains[side], clusters[side], scale) for side in sides]
+
+
+def gain(results: Results, pairs: Sequence[Sequence[str]], side: str, k: int | str, split: str) -> np.ndarray:
+    """Hits that the better rows have more ``(S, Q)``, whole numbers, added over pairs and cutoffs."""
+    cutoffs = CUTOFFS if isinstance(k, str) else (k,)
+
+    def hits(key: str) -> np.ndarray:
+        ranks = np.stack(results[key].ranks(side, split))
+        return sum((ranks <= cut).astype(np.int64) for cut in cutoffs)
+
+    return sum(hits(better) - hits(worse) for better, worse in pairs)
+
+
+def image_parts(image: np.ndarray, text: np.ndarray, data: Dataset) -> np.ndarray:
+    """What each image and its captions add to a gain in R-sum, in whole numbers ``(S, N)``.
+
+    Hits of an image weigh M, those of its captions N, so that each caption counts as in the recall of all,
+    however many its image has: the R-sum is 100 / M times the mean.
+    """
+    of_captions = np.zeros_like(image)
+    np.add.at(of_captions, (slice(None), data.image_of_sentence), text)
+    return data.n_sentences * image + data.n_images * of_captions
+
+
+def _evidence(name: str, gains: np.ndarray, clusters: np.ndarray, scale: float) -> Evidence:
+    return from_scores(name, list(gains), list(np.zeros_like(gains)), clusters, scale=scale)

@@ -1,0 +1,125 @@
+"""One row of one table as plain values: what is read, what is trained on it, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from imtext.errors import ConfigError
+from imtext.experiment.source import Data
+from imtext.training import Recipe
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what. Every part is a small frozen dataclass with one method that builds it.
+
+    Attributes:
+        data: the splits; image, text: what the network reads of either side.
+        network: what is trained; loss: what it minimises; recipe: how.
+        start: experiments that this one goes on from.
+        seed: of all random numbers of the training.
+        precision: ``"32"``, or ``"64"``, whose outcome is the same on every processor.
+
+    >>> from imtext.experiment import Hinges, Joint, Pooled, Words, adam
+    >>> base = Experiment(Data(), Pooled(), Words(), Joint(), Hinges(margin=0.2), adam(30, 2e-4))
+    >>> base.but(loss={"margin": 0.1}, recipe={"epochs": 2}).loss.margin
+    0.1
+    """
+
+    data: Data
+    image: Any
+    text: Any
+    network: Any
+    loss: Any
+    recipe: Recipe
+    start: tuple[Experiment, ...] = ()
+    seed: int = 0
+    precision: str = "32"
+
+    def but(self, **changes: Any) -> Experiment:
+        """Another experiment: a dictionary changes fields of the part that is there, a part takes its place.
+
+        Raises:
+            ConfigError: a field that the part does not have, or a value of another type.
+        """
+        return changed(self, changes)
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return "; ".join(filter(None, (self.image.said, self.network.said, self.loss.said)))
+
+
+def adam(epochs: int, lr: float, batch_size: int = 128, **options: Any) -> Recipe:
+    """The Adam of public code, AdamW without weight decay, with gradients clipped at a norm of 2.
+
+    Args:
+        epochs, lr, batch_size, options: as for :class:`imtext.training.recipe.Recipe`.
+    """
+    return Recipe(epochs, lr, batch_size, weight_decay=0.0, clip=2.0, **options)
+
+
+def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:
+    """A part with some fields changed; mappings go on into the parts it holds."""
+    hints = get_type_hints(type(part))
+    known = {one.name: hints[one.name] for one in fields(part)}
+    found = {}
+    for name, change in changes.items():
+        path = f"{where}{name}"
+        if name not in known:
+            holder = f"{where.rstrip('.') or 'an experiment'} ({type(part).__name__})"
+            raise ConfigError(f"{path}: {holder} has no such field; it has {', '.join(known)}")
+        held = getattr(part, name)
+        if isinstance(change, Mapping):
+            if not is_dataclass(held):
+                raise ConfigError(f"{path}: expected a value, found a mapping {dict(change)!r}")
+            found[name] = changed(held, change, f"{path}.")
+        else:
+            found[name] = tuple(change) if isinstance(change, list) else change
+            if not _fits(found[name], known[name]):
+                kind = "a part" if known[name] is Any else getattr(known[name], "__name__", known[name])
+                raise ConfigError(f"{path}: takes {kind} (here {held!r}), found {change!r}")
+    return replace(part, **found)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return is_dataclass(value)
+    for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+        kind = get_origin(kind) or kind
+        if isinstance(value, bool) and kind is not bool:
+            continue
+        if isinstance(value, (int, float) if kind is float else kind):
+            return True
+    return False
+
+
+def plain(value: Any) -> Any:
+    """Parts as JSON takes them, each with its class as ``kind``.
+
+    >>> plain(Data(train=3))["kind"], plain((1, 2))
+    ('Data', [1, 2])
+    """
+    if is_dataclass(value):
+        kept = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {"kind": type(value).__name__, **kept}
+    return [plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def differences(first: Any, second: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
+    """Fields in which two experiments differ, by dotted name.
+
+    >>> differences(Data(train=3), Data(train=4, seed=1))
+    {'train': (3, 4), 'seed': (0, 1)}
+    """
+    found = {}
+    for one in fields(first):
+        values = getattr(first, one.name), getattr(second, one.name)
+        if is_dataclass(values[0]) and type(values[0]) is type(values[1]):
+            found |= differences(*values, f"{where}{one.name}.")
+        elif values[0] != values[1]:
+            found[f"{where}{one.name}"] = values
+    return found

@@ -1,0 +1,106 @@
+"""What is read of a dataset: its splits, cut to the sizes asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from imtext.data import GENERATED, is_pack, load_dataset
+from imtext.data.schema import Dataset
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset and how much of it is taken.
+
+    Attributes:
+        train, val, test: groups (an image with its captions, or a person) of each split; None takes all.
+        seed: of the choice of groups, of generated data and of the cached views of images.
+        dataset: as for :func:`imtext.data.load_dataset`; a study puts the notebook's in its place.
+        subset, on_empty: as for the readers of downloaded datasets.
+    """
+
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
+    seed: int = 0
+    dataset: str = "picturebook"
+    subset: bool = False
+    on_empty: str = "raise"
+
+    @property
+    def options(self) -> dict[str, bool | str]:
+        """What its reader is told beyond the folder."""
+        given = {"subset": self.subset, "on_empty": self.on_empty}
+        return {name: value for name, value in given.items() if value != getattr(Data, name)}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run finds its data and keeps its caches, and on what it computes: no part of its numbers."""
+
+    data_root: str | None = None
+    cache: str = "cache"
+    device: str = "cpu"
+
+
+class Source:
+    """The splits of a dataset, read when first asked for.
+
+    Args:
+        data: which, and how much of it; places: where it lies.
+        size: side of its pictures, which generated ones are drawn at.
+        precision: of what is computed from it, as for :func:`imtext.precision.working_precision`.
+    """
+
+    def __init__(self, data: Data, places: Places, size: int, precision: str) -> None:
+        self.data, self.places, self.size, self.precision = data, places, size, precision
+
+    @property
+    def cache(self) -> Path:
+        """Where pixels and features are kept."""
+        return Path(self.places.cache)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """All splits."""
+        data, root = self.data, self.places.data_root
+        sizes = {split: getattr(data, split) for split in SPLITS if getattr(data, split) is not None}
+        if data.dataset in GENERATED and not is_pack(root):
+            return load_dataset(data.dataset, root, size=self.size, seed=data.seed, **sizes)
+        return cut(load_dataset(data.dataset, root, **data.options), sizes, data.seed)
+
+    @cached_property
+    def splits(self) -> dict[str, Dataset]:
+        """The splits by name."""
+        return {split: self.dataset.split(split) for split in SPLITS}
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Group of each training caption ``(M,)``, numbered from 0."""
+        return np.unique(self.splits["train"].group_of_sentence, return_inverse=True)[1].astype(np.int64)
+
+
+@lru_cache(maxsize=8)
+def source_of(data: Data, places: Places, size: int, precision: str) -> Source:
+    """The source of a part, one copy per process."""
+    return Source(data, places, size, precision)
+
+
+def cut(dataset: Dataset, sizes: dict[str, int], seed: int) -> Dataset:
+    """Keep the number of groups asked for of each split, drawn with a seed."""
+    random, kept = np.random.default_rng(seed), []
+    for split in SPLITS:
+        images = np.flatnonzero(dataset.split_of_image == split)
+        groups = np.unique(dataset.group_of_image[images])
+        wanted = sizes.get(split)
+        if wanted is not None and wanted < len(groups):
+            chosen = np.sort(random.choice(groups, wanted, replace=False))
+            images = images[np.isin(dataset.group_of_image[images], chosen)]
+        kept.append(images)
+    return dataset.take(np.concatenate(kept))

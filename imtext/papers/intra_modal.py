@@ -1,0 +1,284 @@
+"""Intra-Modal Constraint Loss for Image-Text Retrieval (Chen et al. 2022): what only this paper needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+
+from imtext.experiment import Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
+from imtext.experiment.claims import SIDES, gain
+from imtext.experiment.networks import DISTANCES
+from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
+from imtext.report import Evidence, difference_of_gains, from_samples, from_scores, read_paper
+from imtext.report.figures import diagram, group_maps, histograms, panels, sweep
+from imtext.report.style import DASHES, INK, PALETTE, house_style
+from imtext.retrieval import distance_to_others
+
+PAPER = read_paper("intra_modal")
+DRAWS = 2000
+
+
+def study(*parameters: Any) -> Study:
+    """The study for the parameters of the notebook, in the order of :class:`imtext.experiment.study.Study`.
+
+    >>> study("picturebook", None, "smoke", [0, 1], "2").parameters.tables
+    ('2',)
+    """
+    return Study(PAPER, MEASURED, *parameters)
+
+
+# What claims are measured by where the ranks of two rows are not enough
+
+
+def pairs_come_nearer(results: Results) -> list[Evidence]:
+    """Distance of matching pairs before minus after training, over the test captions."""
+    one, name = results["l1"], "distance of matching pairs"
+    owners, groups = one.split().image_of_sentence, one.groups()["sentences"]
+    before, after = (
+        [1 - (found["images"][owners] * found["sentences"]).sum(1) for found in seeds]
+        for seeds in (one.untrained(), one.embeddings())
+    )
+    return [from_scores(name, before, after, groups, scale=1, unit="", digits=3)]
+
+
+def modality_moves_apart(results: Results) -> list[Evidence]:
+    """Distance to items of other groups in the same modality, with the constraint minus without."""
+    found = []
+    for side, groups in results["l1"].groups().items():
+        rows = (
+            [distance_to_others(seed[side], groups) for seed in results[key].embeddings()]
+            for key in ("l1", "hinges")
+        )
+        found.append(from_scores(f"{side}, distance to others", *rows, groups, scale=1, unit="", digits=3))
+    return found
+
+
+def helps_text_more(results: Results) -> list[Evidence]:
+    """Gain of L1 over the hinges alone in mean recall, text queries minus image queries."""
+    groups = results["l1"].groups()
+    image, text = (gain(results, [("l1", "hinges")], side, "mean", "test") * 100 / 3 for side in SIDES)
+    sides = (text, groups["sentences"]), (image, groups["images"])
+    return [difference_of_gains("gain in mean recall, text minus image", *sides)]
+
+
+def gain_exceeds_seeds(results: Results) -> list[Evidence]:
+    """Mean gain of L1 in R-sum less the deviation of the hinges alone between seeds; seeds are drawn."""
+    plain, gained = (results[key].rsum().to_numpy() for key in ("hinges", "l1"))
+    if len(plain) < 2:
+        return []
+    gains, spread = gained - plain, plain.std(ddof=1)
+    seeds = np.random.default_rng(0).integers(0, len(gains), (DRAWS, len(gains)))
+    drawn = gains[seeds].mean(1) - spread
+    return [from_samples("gain less spread of seeds", float(gains.mean() - spread), drawn, unit="points")]
+
+
+MEASURED = Measured(
+    {
+        one.__name__: one
+        for one in (pairs_come_nearer, modality_moves_apart, helps_text_more, gain_exceeds_seeds)
+    },
+    reasons={
+        "smoke": "this profile trains for seconds; its verdicts only show that the page works",
+        "quick": "few groups, a small network, seconds of training; the paper's gains are 1 to 4 points",
+    },
+)
+
+
+# Tables of ours
+
+
+def gains(results: Results) -> pd.DataFrame | None:
+    """R-sum of every row of Table 3 less that of the hinges alone, paired by seed.
+
+    ``up``: seeds that gain; ``spread``: deviation between seeds of the hinges that a row is compared with.
+    Rows "from early on" are compared with the hinges alone from early on, these with the hinges alone.
+    """
+    lines = {}
+    for line in PAPER.tables["3"].lines:
+        early = line.run.endswith("-early") and line.run != "hinges-early"
+        key = "hinges-early" if early else "hinges"
+        if line.run != "hinges" and results.has(line.run, key):
+            plain = results[key].rsum()
+            gain = results[line.run].rsum() - plain
+            up = f"{(gain > 0).sum()} of {len(gain)}"
+            lines[line.label] = {"gain": gain.mean(), "sd": gain.std(), "up": up, "spread": plain.std()}
+    return pd.DataFrame.from_dict(lines, orient="index").round(2) if lines else None
+
+
+def orderings(results: Results) -> pd.DataFrame | None:
+    """R-sum of the hinges alone and of the four distances: the paper's, and ours for either reading.
+
+    ``agree``: of the pairs that the paper's R-sums put in an order, the share that stands in the same order
+    here, in percent; chance gives 50. ``spread``: deviation of the hinges alone between seeds.
+    """
+    if not results.has("hinges", *DISTANCES):
+        return None
+    table = PAPER.tables["3"]
+    found = {"paper": table.frame()["rsum"].loc[["lambda_0", *DISTANCES]].tolist()}
+    for name, prefix in (("as released", ""), ("as printed", "printed-")):
+        keys = ["hinges", *(prefix + distance for distance in DISTANCES)]
+        found[name] = [results[key].rsum().mean() for key in keys]
+    labels = [line.label for line in table.rows]
+    frame = pd.DataFrame(found, index=labels)
+    agree = [100 * same_order(found["paper"], values) for values in found.values()]
+    frame.loc["agree"], frame.loc["largest gain"] = agree, [max(one[1:]) - one[0] for one in found.values()]
+    spread = results["hinges"].rsum().std()
+    frame.loc["spread"] = [np.nan, spread, spread]
+    return frame.round(1)
+
+
+def same_order(first: Sequence[float], second: Sequence[float]) -> float:
+    """Of the pairs that ``first`` puts in an order, the share that ``second`` puts in the same.
+
+    >>> same_order([1, 2, 2, 3], [10, 30, 20, 25])
+    0.8
+    """
+    pairs = [(a, b) for a, b in combinations(range(len(first)), 2) if first[a] != first[b]]
+    same = [np.sign(first[a] - first[b]) == np.sign(second[a] - second[b]) for a, b in pairs]
+    return float(np.mean(same))
+
+
+# Figures
+
+
+def network(study: Study, base: Experiment) -> Figure:
+    """Figure 1, left: the network with the sizes of the base."""
+    inputs, dim, loss = inputs_of(base, study.places), f"{base.network.dim:,}", base.loss
+    image = [
+        ("image", ""),
+        tuple(base.image.said.split(", ")) if ", " in base.image.said else (base.image.said, ""),
+        ("mean", f"{inputs.image.dim:,}-d"),
+        ("*fc", f"{inputs.image.dim:,} × {dim}"),
+        ("L2", ""),
+    ]
+    text = [
+        ("caption", ""),
+        ("*words", f"{base.text.vectors}, {inputs.text.width}-d"),
+        (f"*{base.network.said}", f"2 × {dim}"),
+        (base.network.text.readout, "last states"),
+        ("L2", ""),
+    ]
+    terms = (
+        f"one {dim}-d space",
+        f"hinges, margin {loss.margin:g},",
+        "both ways",
+        f"+ {loss.constraint.weight:g} · IMC(images)",
+        f"+ {loss.constraint.weight:g} · IMC(captions)",
+        f"{DISTANCES[loss.constraint.distance]} in the window",
+        "(Eq. 3)",
+    )
+    return diagram({"Images": image, "Captions": text}, terms)
+
+
+@none_of_absent
+@house_style()
+def forces(result: Result, pairs: int = 128) -> Figure:
+    """The force on one pair of a batch of test images by its distance, a panel for each reading of Eq. 4.
+
+    Above 0 the pair is pushed apart. Forces are shares of the largest of their line, which the legend gives,
+    distances multiples of the median of the batch; the bar on top is the window in which a pair counts.
+    """
+    rows = result.embeddings()[0]["images"]
+    chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(pairs, len(rows)), replace=False))
+    rows = torch.from_numpy(rows[chosen]).double()
+    readings = {
+        "printed": DISTANCES,
+        "released_cosine": ("cosine",),
+        "released_distance": ("msd", "l2", "l1"),
+    }
+    figure, grid = panels(len(readings), 3.4, sharey=True)
+    for axes, (reading, distances) in zip(grid, readings.items(), strict=True):
+        for distance in distances:
+            number = list(DISTANCES).index(distance)
+            look = {"color": PALETTE[number], "linestyle": DASHES[number]}
+            curve, unit = force_curve(rows, reading, distance)
+            at, largest = curve["at"] / unit, curve["force"].abs().max()
+            label = f"{DISTANCES[distance]}: {largest:.2g}" if largest else f"{DISTANCES[distance]}: none"
+            axes.plot(at, curve["force"] / (largest or 1), label=label, **look)
+            inside = at[curve["inside"]]
+            axes.plot(inside, np.full(len(inside), 1.1 + 0.06 * number), linewidth=2.4, color=look["color"])
+        axes.axhline(0, color=INK, linewidth=0.8, linestyle="-")
+        axes.set(title=reading.replace("_", " "), xlabel="distance / median of the batch")
+        axes.legend(title="largest force", fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    grid[0].set_ylabel("← together   force   apart →")
+    return figure
+
+
+def force_curve(
+    rows: torch.Tensor, reading: str, distance: str, steps: int = 200
+) -> tuple[pd.DataFrame, float]:
+    """Minus the derivative of the constraint by the distance of one pair of ``rows (N, D)``, the others held.
+
+    Returns columns ``at``, the distance, ``force``, and ``inside``, whether the pair counts; and the median
+    distance of the batch.
+    """
+    found = pair_distances(rows, distance)
+    one, two = len(rows) // 3, 2 * len(rows) // 3
+    apart, lines = found[~torch.eye(len(rows), dtype=torch.bool)], []
+    for value in torch.linspace(0, float(apart.max()), steps, dtype=rows.dtype):
+        pair, moved = value.clone().requires_grad_(True), found.clone()
+        moved[one, two] = moved[two, one] = pair
+        loss = constraint_of_distances(moved, reading)
+        # A term without a pair in its window does not depend on the distance.
+        slope = torch.autograd.grad(loss, pair)[0] if loss.requires_grad else torch.zeros(())
+        inside = bool(in_window(moved.detach(), reading)[one, two])
+        lines.append({"at": float(value), "force": -float(slope), "inside": inside})
+    return pd.DataFrame(lines), float(apart.median())
+
+
+@none_of_absent
+def groups_before_and_after(result: Result, count: int = 4) -> Figure:
+    """Figure 1, right: a few drawn test groups before and after training, on their principal components.
+
+    The distances beneath are those of the embedding.
+    """
+    groups = result.groups()
+    names = np.unique(groups["images"])
+    drawn = np.sort(np.random.default_rng(2).choice(len(names), min(count, len(names)), replace=False))
+    kept = {side: np.flatnonzero(np.isin(own, names[drawn])) for side, own in groups.items()}
+    of = {side: groups[side][rows] for side, rows in kept.items()}
+    same = of["images"][:, None] == of["sentences"]
+    maps = {}
+    for title, found in (
+        ("Before training", result.untrained()[0]),
+        ("After training", result.embeddings()[0]),
+    ):
+        images, captions = (found[side][rows] for side, rows in kept.items())
+        flat = PCA(2, random_state=0).fit_transform(np.concatenate([images, captions]))
+        places = {"images": flat[: len(images)], "captions": flat[len(images) :]}
+        means = {"pairs": 1 - (images @ captions.T)[same].mean()}
+        for side, rows, own in (("images", images, of["images"]), ("captions", captions, of["sentences"])):
+            means[side] = distance_to_others(rows, own).mean()
+        said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
+        maps[title] = (places, {"images": of["images"], "captions": of["sentences"]}, said)
+    return group_maps(maps)
+
+
+@none_of_absent
+def similarities(plain: Result, *constrained: Result) -> Figure:
+    """Cosines within a modality, of items of different groups: without the constraint, and with each."""
+    shown = []
+    for side in plain.groups():
+        before = plain.similarities(side)
+        for one in constrained:
+            title = f"{one.rows[0].experiment.loss.said}: {'captions' if side == 'sentences' else side}"
+            shown.append((title, {"λ = 0": before, "the panel's model": one.similarities(side)}))
+    term = constrained[0].rows[0].experiment.loss.constraint
+    return histograms(shown, window=(1 - term.high, 1 - term.low))
+
+
+@none_of_absent
+def weight_sweep(*results: Result) -> Figure:
+    """Figure 2: R-sum of the test split by the weight λ of the constraint, 0 without one."""
+    lines = []
+    for result in results:
+        term = result.rows[0].experiment.loss.constraint
+        lines.append(result.metrics().assign(weight=f"{term.weight if term else 0:g}"))
+    return sweep(pd.concat(lines), "weight", "rsum", "weight λ (even steps)", "R-sum", marked="1")

@@ -1,0 +1,297 @@
+"""The Intra-Modal Constraint paper: what its notebook trains, and what its claims are measured by."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from notebook_source import defined, sources
+
+from imtext.data.schema import Dataset
+from imtext.experiment import GRU, BiLSTM, Given, Results
+from imtext.experiment.parameters import check_parameters
+from imtext.experiment.study import ON_PHOTOGRAPHS
+from imtext.losses.intra_modal import pair_distances
+from imtext.papers import intra_modal
+from imtext.report import paper_values
+from imtext.studies.intra_row import intra_row
+
+TABLE = intra_modal.PAPER.tables["3"]
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return defined("intra_modal")
+
+
+def test_the_notebook_says_what_is_trained():
+    text = "\n".join(sources("intra_modal"))
+    for said in (
+        "margin=0.2",
+        "weight=1.0",
+        "lr=2e-4",
+        "batch_size=128",
+        "epochs=30",
+        "λ",
+        "low=0.05",
+        "high=0.5",
+    ):
+        assert said in text, said
+
+
+def test_the_paper_profile_is_the_papers():
+    names, said = defined("intra_modal", profile="paper"), paper_values("intra_modal", "settings")
+    base, paper = names["base"], names["paper"]
+    assert base == paper and names["rows"]["l1"] == base
+    term, recipe = base.loss.constraint, base.recipe
+    here = [base.loss.margin, term.weight, term.low, term.high, base.network.text.dropout]
+    here += [recipe.batch_size, recipe.epochs, recipe.lr, recipe.milestones[0], base.network.dim]
+    assert list(said.values()) == here
+    assert [recipe.rate(epoch) for epoch in (0, 14.9, 15, 29.9)] == pytest.approx([1, 1, 0.1, 0.1])
+    assert (base.image.backbone, base.image.crop, base.loss.all_epochs) == ("resnet152", 224, 0)
+    assert base.data.train is base.data.val is base.data.test is None
+
+
+def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
+    tables = intra_modal.PAPER.tables.values()
+    named = {line.run for table in tables for line in table.lines if line.run}
+    assert named == set(smoke["rows"])
+    for claim in intra_modal.PAPER.claims.values():
+        keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
+        assert keys and keys <= named, claim.id
+        assert bool(claim.compare) != (claim.id in intra_modal.MEASURED.measures), claim.id
+    assert set(intra_modal.MEASURED.measures) <= set(intra_modal.PAPER.claims)
+
+
+def test_rows_differ_by_what_they_say(smoke):
+    rows, base = smoke["rows"], smoke["base"]
+    released = {"msd": "distance", "cosine": "cosine", "l2": "distance", "l1": "distance"}
+    for name, reading in released.items():
+        for key, expected in ((name, f"released_{reading}"), (f"printed-{name}", "printed")):
+            term = rows[key].loss.constraint
+            assert (term.distance, term.reading, term.weight) == (name, expected, 1)
+    for key, weight in {"l1-half": 0.5, "l1-double": 2, "l1-ten": 10}.items():
+        assert rows[key] == base.but(loss={"constraint": {"weight": weight}})
+    for key, readout in {"l1-last": "last", "l1-released": "released"}.items():
+        assert rows[key] == base.but(network={"text": {"readout": readout}})
+    assert rows["hinges"].loss == replace(base.loss, constraint=None)
+    assert rows["hinges-all"].loss == replace(rows["hinges"].loss, negatives="all")
+    assert isinstance(base.network.text, BiLSTM) and rows["vse"].network.text == GRU()
+    assert {rows[key].loss.all_epochs for key in rows if key.endswith("early")} == {0}
+    assert base.loss.all_epochs == 1 and base.precision == "64"
+    assert len(set(rows.values())) == len(rows)
+    assert len(set(defined("intra_modal", profile="paper")["rows"].values())) == len(rows) - 3
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset"),
+    [("smoke", "picturebook"), ("quick", "picturebook"), ("quick", "coco"), ("paper", "coco")],
+)
+def test_the_row_among_models_of_all_papers_is_the_notebooks(profile, dataset, tmp_path):
+    given = {"dataset": dataset, "data_root": str(tmp_path), "profile": profile, "device": "cpu"}
+    row = defined("intra_modal", **given)["rows"]["l1"]
+    parameters = check_parameters(("1",), **given)
+    assert intra_row(parameters, 3).data == row.but(seed=3)
+    assert (row.data.train == 6000) is (profile == "quick" and dataset == "coco")
+
+
+def test_photographs_and_precomputed_features_have_their_own_settings():
+    names = defined("intra_modal", dataset="f30k_precomp", data_root="x", profile="quick")
+    assert names["study"].profile == ON_PHOTOGRAPHS
+    assert names["base"].image == Given() and names["base"].network.dim == 128
+
+
+# Measures of claims
+
+
+def unit(random, n):
+    rows = random.normal(size=(n, 4))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def made(n=10, seeds=2):
+    """Results of two rows on images with one caption and with three, in turns."""
+    random, owners = np.random.default_rng(5), np.repeat(np.arange(n), np.tile([1, 3], n // 2))
+    captions = tuple(f"caption {j}" for j in range(len(owners)))
+    files = tuple(f"{i}.jpg" for i in range(n))
+    data = Dataset("made", ".", files, files, captions, owners, np.full(n, "test"), np.arange(n))
+
+    def rows():
+        return [{"images": unit(random, n), "sentences": unit(random, len(owners))} for _ in range(seeds)]
+
+    found = {}
+    for key in ("l1", "hinges"):
+        after, before = rows(), rows()
+        ranks = {
+            side: [random.integers(1, 13, m) for _ in range(seeds)]
+            for side, m in (("image", n), ("text", 2 * n))
+        }
+        found[key] = SimpleNamespace(
+            split=lambda name="test": data,
+            groups=lambda: {"images": data.group_of_image, "sentences": data.group_of_sentence},
+            embeddings=lambda after=after: after,
+            untrained=lambda before=before: before,
+            ranks=lambda side, split, ranks=ranks: ranks[side],
+        )
+    return Results(found), data
+
+
+def test_distances_before_and_after_with_and_without():
+    results, data = made()
+    one, owners = results["l1"], data.image_of_sentence
+    nearer = [
+        np.mean([1 - net["images"][i] @ net["sentences"][j] for j, i in enumerate(owners)])
+        for seeds in (one.untrained(), one.embeddings())
+        for net in seeds
+    ]
+    (evidence,) = intra_modal.pairs_come_nearer(results)
+    assert (
+        evidence.per_seed == pytest.approx([nearer[0] - nearer[2], nearer[1] - nearer[3]])
+        and evidence.unit == ""
+    )
+    for found, (side, of) in zip(
+        intra_modal.modality_moves_apart(results), one.groups().items(), strict=True
+    ):
+        means = []
+        for key in ("l1", "hinges"):
+            for net in results[key].embeddings():
+                rows = net[side]
+                each = [
+                    np.mean([1 - row @ rows[j] for j in range(len(rows)) if of[j] != of[i]])
+                    for i, row in enumerate(rows)
+                ]
+                means.append(np.mean(each))
+        assert found.per_seed == pytest.approx([means[0] - means[2], means[1] - means[3]])
+        assert found.name.startswith(side)
+
+
+def test_text_queries_against_image_queries():
+    results, own = made(20)[0], []
+    for seed in range(2):
+        gains = []
+        for side in ("image", "text"):
+            pair = [results[key].ranks(side, "test")[seed] for key in ("l1", "hinges")]
+            gains.append(sum(100 * ((pair[0] <= k).mean() - (pair[1] <= k).mean()) for k in (1, 5, 10)) / 3)
+        own.append(gains[1] - gains[0])
+    (found,) = intra_modal.helps_text_more(results)
+    assert found.per_seed == pytest.approx(own) and found.low < found.difference < found.high
+
+
+class Sums:
+    """Results that know their R-sum by seed and nothing else."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def rsum(self, split="test"):
+        return pd.Series(self.values, dtype=float)
+
+
+def summed(seeds=3, **sums):
+    """Results of all rows of Table 3; those that are not named stand at 100."""
+    sums = {key.replace("_", "-"): values for key, values in sums.items()}
+    return Results({line.run: Sums(sums.get(line.run, [100.0] * seeds)[:seeds]) for line in TABLE.lines})
+
+
+def test_a_gain_against_the_spread_of_seeds():
+    (one,) = intra_modal.gain_exceeds_seeds(summed(hinges=[100, 104, 102], l1=[103, 105, 109]))
+    assert one.difference == pytest.approx(11 / 3 - 2) and one.unit == "points"  # gains 3, 1, 7; deviation 2
+    assert one.low == pytest.approx(-1) and one.high == pytest.approx(5)  # all draws of one seed
+    (clear,) = intra_modal.gain_exceeds_seeds(summed(hinges=[100, 104, 102], l1=[110, 114, 112]))
+    assert clear.low == clear.high == clear.difference == pytest.approx(8)
+    assert intra_modal.gain_exceeds_seeds(summed(1)) == []
+
+
+def test_gains_are_paired_by_seed():
+    results = summed(
+        hinges=[100, 104, 102], msd=[101, 103, 105], hinges_early=[90, 98, 94], l1_early=[94] * 3
+    )
+    found = intra_modal.gains(results)
+    assert len(found) == len(TABLE.lines) - 1
+    msd = found.loc["λ = 1, MSD (Eq. 6)"]  # 1, -1 and 3
+    assert (msd["gain"], msd["sd"], msd["up"], msd["spread"]) == (1, 2, "2 of 3", 2)
+    early = {line.run: line.label for line in TABLE.ours}
+    assert found.loc[early["hinges-early"]].tolist() == [-8, 2, "0 of 3", 2]
+    assert found.loc[early["l1-early"]].tolist() == [0, 4, "1 of 3", 4]
+    assert intra_modal.gains(summed(1))[["sd", "spread"]].isna().all(axis=None)
+    assert intra_modal.gains(Results()) is None is intra_modal.orderings(Results())
+
+
+def test_orderings_of_the_two_readings():
+    released = {
+        "hinges": [100, 104, 102],
+        "msd": [101, 103, 105],
+        "cosine": [99, 101, 103],
+        "l2": [104, 104, 107],
+    }
+    printed = {"printed_msd": [102] * 3, "printed_cosine": [90, 91, 92], "printed_l2": [101, 102, 104.5]}
+    found = intra_modal.orderings(
+        summed(**released, l1=[103, 105, 104], **printed, printed_l1=[100, 104, 102])
+    )
+    assert found["paper"].tolist()[:5] == [433.9, 435.2, 435.9, 435.9, 437.9]
+    assert found["as released"].tolist()[:5] == [102, 103, 101, 105, 104]
+    assert found["as printed"].tolist()[:5] == [102, 102, 91, 102.5, 102]
+    # Nine pairs, since the paper's cosine and L2 are alike. As released: msd, l2 and l1 are above lambda = 0,
+    # l2 and l1 above msd, l1 above cosine. As printed: l2 above both, and l1 above cosine.
+    assert found.loc["agree"].tolist() == [100, 66.7, 33.3]
+    assert found.loc["largest gain"].tolist() == [4, 3, 0.5]
+    assert np.isnan(found.loc["spread", "paper"]) and found.loc["spread"].tolist()[1:] == [2, 2]
+
+
+# The force of Eq. 4
+
+
+def naive(distances, reading):
+    """The term of a matrix of distances, by loops."""
+    n, values, low, high = len(distances), distances, 0.05, 0.5
+    if reading == "released_distance":
+        values = distances / np.sqrt((distances**2).sum(1, keepdims=True))
+        low, high = (sorted(values[0])[round(share * n)] for share in (low, high))
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            if i != j and low < values[i, j] < high:
+                total += 1 - values[i, j] if reading == "released_cosine" else values[i, j]
+    return total if reading == "printed" else total / n
+
+
+KINDS = [("printed", name) for name in ("msd", "cosine", "l2", "l1")] + [
+    ("released_distance", "msd"),
+    ("released_cosine", "cosine"),
+    ("released_distance", "l2"),
+    ("released_distance", "l1"),
+]
+
+
+@pytest.mark.parametrize(("reading", "distance"), KINDS)
+def test_the_force_on_a_pair(reading, distance):
+    rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    (curve, median), found = (
+        intra_modal.force_curve(rows, reading, distance),
+        pair_distances(rows, distance).numpy(),
+    )
+    at, force, inside = (curve[name].to_numpy() for name in ("at", "force", "inside"))
+    one, two = 3, 6
+    assert at[0] == 0 and at[-1] == found.max() and min(found[~np.eye(9, dtype=bool)]) < median < found.max()
+    step, slopes = 1e-7, []
+    for value in at:
+        ends = []
+        for moved in (value + step, value - step):
+            changed = found.copy()
+            changed[one, two] = changed[two, one] = moved
+            ends.append(naive(changed, reading))
+        slopes.append(-(ends[0] - ends[1]) / (2 * step))
+    # Where the window begins and ends the term jumps; a distance of 0 is such an end.
+    smooth = (np.abs(slopes) < 1e3) & (at > 0)
+    assert smooth.sum() >= len(smooth) - 3
+    assert np.allclose(force[smooth], np.array(slopes)[smooth], atol=1e-5)
+    beyond = at > at[inside][-1]
+    if reading == "released_distance":  # near pairs together, those beyond the window apart
+        assert (force[inside][:5] < 0).all() and beyond.any() and (force[beyond] > 0).all()
+    else:
+        assert 0.05 < at[inside][0] < 0.1 and 0.45 < at[inside][-1] < 0.5
+        # Both ordered pairs: 2 together as printed, 2 / 9 apart as the cosine is released.
+        assert force[inside] == pytest.approx(-2 if reading == "printed" else 2 / 9)
+        assert (force[~inside] == 0).all() and beyond.any()
