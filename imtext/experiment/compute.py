@@ -16,6 +16,7 @@ from torch import nn
 from imtext.data.schema import Dataset
 from imtext.experiment.experiment import Experiment, plain
 from imtext.experiment.source import SPLITS, Places, source_of
+from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.retrieval import evaluate
 from imtext.runs import Run, provenance
@@ -125,8 +126,9 @@ def embedded(net: nn.Module, inputs: Inputs, split: str, fabric: Any) -> tuple[n
 def before_training(experiment: Experiment, places: Places) -> dict[str, np.ndarray]:
     """Test embeddings of the network as its training starts."""
     inputs, fabric = inputs_of(experiment, places), make_fabric(places.device)
-    net = fabric.to_device(untrained(experiment, inputs).net).eval()
-    return dict(zip(("images", "sentences"), embedded(net, inputs, "test", fabric), strict=True))
+    with working_precision(experiment.precision):
+        net = fabric.to_device(untrained(experiment, inputs).net).eval()
+        return dict(zip(("images", "sentences"), embedded(net, inputs, "test", fabric), strict=True))
 
 
 def evaluate_split(

@@ -94,11 +94,11 @@ def test_metrics_and_ranks_are_those_of_the_stored_embeddings(made):
 
 
 def test_untrained_is_the_network_before_its_first_step(made, tmp_path):
-    still = L1.but(recipe={"lr": 1e-12}, precision="32")
-    still = tiny.study(tmp_path, seeds=(1,)).run({"l1": still})["l1"]
+    still = tiny.study(tmp_path, seeds=(1,)).run({"l1": L1.but(recipe={"lr": 1e-12})})["l1"]
     for side in ("images", "sentences"):
         before, after = still.untrained()[0][side], still.embeddings()[0][side]
         assert np.allclose(before, after, atol=1e-6)
+        assert np.array_equal(before, made[1]["l1"].untrained()[1][side])
         assert not np.allclose(before, made[1]["l1"].untrained()[0][side], atol=1e-3)
 
 
