@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError, DataError
 from imtext.losses import ranking_loss
-from imtext.precision import working_precision
 from imtext.studies.structure_geometry import Plane, Space, on_map
 from imtext.threads import torch_threads
 
@@ -82,8 +81,8 @@ def trainings(
             "trainings takes pairs from 2, steps from 1 and a margin above 0, "
             f"found pairs={pairs}, steps={steps}, margin={margin}"
         )
-    # Sums this small are slower on several threads.
-    with torch_threads(1), working_precision("64"):
+    # Sums this small are slower on several threads. In float64 every processor draws the same figure.
+    with torch_threads(1):
         points = _points(seed, pairs)
         return _train(seed, points, "all", steps, margin), _train(seed, points, "hardest", steps, margin)
 
@@ -106,7 +105,7 @@ def _train(seed: int, points: list[Tensor], negatives: str, steps: int, margin: 
         torch.default_generator.manual_seed(seed)
         branches = nn.ModuleList(
             nn.Sequential(nn.Linear(DIM, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 3)) for _ in range(2)
-        )
+        ).double()
     optimiser = torch.optim.Adam(branches.parameters(), lr=RATE)
     before, zeros = _moment("Before training", branches, points), []
     for _ in range(steps):
