@@ -11,24 +11,39 @@ from imtext.models import DualPath, EmbeddingHead, TextCNN
 from imtext.models.text_cnn import PositionConv
 from imtext.training import DualPathObjective
 
+# The released plan: inputs, channels inside, outputs and stride of every block.
+PLAN = [
+    *[(300, 128, 256, 1), (256, 64, 256, 1), (256, 64, 256, 1)],
+    *[(256, 512, 512, 2), (512, 128, 512, 1), (512, 128, 512, 1), (512, 128, 512, 1)],
+    *[(512, 1024, 1024, 2), *[(1024, 256, 1024, 1)] * 5],
+    (1024, 2048, 2048, 1),
+]
 
-def block_parameters(inputs, inner, outputs, projected):
-    """Weights of a bottleneck block with 1x1, 1x2, 1x1 filters, batch norms included."""
-    weights = inputs * inner + 2 * inner * inner + inner * outputs + 2 * (2 * inner + outputs)
-    return weights + (inputs * outputs + 2 * outputs if projected else 0)
+
+def weights(module):
+    return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize(("depth", "counts"), [(50, (3, 4, 6, 1)), (152, (3, 8, 36, 1))])
-def test_parameter_count_follows_the_plan(depth, counts):
-    words, inputs = 1000, 300
-    expected = (words + 1) * 300 + 300 + 2 * 300
-    for outputs, count in zip((256, 512, 1024, 2048), counts, strict=True):
-        expected += block_parameters(inputs, outputs // 2, outputs, True)
-        expected += (count - 1) * block_parameters(outputs, outputs // 4, outputs, False)
-        inputs = outputs
-    net = TextCNN(words, depth=depth)
-    assert sum(p.numel() for p in net.parameters()) == expected
+def test_the_text_cnn_has_the_sizes_of_the_released_plan():
+    net = TextCNN(20074)
+    for number, (block, (inputs, inner, outputs, stride)) in enumerate(zip(net.stages, PLAN, strict=True)):
+        assert block.reduce.weight.shape == (inner, inputs), number
+        assert block.pair.weight.shape == (inner, 2 * inner), number
+        assert block.expand.weight.shape == (outputs, inner), number
+        assert block.pair.stride == stride, number
+        if number in (0, 3, 7, 13):
+            assert block.shortcut.weight.shape == (outputs, inputs)
+    found = [weights(net.stages[number]) for number in (3, 7, 13)]
+    assert found == [1_052_672, 4_202_496, 16_793_600]
+    assert weights(net.stages) == 26_102_784
+    # The row of the padding is ours.
+    assert weights(net) == 32_125_884 + 300
     assert net.dim == 2048
+
+
+def test_the_deeper_text_cnn_has_more_of_the_same_blocks():
+    net = TextCNN(10, depth=152)
+    assert len(net.stages) == 48 and weights(net.stages) == 46_517_248
 
 
 def test_lengths_of_the_stages():
