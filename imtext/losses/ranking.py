@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imtext.errors import ConfigError
+from imtext.losses.unit import unit_rows
 
 NEGATIVES = ("all", "hardest", "mean")
 REDUCTIONS = ("mean", "sum")
@@ -25,7 +25,8 @@ def ranking_loss(
     """Hinges of an image anchor and of a text anchor against negatives (Zheng et al., Eq. 4).
 
     Pair ``i`` of the batch is ``(images[i], sentences[i])``. An item is a negative of anchor ``i`` when it
-    belongs to another group. Similarity is the cosine; a zero vector has similarity 0 with everything.
+    belongs to another group. Similarity is the cosine; a zero vector has similarity 0 with everything, and no
+    gradient.
 
     Args:
         images: ``(B, D)``; sentences: ``(B, D)``.
@@ -138,11 +139,6 @@ def _whole(x: Tensor) -> Tensor:
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
     """Loss of every pair ``(B,)`` to a scalar."""
     return loss.sum() / (max(len(loss), 1) if reduction == "mean" else 1)
-
-
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows of length 1, in float32 at least."""
-    return F.normalize(_whole(x), dim=1)
 
 
 def _pool(pool: tuple[Tensor, Tensor] | None, batch: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
