@@ -55,6 +55,44 @@ def ranking_loss(
         )
 
 
+def quadruple_ranking_loss(
+    images: Tensor,
+    sentences: Tensor,
+    negative_images: Tensor,
+    negative_sentences: Tensor,
+    margin: float = 0.2,
+    reduction: str = "sum",
+) -> Tensor:
+    """Eq. 4 of Zheng et al. as printed: each pair against one image and one sentence that are given.
+
+    Args:
+        images, sentences: ``(B, D)``, the pairs; negative_images, negative_sentences: ``(B, D)``, the
+            negatives of each.
+        margin, reduction: see :func:`score_ranking_loss`.
+
+    Returns:
+        A scalar, float32 for features in half precision.
+
+    Raises:
+        ConfigError: an unknown ``reduction``, or batches of different sizes.
+
+    >>> corners = torch.eye(3)
+    >>> float(quadruple_ranking_loss(corners[:1], corners[:1], corners[1:2], corners[2:], margin=1.5))
+    1.0
+    """
+    _check("quadruple_ranking_loss", NEGATIVES[0], reduction)
+    sides = (images, sentences, negative_images, negative_sentences)
+    if any(side.shape != images.shape for side in sides):
+        raise ConfigError(
+            "quadruple_ranking_loss takes four batches of one size, "
+            f"found {', '.join(str(tuple(side.shape)) for side in sides)}"
+        )
+    images, sentences, negative_images, negative_sentences = map(unit_rows, sides)
+    above = margin - (images * sentences).sum(1)
+    loss = (above + (images * negative_sentences).sum(1)).clamp_min(0)
+    return _reduced(loss + (above + (sentences * negative_images).sum(1)).clamp_min(0), reduction)
+
+
 def score_ranking_loss(
     scores: Tensor,
     groups: Tensor | None = None,

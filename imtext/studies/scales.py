@@ -89,7 +89,7 @@ QUICK_PHOTOGRAPHS = Scale(
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "views": 8},
-    network={"width": 1.0, "dim": 2048, "dropout": 0.75},
+    network={"width": 1.0, "dim": 2048, "dropout": 0.75, "all_positions": True},
     stage1=Recipe(epochs=240, lr=0.1, batch_size=32, optimiser="sgd", lr_scale=WORDS),
     stage2=Recipe(
         epochs=60,
@@ -99,7 +99,9 @@ PAPER = Scale(
         lr_scale=(*WORDS, ("net.backbone.", 1e-3)),
         milestones=(40,),
     ),
-    **RANKING,
+    ranking1=RANKING["ranking1"],
+    # The paper does not say which negatives.
+    ranking2=RANKING["ranking2"] | {"negatives": "released"},
     backbones=AS_PRINTED,
     jobs=1,
 )

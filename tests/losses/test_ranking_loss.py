@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from imtext.errors import ConfigError
 from imtext.losses import intra_modal_loss
-from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.losses.ranking import quadruple_ranking_loss, ranking_loss, score_ranking_loss
 
 
 def cosine(a, b):
@@ -44,6 +44,31 @@ def test_equals_loops(negatives, margin, groups):
     assert float(ours) == pytest.approx(expected, abs=1e-12)
     mean = ranking_loss(images, sentences, groups, margin, negatives, reduction="mean")
     assert float(mean) == pytest.approx(expected / 5, abs=1e-12)
+
+
+@pytest.mark.parametrize("margin", [0.2, 1.0])
+def test_quadruples_equal_loops(margin):
+    torch.manual_seed(2)
+    sides = torch.randn(4, 6, 3, dtype=torch.float64)
+    expected = 0.0
+    for image, sentence, other_image, other_sentence in zip(*sides, strict=True):
+        positive = cosine(image, sentence)
+        expected += max(0.0, margin - (positive - cosine(image, other_sentence)))
+        expected += max(0.0, margin - (positive - cosine(sentence, other_image)))
+    assert float(quadruple_ranking_loss(*sides, margin)) == pytest.approx(expected, abs=1e-12)
+    mean = quadruple_ranking_loss(*sides, margin, reduction="mean")
+    assert float(mean) == pytest.approx(expected / 6, abs=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda *four: quadruple_ranking_loss(*four, 1.0), [side.requires_grad_() for side in sides.unbind()]
+    )
+
+
+def test_quadruples_are_checked():
+    x = torch.zeros(2, 3)
+    with pytest.raises(ConfigError, match=r"four batches of one size, found \(2, 3\), .*\(1, 3\)"):
+        quadruple_ranking_loss(x, x, x, x[:1])
+    with pytest.raises(ConfigError, match="quadruple_ranking_loss takes .* reduction"):
+        quadruple_ranking_loss(x, x, x, x, reduction="median")
 
 
 @pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
