@@ -13,7 +13,7 @@ from imtext import __version__
 from imtext.errors import RunError
 from imtext.runs.files import plain, read_json, read_object, remove_command, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 STAMP = "run.json"
 CONFIG = "config.json"
 

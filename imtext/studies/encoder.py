@@ -134,7 +134,9 @@ class TrainedEncoder:
             ) from None
         text = TextCNN(words - 1, word_dim, config["depth"], config["width"], pooling=config["pooling"])
         backbone = self.backbone if config["stage"] == 2 else None
-        net = DualPath(text, self.backbone.dim, config["dim"], backbone, config["head"])
+        net = DualPath(
+            text, self.backbone.dim, config["dim"], backbone, config["head"], config["all_positions"]
+        )
         loss = InstanceLoss(config["dim"], groups, bias=config["bias"])
         objective = DualPathObjective(net, loss, (0, 1, 1))
         load_weights(objective, path)

@@ -165,7 +165,7 @@ def _train(
         images, sentences = image_net(inputs[0]), text_net(inputs[1])
         loss = images.new_zeros(())
         if rank:
-            loss = loss + rank * ranking_loss(images, sentences, classes)
+            loss = loss + rank * ranking_loss(images, sentences, classes, margin=1.0, reduction="mean")
         if instance:
             loss = loss + instance * (loss_of(images, classes) + loss_of(sentences, classes))
         optimiser.zero_grad()
