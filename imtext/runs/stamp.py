@@ -13,7 +13,7 @@ from imtext import __version__
 from imtext.errors import RunError
 from imtext.runs.files import plain, read_json, read_object, remove_command, write_json
 
-SCHEMA = 2
+SCHEMA = 1
 STAMP = "run.json"
 CONFIG = "config.json"
 
