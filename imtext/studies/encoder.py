@@ -115,8 +115,7 @@ class TrainedEncoder:
             [torch.as_tensor(decode(Path(path), data["size"], data["fit"])) for path in paths]
         )
         backbone = self.fabric.to_device(self.backbone).eval()
-        with self.fabric.autocast():
-            return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).float().cpu().numpy()
+        return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).cpu().numpy()
 
     def _network(self) -> DualPath:
         """The network with the run's weights."""
