@@ -51,7 +51,7 @@ def test_gradients_beside_a_row_of_zeros_are_those_of_the_loss(name):
 
 def test_two_pairs_of_which_one_item_is_zero():
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0]], requires_grad=True)
-    ranking_loss(x, torch.eye(2), margin=0.2).backward()
+    ranking_loss(x, torch.eye(2), margin=0.2, reduction="mean").backward()
     # Row 1 is drawn to its own sentence (0, 1), once as image and once as a sentence's image.
     assert x.grad.tolist() == [[0.0, 0.0], [0.0, -1.0]]
 

@@ -45,7 +45,7 @@ def test_stage_two_starts_from_the_same_network_and_data():
             assert (row.start.data, row.start.depth, row.start.dim) == (row.data, row.depth, row.dim)
 
 
-@pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_each_image_cnn_of_the_paper_has_its_place(profile):
     sizes = scales.scale(profile, "flickr30k")
     found = instance_rows.experiments(DataSpec(), sizes, COMMON)
@@ -121,6 +121,6 @@ def test_pseudo_classes_are_clusters_of_images(monkeypatch):
 
 def test_describe_names_what_ran():
     one = all_rows()["instance-1"]
-    assert instance_rows.describe(one) == "EfficientNet-Lite1 + text 50"
+    assert instance_rows.describe(one) == "EfficientNet-Lite0 + text 50"
     paper = replace(one, data=replace(one.data, backbone="resnet152"), depth=152)
     assert instance_rows.describe(paper) == "ResNet-152 + text 152"
