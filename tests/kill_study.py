@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -28,7 +29,8 @@ from pathlib import Path
 ROWS = ("instance-1", "left-alignment", "instance-2")
 SPLITS = ("val", "test")
 # Differs between two runs that are otherwise the same: when, how long, from where.
-TIMED = ("provenance.json", "source.json", "run.json", "manifest.json")
+TIMED = ("provenance.json", "source.json", "run.json", "manifest.json", "store.json")
+CACHE_KEY = re.compile(r"(?<=-)[0-9a-f]{16,}")
 
 
 def study(folder: Path) -> None:
@@ -129,13 +131,17 @@ def run_in_child(folder: Path, die_at: int = 0, after: float = 0.0, seconds: flo
 
 
 def final_files(folder: Path) -> dict[str, str]:
-    """Digest of each file under a final name: nothing hidden, partial or locked on its path."""
+    """Digest of each file under a final name: nothing hidden, partial or locked on its path.
+
+    Caches are named, and stores described, by when the pictures were written: the name goes without that key.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         names = path.relative_to(folder).parts
         unfinished = any(part.startswith(".") or part.endswith((".partial", ".lock")) for part in names)
         if path.is_file() and not unfinished and names[-1] not in (*TIMED, "news", "events"):
-            found["/".join(names)] = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[f"{CACHE_KEY.sub('*', '/'.join(names))} {digest}"] = digest
     return found
 
 

@@ -54,7 +54,7 @@ def load_own(
     A row has an image and a caption (in JSON: or a list of captions); an image has as many captions as it has
     rows, repeated ones are dropped with a note. Images of one ``group`` (``identity``, ``person_id``) are
     never negatives of each other and stay in one split; without that column each image is a group, or those
-    that share an ``id`` are, with a note (see :func:`imtext.data.own_groups.group_by_id`). Without a split,
+    that share an ``id`` are, with a note (see ``own_groups.group_by_id``). Without a split,
     each group goes where a hash of the seed and its name says, so that new images do not move the others. The
     id of an image is its file name without ending, or its path where file names repeat.
 

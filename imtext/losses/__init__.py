@@ -3,7 +3,7 @@
 from imtext.losses.centre import CentreLoss, centre_loss
 from imtext.losses.instance import InstanceLoss, instance_loss
 from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
-from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.losses.ranking import quadruple_ranking_loss, ranking_loss, score_ranking_loss
 from imtext.losses.structure import structure_preserving_loss
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "instance_loss",
     "intra_modal_constraint",
     "intra_modal_loss",
+    "quadruple_ranking_loss",
     "ranking_loss",
     "score_ranking_loss",
     "structure_preserving_loss",

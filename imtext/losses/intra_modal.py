@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from imtext.errors import ConfigError
-from imtext.losses.ranking import _groups, _whole, ranking_loss, unit_rows
+from imtext.losses.ranking import _groups, _whole, ranking_loss
+from imtext.losses.unit import unit_rows
 
 DISTANCES = ("cosine", "msd", "l1", "l2")
 READINGS = ("printed", "released_cosine", "released_distance")
@@ -254,7 +255,7 @@ def _values(
     same = groups[:, None] == groups[None, :]
     values = _whole(distances).masked_fill(same, 0.0)
     if reading == "released_distance":
-        values = F.normalize(values, dim=1)
+        values = unit_rows(values)
         low, high = _borders(values, low, high)
     # Not outside, rather than inside: what is not a number is then kept, and seen.
     return values, ~(same | (values <= low) | (values >= high))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from imtext.errors import ConfigError
+from imtext.losses.unit import unit_rows
 
 NEGATIVES = ("all", "hardest", "mean")
 REDUCTIONS = ("mean", "sum")
@@ -16,27 +16,18 @@ def ranking_loss(
     images: Tensor,
     sentences: Tensor,
     groups: Tensor | None = None,
-    margin: float = 1.0,
+    margin: float = 0.2,
     negatives: str = "hardest",
-    reduction: str = "mean",
-    negative_images: tuple[Tensor, Tensor] | None = None,
-    negative_sentences: tuple[Tensor, Tensor] | None = None,
+    reduction: str = "sum",
 ) -> Tensor:
-    """Hinges of an image anchor and of a text anchor against negatives (Zheng et al., Eq. 4).
+    """Hinges of an image anchor and of a text anchor against the negatives of a batch (Zheng et al., Eq. 4).
 
-    Pair ``i`` of the batch is ``(images[i], sentences[i])``. An item is a negative of anchor ``i`` when it
-    belongs to another group. Similarity is the cosine; a zero vector has similarity 0 with everything.
+    It is :func:`score_ranking_loss` of the cosines. A zero vector has cosine 0 with everything, and no
+    gradient.
 
     Args:
-        images: ``(B, D)``; sentences: ``(B, D)``.
-        groups: ``(B,)`` integers; None says that every pair is a group of its own.
-        margin: alpha of Eq. 4, on the cosine (paper: 1).
-        negatives: ``"hardest"``, the most similar negative of each anchor, ``"all"``, the sum over
-            them, or ``"mean"``, what a negative drawn at random costs on average.
-        reduction: ``"mean"`` or ``"sum"`` over the pairs of the batch.
-        negative_images: a pool ``(features (P, D), groups (P,))`` to take the negative images from; None
-            takes the batch itself. The released code draws them from the other half of the batch.
-        negative_sentences: the same for sentences. The released code draws 256 at random.
+        images: ``(B, D)``; sentences: ``(B, D)``; pair ``i`` is ``(images[i], sentences[i])``.
+        groups, margin, negatives, reduction: see :func:`score_ranking_loss`; Zheng et al. take a margin of 1.
 
     Returns:
         A scalar, float32 for features in half precision. An anchor without any negative adds nothing.
@@ -47,7 +38,7 @@ def ranking_loss(
     >>> images = torch.eye(2)
     >>> float(ranking_loss(images, images, margin=1.0))
     0.0
-    >>> float(ranking_loss(images, images.flip(0), margin=1.0))
+    >>> float(ranking_loss(images, images.flip(0), margin=1.0, reduction="mean"))
     4.0
     """
     _check("ranking_loss", negatives, reduction)
@@ -57,15 +48,49 @@ def ranking_loss(
             f"{tuple(sentences.shape)} differ"
         )
     groups = _groups("ranking_loss", groups, images)
-    # Autocast would make the products below bfloat16, in which neighbouring similarities tie.
+    # Autocast would make the product below bfloat16, in which neighbouring similarities tie.
     with torch.autocast(images.device.type, enabled=False):
-        images, sentences = unit_rows(images), unit_rows(sentences)
-        positive = (images * sentences).sum(1)
-        image_pool, image_groups = _pool(negative_images, images, groups)
-        sentence_pool, sentence_groups = _pool(negative_sentences, sentences, groups)
-        loss = _hinges(positive, images @ sentence_pool.T, groups, sentence_groups, margin, negatives)
-        loss = loss + _hinges(positive, sentences @ image_pool.T, groups, image_groups, margin, negatives)
-        return _reduced(loss, reduction)
+        return score_ranking_loss(
+            unit_rows(images) @ unit_rows(sentences).T, groups, margin, negatives, reduction
+        )
+
+
+def quadruple_ranking_loss(
+    images: Tensor,
+    sentences: Tensor,
+    negative_images: Tensor,
+    negative_sentences: Tensor,
+    margin: float = 0.2,
+    reduction: str = "sum",
+) -> Tensor:
+    """Eq. 4 of Zheng et al. as printed: each pair against one image and one sentence that are given.
+
+    Args:
+        images, sentences: ``(B, D)``, the pairs; negative_images, negative_sentences: ``(B, D)``, the
+            negatives of each.
+        margin, reduction: see :func:`score_ranking_loss`.
+
+    Returns:
+        A scalar, float32 for features in half precision.
+
+    Raises:
+        ConfigError: an unknown ``reduction``, or batches of different sizes.
+
+    >>> corners = torch.eye(3)
+    >>> float(quadruple_ranking_loss(corners[:1], corners[:1], corners[1:2], corners[2:], margin=1.5))
+    1.0
+    """
+    _check("quadruple_ranking_loss", NEGATIVES[0], reduction)
+    sides = (images, sentences, negative_images, negative_sentences)
+    if any(side.shape != images.shape for side in sides):
+        raise ConfigError(
+            "quadruple_ranking_loss takes four batches of one size, "
+            f"found {', '.join(str(tuple(side.shape)) for side in sides)}"
+        )
+    images, sentences, negative_images, negative_sentences = map(unit_rows, sides)
+    above = margin - (images * sentences).sum(1)
+    loss = (above + (images * negative_sentences).sum(1)).clamp_min(0)
+    return _reduced(loss + (above + (sentences * negative_images).sum(1)).clamp_min(0), reduction)
 
 
 def score_ranking_loss(
@@ -85,8 +110,9 @@ def score_ranking_loss(
         scores: ``(B, B)``, any similarity: row i is image i, column j sentence j, the diagonal the pairs.
         groups: ``(B,)`` integers, items of one group are no negatives of one another; None says that every
             pair is a group of its own, as in the public code.
-        margin: on the scale of the scores (papers: 0.2).
-        negatives: ``"hardest"``, ``"all"`` or ``"mean"``, see :func:`ranking_loss`.
+        margin: on the scale of the scores (VSE++, SCAN: 0.2).
+        negatives: ``"hardest"``, the most similar negative of each anchor, ``"all"``, the sum over
+            them, or ``"mean"``, what a negative drawn at random costs on average.
         reduction: ``"sum"`` (public code) or ``"mean"`` over the pairs of the batch.
 
     Returns:
@@ -107,10 +133,10 @@ def score_ranking_loss(
             f"found {tuple(scores.shape)}"
         )
     groups = _groups("score_ranking_loss", groups, scores)
-    scores = _whole(scores)
+    scores, same = _whole(scores), groups[:, None] == groups[None, :]
     positive = scores.diagonal()
-    loss = _hinges(positive, scores, groups, groups, margin, negatives)
-    return _reduced(loss + _hinges(positive, scores.T, groups, groups, margin, negatives), reduction)
+    loss = _hinges(positive, scores, same, margin, negatives)
+    return _reduced(loss + _hinges(positive, scores.T, same, margin, negatives), reduction)
 
 
 def _check(name: str, negatives: str, reduction: str) -> None:
@@ -140,23 +166,10 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.sum() / (max(len(loss), 1) if reduction == "mean" else 1)
 
 
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows of length 1, in float32 at least."""
-    return F.normalize(_whole(x), dim=1)
-
-
-def _pool(pool: tuple[Tensor, Tensor] | None, batch: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Normalised negatives and their groups; the batch itself where no pool is given."""
-    return (batch, groups) if pool is None else (unit_rows(pool[0]), pool[1])
-
-
-def _hinges(
-    positive: Tensor, scores: Tensor, groups: Tensor, pool_groups: Tensor, margin: float, negatives: str
-) -> Tensor:
-    """Hinge of every anchor ``(B,)`` against its negatives among ``scores (B, P)``."""
-    same = groups[:, None] == pool_groups[None, :]
+def _hinges(positive: Tensor, scores: Tensor, same: Tensor, margin: float, negatives: str) -> Tensor:
+    """Hinge of every anchor ``(B,)`` against its negatives among ``scores (B, B)``; ``same`` is symmetric."""
     hinges = (margin - positive[:, None] + scores).clamp_min(0).masked_fill(same, 0.0)
-    if negatives == "all" or scores.shape[1] == 0:
+    if negatives == "all" or not len(scores):
         return hinges.sum(1)
     if negatives == "mean":
         return hinges.sum(1) / (~same).sum(1).clamp_min(1)

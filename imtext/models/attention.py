@@ -29,7 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from imtext.errors import ConfigError, DataError
-from imtext.models.attention_rows import EPSILON, Rows, Side, check_pair
+from imtext.losses.unit import EPSILON
+from imtext.models.attention_rows import Rows, Side, check_pair
 from imtext.retrieval.similarity import block_shape, each
 
 DIRECTIONS = ("t-i", "i-t")

@@ -9,25 +9,10 @@ import torch
 from torch import Tensor
 
 from imtext.errors import DataError
+from imtext.losses.unit import unit_rows
 from imtext.retrieval.similarity import slices, to_numpy
 
-EPSILON = 1e-8
-
 _CHUNK = 1 << 26  # numbers of rows ready at a time: 256 MB in float32
-
-
-def unit_vectors(values: Tensor) -> Tensor:
-    """Vectors ``(..., D)`` scaled to length 1, in float32 at least; zeros where one is shorter than 1e-8.
-
-    Those zeros pass no gradient on, which would be 1e8.
-
-    >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).round(decimals=1)
-    tensor([[0.6000, 0.8000],
-            [0.0000, 0.0000]])
-    """
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
-    norms = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
-    return values / norms.masked_fill(norms <= EPSILON, torch.inf)
 
 
 @dataclass(frozen=True)
@@ -92,7 +77,7 @@ class Side:
         values = values.to(dtype)
         if ragged:
             values = values.masked_fill(~present[:, :, None], 0)  # whatever stands there, NaN too
-        return Rows(items, counts, present, unit_vectors(values), ragged)
+        return Rows(items, counts, present, unit_rows(values), ragged)
 
     def find_fault(self) -> None:
         """Raise DataError for the first row that holds NaN or infinity."""

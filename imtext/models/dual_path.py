@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.models.text_cnn import TextCNN
+from imtext.text.shift import shift_all
 
 HEADS = ("paper", "released")
+BLOCK = 1024  # sentences, each at one position, embedded at a time
 
 
 class EmbeddingHead(nn.Module):
     """From a pooled feature to the shared space.
 
-    ``kind="paper"`` is fc, batch norm, ReLU, fc (Zheng et al., Fig. 2); ``kind="released"`` is fc, batch
-    norm, with the ReLU left to the classifier's side, as in the authors' public code.
+    ``kind="paper"`` is fc, batch norm, ReLU, fc on both sides (Zheng et al., Fig. 2). ``kind="released"`` is
+    that of the authors' public code without its last ReLU and dropout, which stand before the losses alone:
+    for images (``deep``) fc, batch norm, ReLU, fc, batch norm; for sentences fc, batch norm.
+
+    Raises:
+        ConfigError: an unknown kind.
 
     >>> import torch
     >>> EmbeddingHead(6, 4)(torch.randn(3, 6)).shape
     torch.Size([3, 4])
     """
 
-    def __init__(self, inputs: int, dim: int, kind: str = "paper") -> None:
+    def __init__(self, inputs: int, dim: int, kind: str = "paper", deep: bool = True) -> None:
         super().__init__()
         if kind not in HEADS:
             raise ConfigError(f"EmbeddingHead takes kind in {HEADS}, found {kind!r}")
         layers: list[nn.Module] = [nn.Linear(inputs, dim), nn.BatchNorm1d(dim)]
-        if kind == "paper":
+        if kind == "paper" or deep:
             layers += [nn.ReLU(inplace=True), nn.Linear(dim, dim)]
+        if kind == "released" and deep:
+            layers += [nn.BatchNorm1d(dim)]
         self.layers = nn.Sequential(*layers)
         for layer in layers:
             if isinstance(layer, nn.Linear):
@@ -45,12 +54,18 @@ class DualPath(nn.Module):
     The backbone may be None: then images come as cached backbone features, as in Stage I, where the
     image CNN is fixed.
 
+    ``embed_images`` and ``embed_sentences`` give the features that a search compares. The call gives those
+    that the losses read: the same ones, but for ``head="released"`` after a last ReLU, and of each sentence
+    where it stands.
+
     Args:
         text: a :class:`~imtext.models.TextCNN`, or any module with ``dim`` that maps codes to ``(B, dim)``.
         image_dim: length of a backbone feature.
         dim: length of an embedding (paper: 2,048).
         backbone: module from normalised pixels ``(B, 3, H, W)`` to ``(B, image_dim)``, or None.
         head: ``"paper"`` or ``"released"``, see :class:`EmbeddingHead`.
+        all_positions: whether ``embed_sentences`` adds up the features of a sentence at every position that
+            it can take, as the released code does when it tests; the paper says nothing of it.
 
     >>> import torch
     >>> net = DualPath(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
@@ -65,13 +80,15 @@ class DualPath(nn.Module):
         dim: int = 2048,
         backbone: nn.Module | None = None,
         head: str = "paper",
+        all_positions: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.image_head = EmbeddingHead(image_dim, dim, head)
         self.text = text
-        self.text_head = EmbeddingHead(text.dim, dim, head)
-        self.dim = dim
+        self.text_head = EmbeddingHead(text.dim, dim, head, deep=False)
+        self.last = nn.ReLU() if head == "released" else nn.Identity()
+        self.dim, self.all_positions = dim, all_positions
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``."""
@@ -84,9 +101,17 @@ class DualPath(nn.Module):
         return self.image_head(images)
 
     def embed_sentences(self, codes: Tensor) -> Tensor:
-        """Word codes ``(B, L)`` to ``(B, dim)``."""
+        """Word codes ``(B, L)``, left-aligned where all positions are to be added up, to ``(B, dim)``."""
+        if not self.all_positions:
+            return self._in_place(codes)
+        shifted, row = shift_all(codes, (codes != 0).sum(1))
+        features = torch.cat([self._in_place(part) for part in shifted.split(BLOCK)])
+        return features.new_zeros(len(codes), self.dim).index_add_(0, row, features)
+
+    def _in_place(self, codes: Tensor) -> Tensor:
+        """Word codes ``(B, L)`` to ``(B, dim)``, each sentence where it stands."""
         return self.text_head(self.text(codes))
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Both paths at once: ``(B, dim)`` of the images and ``(B, dim)`` of the sentences."""
-        return self.embed_images(images), self.embed_sentences(codes)
+        """Both paths at once, as the losses read them: images ``(B, dim)`` and sentences ``(M, dim)``."""
+        return self.last(self.embed_images(images)), self.last(self._in_place(codes))

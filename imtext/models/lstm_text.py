@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from imtext.errors import ConfigError
-from imtext.models.attention_rows import unit_vectors
+from imtext.losses.unit import unit_rows
 from imtext.models.vse import pack_words, word_layer
 
 READOUTS = ("halves", "last", "released")
@@ -96,7 +96,7 @@ class LSTMText(nn.Module):
         else:
             rows = (forward + (_backward_at_last(at_words) if self.readout == "released" else backward)) / 2
         # An empty sentence is one word of zeros to the LSTM, whose biases answer it.
-        return unit_vectors(rows).masked_fill((counts == 0)[:, None], 0.0)
+        return unit_rows(rows).masked_fill((counts == 0)[:, None], 0.0)
 
 
 def _backward_at_last(at_words: PackedSequence) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from imtext.errors import ConfigError, DataError
+from imtext.losses.unit import unit_rows
 from imtext.models.attention import DIRECTIONS, POOLINGS, scan_scores
-from imtext.models.attention_rows import unit_vectors
 from imtext.models.vse import pack_words, word_layer
 
 SMOOTH = {"t-i": 9.0, "i-t": 4.0}
@@ -91,7 +91,7 @@ class SCAN(nn.Module):
                 f"regions: expected features (images, regions, {self.region.in_features}), "
                 f"found shape {tuple(features.shape)}"
             )
-        return unit_vectors(self.region(features))
+        return unit_rows(self.region(features))
 
     def embed_words(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes ``(B, L)`` to unit rows ``(B, L, width)``, words first and zeros behind, and counts ``(B,)``.
@@ -102,10 +102,10 @@ class SCAN(nn.Module):
             return self.word.weight.new_zeros(*codes.shape, self.width), (codes != 0).sum(1)
         words, packed, counts = pack_words(self.word, codes)
         states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=codes.shape[1])
-        rows = unit_vectors(states.unflatten(2, (2, self.dim)).mean(2))
+        rows = unit_rows(states.unflatten(2, (2, self.dim)).mean(2))
         if self.rich:
-            rows = torch.cat([rows, unit_vectors(words)], dim=2)
-            rows = unit_vectors(rows if self.join is None else self.join(rows))
+            rows = torch.cat([rows, unit_rows(words)], dim=2)
+            rows = unit_rows(rows if self.join is None else self.join(rows))
         behind = torch.arange(codes.shape[1], device=codes.device) >= counts[:, None]
         return rows.masked_fill(behind[:, :, None], 0), counts
 

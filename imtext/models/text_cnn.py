@@ -11,6 +11,8 @@ from imtext.errors import ConfigError
 
 BLOCKS = {50: (3, 4, 6, 1), 152: (3, 8, 36, 1)}
 OUTPUTS = (256, 512, 1024, 2048)
+# Released network: channels inside the first block of each stage; later blocks have a quarter of the outputs.
+FIRST_INNER = (128, 512, 1024, 2048)
 POOLINGS = ("mean", "max")
 
 
@@ -66,6 +68,20 @@ class TextBlock(nn.Module):
 
 class TextCNN(nn.Module):
     """Sentences to features: word layer, four residual stages, pooling (Zheng et al., section 3.2).
+
+    The paper draws the network after ResNet-50; the sizes are those of the authors' released plan:
+
+    ===== ====== ====================== ===================== ======
+    stage blocks first block            later blocks          stride
+    ===== ====== ====================== ===================== ======
+    1     3      300, 128, 128, 256     256, 64, 64, 256      1
+    2     4      256, 512, 512, 512     512, 128, 128, 512    2
+    3     6      512, 1024, 1024, 1024  1024, 256, 256, 1024  2
+    4     1      1024, 2048, 2048, 2048 none                  1
+    ===== ====== ====================== ===================== ======
+
+    At depth 50 and width 1 these stages have 26,102,784 weights. There is no released plan for depth 152: its
+    stages have the same blocks, 3, 8, 36 and 1 of them.
 
     Args:
         words: dictionary size d; codes run from 1 to d, 0 is padding.
@@ -143,11 +159,11 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _stages(inputs: int, blocks: tuple[int, ...], width: float) -> list[nn.Module]:
-    """The residual stages: the first block of each is twice as wide inside, as in the released network."""
+    """The residual stages, in the released network's sizes."""
     layers: list[nn.Module] = []
     for stage, (outputs, count) in enumerate(zip(OUTPUTS, blocks, strict=True)):
         for block in range(count):
-            inner = outputs // 2 if block == 0 else outputs // 4
+            inner = FIRST_INNER[stage] if block == 0 else outputs // 4
             stride = 2 if block == 0 and stage in (1, 2) else 1
             layers.append(TextBlock(inputs, _scaled(inner, width), _scaled(outputs, width), stride))
             inputs = _scaled(outputs, width)

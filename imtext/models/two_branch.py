@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
+from imtext.losses.unit import unit_rows
 
 
 class Branch(nn.Module):
@@ -40,8 +40,8 @@ class Branch(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features ``(B, inputs)`` to ``(B, dim)`` of length 1."""
-        return F.normalize(self.layers(features), dim=1)
+        """Features ``(B, inputs)`` to ``(B, dim)`` of length 1; zeros stay zeros."""
+        return unit_rows(self.layers(features))
 
 
 class TwoBranch(nn.Module):

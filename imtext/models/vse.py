@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from imtext.errors import ConfigError
-from imtext.models.attention_rows import unit_vectors
+from imtext.losses.unit import unit_rows
 
 POOLED = (None, "mean", "max")
 
@@ -102,11 +102,11 @@ class GRUText(nn.Module):
         if not codes.numel():
             return self.word.weight.new_zeros(len(codes), self.dim)
         words, packed, counts = pack_words(self.word, codes)
-        parts = [unit_vectors(self.rnn(packed)[1].sum(0))]
+        parts = [unit_rows(self.rnn(packed)[1].sum(0))]
         if self.pooled_words:
             # An empty sentence is one word of zeros here too, and zeros again below.
             inside = torch.arange(codes.shape[1], device=codes.device) < counts.clamp_min(1)[:, None]
-            parts.append(unit_vectors(self._pool(words, inside[:, :, None])))
+            parts.append(unit_rows(self._pool(words, inside[:, :, None])))
         return torch.cat(parts, dim=1).masked_fill((counts == 0)[:, None], 0.0)
 
     def _pool(self, words: Tensor, inside: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class UnitHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, inputs)`` to ``(B, dim)``, float32 at least."""
-        return unit_vectors(self.fc(unit_vectors(features)))
+        return unit_rows(self.fc(unit_rows(features)))
 
 
 class VSE(nn.Module):
@@ -203,7 +203,7 @@ class VSE(nn.Module):
         Rows have length 1; a sentence without any word gives zeros, similarity 0 with every image.
         """
         features = self.text(codes)
-        rows = unit_vectors(features) if self.text_head is None else self.text_head(features)
+        rows = unit_rows(features) if self.text_head is None else self.text_head(features)
         return rows.masked_fill((codes == 0).all(1, keepdim=True), 0.0)
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

@@ -119,8 +119,7 @@ class TrainedEncoder:
             [torch.as_tensor(decode(Path(path), data["size"], data["fit"])) for path in paths]
         )
         backbone = self.fabric.to_device(self.backbone).eval()
-        with self.fabric.autocast():
-            return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).float().cpu().numpy()
+        return both_sides(self.net, backbone, pixels, data["crop"], self.fabric).cpu().numpy()
 
     def _network(self) -> DualPath:
         """The network with the run's weights."""
@@ -138,7 +137,9 @@ class TrainedEncoder:
             ) from None
         text = TextCNN(words - 1, word_dim, config["depth"], config["width"], pooling=config["pooling"])
         backbone = self.backbone if config["stage"] == 2 else None
-        net = DualPath(text, self.backbone.dim, config["dim"], backbone, config["head"])
+        net = DualPath(
+            text, self.backbone.dim, config["dim"], backbone, config["head"], config["all_positions"]
+        )
         loss = InstanceLoss(config["dim"], groups, bias=config["bias"])
         objective = DualPathObjective(net, loss, (0, 1, 1))
         load_weights(objective, path)

@@ -19,6 +19,7 @@ from imtext.runs import Run, provenance
 from imtext.studies.embedding import embed_split
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.training import CachedFeatures, DualPathObjective, PairBatches, Pixels, Recipe, fit, make_fabric
+from imtext.training.objective import RELEASED
 from imtext.vision.frozen import frozen_norm
 
 STUDY = "instance_loss"
@@ -39,8 +40,9 @@ class Experiment:
         class_share: k-means classes instead of one per group: how many, as a share of the groups.
         init: ``"vectors"`` or ``"random"`` word layer.
         shift: position shift, or left alignment.
-        depth, width, dim, head, pooling, zero_init: of the network.
-        dropout, margin, negatives, all_epochs, bias: of the losses.
+        depth, width, dim, head, pooling, zero_init, all_positions: of the network.
+        dropout, margin, negatives, all_epochs, bias: of the losses; candidates: random sentences a batch
+            among which ``negatives="released"`` finds the hardest.
         freeze_norm: keep the backbone's batch norm at its ImageNet statistics in Stage II.
         profile, device, seed: how it is run.
     """
@@ -60,9 +62,11 @@ class Experiment:
     head: str = "paper"
     pooling: str = "mean"
     zero_init: bool = True
+    all_positions: bool = False
     dropout: float = 0.75
     margin: float = 1.0
     negatives: str = "hardest"
+    candidates: int = 256
     all_epochs: int = 0
     bias: bool = True
     freeze_norm: bool = False
@@ -123,6 +127,7 @@ def build(experiment: Experiment, prepared: Prepared, classes: int) -> DualPathO
         dim=experiment.dim,
         backbone=backbone if experiment.stage == 2 else None,
         head=experiment.head,
+        all_positions=experiment.all_positions,
     )
     loss = InstanceLoss(experiment.dim, classes, bias=experiment.bias, dropout=experiment.dropout)
     return DualPathObjective(
@@ -182,6 +187,7 @@ def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) ->
     else:
         backbone = prepared.backbone()
         images = Pixels(prepared.store("train"), experiment.data.crop, backbone.mean, backbone.std)
+    ranked_as_released = experiment.weights[0] > 0 and experiment.negatives == RELEASED
     return PairBatches(
         images,
         codes,
@@ -193,6 +199,7 @@ def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) ->
         shift=experiment.shift,
         sentences_per_group=experiment.recipe.sentences_per_group,
         class_of_sentence=classes,
+        candidates=experiment.candidates if ranked_as_released else 0,
     )
 
 

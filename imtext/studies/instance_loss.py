@@ -16,6 +16,7 @@ from imtext.studies.instance_figures import FigureData
 from imtext.studies.preparation import DataSpec, Prepared, prepare
 from imtext.studies.scales import PERSONS, scale
 from imtext.studies.study import PaperStudy
+from imtext.training import Recipe
 
 PERSON_TABLE = "7"
 
@@ -117,13 +118,14 @@ class InstanceLossStudy(FigureData, PaperStudy):
         network, spec = sizes.network, prepared.spec
         paper = "11,003 / 1,000 / 1,000" if self.dataset in PERSONS else "29,783 / 1,000 / 1,000"
         words = "7,263" if self.dataset in PERSONS else "20,074"
+        released = f"{scale('paper', self.dataset).stage1.epochs} (released code)"
         table = [
             ("Groups: train / validation / test", paper, " / ".join(f"{n:,}" for n in groups)),
             ("Dictionary, words", words, f"{len(prepared.vocabulary):,}"),
             ("Image CNN", "ResNet-50, 224 × 224", f"{spec.backbone}, {spec.crop} × {spec.crop}"),
             ("Text CNN width, embedding length", "1, 2,048", f"{network['width']:g}, {network['dim']:,}"),
-            ("Stage I epochs", "240", str(sizes.stage1.epochs)),
-            ("Stage II epochs", "not printed", str(sizes.stage2.epochs)),
+            ("Stage I, passes over the images", released, _passes(sizes.stage1, prepared)),
+            ("Stage II, passes over the images", "not printed", _passes(sizes.stage2, prepared)),
         ]
         header = "paper (CUHK-PEDES)" if self.dataset in PERSONS else "paper (Flickr30k)"
         return pd.DataFrame(table, columns=["", header, "here"]).set_index("")
@@ -131,6 +133,14 @@ class InstanceLossStudy(FigureData, PaperStudy):
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the paper's claims."""
         return verdicts(self)
+
+
+def _passes(recipe: Recipe, prepared: Prepared) -> str:
+    """How often a stage sees each image: an epoch may take one sentence of a group, some, or all."""
+    _, sentences = np.unique(prepared.groups, return_counts=True)
+    most = recipe.sentences_per_group or sentences.max()
+    pairs = recipe.epochs * np.minimum(sentences, most).sum()
+    return f"{pairs / prepared.splits['train'].n_images:.3g}"
 
 
 def _known(dataset: Any, tables: Any) -> tuple[str, ...]:

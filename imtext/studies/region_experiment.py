@@ -154,9 +154,10 @@ class RegionExperiment:
         self, data: RegionData, run: Run, start: Run | None, counts: dict[str, int]
     ) -> tuple[Any, Any]:
         """The two-branch network, from the beginning or with hard negatives from another row's."""
-        torch.manual_seed(self.seed)
         regions, texts, train = data.regions("train").features, data.texts("train"), data.pairs(self.seed)
         counts |= _pair_counts(train)
+        # Here and not before: reading features may build an image CNN, which draws its weights first.
+        torch.manual_seed(self.seed)
         net = TwoBranch(regions.shape[1], texts.shape[1], self.dim, self.hidden, self.dropout)
         fabric = make_fabric(self.device)
         lambdas, negatives = self.lambdas, None

@@ -91,10 +91,13 @@ QUICK_PHOTOGRAPHS = Scale(
     **RANKING,
     backbones=STAND_INS,
 )
+# Released code: an epoch takes each image once, with one random sentence of its group.
 PAPER = Scale(
     data={"size": 256, "crop": 224, "views": 8},
-    network={"width": 1.0, "dim": 2048, "dropout": 0.75},
-    stage1=Recipe(epochs=240, lr=0.1, batch_size=32, optimiser="sgd", lr_scale=WORDS),
+    network={"width": 1.0, "dim": 2048, "dropout": 0.75, "all_positions": True},
+    stage1=Recipe(
+        epochs=240, lr=0.1, batch_size=32, optimiser="sgd", lr_scale=WORDS, sentences_per_group=1
+    ),
     stage2=Recipe(
         epochs=60,
         lr=0.1,
@@ -102,8 +105,11 @@ PAPER = Scale(
         optimiser="sgd",
         lr_scale=(*WORDS, ("net.backbone.", 1e-3)),
         milestones=(40,),
+        sentences_per_group=1,
     ),
-    **RANKING,
+    ranking1=RANKING["ranking1"],
+    # The paper does not say which negatives.
+    ranking2=RANKING["ranking2"] | {"negatives": "released"},
     backbones=AS_PRINTED,
     jobs=1,
 )
@@ -119,8 +125,14 @@ PERSONS_QUICK = replace(
     stage1=_adamw(9, 64),
     stage2=_adamw_all(1, 32, sentences=3),
 )
-# Released code: epochs of Stage I by dataset, and no bias in the classifier on MSCOCO.
-PERSONS_PAPER = replace(PAPER, data={**PAPER.data, **PERSON_DATA}, stage1=replace(PAPER.stage1, epochs=180))
+# Released code: passes over the images in Stage I by dataset, and no bias in the classifier on MSCOCO. Three
+# sentences of a person are as many as the person has images.
+PERSONS_PAPER = replace(
+    PAPER,
+    data={**PAPER.data, **PERSON_DATA},
+    stage1=replace(PAPER.stage1, epochs=180, sentences_per_group=3),
+    stage2=replace(PAPER.stage2, sentences_per_group=3),
+)
 COCO_PAPER = replace(PAPER, network={**PAPER.network, "bias": False}, stage1=replace(PAPER.stage1, epochs=90))
 
 

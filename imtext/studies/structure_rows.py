@@ -73,12 +73,12 @@ def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, sentences: int 
     return replace(_adamw(epochs, batch_size, lr), lr_scale=((BACKBONE, cnn),), sentences_per_group=sentences)
 
 
-def _fisher(components: int, pca: int) -> tuple[tuple[str, Any], ...]:
-    return (("components", components), ("pca", pca), ("once", True))
+def _fisher(components: int, pca: int, ica: bool = True) -> tuple[tuple[str, Any], ...]:
+    return (("components", components), ("pca", pca), ("once", True), ("ica", ica))
 
 
-def _texts(words: int, components: int, pca: int) -> dict[str, dict[str, Any]]:
-    fisher = dict(_fisher(components, pca))
+def _texts(words: int, components: int, pca: int, ica: bool = True) -> dict[str, dict[str, Any]]:
+    fisher = dict(_fisher(components, pca, ica))
     return {"fv": fisher, "fv_gmm": fisher, "tfidf": {"words": words}}
 
 
@@ -90,12 +90,15 @@ SMOKE = Scale(
     crops=1,
     network={"dim": 32, "hidden": 64, **_MEAN},
     mean_network={"dim": 32, "hidden": 64},
-    text_options=_texts(300, 4, 60),
+    # On so few words FastICA does not converge, and what it gives depends on the processor.
+    text_options=_texts(300, 4, 60, ica=False),
     recipe=_adamw(4, 100),
     tune=_tuning(1, 40, 3e-4, 0.1, sentences=1),
     localisation=RegionScale(
         data={"train": 40, "val": 16, "test": 16},
-        regions=RegionSpec(count=40, method="jittered", stages=("C4",), text_options=_fisher(3, 30)),
+        regions=RegionSpec(
+            count=40, method="jittered", stages=("C4",), text_options=_fisher(3, 30, ica=False)
+        ),
         network={"dim": 16, "hidden": 32, **_MEAN},
         recipe=_adamw(2, 100),
         tune=_adamw(1, 100, 2e-3),

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
+from imtext.losses.unit import unit_rows
 from imtext.models import TwoBranch
 from imtext.runs import Run
 from imtext.studies.experiment import load_weights
@@ -151,7 +151,7 @@ class TunedNetwork(nn.Module):
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Normalised pixels ``(N, 3, H, W)`` to ``(N, dim)``, unit length."""
         # Of length 1, as the features that the branch was trained on.
-        return self.branches.embed_images(F.normalize(self.backbone(pixels), dim=1))
+        return self.branches.embed_images(unit_rows(self.backbone(pixels)))
 
     def embed_sentences(self, features: Tensor) -> Tensor:
         """Text features ``(M, text_dim)`` to ``(M, dim)``, unit length."""

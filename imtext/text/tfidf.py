@@ -132,7 +132,8 @@ class TfIdf(TransformerMixin, BaseEstimator):
 
     def _weigh(self, bags: list[list[str]]) -> sparse.csr_matrix:
         if bags:
-            rows = self._vectorizer.transform(bags)
+            # In float64 first: in float32 the last digit depends on the processor.
+            rows = self._vectorizer.transform(bags).astype(np.float32)
         else:
             rows = sparse.csr_matrix((0, len(self.words_)), dtype=np.float32)
         self.unknown_sentences_ = np.flatnonzero(np.diff(rows.indptr) == 0)
@@ -185,7 +186,7 @@ class TfIdf(TransformerMixin, BaseEstimator):
 
 def _vectorizer(words: Iterable[str]) -> TfidfVectorizer:
     """scikit-learn's weighting of lists of lemmas; float64 until the end, as its own ``idf_`` is."""
-    return TfidfVectorizer(analyzer=_same, vocabulary=list(words), dtype=np.float32)
+    return TfidfVectorizer(analyzer=_same, vocabulary=list(words))
 
 
 def _same(bag: list[str]) -> list[str]:

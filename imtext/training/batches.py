@@ -62,6 +62,8 @@ class PairBatches:
         image_of_sentence: ``(M,)``; group_of_sentence: ``(M,)`` integers.
         class_of_sentence: ``(M,)`` integers in ``[0, C)``, what the classifier learns; None: the groups.
         shift: whether each sentence starts at a random position (Zheng et al., section 3.2, position shift).
+        candidates: random sentences beside those of a batch, none of a group of its first half, among which
+            :class:`~imtext.training.DualPathObjective` finds the released negatives.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class PairBatches:
         shift: bool = True,
         sentences_per_group: int | None = None,
         class_of_sentence: np.ndarray | None = None,
+        candidates: int = 0,
     ) -> None:
         self.images = images
         self.codes, self.lengths = torch.as_tensor(codes), torch.as_tensor(lengths)
@@ -84,13 +87,13 @@ class PairBatches:
         classes = group_of_sentence if class_of_sentence is None else class_of_sentence
         self.class_of_sentence = np.asarray(classes)
         self.batch_size, self.seed, self.shift = batch_size, seed, shift
-        self.sentences_per_group = sentences_per_group
+        self.sentences_per_group, self.candidates = sentences_per_group, candidates
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Batches of an epoch, one step ahead.
 
         Each holds ``images``, ``codes (B, L)``, ``groups``, ``classes`` and ``sentences (B,)``, the indices
-        of the sentences.
+        of the sentences; where there are any, also ``candidates (K, L)`` and ``candidate_classes (K,)``.
         """
         order = group_batches(
             self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
@@ -116,13 +119,22 @@ class PairBatches:
             1
         )
         generator = torch.Generator().manual_seed(int(seed))
-        codes = self.codes[sentences]
-        if self.shift:
-            codes = position_shift(codes, self.lengths[sentences], generator)
-        return {
+        batch = {
+            "codes": self._placed(sentences, generator),
             "images": self.images.take(self.image_of_sentence[sentences], generator),
-            "codes": codes,
             "groups": torch.from_numpy(self.group_of_sentence[sentences]),
             "classes": torch.from_numpy(self.class_of_sentence[sentences]),
             "sentences": torch.from_numpy(np.asarray(sentences)),
         }
+        if self.candidates:
+            anchors = self.group_of_sentence[sentences[: len(sentences) // 2]]
+            others = np.flatnonzero(~np.isin(self.group_of_sentence, anchors))
+            drawn = others[torch.randint(len(others), (self.candidates,), generator=generator).numpy()]
+            batch["candidates"] = self._placed(drawn, generator)
+            batch["candidate_classes"] = torch.from_numpy(self.class_of_sentence[drawn])
+        return batch
+
+    def _placed(self, sentences: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Codes of sentences, each where it stands this time."""
+        codes = self.codes[sentences]
+        return position_shift(codes, self.lengths[sentences], generator) if self.shift else codes

@@ -48,7 +48,7 @@ def fit(
         Curves: ``epoch``, ``loss`` and whatever else the objective reports, means over the epoch.
 
     Raises:
-        TrainingError: where the loss is not finite; the last good checkpoint stays.
+        TrainingError: where the loss or its gradient is not finite; the last good checkpoint stays.
     """
     optimizer = recipe.optimizer(objective)
     model, optimizer = fabric.setup(objective, optimizer)
@@ -83,14 +83,16 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         out = model(batch)
+        watch.loss(out["loss"].detach())
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(out["loss"])
         if recipe.clip is not None:
-            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip)
+            # The watch says what is not finite, in one line and without waiting for the GPU.
+            norm = fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+            watch.loss(norm)
         optimizer.step()
         for name, value in out.items():
             totals[name] = totals.get(name, 0.0) + value.detach()
-        watch.loss(out["loss"].detach())
     if not count:
         raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
     watch.ask()
@@ -98,7 +100,7 @@ def _epoch(
 
 
 class _Watch:
-    """Stops at the first batch whose loss is not finite, and names it.
+    """Stops at the first batch whose loss, or the norm of whose gradient, is not finite, and names it.
 
     Reading a loss waits for the device: a GPU keeps the number of that batch itself and is asked for it now
     and then, so what the last batches held is kept as long.
@@ -120,14 +122,14 @@ class _Watch:
         self.sentences.pop(step - self.EVERY, None)
 
     def loss(self, loss: Tensor) -> None:
-        """Take the loss of the batch remembered last."""
+        """Take the loss of the batch remembered last, or its gradient's norm."""
         bad = ~loss.isfinite() & (self.first_bad == 0)
         self.first_bad = torch.where(bad, self.step, self.first_bad)
         if self.step % self.every == 0:
             self.ask()
 
     def ask(self) -> None:
-        """Raise TrainingError where a loss was not finite."""
+        """Raise TrainingError where one was not finite."""
         step = int(self.first_bad)
         if not step:
             return
@@ -139,8 +141,8 @@ class _Watch:
             which = f" (training sentences {names}{more})"
         kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
         raise TrainingError(
-            f"{self.label}: the loss is not finite in epoch {self.epoch + 1}, batch {step}{which}; {kept}; "
-            "try a lower learning rate, or look at that batch"
+            f"{self.label}: the loss or its gradient is not finite in epoch {self.epoch + 1}, "
+            f"batch {step}{which}; {kept}; try a lower learning rate, or look at that batch"
         )
 
 

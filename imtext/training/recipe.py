@@ -18,7 +18,8 @@ class Recipe:
     """One stage of training.
 
     Attributes:
-        epochs: passes over the training groups.
+        epochs: passes over the training sentences, or over as many of each group as ``sentences_per_group``
+            says: with 1 and one image a group, passes over the images.
         batch_size: pairs per step.
         optimiser: ``"sgd"`` (Nesterov, momentum .9) or ``"adamw"``.
         lr: base learning rate.

@@ -5,9 +5,11 @@ from statistics import mean
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from imtext.errors import ConfigError
-from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.losses import intra_modal_loss
+from imtext.losses.ranking import quadruple_ranking_loss, ranking_loss, score_ranking_loss
 
 
 def cosine(a, b):
@@ -15,15 +17,15 @@ def cosine(a, b):
     return float(a @ b) / norm if norm else 0.0
 
 
-def naive(images, sentences, groups, margin, negatives, image_pool, sentence_pool):
-    """Eq. 4 for every pair, negatives taken from the pools one by one; sum over the pairs."""
+def naive(images, sentences, groups, margin, negatives):
+    """Eq. 4 for every pair, negatives taken from the batch one by one; sum over the pairs."""
     total = 0.0
     for i in range(len(images)):
         positive = cosine(images[i], sentences[i])
-        for anchor, (pool, pool_groups) in ((images[i], sentence_pool), (sentences[i], image_pool)):
+        for anchor, others in ((images[i], sentences), (sentences[i], images)):
             hinges = [
                 max(0.0, margin - positive + cosine(anchor, other))
-                for other, group in zip(pool, pool_groups, strict=True)
+                for other, group in zip(others, groups, strict=True)
                 if int(group) != int(groups[i])
             ]
             total += {"all": sum, "hardest": max, "mean": mean}[negatives](hinges) if hinges else 0.0
@@ -38,31 +40,35 @@ def test_equals_loops(negatives, margin, groups):
     images, sentences = torch.randn(2, 5, 3, dtype=torch.float64)
     groups = torch.tensor(groups)
     ours = ranking_loss(images, sentences, groups, margin, negatives, reduction="sum")
-    expected = naive(images, sentences, groups, margin, negatives, (images, groups), (sentences, groups))
+    expected = naive(images, sentences, groups, margin, negatives)
     assert float(ours) == pytest.approx(expected, abs=1e-12)
     mean = ranking_loss(images, sentences, groups, margin, negatives, reduction="mean")
     assert float(mean) == pytest.approx(expected / 5, abs=1e-12)
 
 
-@pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
-def test_pools_of_other_sizes(negatives):
+@pytest.mark.parametrize("margin", [0.2, 1.0])
+def test_quadruples_equal_loops(margin):
     torch.manual_seed(2)
-    images, sentences = torch.randn(2, 4, 3, dtype=torch.float64)
-    groups = torch.arange(4)
-    image_pool = (torch.randn(2, 3, dtype=torch.float64), torch.tensor([0, 9]))
-    sentence_pool = (torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 3, 0, 1, 2]))
-    ours = ranking_loss(
-        images,
-        sentences,
-        groups,
-        1.0,
-        negatives,
-        "sum",
-        negative_images=image_pool,
-        negative_sentences=sentence_pool,
+    sides = torch.randn(4, 6, 3, dtype=torch.float64)
+    expected = 0.0
+    for image, sentence, other_image, other_sentence in zip(*sides, strict=True):
+        positive = cosine(image, sentence)
+        expected += max(0.0, margin - (positive - cosine(image, other_sentence)))
+        expected += max(0.0, margin - (positive - cosine(sentence, other_image)))
+    assert float(quadruple_ranking_loss(*sides, margin)) == pytest.approx(expected, abs=1e-12)
+    mean = quadruple_ranking_loss(*sides, margin, reduction="mean")
+    assert float(mean) == pytest.approx(expected / 6, abs=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda *four: quadruple_ranking_loss(*four, 1.0), [side.requires_grad_() for side in sides.unbind()]
     )
-    expected = naive(images, sentences, groups, 1.0, negatives, image_pool, sentence_pool)
-    assert float(ours) == pytest.approx(expected, abs=1e-12)
+
+
+def test_quadruples_are_checked():
+    x = torch.zeros(2, 3)
+    with pytest.raises(ConfigError, match=r"four batches of one size, found \(2, 3\), .*\(1, 3\)"):
+        quadruple_ranking_loss(x, x, x, x[:1])
+    with pytest.raises(ConfigError, match="quadruple_ranking_loss takes .* reduction"):
+        quadruple_ranking_loss(x, x, x, x, reduction="median")
 
 
 @pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
@@ -82,7 +88,7 @@ def test_degenerate_batches(negatives):
     empty = torch.zeros(0, 3, requires_grad=True)
     assert ranking_loss(empty, empty, negatives=negatives).item() == 0.0
     same = torch.ones(3, 4, requires_grad=True)
-    loss = ranking_loss(same, same, margin=0.5, negatives=negatives)
+    loss = ranking_loss(same, same, margin=0.5, negatives=negatives, reduction="mean")
     loss.backward()
     expected = 2 * 0.5 * (2 if negatives == "all" else 1)
     assert loss.item() == pytest.approx(expected)
@@ -98,6 +104,21 @@ def test_scale_of_the_features_does_not_matter():
     assert float(ranking_loss(images, sentences)) == pytest.approx(
         float(ranking_loss(7 * images, 0.1 * sentences))
     )
+
+
+def test_the_hinges_have_one_set_of_defaults():
+    torch.manual_seed(9)
+    images, sentences = F.normalize(torch.randn(2, 6, 4, dtype=torch.float64), dim=2)
+    plain = float(ranking_loss(images, sentences))
+    assert plain == pytest.approx(float(score_ranking_loss(images @ sentences.T)), abs=1e-12)
+    assert plain == pytest.approx(float(intra_modal_loss(images, sentences, weight=0)), abs=1e-12)
+
+
+def test_embeddings_are_multiplied_once():
+    images, sentences = torch.randn(2, 5, 3)
+    with FlopCounterMode(display=False) as counter:
+        ranking_loss(images, sentences)
+    assert counter.get_total_flops() == 2 * 5 * 5 * 3
 
 
 def test_bad_arguments():

@@ -227,16 +227,18 @@ def _own_rows() -> list[dict[str, str]]:
     ]
 
 
-def own_csv(root: Path, mark: str = ",", ending: str = "csv") -> None:
+def own_csv(root: Path) -> None:
     photos(root / "images", *NAMES)
-    rows = [mark.join(_own_rows()[0])]
+    rows = [",".join(_own_rows()[0])]
     for row in _own_rows():
-        rows.append(mark.join('"' + value.replace('"', '""') + '"' for value in row.values()))
-    write(root, f"captions.{ending}", "\n".join(rows) + "\n")
+        rows.append(",".join('"' + value.replace('"', '""') + '"' for value in row.values()))
+    write(root, "captions.csv", "\n".join(rows) + "\n")
 
 
 def own_tsv(root: Path) -> None:
-    own_csv(root, "\t", "tsv")
+    photos(root / "images", *NAMES)
+    rows = ["\t".join(_own_rows()[0]), *("\t".join(row.values()) for row in _own_rows())]
+    write(root, "captions.tsv", "\n".join(rows) + "\n")
 
 
 def own_json_lines(root: Path) -> None:

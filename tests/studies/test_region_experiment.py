@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from imtext.data.spans import Phrases, Regions
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval.boxes import iou, paired_iou
-from imtext.studies.preparation import DataSpec
+from imtext.studies.preparation import DataSpec, prepare
 from imtext.studies.region_data import (
     Boxes,
     Mentions,
@@ -19,6 +21,7 @@ from imtext.studies.region_data import (
 )
 from imtext.studies.region_experiment import RegionExperiment, _first_is_right, _localise, region_data
 from imtext.studies.running import Row, run_all, run_one
+from imtext.studies.trained import MODEL
 from imtext.training import Recipe
 
 REGIONS = RegionSpec(
@@ -179,6 +182,14 @@ def test_a_second_computation_gives_the_same_numbers(row, runs, tmp_path):
     assert run_one(row, folder).dir == found["d"].dir
     tuned = replace(row, slug="regions-d-tuned", start=row, recipe=replace(row.recipe, epochs=1))
     assert run_one(tuned, tmp_path).metrics == found["d_tuned"].metrics
+
+
+def test_a_network_starts_the_same_whether_or_not_its_data_were_read_before(row, runs, tmp_path):
+    # A worker process that has not read the features yet builds the image CNN, which draws its weights.
+    region_data.cache_clear()
+    prepare.cache_clear()
+    again, before = (load_file(run.dir / MODEL) for run in (run_one(row, tmp_path), runs[1]["d"]))
+    assert all(torch.equal(values, before[name]) for name, values in again.items())
 
 
 def test_wrong_models_are_refused(row):

@@ -27,7 +27,7 @@ def dataset(n, captions=None):
 @pytest.fixture
 def figure(monkeypatch):
     """Figure 3 without its trainings."""
-    monkeypatch.setattr(rich_claims, "_triplets", lambda seeds: (np.zeros(seeds), np.full(seeds, 0.5)))
+    monkeypatch.setattr(rich_claims, "_triplets", lambda seeds, steps: (np.zeros(seeds), np.full(seeds, 0.5)))
 
 
 class Study:
@@ -248,7 +248,9 @@ def test_the_triplets_are_those_of_the_figure(tmp_path, monkeypatch):
     asked = []
     compare = rich_claims.compare
     monkeypatch.setattr(
-        rich_claims, "compare", lambda seeds: asked.append(seeds) or compare(seeds, pairs=6, steps=40)
+        rich_claims,
+        "compare",
+        lambda seeds, steps: asked.append((seeds, steps)) or compare(seeds, pairs=6, steps=40),
     )
     rich_claims._triplets.cache_clear()
     study = Study(tmp_path, dataset(10), (), {})
@@ -256,5 +258,5 @@ def test_the_triplets_are_those_of_the_figure(tmp_path, monkeypatch):
     frame = compare(range(2), pairs=6, steps=40)
     after = (frame["hardest"]["max"] - frame["positive"]["max"]).to_numpy()
     assert found.difference == pytest.approx(after.mean()) and found.difference > 0
-    assert asked == [range(2)] and found.unit == ""
+    assert asked == [(range(2), 50)] and found.unit == ""
     rich_claims._triplets.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from imtext.studies.preparation import DataSpec
 from imtext.studies.running import run_all
 
 DONE: list[tuple[str, list[str]]] = []
@@ -17,6 +18,7 @@ class Small:
     slug: str
     start: Any = None
     device: str = "cpu"
+    data: Any = DataSpec()
     study: str = "small"
     effort: int = field(default=0, compare=False)
 

@@ -107,7 +107,8 @@ def constant(value, steps=2):
     return lambda epoch: iter([{"x": torch.full((2, 2), value)}] * steps)
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+@pytest.mark.parametrize("clip", [None, 2.0])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, clip):
     def batches(epoch):
         yield {"x": torch.ones(2, 2), "sentences": torch.tensor([5, 6])}
         bad = float("nan") if epoch == 1 else 1.0
@@ -116,12 +117,31 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
 
     named = r"not finite in epoch 2, batch 2 \(training sentences 7, 9\); the checkpoint of epoch 1 is kept"
     with pytest.raises(TrainingError, match=named):
-        fit(make_fabric("cpu"), Linear(), Recipe(epochs=3, lr=0.1), batches, tmp_path)
+        fit(make_fabric("cpu"), Linear(), Recipe(epochs=3, lr=0.1, clip=clip), batches, tmp_path)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
 
 
+class Root(nn.Module):
+    """A loss of 0 whose gradient is infinite."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, batch):
+        return {"loss": self.weight.sqrt().sum()}
+
+
+def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(tmp_path):
+    objective = Root()
+    with pytest.raises(TrainingError, match="gradient is not finite in epoch 1, batch 1"):
+        fit(make_fabric("cpu"), objective, Recipe(epochs=1, lr=0.1, clip=2.0), constant(1.0, 1), tmp_path)
+    assert objective.weight.item() == 0
+
+
+@pytest.mark.parametrize("clip", [None, 2.0])
 @pytest.mark.parametrize(("bad", "steps"), [(3, 25), (11, 25), (10, 10), (24, 24)])
-def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monkeypatch, bad, steps):
+def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monkeypatch, bad, steps, clip):
     # A GPU is asked for its losses every tenth step; the same path is taken here.
     watch = type("Rarely", (_Watch,), {"__init__": rarely})
     monkeypatch.setattr("imtext.training.loop._Watch", watch)
@@ -133,7 +153,7 @@ def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monk
 
     named = rf"epoch 1, batch {bad} \(training sentences {bad}, .*, \.\.\.\); no epoch was finished"
     with pytest.raises(TrainingError, match=named):
-        fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1), batches, tmp_path)
+        fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1, clip=clip), batches, tmp_path)
 
 
 def rarely(self, *arguments):

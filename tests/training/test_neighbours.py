@@ -7,6 +7,7 @@ from scipy import sparse
 
 from imtext.errors import ConfigError
 from imtext.models import TwoBranch
+from imtext.retrieval import evaluate
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
 from imtext.training.neighbours import PixelNeighbours
 
@@ -100,6 +101,33 @@ def test_a_two_branch_network_fits_a_tiny_set(tmp_path, hidden):
             net.embed_images(torch.from_numpy(images)) @ net.embed_sentences(torch.from_numpy(sentences)).T
         )
     assert (scores.argmax(0).numpy() == pairs[:, 0]).mean() > 0.95
+
+
+def linear_rsum(folder, blank):
+    """R-sum of a linear two-branch network on 800 captions, ``blank`` of them without a known word."""
+    random = np.random.default_rng(0)
+    images = random.normal(size=(160, 16)).astype(np.float32)
+    owners = np.repeat(np.arange(160), 5)
+    axes = np.linalg.qr(random.normal(size=(16, 16)))[0]
+    sentences = (images[owners] @ axes + 0.1 * random.normal(size=(800, 16))).astype(np.float32)
+    sentences /= np.linalg.norm(sentences, axis=1, keepdims=True)
+    sentences[random.permutation(800)[:blank]] = 0
+    torch.manual_seed(0)
+    net = TwoBranch(16, 16, dim=16, hidden=None)
+    objective = StructureObjective(net, margin=0.1, lambdas=(2.0, 0.0, 0.2), reduction="mean")
+    batches = NeighbourBatches(images, sentences, np.stack([owners, np.arange(800)], 1), batch_size=200)
+    recipe = Recipe(epochs=10, lr=0.1, batch_size=200, optimiser="sgd")
+    fit(make_fabric("cpu"), objective, recipe, batches, folder)
+    net.eval()
+    with torch.no_grad():
+        sides = net(torch.from_numpy(images), torch.from_numpy(sentences))
+    return evaluate(*(side.numpy() for side in sides), owners).rsum
+
+
+def test_captions_without_a_known_word_do_not_spoil_a_linear_network(tmp_path):
+    (tmp_path / "whole").mkdir()
+    whole, blank = linear_rsum(tmp_path / "whole", 0), linear_rsum(tmp_path, 12)
+    assert whole > 590 and blank > 580
 
 
 def test_parameter_count():

@@ -328,14 +328,14 @@ class FisherVectors(TransformerMixin, BaseEstimator):
                 "captions: all sentences for PCA have the same Fisher vector; give other captions, "
                 "or pca=None"
             )
-        self.pca_components_ = np.ascontiguousarray(found.components_[kept], np.float32)
-        self.pca_mean_ = found.mean_.astype(np.float32)
+        # Products in float32 differ from processor to processor, and training amplifies what differs.
+        precision = np.float64 if exact else np.float32
+        self.pca_components_ = np.ascontiguousarray(found.components_[kept], precision)
+        self.pca_mean_ = found.mean_.astype(precision)
 
     def _project(self, block: np.ndarray) -> np.ndarray:
-        empty = ~block.any(axis=1)
-        block -= self.pca_mean_
-        reduced = block @ self.pca_components_.T
-        reduced[empty] = 0
+        reduced = (block - self.pca_mean_) @ self.pca_components_.T
+        reduced[~block.any(axis=1)] = 0
         return reduced
 
     def _check_fitted(self) -> None:

@@ -1,0 +1,71 @@
+"""Rows of length 1, and rows of zeros, which have no direction: they must move nothing."""
+
+import pytest
+import torch
+
+from imtext.losses import intra_modal_loss, ranking_loss, structure_preserving_loss
+from imtext.losses.intra_modal import intra_modal_constraint
+from imtext.models import Branch
+
+LOSSES = {
+    "ranking": lambda x, y: ranking_loss(x, y, margin=0.2),
+    "structure": lambda x, y: structure_preserving_loss(
+        x, y, torch.eye(4, dtype=torch.bool).repeat_interleave(2, 0)[:4], lambdas=(2.0, 0.1, 0.2)
+    ),
+    "intra-modal, l1": lambda x, y: intra_modal_loss(x, y, low=0.0, high=1.0),
+    "intra-modal, l2": lambda x, y: intra_modal_loss(x, y, distance="l2", low=0.0, high=1.0),
+    "intra-modal, cosine": lambda x, y: intra_modal_loss(
+        x, y, distance="cosine", reading="released_cosine", low=-1.0, high=2.0
+    ),
+}
+
+
+def rows(dtype=torch.float64):
+    """Images and sentences, the second sentence without a known word."""
+    random = torch.Generator().manual_seed(0)
+    images, sentences = torch.randn(2, 4, 3, generator=random, dtype=dtype)
+    sentences[1] = 0
+    return images.requires_grad_(), sentences.requires_grad_()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_row_of_zeros_gets_no_gradient_and_the_others_theirs(name, dtype):
+    images, sentences = rows(dtype)
+    LOSSES[name](images, sentences).backward()
+    assert not sentences.grad[1].any()
+    for gradient in (images.grad, sentences.grad):
+        assert gradient.any() and gradient.abs().max() < 100
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_beside_a_row_of_zeros_are_those_of_the_loss(name):
+    images, sentences = rows()
+    others = sentences.detach()[[0, 2, 3]].requires_grad_()
+
+    def loss(images, others):
+        return LOSSES[name](images, torch.cat([others[:1], torch.zeros(1, 3).to(others), others[1:]]))
+
+    assert torch.autograd.gradcheck(loss, (images, others))
+
+
+def test_two_pairs_of_which_one_item_is_zero():
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    ranking_loss(x, torch.eye(2), margin=0.2, reduction="mean").backward()
+    # Row 1 is drawn to its own sentence (0, 1), once as image and once as a sentence's image.
+    assert x.grad.tolist() == [[0.0, 0.0], [0.0, -1.0]]
+
+
+def test_a_batch_of_equal_items_has_distances_of_zero_and_no_gradient():
+    same = torch.ones(3, 2, requires_grad=True)
+    intra_modal_constraint(same, "l2").backward()
+    assert not same.grad.any()
+
+
+def test_a_linear_branch_whose_bias_is_zero_takes_a_row_of_zeros():
+    torch.manual_seed(0)
+    branch = Branch(3, dim=2, hidden=None)
+    out = branch(torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]))
+    assert not out[0].any()
+    (out * torch.tensor([[3.0, 1.0], [1.0, 3.0]])).sum().backward()
+    assert branch.layers[0].bias.grad.abs().max() < 100

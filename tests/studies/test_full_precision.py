@@ -1,0 +1,35 @@
+"""Embeddings for evaluation are computed in float32, also where training runs under bfloat16 autocast."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from imtext.models import DualPath, TextCNN
+from imtext.studies.embedding import embed_codes, embed_features
+from imtext.studies.trained import in_blocks
+from imtext.training.device import Fabric
+
+CODES = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
+
+
+def under_autocast() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+
+
+def test_features_of_one_side() -> None:
+    net, rows = nn.Linear(64, 8), np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(rows)).numpy()
+    assert np.abs(in_blocks(net, rows, under_autocast()) - expected).max() < 1e-5
+
+
+def test_both_paths() -> None:
+    net = DualPath(TextCNN(words=5, word_dim=8, width=0.125), image_dim=6, dim=16).eval()
+    features = np.random.default_rng(0).normal(size=(2, 3, 6)).astype(np.float32)
+    with torch.no_grad():
+        images = sum(net.embed_images(torch.from_numpy(side)) for side in features) / 2
+        sentences = net.embed_sentences(torch.from_numpy(CODES))
+    assert np.abs(embed_features(net, features, under_autocast()) - images.numpy()).max() < 1e-5
+    assert np.abs(embed_codes(net, CODES, under_autocast()) - sentences.numpy()).max() < 1e-5
