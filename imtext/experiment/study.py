@@ -178,13 +178,13 @@ class Study:
             if number in published.tables:
                 ours, source = published.table(number)
                 parts.append(
-                    side_by_side(table, ours, source, "ours", extra=labels, ran=published.ran(number))
+                    side_by_side(table, ours, source, labels, published.ran(number))
                 )
         lines = self._lines(number, results)
         labels |= {line: line for line in lines if line not in labels and line not in table.row_ids}
         ours = over_seeds(pd.DataFrame(self._of_table(number, lines, results)))
         ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
-        parts.append(side_by_side(table, ours, self.provenance(results), "ours", extra=labels, ran=ran))
+        parts.append(side_by_side(table, ours, self.provenance(results), labels, ran))
         return Page(*parts, notes=table.notes)
 
     def _lines(self, number: str, results: Results) -> dict[str, tuple[str, str]]:

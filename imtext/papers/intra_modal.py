@@ -100,12 +100,10 @@ def gains(results: Results) -> pd.DataFrame | None:
     ``up``: seeds that gain; ``spread``: deviation between seeds of the hinges that a row is compared with.
     Rows "from early on" are compared with the hinges alone from early on, these with the hinges alone.
     """
-    lines = {}
+    lines, runs = {}, {line.id: line.run for line in PAPER.tables["3"].lines}
     for line in PAPER.tables["3"].lines:
-        early = line.run.endswith("-early") and line.run != "hinges-early"
-        key = "hinges-early" if early else "hinges"
-        if line.run != "hinges" and results.has(line.run, key):
-            plain = results[key].rsum()
+        if line.over and results.has(line.run, runs[line.over]):
+            plain = results[runs[line.over]].rsum()
             gain = results[line.run].rsum() - plain
             up = f"{(gain > 0).sum()} of {len(gain)}"
             lines[line.label] = {"gain": gain.mean(), "sd": gain.std(), "up": up, "spread": plain.std()}

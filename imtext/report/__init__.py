@@ -9,23 +9,21 @@ from imtext.report.claims import (
     claims_frame,
     claims_table,
     decide,
-    from_evaluations,
     from_ranks,
     from_samples,
     paper_claims,
 )
 from imtext.report.evidence import difference_of_gains, from_gains, from_scores
-from imtext.report.numbers import PaperTable, load_paper, paper_table, paper_values, papers, table_ids
+from imtext.report.numbers import PaperTable, paper_table, paper_values, papers, table_ids
 from imtext.report.paper import Paper, read_paper
 from imtext.report.published import (
     Published,
-    published_files,
     read_published,
     results_folder,
     write_published,
 )
 from imtext.report.style import use_house_style
-from imtext.report.tables import as_printed, describe, over_seeds, side_by_side, side_by_side_frame
+from imtext.report.tables import as_printed, describe, over_seeds, side_by_side
 
 __all__ = [
     "Claim",
@@ -40,23 +38,19 @@ __all__ = [
     "decide",
     "describe",
     "difference_of_gains",
-    "from_evaluations",
     "from_gains",
     "from_ranks",
     "from_samples",
     "from_scores",
-    "load_paper",
     "over_seeds",
     "paper_claims",
     "paper_table",
     "paper_values",
     "papers",
-    "published_files",
     "read_paper",
     "read_published",
     "results_folder",
     "side_by_side",
-    "side_by_side_frame",
     "table_ids",
     "use_house_style",
     "write_published",

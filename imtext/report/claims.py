@@ -36,11 +36,12 @@ from pandas.io.formats.style import Styler
 from imtext.errors import ConfigError, DataError
 from imtext.report.markup import signed, styled
 from imtext.report.numbers import raw_claims
-from imtext.report.schema import KINDS
 from imtext.report.style import PALETTE, RED
 from imtext.report.tables import describe
-from imtext.retrieval import Evaluation, paired_bootstrap
+from imtext.retrieval import paired_bootstrap
 
+# What a claim says of a difference: above 0; not above a tolerance; around a number, give or take another.
+KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
 UNDECIDED = "undecided"
@@ -205,28 +206,6 @@ def from_ranks(
     own = (paired_bootstrap(a, b, k=k, n=1).difference for a, b in zip(first, second, strict=True))
     found = (value / share for value in (result.difference, result.low, result.high))
     return Evidence(name, *found, tuple(value / share for value in own))
-
-
-def from_evaluations(
-    better: Evaluation | Sequence[Evaluation],
-    worse: Evaluation | Sequence[Evaluation],
-    k: int | str = 1,
-    n: int = 2000,
-    seed: int = 0,
-) -> tuple[Evidence, Evidence]:
-    """`from_ranks` for image queries and for text queries, from one `Evaluation` per seed and model.
-
-    The sentences of one image are drawn together.
-    """
-    pair = [[side] if isinstance(side, Evaluation) else list(side) for side in (better, worse)]
-    label = {"rsum": "R-sum", "mean": "mean recall"}.get(k, f"R@{k}")
-    image = [[item.image_query_ranks for item in side] for side in pair]
-    text = [[item.text_query_ranks for item in side] for side in pair]
-    owners = pair[0][0].image_of_sentence
-    return (
-        from_ranks(f"image query {label}", *image, k=k, n=n, seed=seed),
-        from_ranks(f"text query {label}", *text, k=k, clusters=owners, n=n, seed=seed),
-    )
 
 
 def from_samples(

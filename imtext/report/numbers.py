@@ -16,8 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from imtext.errors import ConfigError, DataError
-from imtext.report.schema import check_paper
+from imtext.errors import ConfigError
 
 EM_DASH = "—"
 
@@ -48,7 +47,8 @@ class Column:
 class Row:
     """One line of a table. `own` marks the paper's own models; `details` holds further text columns.
 
-    `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on.
+    `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on; `over`
+    the row of the table that this one is to be compared with.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Row:
     details: tuple[tuple[str, str], ...]
     run: str = ""
     read: str = "test"
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class PaperTable:
     def lines(self) -> tuple[Row, ...]:
         """The paper's rows, then rows of ours, which it does not print."""
         return self.rows + self.ours
+
+    @property
+    def compares(self) -> bool:
+        """Whether rows name another that they gain over."""
+        return any(row.over for row in self.lines)
+
+    @property
+    def gain_in(self) -> Column:
+        """The metric of that gain: R-sum, or the first."""
+        return next((column for column in self.columns if column.id == "rsum"), self.columns[0])
 
     @property
     def id(self) -> str:
@@ -123,19 +134,6 @@ class PaperTable:
         )
 
 
-def _document(path: Any, name: str) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{name}: cannot be read as UTF-8 text ({error}); restore the file") from error
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DataError(f"{name}: is not valid YAML ({error}); mend the file") from error
-    check_paper(document, name)
-    return document
-
-
 def papers() -> tuple[str, ...]:
     """The papers whose numbers are here.
 
@@ -150,14 +148,7 @@ def papers() -> tuple[str, ...]:
 def _packaged(paper: str) -> dict[str, Any]:
     if paper not in papers():
         raise ConfigError(f"paper {paper!r} is unknown; expected one of {', '.join(papers())}")
-    name = f"{paper}.yaml"
-    return _document(resources.files("imtext.report") / "papers" / name, name)
-
-
-def load_paper(path: Path) -> dict[str, Any]:
-    """Read and check a file of printed numbers from anywhere. Raises DataError with file, place and what was
-    expected."""
-    return _document(Path(path), str(path))
+    return yaml.safe_load((resources.files("imtext.report") / "papers" / f"{paper}.yaml").read_text("utf-8"))
 
 
 def table_ids(paper: str) -> tuple[str, ...]:
@@ -190,8 +181,7 @@ def paper_table(paper: str, table_id: str | int, repeated: bool = False) -> Pape
     """One table as the paper prints it.
 
     `repeated=True` also fills cells that cannot be read in the paper's text from later papers that repeat the
-    row; their source says which. Raises ConfigError for an unknown paper or table, DataError for a damaged
-    file.
+    row; their source says which. Raises ConfigError for an unknown paper or table.
 
     >>> table = paper_table("instance_loss", 2)
     >>> table.value("full_stage2", "image_query_r1"), table.source("full_stage2", "image_query_r1")
@@ -237,7 +227,8 @@ def build_table(paper: str, number: str, raw: dict[str, Any], repeated: bool = F
 
 
 def _row(raw: dict[str, Any]) -> Row:
-    fixed = {"id", "label", "block", "own", "values", "run", "read"}
+    filled = ("run", "read", "over")
+    fixed = {"id", "label", "block", "own", "values", *filled}
     details = tuple((key, text) for key, text in raw.items() if key not in fixed)
-    run = {name: raw[name] for name in ("run", "read") if name in raw}
+    run = {name: raw[name] for name in filled if name in raw}
     return Row(raw["id"], raw["label"], raw.get("block", ""), raw.get("own", False), details, **run)

@@ -178,7 +178,3 @@ def write_published(path: str | Path, runs: pd.DataFrame) -> Path:
         raise
     return path
 
-
-def published_files(root: str | Path) -> tuple[Path, ...]:
-    """All published files under `root`, sorted."""
-    return tuple(sorted(path for path in Path(root).glob("*/*.csv") if path.stem in papers()))

@@ -164,7 +164,6 @@ class PaperStudy:
             paper_table(self.name, number),
             self.table(number),
             self.provenance(number),
-            rows="ours",
             extra=self.extra_labels(number),
             ran=self.ran(number),
         )

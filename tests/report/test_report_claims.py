@@ -12,11 +12,9 @@ from imtext.report import (
     claims_frame,
     claims_table,
     decide,
-    from_evaluations,
     from_ranks,
     from_samples,
 )
-from imtext.retrieval import evaluate
 
 CLAIM = Claim("c", "A beats B", "section 1", "R@1")
 NO_GAIN = Claim("n", "A does not beat B", "section 1", "R@1", kind="no_gain", tolerance=1.5)
@@ -132,19 +130,6 @@ def test_clusters_widen_the_interval():
 def test_rsum_adds_three_recalls():
     got = from_ranks("R-sum", [1, 4, 9, 50], [2, 4, 11, 50], k="rsum", n=50)
     assert got.difference == pytest.approx(25 + 0 + 25)
-
-
-def test_from_evaluations_takes_both_directions():
-    rng = np.random.default_rng(3)
-    images = rng.normal(size=(40, 8))
-    owners = np.repeat(np.arange(40), 2)
-    good = evaluate(images, images[owners] + 0.1 * rng.normal(size=(80, 8)), owners)
-    poor = evaluate(images, rng.normal(size=(80, 8)), owners)
-    image, text = from_evaluations([good, good], [poor, poor], n=200)
-    assert (image.name, text.name) == ("image query R@1", "text query R@1")
-    assert image.difference == pytest.approx(good.image_query.r1 - poor.image_query.r1)
-    assert text.difference == pytest.approx(good.text_query.r1 - poor.text_query.r1)
-    assert decide(CLAIM, [image, text]).word == "reproduced"
 
 
 def test_from_samples_pools_seeds():

@@ -8,7 +8,6 @@ import pytest
 from imtext.errors import ConfigError, DataError
 from imtext.report import (
     as_printed,
-    from_evaluations,
     from_gains,
     from_ranks,
     from_scores,
@@ -19,7 +18,6 @@ from imtext.report import (
     side_by_side,
     table_ids,
 )
-from imtext.retrieval import evaluate
 
 PAPER = "structure_preserving"
 SHAPES = {"1": (17, 6), "2": (12, 6), "3": (9, 4)}
@@ -183,14 +181,13 @@ def test_notes_say_where_text_and_table_differ():
 
 
 def test_tables_are_shown_beside_ours():
-    provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": 0, "device": "cpu"}
+    provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
     for number in table_ids(PAPER):
         table = paper_table(PAPER, number)
         ours = table.frame() - 1
-        text = side_by_side(table, ours, provenance, rows="own").to_html()
-        # One metric more than fits with three columns each: tall.
-        assert (f"{PAPER}-table-{number}-tall" in text) == (number != "3")
-        assert "−1.00" in text and as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
+        text = side_by_side(table, ours, provenance).to_html()
+        assert ">here<" in text and "nan" not in text
+        assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
 
 
 def test_mean_recall_is_a_third_of_the_sum():
@@ -200,12 +197,6 @@ def test_mean_recall_is_a_third_of_the_sum():
     for part in ("difference", "low", "high"):
         assert getattr(total, part) == pytest.approx(3 * getattr(mean, part))
     assert mean.per_seed == pytest.approx((mean.difference,))
-    images, owners = random.normal(size=(9, 4)), np.arange(9)
-    found = evaluate(images, images, owners)
-    assert [item.name for item in from_evaluations(found, found, k="mean", n=5)] == [
-        "image query mean recall",
-        "text query mean recall",
-    ]
 
 
 def test_gains_of_two_sides_are_subtracted_over_the_same_images():

@@ -1,10 +1,11 @@
-"""Checks a file of printed numbers, so that a slip of the pen is found when it is read and not in a table."""
+"""Checks a file of printed numbers, so that a slip of the pen is found in a test and not in a table."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from imtext.errors import DataError
+from imtext.report.claims import KINDS
 
 _PAPER = {
     "paper": str,
@@ -20,7 +21,8 @@ _TABLE = {"caption": str, "section": str, "dataset": str, "split": str, "columns
 _TABLE_MAY = {"prose": list, "repeated": list, "notes": list, "ours": list}
 _COLUMN = {"id": str, "group": str, "label": str, "better": str}
 _ROW = {"id": str, "label": str, "values": list}
-_ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, "run": str, "read": str}
+_FILLED = {"run": str, "read": str, "over": str}
+_ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, **_FILLED}
 _OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
 _REPEATED = {"row": str, "column": str, "value": (int, float), "where": str}
@@ -34,8 +36,6 @@ _CLAIM_MAY = {
 }
 _COMPARED = {"pairs": list}
 _COMPARED_MAY = {"k": (int, str), "sides": list, "split": str, "label": str}
-# What a claim says of a difference: above 0; not above a tolerance; around a number, give or take another.
-KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 _VALUES = {"caption": str, "section": str, "numbers": dict}
 
 
@@ -121,8 +121,12 @@ def _check_table(table: Any, where: str) -> None:
             _number(value, column, f"{place}, {column['id']}")
     _unique([column["id"] for column in table["columns"]], f"{where}, columns")
     for number, row in enumerate(table.get("ours", ()), start=1):
-        _fields(row, f"{where}, ours {number}", _OURS, {"read": str})
+        _fields(row, f"{where}, ours {number}", _OURS, {"read": str, "over": str})
     _unique([row["id"] for row in (*table["rows"], *table.get("ours", ()))], f"{where}, rows")
+    known = {row["id"] for row in (*table["rows"], *table.get("ours", ()))}
+    for row in (*table["rows"], *table.get("ours", ())):
+        if row.get("over", row["id"]) not in known:
+            raise DataError(f"{where}, row {row['id']}: over {row['over']!r} is no row; mend the id")
     _check_extras(table, where, "prose", _PROSE)
     _check_extras(table, where, "repeated", _REPEATED)
     for note in table.get("notes", ()):
