@@ -105,7 +105,8 @@ def side_by_side(
     for row in shown:
         first = " first"
         for part, line in ((PAPER, _printed(table, row)), (HERE, _came_out(table, row, ours))):
-            if set(line) != {EM_DASH}:
+            # A row that the paper has without numbers says so.
+            if set(line) != {EM_DASH} or (part == PAPER and row.id in table.row_ids):
                 cells.append([part, *line])
                 marks.append([name + first for name in ("part", *_classes(table, part, line))])
                 keys.append((row.block, row.label, ran.get(row.id, "") or EM_DASH, part))

@@ -80,6 +80,13 @@ def test_rows_of_others_are_shown_where_that_is_asked_for(ours):
     assert [line[-5] for line in body] == ["paper", "here", "paper", "paper", "paper", "paper", "here"]
 
 
+def test_a_row_without_printed_numbers_shows_dashes():
+    table = paper_table("single_network", 1)
+    ours = pd.DataFrame({"image_query_r1": [2.5]}, index=["config_standard"])
+    printed, here = _lines(side_by_side(table, ours, PROVENANCE))[2:]
+    assert set(printed[printed.index("paper") + 1 :]) == {"—"} and here[1] == "2.50"
+
+
 def test_caption_says_where_everything_comes_from(ours):
     text = side_by_side(paper_table("instance_loss", 2), ours, PROVENANCE).to_html()
     caption = text.split("<caption>")[1].split("</caption>")[0]
