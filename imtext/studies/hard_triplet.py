@@ -19,8 +19,8 @@ from imtext.threads import torch_threads
 DIM, HIDDEN, RATE, NOISE = 8, 32, 0.01, 0.6
 MARGIN = 0.2
 TITLES = {"all": "After the sum of hinges", "hardest": "After the max of hinges"}
-# Of the first 24 seeds one of the two nearest to the median seed; see `typical_seed`.
-SEED = 13
+# Of the first 24 seeds the one nearest to the median seed; see `typical_seed`.
+SEED = 5
 
 
 class Moment(NamedTuple):
@@ -179,36 +179,6 @@ def zero_shares(
         float((part == 0).mean()) if len(part) else float("nan")
         for part in hinges(images, sentences, margin, groups)
     )
-
-
-def by_batch(
-    images: np.ndarray,
-    sentences: np.ndarray,
-    sizes: Sequence[int],
-    margin: float = MARGIN,
-    draws: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """How the shares of :func:`zero_shares` depend on the batch: the mean over ``draws`` random batches.
-
-    One line a size, columns ``all`` and ``hardest``. What all negatives give does not depend on the size of
-    the batch; the hardest one is the harder, the more there are to take it from. ``images``, ``sentences``
-    as in :func:`hinges`, any embeddings of pairs.
-
-    Raises:
-        ConfigError: a size below 2 or above the number of pairs, or no draw.
-    """
-    if draws < 1 or not len(sizes) or min(sizes) < 2 or max(sizes) > len(images):
-        raise ConfigError(
-            f"by_batch takes draws from 1 and sizes from 2 to the {len(images)} pairs, "
-            f"found draws={draws}, sizes={list(sizes)}"
-        )
-    random, lines = np.random.default_rng(seed), {}
-    for size in sizes:
-        picks = [random.choice(len(images), size, replace=False) for _ in range(draws)]
-        lines[size] = np.mean([zero_shares(images[pick], sentences[pick], margin) for pick in picks], axis=0)
-    frame = pd.DataFrame.from_dict(lines, orient="index", columns=["all", "hardest"])
-    return frame.rename_axis("batch")
 
 
 def distances(moment: Moment) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ import io
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from matplotlib.text import Text
 from imtext.errors import ConfigError, DataError
 from imtext.report.figures.attention import VEIL, attention_picture, light
 from imtext.report.figures.rich import IMAGES, TEXTS, rich_network, rich_vectors
-from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triplets
+from imtext.report.figures.triplet import hinge_histograms, triplets
 from imtext.report.style import BOOK_WIDTH, PALETTE
 from imtext.vision.stage_features import RICH_VARIANTS, variant_dim
 
@@ -202,22 +201,6 @@ def test_hinges_that_are_zero_stand_apart():
     for wrong in (np.array([-1.0]), np.array([np.nan]), np.array([])):
         with pytest.raises(DataError, match="hinges from 0 on"):
             hinge_histograms([("a", everything, wrong)])
-
-
-def test_shares_are_lines_in_percent():
-    frame = pd.DataFrame({"all": [0.2, 0.9], "hardest": [0.0, 0.4]}, index=pd.Index([0, 8], name="step"))
-    figure = hinge_shares([("one", frame), ("two", frame)])
-    lines = {line.get_gid(): line for line in figure.axes[0].get_lines()}
-    np.testing.assert_allclose(lines["hardest"].get_xydata(), [[0, 0], [8, 40]])
-    assert figure.axes[1].get_xlabel() == "step"
-    _sound(figure)
-    for wrong, message in (
-        (frame * 100, "from 0 to 1"),
-        (frame[["all"]], "columns all, hardest"),
-        (frame[:0], "0"),
-    ):
-        with pytest.raises(DataError, match=message):
-            hinge_shares([("one", wrong)])
 
 
 # Attention

@@ -10,7 +10,6 @@ from imtext.studies.hard_triplet import (
     MARGIN,
     SEED,
     Moment,
-    by_batch,
     compare,
     distances,
     hinges,
@@ -137,19 +136,6 @@ def test_distances_equal_explicit_loops():
     assert (numbers["positive"], numbers["hardest"]) == pytest.approx((positive.mean(), hardest.mean()))
     assert (numbers["zero_all"], numbers["zero_hardest"]) == zero_shares(*moment[1:], 0.5)
     assert numbers["worst"] == hinges(*moment[1:], 0.5)[0].max()
-
-
-def test_the_hardest_is_harder_in_a_larger_batch(both):
-    end = both[1].after
-    found = by_batch(end.images, end.sentences, [2, 8, 24])
-    assert found.index.name == "batch" and list(found.index) == [2, 8, 24]
-    # With two pairs an anchor has one negative, which is all of them.
-    assert found.at[2, "all"] == found.at[2, "hardest"]
-    assert found["hardest"].is_monotonic_decreasing and found["all"].max() - found["all"].min() < 0.05
-    assert found.loc[24].tolist() == pytest.approx(list(zero_shares(*end[1:])))
-    for wrong in ({"sizes": [1]}, {"sizes": [25]}, {"sizes": []}, {"sizes": [2], "draws": 0}):
-        with pytest.raises(ConfigError, match="by_batch takes"):
-            by_batch(end.images, end.sentences, **wrong)
 
 
 def test_maps_keep_the_distances_from_the_anchor(both):

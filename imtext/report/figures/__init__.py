@@ -25,7 +25,7 @@ from imtext.report.figures.single_network import (
     single_network_diagram,
 )
 from imtext.report.figures.text_pictures import text_picture_parts, text_pictures
-from imtext.report.figures.triplet import hinge_histograms, hinge_shares, triplets
+from imtext.report.figures.triplet import hinge_histograms, triplets
 from imtext.report.figures.words import word_classes
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "group_cards",
     "group_maps",
     "hinge_histograms",
-    "hinge_shares",
     "histograms",
     "image_search",
     "measure_ranks",

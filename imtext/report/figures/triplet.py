@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -206,37 +205,3 @@ def _counted_legend(figure: Figure) -> None:
         for label, colour, dash in zip(COUNTED.values(), (POSITIVE, NEGATIVE), DASHES, strict=False)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, title=None)
-
-
-def hinge_shares(panels: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
-    """The share of hinges that are 0 during a training, or by the size of the batch, one panel a frame.
-
-    A panel is `(title, frame)`; the frame's columns `all` and `hardest` hold shares from 0 to 1, its index is
-    named for the axis (`step`, `batch`): `Training.zeros` and `by_batch` of `imtext.studies.hard_triplet`.
-
-    Raises DataError for no panel, another column or a share outside 0 to 1. Source: rich features, section
-    III-C.
-    """
-    if not len(panels):
-        raise DataError("hinge_shares: no panel; give at least one (title, frame)")
-    for title, frame in panels:
-        if list(frame.columns) != list(COUNTED) or not len(frame):
-            raise DataError(
-                f"hinge_shares: {title}: expected columns {', '.join(COUNTED)} and a line or more, found "
-                f"{', '.join(map(str, frame.columns))} and {len(frame)}"
-            )
-        if not frame.stack().between(0, 1).all():
-            raise DataError(f"hinge_shares: {title}: shares should be from 0 to 1; divide by 100")
-    with house_style():
-        figure = new_figure(2.6, BOOK_WIDTH)
-        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axes, (title, frame) in zip(grid, panels, strict=True):
-            for column, colour, dash in zip(COUNTED, (POSITIVE, NEGATIVE), DASHES, strict=False):
-                marker = "o" if len(frame) <= 12 else None
-                look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3.5}
-                axes.plot(frame.index, 100 * frame[column], gid=column, **look)
-            axes.set(title=title, ylim=(0, 103), xlabel=str(frame.index.name or ""))
-            axes.grid(axis="y")
-        grid[0].set_ylabel("hinges that are 0 (%)")
-        _counted_legend(figure)
-    return figure
