@@ -1,7 +1,8 @@
 # Two commands: `make book` reads, `make test` checks. Everything they write lies in .venv and _build.
 #
 #   make book                       execute the notebooks (quick profile, 2 CPU cores) and build the book
-#   make book PROFILE=smoke         a two-minute look; PROFILE=paper is for a GPU
+#   make book PROFILE=smoke         a look of minutes; PROFILE=paper is for a GPU
+#   make book AT_ONCE=2             two notebooks beside each other
 #   make book DATASET=flickr8k DATA_ROOT=/data/flickr8k DEVICE=cuda
 #   make test                       ruff, import contracts, pytest with doctests, strict nbval, on 2 cores
 #   make test JOBS=8                the same on eight
@@ -38,7 +39,7 @@ TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci
 
 book: $(STAMP)
 	@$(PY) -m imtext.publish book --profile $(call quoted,$(PROFILE)) --since $(START) \
-	    $(if $(FORCE),--force) $(PARAMETERS)
+	    $(if $(FORCE),--force) $(if $(AT_ONCE),--at-once $(call quoted,$(AT_ONCE))) $(PARAMETERS)
 
 # A second call where no file changed says so in a second; FORCE=1 runs everything again.
 test: $(STAMP)

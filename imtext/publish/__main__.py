@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 def _execute(arguments: argparse.Namespace) -> None:
     parameters = read_parameters(arguments.parameters)
     where = (arguments.root, arguments.build)
-    execute_book(*where, arguments.profile, parameters, arguments.notebooks, arguments.force)
+    chosen = (arguments.notebooks, arguments.force, arguments.at_once)
+    execute_book(*where, arguments.profile, parameters, *chosen)
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
             )
+            sub.add_argument("--at-once", type=int, default=1, metavar="N", help="notebooks side by side")
             sub.add_argument("--since", type=float, default=None, help=argparse.SUPPRESS)
         if name in ("execute", "book", "build"):
             sub.add_argument("--force", action="store_true", help="also where nothing changed")

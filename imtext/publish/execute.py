@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import re
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,11 @@ def execute_book(
     parameters: Mapping[str, Any] | None = None,
     names: Iterable[str] = (),
     force: bool = False,
+    at_once: int = 1,
 ) -> list[Path]:
     """Execute the book's notebooks into the stage; those that nothing relevant has touched are kept.
+
+    ``at_once``: so many notebooks beside each other.
 
     Raises:
         ConfigError: a parameter is unknown or of the wrong type; nothing has run then.
@@ -62,26 +67,38 @@ def execute_book(
     given = absolute_folders(given)
     stage = make_stage(root, build)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
+    waiting = []
     for number, source in enumerate(notebooks, start=1):
-        target = stage / "notebooks" / source.name
-        record = build / "records" / f"{source.stem}.json"
         key = _key(root, source, given)
         title = f"[{number}/{len(notebooks)}] {source.stem} ({profile})"
-        if not force and _is_current(record, key, target):
+        if not force and _is_current(_record(build, source), key, stage / "notebooks" / source.name):
             print(f"  {title}: nothing changed, kept")
-            continue
-        began = time.monotonic()
-        execute_notebook(source, target, given, work=build / "executing", title=title)
-        write_record(
-            record,
-            {
-                "key": key,
-                "output": digest_files([target], stage),
-                "parameters": given,
-                "seconds": round(time.monotonic() - began, 1),
-            },
-        )
+        else:
+            waiting.append((source, stage, build, given, key, title))
+    if at_once > 1:
+        # A process each: papermill changes the folder and the environment of the one it runs in.
+        with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for done in [pool.submit(_execute_and_note, *one) for one in waiting]:
+                done.result()
+    else:
+        for one in waiting:
+            _execute_and_note(*one)
     return [stage / "notebooks" / source.name for source in notebooks]
+
+
+def _record(build: Path, source: Path) -> Path:
+    return build / "records" / f"{source.stem}.json"
+
+
+def _execute_and_note(
+    source: Path, stage: Path, build: Path, given: Mapping[str, Any], key: str, title: str
+) -> None:
+    """Execute a notebook into the stage, and note what it was made of."""
+    began, target = time.monotonic(), stage / "notebooks" / source.name
+    execute_notebook(source, target, given, work=build / "executing", title=title)
+    seconds = round(time.monotonic() - began, 1)
+    made = {"key": key, "output": digest_files([target], stage), "parameters": given, "seconds": seconds}
+    write_record(_record(build, source), made)
 
 
 def execute_notebook(

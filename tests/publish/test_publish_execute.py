@@ -79,6 +79,20 @@ def test_the_runs_folder_is_told_and_no_folder_is_shown(root: Path, monkeypatch:
     assert str(root) not in staged
 
 
+def test_two_notebooks_stand_beside_each_other(root: Path) -> None:
+    code = """import time
+from pathlib import Path
+Path("{own}").touch()
+until = time.monotonic() + 60
+while not Path("{other}").exists():
+    assert time.monotonic() < until
+    time.sleep(0.1)"""
+    for own, other in ("ab", "ba"):
+        write(root / "notebooks" / f"{own}.ipynb", code.format(own=own, other=other))
+    assert len(execute_book(root, root / "_build", "smoke", names=["a", "b"], at_once=2)) == 2
+    assert {path.stem for path in (root / "_build" / "records").glob("?.json")} == {"a", "b"}
+
+
 def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
