@@ -141,8 +141,8 @@ class Centre:
 
     Attributes:
         weight: of the centre loss beside the softmax; softmax: whether there is one.
-        images, sentences: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too and
-            for two crops of each drawn caption, see :class:`imtext.training.single.MixedBatches`.
+        images, sentences: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
+            and for two crops of each drawn caption, see :class:`imtext.training.single.MixedBatches`.
     """
 
     weight: float = 0.003

@@ -118,8 +118,9 @@ class CodedWords:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Captions as pictures, each word a tile of coloured squares, as :class:`imtext.text.text_image.TextImage`
-    draws them, of the size of the photographs.
+    """Captions as pictures of the size of the photographs, each word a tile of coloured squares.
+
+    See :class:`imtext.text.text_image.TextImage`.
 
     Attributes:
         vectors: of words: ``"word2vec"``, trained on the training captions, or those of

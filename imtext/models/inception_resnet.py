@@ -194,10 +194,11 @@ class InceptionResNetV1(nn.Module):
 
 
 class PictureNets(nn.Module):
-    """One network for photographs and drawn captions alike, or one for each: what the paper calls not needed.
+    """One network for photographs and drawn captions alike, or one for each.
 
-    ``nets``: of pictures ``(B, 3, S, S)``, with ``dim`` and a last linear layer ``bottleneck``; the first takes
-    photographs, the last captions.
+    The paper says that a second one is not needed.
+
+    ``nets``: as above; the first takes photographs, the last drawn captions.
     """
 
     by_modality = True
@@ -219,7 +220,7 @@ class PictureNets(nn.Module):
         return out
 
     def embed_images(self, pictures: Tensor) -> Tensor:
-        """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the Euclidean order is then the cosine's."""
+        """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the distance orders as the cosine."""
         return self._embedded(pictures, self.nets[0])
 
     def embed_sentences(self, pictures: Tensor) -> Tensor:

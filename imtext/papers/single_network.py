@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain, count, islice
 from math import comb
 from typing import Any
@@ -15,19 +14,15 @@ import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from scipy import sparse
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
-from imtext.data import GENERATED
-from imtext.data.coco_ids import coco_caption_ids
-from imtext.data.judgements import load_judgements
-from imtext.data.picturebook.relevance import scene_relevance
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
 from imtext.experiment.claims import CUTOFFS, SIDES
+from imtext.experiment.compute import Row, untrained
+from imtext.experiment.meaning import Judged, Meaning, meaning_of
 from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures, place_of
 from imtext.precision import working_precision
@@ -40,25 +35,20 @@ from imtext.retrieval import (
     Graded,
     Mixing,
     cluster_bootstrap,
-    graded,
     modality_mixing,
     order_of_models,
     top_k,
 )
-from imtext.retrieval.agreement import Correlation, compare_orders, rank_correlation
-from imtext.retrieval.extended import extended_pairs
-from imtext.retrieval.judged import FirstWrong, false_matches, pair_matrix
+from imtext.retrieval.agreement import compare_orders
 from imtext.runs import Run
 from imtext.threads import torch_threads
-from imtext.training import MixedBatches, SingleObjective, make_fabric
+from imtext.training import make_fabric
 
 PAPER = read_paper("single_network")
 OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
 BEST, STRUCTURE = "One network, config-2", "Structure-preserving"
 DRAWS = 2000
-# Experts: 1 says unrelated, 4 says describes without any error; the crowd: the share who said yes.
-EXPERT_RIGHT, CROWD_RIGHT = 3.0, 0.5
-JUDGED_PAIRS = 20000  # at most, for the correlations
+FEW = {"train": 40, "val": 10, "test": 10}  # so few groups that a softmax tells them apart soon
 
 
 def study(*parameters: Any) -> Study:
@@ -204,11 +194,10 @@ def network(study: Study, base: Experiment) -> Figure:
     """Figure 2: both ways into the network, with the sizes of the base."""
     inputs, net, loss = inputs_of(base, study.places), base.network, base.loss
     drawing = inputs.text.drawing
-    side, blocks = f"{drawing.side} × {drawing.side}", " + ".join(map(str, net.blocks))
+    side = f"{drawing.side} × {drawing.side}"
     shared = [
-        ("*Inception-ResNet-v1", f"{blocks} blocks,\nwidth {net.width:g}, one for both"),
-        ("mean", f"dropout, keep {net.keep:g}"),
-        ("*linear, BN", f"{net.dim}-d"),
+        ("*one network", f"Inception-ResNet-v1,\n{net.blocks}, width {net.width:g}"),
+        ("*linear, BN", f"dropout, keep {net.keep:g}\n{net.dim}-d"),
     ]
     image = [("image", ""), ("pixels", side), *shared]
     text = [("caption", f"word vectors,\n{drawing.features} numbers"), ("drawn", side), *shared]
@@ -299,16 +288,15 @@ def spaces(*results: Result, most: int = 300) -> Figure:
         images = np.array(drawn(data.n_images, most))
         captions = np.flatnonzero(np.isin(data.image_of_sentence, images))
         points = flat_map(np.concatenate([arrays["images"][images], arrays["sentences"][captions]]))
-        kinds = np.repeat(["image", "caption"], [len(images), len(captions)])
-        look = {"palette": dict(zip(("image", "caption"), PALETTE, strict=False)), "alpha": 0.7}
-        marks = {"image": "s", "caption": "o"}
-        sns.scatterplot(
-            x=points[:, 0], y=points[:, 1], hue=kinds, style=kinds, markers=marks, s=16, ax=axes, **look
-        )
+        for number, part in enumerate((points[len(images) :], points[: len(images)])):
+            look = {"marker": "os"[number], "color": PALETTE[1 - number], "alpha": 0.7}
+            axes.scatter(*part.T, s=12, label=("captions", "images")[number], rasterized=True, **look)
         said = f"mixing {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), {found.k} neighbours"
         together = " – all points coincide" if not points.any() else ""
-        axes.set(title=result.rows[0].slug + together, xlabel=said, xticks=[], yticks=[], aspect="equal")
+        axes.set(title=result.rows[0].slug + together, xlabel=said, xticks=[], yticks=[], box_aspect=1)
+        axes.set_aspect("equal", "datalim")
         axes.spines[:].set_visible(True)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -336,29 +324,27 @@ def flat_map(points: np.ndarray) -> np.ndarray:
 def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFrame:
     """Two trainings from one start on the same batches, with a softmax beside the centre loss and without.
 
-    Forty training groups, ten in a batch; Adam, at a rate larger than a row's, so that few ``steps`` are
-    enough: alone, the embeddings need about 2 / lr steps to draw together. On a CPU with one thread.
+    As the first row, of forty groups, ten in a batch; Adam, at a rate larger than a row's, so that few
+    ``steps`` are enough: alone, the embeddings need about 2 / lr steps to draw together.
 
     Returns:
         A line a step: run, step, loss, spread and directions, see
         :class:`imtext.training.SingleObjective`.
     """
-    lines = []
+    lines, row = [], result.rows[0]
     for name, softmax in (("softmax + centre loss", True), ("centre loss alone", False)):
         announce(name)
-        with torch_threads(1), working_precision(result.rows[0].experiment.precision):
-            found = _steps(result, softmax, steps, lr)
+        with torch_threads(1), working_precision(row.experiment.precision):
+            found = _steps(row, softmax, steps, lr)
         lines += [{"run": name, "step": step, **numbers} for step, numbers in enumerate(found, 1)]
     return pd.DataFrame(lines)
 
 
-def _steps(result: Result, softmax: bool, steps: int, lr: float) -> list[dict[str, float]]:
+def _steps(row: Row, softmax: bool, steps: int, lr: float) -> list[dict[str, float]]:
     """Loss, spread and directions, step by step."""
-    row, one = result.rows[0], result.rows[0].experiment
-    fabric, batches = make_fabric(row.places.device), few_groups(result)
-    torch.manual_seed(one.seed)
-    net = one.network.build(row.inputs)
-    objective = SingleObjective(net, batches.n_classes, one.loss.weight, softmax)
+    one = row.experiment.but(data=FEW, loss={"softmax": softmax}, recipe={"batch_size": 10})
+    fabric, inputs = make_fabric(row.places.device), inputs_of(one, row.places)
+    objective, batches = untrained(one, inputs), one.loss.batches(inputs, one.recipe, one.seed)
     torch.manual_seed(one.seed)  # the softmax has drawn its weights, and dropout is to be the same
     model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
     model.train()
@@ -372,34 +358,6 @@ def _steps(result: Result, softmax: bool, steps: int, lr: float) -> list[dict[st
     return numbers
 
 
-def few_groups(result: Result, kept: int = 40, batch: int = 10) -> MixedBatches:
-    """Batches of the first training groups, so few that a softmax tells them apart within some steps."""
-    inputs, train = result.rows[0].inputs, result.split("train")
-    store, texts = inputs.image.train(), inputs.text.train()
-    groups = np.unique(train.group_of_image)[:kept]
-    images = np.flatnonzero(np.isin(train.group_of_image, groups))
-    captions = np.flatnonzero(np.isin(train.group_of_sentence, groups))
-    classes = [
-        np.searchsorted(groups, one)
-        for one in (train.group_of_image[images], train.group_of_sentence[captions])
-    ]
-    some = _Some(lambda rows, _: store.batch(rows), images), _Some(texts.take, captions)
-    seed, slack = result.rows[0].experiment.seed, inputs.text.drawing.slack
-    return MixedBatches(*some, *classes, batch_size=batch, seed=seed, slack=slack)
-
-
-@dataclass(frozen=True)
-class _Some:
-    """Some rows of what draws pictures."""
-
-    draw: Callable[..., Tensor]
-    rows: np.ndarray
-
-    def take(self, indices: np.ndarray, how: Any = None) -> Tensor:
-        """Pictures of the rows with these indices; ``how``: a generator, or offsets."""
-        return self.draw(self.rows[indices], how)
-
-
 @none_of_absent
 @house_style()
 def collapse_curves(curves: pd.DataFrame) -> Figure:
@@ -408,72 +366,14 @@ def collapse_curves(curves: pd.DataFrame) -> Figure:
     for axes, name in zip(grid, ("loss", "spread", "directions"), strict=True):
         sns.lineplot(curves, x="step", y=name, hue="run", style="run", ax=axes, legend=axes is grid[0])
         axes.set(title=name, ylabel="", yscale="linear" if name == "directions" else "log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     handles = grid[0].get_legend_handles_labels()
     grid[0].get_legend().remove()
     figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure
 
 
-# What is right in meaning
-
-
-@dataclass(frozen=True, eq=False)
-class Meaning:
-    """Pairs of the test split that are right in meaning.
-
-    Attributes:
-        relevance: ``(N, M)`` in [0, 1], array or sparse; 1 is right.
-        image, sentence, value: ``(P,)`` each, pairs that somebody, or the scene, has an answer for;
-            right_from: the value from which a pair is right.
-        source: where it comes from, said: of one answer that is right, by its value.
-        wrong_too: whether pairs are judged wrong as well; else those that are right are listed, and nothing
-            is known of the others.
-        first_judged: whether so few pairs are judged that a query's first judged answer counts.
-    """
-
-    relevance: Any
-    image: np.ndarray
-    sentence: np.ndarray
-    value: np.ndarray
-    right_from: float
-    source: str
-    said: str
-    wrong_too: bool = True
-    first_judged: bool = False
-
-
-def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
-    """What is right in meaning on the test split of a dataset.
-
-    Raises:
-        DataError: nothing is known; ConfigError: a package is needed.
-    """
-    if dataset in GENERATED and getattr(test, "scenes", None):
-        relevance = scene_relevance(test)
-        image, sentence = (axis.ravel() for axis in np.indices(relevance.shape))
-        source = "scenes of which all that the caption says is true"
-        said = "all that it says is true of the scene"
-        return Meaning(relevance, image, sentence, relevance.ravel(), 1.0, source, said)
-    if dataset == "flickr8k" and data_root:
-        found, shape = load_judgements(data_root, test), (test.n_images, test.n_sentences)
-        right = sparse.csr_matrix(shape, dtype=np.float32)
-        for one, least in ((found.expert, EXPERT_RIGHT), (found.crowd, CROWD_RIGHT)):
-            kept = one.right(least)
-            right = right.maximum(
-                pair_matrix(one.image[kept], one.sentence[kept], np.ones(kept.sum()), shape)
-            )
-        one, source = found.expert, "pairs that experts or the crowd call right"
-        said = "experts: {:.2f} of 4 on average"
-        return Meaning(
-            right, one.image, one.sentence, one.value, EXPERT_RIGHT, source, said, first_judged=True
-        )
-    if dataset == "coco" and data_root:
-        ids = np.array([int(image) for image in test.image_ids]), coco_caption_ids(data_root, test)
-        right = extended_pairs("cxc", *ids).maximum(extended_pairs("eccv", *ids))
-        pairs, source = right.tocoo(), "pairs that CxC or ECCV-Caption lists"
-        said = "CxC or ECCV-Caption lists it"
-        return Meaning(right, pairs.row, pairs.col, pairs.data, 1.0, source, said, wrong_too=False)
-    raise DataError(f"{dataset} has no judgements of pairs; flickr8k, coco and picturebook have")
+# Models of all papers
 
 
 def models(
@@ -496,40 +396,12 @@ def models(
     return Models({**others(given), **own}, test, meaning)
 
 
-class Models:
-    """Trained models on one test split, measured by recall and by meaning.
-
-    Attributes:
-        runs: one a model, by name; scores: ``(N, M)`` of each; graded: plain, semantic and graded measures.
-    """
+class Models(Judged):
+    """Trained models on one test split, measured by recall and by meaning; ``runs``: one a model, by name."""
 
     def __init__(self, runs: Mapping[str, Run], test: Dataset, meaning: Meaning) -> None:
-        self.runs, self.test, self.meaning = dict(runs), test, meaning
-
-    @cached_property
-    def scores(self) -> dict[str, np.ndarray]:
-        """As they were kept, or the cosines of embeddings."""
-        return {name: scores_of(run) for name, run in self.runs.items()}
-
-    @cached_property
-    def graded(self) -> dict[str, Graded]:
-        """Measures of every model."""
-        test = self.test
-        given = test.image_of_sentence, self.meaning.relevance, 1.0, test.group_of_image
-        return {name: graded(scores, *given) for name, scores in self.scores.items()}
-
-    def measures(self) -> pd.DataFrame:
-        """R-sum, semantic R-sum, nDCG@10 and mAP@R of every model, per cent."""
-        names = {
-            "R-sum": "rsum",
-            "semantic R-sum": "semantic_rsum",
-            "nDCG@10": "ndcg@10",
-            "mAP@R": "map_at_r",
-        }
-        found = {
-            model: [one.value(name) for name in names.values()] for model, one in self.graded.items()
-        }
-        return pd.DataFrame.from_dict(found, orient="index", columns=list(names))
+        super().__init__({name: scores_of(run) for name, run in runs.items()}, test, meaning)
+        self.runs = dict(runs)
 
     @house_style()
     def order(self) -> Figure:
@@ -556,71 +428,12 @@ class Models:
         for swap in change.swaps:
             print(f"{swap.other} overtakes {swap.better}", "(certain)" * swap.certain)
 
-    # What was judged
-
-    def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:
-        """First answers that recall counts as wrong, per direction, or the first of them that was judged."""
-        one, groups = self.meaning, self.test.group_of_image
-        given = one.image, one.sentence, one.value, judged_only, groups
-        return false_matches(self.scores[model], self.test.image_of_sentence, *given)
-
-    def wrong_answers(self, model: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Of the first answers that recall counts as wrong and that were judged, by direction: whether right
-        in meaning ``(Q,)``, and the image that the query belongs to ``(Q,)``.
-        """
-        images = np.arange(self.test.n_images), self.test.image_of_sentence
-        found = self.first_wrong(model, self.meaning.first_judged)
-        out = {}
-        for own, (side, one) in zip(images, found.items(), strict=True):
-            known = ~np.isnan(one.value)
-            out[side] = (one.value[known] >= self.meaning.right_from, own[known])
-        return out
-
-    def other_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Judged pairs ``(P,)`` that are not of one group: image, sentence, judgement."""
-        one = self.meaning
-        other = self.test.group_of_image[one.image] != self.test.group_of_sentence[one.sentence]
-        return one.image[other], one.sentence[other], one.value[other]
-
-    def share_of_pairs(self) -> float:
-        """Per cent of these pairs that are right in meaning."""
-        return 100 * float((self.other_pairs()[2] >= self.meaning.right_from).mean())
-
-    def follows(self, model: str, n: int = 200) -> Correlation:
-        """Rank correlation of a model's similarity with the judgement, over at most 20,000 of these pairs;
-        ``n`` draws of images for the intervals.
-        """
-        image, sentence, value = self.other_pairs()
-        kept = slice(None)
-        if len(image) > JUDGED_PAIRS:
-            kept = np.random.default_rng(0).choice(len(image), JUDGED_PAIRS, replace=False)
-        scores = self.scores[model][image[kept], sentence[kept]]
-        return rank_correlation(scores, value[kept], clusters=image[kept], n=n)
-
-    def agreement(self) -> pd.DataFrame:
-        """Of every model: first wrong answers that are right in meaning, per cent, and rank correlations.
-
-        Without columns where no pair was judged wrong.
-        """
-        if not self.meaning.wrong_too:
-            return pd.DataFrame(index=list(self.runs))
-        lines = {}
-        for model in self.runs:
-            found, wrong = self.follows(model, n=20), self.wrong_answers(model)
-            lines[model] = {
-                f"wrong but right, {side.split('_')[0]} query": 100 * float(right.mean())
-                for side, (right, _) in wrong.items()
-                if len(right)
-            }
-            lines[model] |= {"Spearman's ρ": found.spearman, "Kendall's τ-b": found.kendall}
-        return pd.DataFrame.from_dict(lines, orient="index")
-
     def strongest(self) -> str:
         """The model with the highest R-sum on the validation split."""
         return max(self.runs, key=lambda name: self.runs[name].metrics["val"]["rsum"])
 
     def missed(self, result: Result, count: int = 4) -> Gallery:
-        """Answers of the strongest model at the first place that are right, and that recall counts as wrong."""
+        """First answers of the strongest model that are right, and that recall counts as wrong."""
         test, rows = self.test, []
         for query, item, value in self.right_but_wrong(count):
             lines = [f"“{test.captions[item]}”", ("Recall@K: wrong, written for another image", False)]
@@ -722,13 +535,14 @@ class Models:
 
     def order_changes(self) -> list[Evidence]:
         """0.9 minus Kendall's tau between the orders of the models by recall and by semantic recall."""
-        orders = [{name: one.value(by) for name, one in self.graded.items()} for by in ("rsum", "semantic_rsum")]
-        samples = [self._samples(by) for by in ("rsum", "semantic_rsum")]
+        both = ("rsum", "semantic_rsum")
+        orders = [{name: one.value(by) for name, one in self.graded.items()} for by in both]
+        samples = [self._samples(by) for by in both]
         taus = np.array([compare_orders(*pair).tau for pair in zip(*samples, strict=True)])
         return [from_samples("0.9 − τ of the orders", float(0.9 - compare_orders(*orders).tau), 0.9 - taus)]
 
     def similarity_follows_people(self) -> list[Evidence]:
-        """Kendall's tau-b between the similarity of judged pairs that are no true pairs and their judgement."""
+        """Kendall's tau-b of similarity and judgement, over judged pairs that are no true pairs."""
         found = self.follows(BEST)
         return [_measured("Kendall's τ-b", found.kendall, found.kendall_low, found.kendall_high)]
 

@@ -15,14 +15,13 @@ from imtext.report.style import GREEN, RED
 Line = str | tuple[str, bool]
 Cell = tuple[Any, Sequence[Line]]
 SIDE = 180
-CELL = f"flex: 1 1 {SIDE}px; min-width: {SIDE}px; max-width: 34em;"
 
 
 class Gallery:
     """Rows of pictures, as a notebook shows them.
 
     Args:
-        rows: cells from left to right: a picture, (H, W, 3) uint8 or of Pillow, or None, and lines beneath it;
+        rows: cells from left to right: a picture, uint8 (H, W, 3) or of Pillow, or None, and lines beneath;
             a line is a text, or a text and whether it is right.
     """
 
@@ -42,7 +41,8 @@ class Gallery:
 def _cell(cell: Cell) -> str:
     picture, lines = cell
     shown = "" if picture is None else f'<img src="{inline(picture)}" alt="" style="margin: 0;">'
-    return f'<div style="{CELL}">{shown}{"".join(map(_line, lines))}</div>'
+    width = "1 1 22em" if picture is None else f"0 0 {SIDE + 20}px"
+    return f'<div style="flex: {width};">{shown}{"".join(map(_line, lines))}</div>'
 
 
 def _line(line: Line) -> str:
