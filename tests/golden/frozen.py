@@ -97,7 +97,7 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
     study, more, measures = names["study"], [], None
     results = study.run(names["rows"])
     if paper == "single_network":
-        models = names["single_network"].models(study, results, names["all_models"].runs)
+        models = names["across"].models(study, results, names["all_models"].runs)
         more, measures = models.lines(given["seeds"][0]), models.claims()
     return study.published_lines(results) + more, study.verdicts(results, measures)
 

@@ -22,7 +22,7 @@ from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import plain
 from imtext.experiment.results import drawn
 from imtext.models import PictureNets
-from imtext.papers import single_network
+from imtext.papers import across, single_network
 from imtext.report import paper_values, read_published
 from imtext.retrieval import evaluate, evaluate_scores
 from imtext.search import search
@@ -31,7 +31,7 @@ from imtext.studies.encoder import load_encoder
 from imtext.text.text_image import TextImage
 from imtext.threads import torch_threads
 
-BEST = single_network.BEST
+BEST = across.BEST
 TINY = {"data": {"train": 16, "val": 10, "test": 10}, "recipe": {"batch_size": 8}}
 
 
@@ -309,7 +309,7 @@ def models(study, results):
             "CCA": results["two-networks"].runs[0],
         }
 
-    return single_network.models(study, results, others)
+    return across.models(study, results, others)
 
 
 def test_what_is_right_comes_from_scenes(models):
@@ -424,7 +424,7 @@ def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, monkeypatch):
     found = meaning.meaning_of("coco", "coco", replace(test, image_ids=ids))
     assert sorted(zip(*found.relevance.nonzero(), strict=True)) == [(0, 7), (3, 2)]
     # Nothing is judged wrong: no share of right answers, and no correlation.
-    made = single_network.Models(models.runs, test, found)
+    made = across.Models(models.runs, test, found)
     assert made.agreement().shape == (len(made.runs), 0)
     assert list(made.measures()) == ["R-sum", "semantic R-sum", "nDCG@10", "mAP@R"]
     assert set(models.claims()) - set(made.claims()) == {
@@ -440,11 +440,11 @@ def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results
     with pytest.raises(DataError, match="flickr30k has no judgements"):
         meaning.meaning_of("flickr30k", "somewhere", results["standard"].split())
     unknown = SimpleNamespace(parameters=replace(study.parameters, dataset="flickr30k"))
-    found = single_network.models(unknown, results, trained)
+    found = across.models(unknown, results, trained)
     assert capsys.readouterr().out.startswith("right in meaning: flickr30k has no judgements of pairs")
     assert found.measures() is found.claims() is found.order() is None
     not_asked = SimpleNamespace(parameters=replace(study.parameters, tables=("1", "2")))
-    assert not single_network.models(not_asked, results, trained) and not capsys.readouterr().out
+    assert not across.models(not_asked, results, trained) and not capsys.readouterr().out
 
 
 def test_publishing_adds_the_models(study, results, models, tmp_path):
@@ -464,4 +464,4 @@ def test_the_models_name_rows_that_there_are(study):
     assert [name for name, *_ in all_models.MODELS] + ["Intra-modal"] == list(rows)
     studies = [kind.split(".")[0] for _, kind, *_ in all_models.MODELS] + ["intra_modal"]
     assert [row.study for row in rows.values()] == studies
-    assert single_network.STRUCTURE in rows
+    assert across.STRUCTURE in rows
