@@ -9,7 +9,7 @@ from typing import Any
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 # Papers whose rows stand in their notebooks.
-MOVED = ("intra_modal",)
+MOVED = ("intra_modal", "single_network")
 
 
 def sources(name: str) -> list[str]:

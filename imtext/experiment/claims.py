@@ -11,7 +11,7 @@ from imtext.experiment.results import Results
 from imtext.report import Evidence, from_scores
 
 SIDES, CUTOFFS = ("image", "text"), (1, 5, 10)
-NAMES = {"mean": "mean recall", "rsum": "R-sum"}
+NAMES = {"mean": "mean recall", "rsum": "R-sum", "both": "mean recall, both directions"}
 
 
 def compared(
@@ -29,16 +29,17 @@ def compared(
     Args:
         results: of the rows.
         pairs: keys of rows, better and worse.
-        k: recall at ``k``, the ``"mean"`` of the recalls at 1, 5 and 10, or ``"rsum"``, all six added.
-        sides: those that query, each with a number of its own; of the R-sum there is one.
+        k: recall at ``k``, the ``"mean"`` of the recalls at 1, 5 and 10, of ``"both"`` directions, or
+            ``"rsum"``, all six added.
+        sides: those that query, each with a number of its own; of both directions there is one.
         split: ``"test"``, or ``"test_folds"`` for searches among a fifth of the images.
         label: put before the name of what is measured.
     """
     label, name = f"{label}, " if label else "", NAMES.get(str(k), f"R@{k}")
     data = results[pairs[0][0]].split(split)
     gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
-    if k == "rsum":
-        scale = 100 / (data.n_sentences * len(pairs))
+    if k in ("rsum", "both"):
+        scale = 100 / (data.n_sentences * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
         return [_evidence(f"{label}{name}", image_parts(*gains.values(), data), data.group_of_image, scale)]
     scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
     clusters = {"image": data.group_of_image, "text": data.group_of_sentence}

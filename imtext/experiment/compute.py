@@ -91,7 +91,7 @@ def untrained(experiment: Experiment, inputs: Inputs) -> nn.Module:
     """Network and loss as the training starts."""
     _ = inputs.image.dim, inputs.text.width  # what is built on the way draws random numbers
     torch.manual_seed(experiment.seed)
-    return experiment.loss.build(experiment.network.build(inputs))
+    return experiment.loss.build(experiment.network.build(inputs), inputs)
 
 
 def compute(row: Row, run: Run) -> None:
@@ -152,12 +152,12 @@ def evaluate_split(
 
 @torch.no_grad()
 def in_blocks(embed: Callable[..., torch.Tensor], rows: Any, fabric: Any, block: int = 4096) -> np.ndarray:
-    """Rows, dense or sparse, or integer codes through one side of a network; the outcome is float32."""
+    """Rows, dense or sparse, codes or pixels through one side of a network; the outcome is float32."""
     parts = []
     for begin in range(0, rows.shape[0], block):
         part = rows[begin : begin + block]
         dense = part.toarray() if sparse.issparse(part) else np.array(part)
         given = torch.from_numpy(dense)
-        given = given if dense.dtype.kind == "i" else given.to(torch.get_default_dtype())
+        given = given if dense.dtype.kind in "iu" else given.to(torch.get_default_dtype())
         parts.append(embed(fabric.to_device(given)).float().cpu())
     return torch.cat(parts).numpy()

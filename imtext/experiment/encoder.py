@@ -15,7 +15,6 @@ from imtext.errors import ConfigError, RunError
 from imtext.experiment.compute import BLOCK, MODEL, Inputs, in_blocks
 from imtext.experiment.experiment import Experiment
 from imtext.experiment.source import Places
-from imtext.experiment.texts import CodedWords
 from imtext.runs import Run
 from imtext.training import make_fabric
 
@@ -40,7 +39,7 @@ class Encoder:
         places = Places(**run.load_json("source.json") | {"device": device})
         one = self.experiment
         self.inputs = Inputs(one.data, one.image, one.text, "32", places)
-        self.inputs.text = CodedWords(one.text, self.inputs.source, run)
+        self.inputs.text = one.text.build(self.inputs.source, run)
         self.fabric = make_fabric(device)
         self.net = one.network.build(self.inputs)
         load_weights(self.net, run.dir / MODEL)

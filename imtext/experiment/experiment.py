@@ -53,13 +53,15 @@ class Experiment:
         return "; ".join(filter(None, (self.image.said, self.network.said, self.loss.said)))
 
 
-def adam(epochs: int, lr: float, batch_size: int = 128, **options: Any) -> Recipe:
-    """The Adam of public code, AdamW without weight decay, with gradients clipped at a norm of 2.
+def adam(
+    epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0, **options: Any
+) -> Recipe:
+    """The Adam of public code: AdamW without weight decay, with gradients clipped at a norm of 2.
 
     Args:
-        epochs, lr, batch_size, options: as for :class:`imtext.training.recipe.Recipe`.
+        epochs, lr, batch_size, clip, options: as for :class:`imtext.training.recipe.Recipe`.
     """
-    return Recipe(epochs, lr, batch_size, weight_decay=0.0, clip=2.0, **options)
+    return Recipe(epochs, lr, batch_size, weight_decay=0.0, clip=clip, **options)
 
 
 def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:

@@ -1,8 +1,8 @@
 """What a network reads of an image; each part builds the same thing: rows of all splits, and of new pictures.
 
 What is built has ``dim``, the length of a row, and ``digest``, of the weights behind it; ``train()``, the
-images of training batches; ``test(split)``, rows ``(N, dim)`` in the order of the split; ``read(pictures)``,
-rows of new pictures; ``cached(split)``, which fills the cache on disk.
+images of training batches; ``test(split)``, rows ``(N, dim)``, or pixels ``(N, 3, S, S)``, in the order of
+the split; ``read(pictures)``, rows of new pictures; ``cached(split)``, which fills the cache on disk.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 
 from imtext.data.images import ImageStore, as_square, decode
+from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import centre, normalise
 from imtext.errors import RunError
-from imtext.experiment.source import Source
+from imtext.experiment.source import Lazy, Source
 from imtext.training import CachedFeatures
 from imtext.vision.backbones import Backbone, load_backbone
 from imtext.vision.stage_features import (
@@ -135,12 +136,62 @@ class PooledImages:
         return self.backbone.fused().to(self.source.places.device)
 
 
-def _square(picture: Any, part: Pooled) -> np.ndarray:
+def _square(picture: Any, part: Pooled | Pictures) -> np.ndarray:
     if isinstance(picture, torch.Tensor):
         picture = Image.fromarray(picture.permute(1, 2, 0).contiguous().cpu().numpy())
     if isinstance(picture, Image.Image):
         return as_square(picture.convert("RGB"), part.size, part.fit)
     return decode(picture, part.size, part.fit)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Photographs as pixels, for a network that is trained on them.
+
+    Attributes:
+        size: side in pixels.
+        fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
+    """
+
+    size: int = 227
+    fit: str = "cover"
+    said = ""
+
+    def build(self, source: Source) -> PixelImages:
+        """The pixels of a dataset."""
+        return PixelImages(self, source)
+
+
+class PixelImages:
+    """Pixels, uint8, decoded once and kept on disk."""
+
+    digest = ""
+
+    def __init__(self, part: Pictures, source: Source) -> None:
+        self.part, self.source = part, source
+
+    @property
+    def dim(self) -> int:
+        """Numbers of a picture."""
+        return 3 * self.part.size**2
+
+    def cached(self, split: str) -> ImageStore:
+        """The pictures of a split; DataError where the dataset brings features in their place."""
+        dataset, cache = needs_pictures(self.source.splits[split]), self.source.cache / "pixels"
+        return ImageStore.open(dataset, self.part.size, cache, fit=self.part.fit)
+
+    def train(self) -> ImageStore:
+        """Training images."""
+        return self.cached("train")
+
+    def test(self, split: str) -> Lazy:
+        """Pictures ``(N, 3, S, S)``, read some at a time."""
+        store = self.cached(split)
+        return Lazy(store.batch, len(store))
+
+    def read(self, pictures: Sequence[Any]) -> np.ndarray:
+        """Pixels of pictures: files, pictures of Pillow, or uint8 tensors ``(3, H, W)``."""
+        return np.stack([_square(one, self.part) for one in pictures])
 
 
 @dataclass(frozen=True)

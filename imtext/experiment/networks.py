@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from imtext.models import VSE, GRUText, LSTMText
-from imtext.training import Constraint, HingeObjective, PairBatches, Recipe
+from imtext.models import VSE, GRUText, InceptionResNetV1, LSTMText, PictureNets
+from imtext.training import (
+    Constraint,
+    HingeObjective,
+    MixedBatches,
+    PairBatches,
+    Recipe,
+    SingleObjective,
+)
 
 DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
@@ -57,6 +65,32 @@ class Joint:
 
 
 @dataclass(frozen=True)
+class Single:
+    """One Inception-ResNet-v1 for photographs and drawn captions, or two of the kind, one a modality.
+
+    Attributes:
+        dim, width, blocks, keep: as for :class:`imtext.models.inception_resnet.InceptionResNetV1`.
+        networks: 1 or 2.
+    """
+
+    dim: int = 128
+    width: float = 1.0
+    blocks: tuple[int, int, int] = (5, 10, 5)
+    keep: float = 0.8
+    networks: int = 1
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return "one network" if self.networks == 1 else "two networks"
+
+    def build(self, inputs: Any) -> PictureNets:
+        """The network, or both, before training."""
+        sizes = self.dim, self.width, self.blocks, self.keep
+        return PictureNets(*(InceptionResNetV1(*sizes) for _ in range(self.networks)))
+
+
+@dataclass(frozen=True)
 class Hinges:
     """Hinges of both directions, alone or with the intra-modal constraint.
 
@@ -81,7 +115,7 @@ class Hinges:
         reading = "as printed" if self.constraint.reading == "printed" else "as released"
         return f"{DISTANCES[self.constraint.distance]}, {reading}"
 
-    def build(self, net: nn.Module) -> HingeObjective:
+    def build(self, net: nn.Module, inputs: Any) -> HingeObjective:
         """The loss on a network."""
         return HingeObjective(net, self.margin, self.negatives, self.all_epochs, constraint=self.constraint)
 
@@ -98,4 +132,48 @@ class Hinges:
             seed=seed,
             shift=False,
             sentences_per_group=recipe.sentences_per_group,
+        )
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Softmax over the groups and centre loss, see :class:`imtext.training.single.SingleObjective`.
+
+    Attributes:
+        weight: of the centre loss beside the softmax; softmax: whether there is one.
+        images, sentences: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
+            and for two crops of each drawn caption, see :class:`imtext.training.single.MixedBatches`.
+    """
+
+    weight: float = 0.003
+    softmax: bool = True
+    images: int = 1
+    sentences: int = 1
+
+    @property
+    def said(self) -> str:
+        """What ran, for people, of five captions an image.
+
+        >>> Centre(images=2, sentences=2).said
+        '2 images, 10 texts a group; softmax + centre'
+        """
+        loss = "centre" if not self.softmax else "softmax + centre" if self.weight else "softmax"
+        images = "1 image" if self.images == 1 else f"{self.images} images"
+        return f"{images}, {5 * self.sentences} texts a group; {loss}"
+
+    def build(self, net: nn.Module, inputs: Any) -> SingleObjective:
+        """The loss on a network."""
+        return SingleObjective(net, int(inputs.source.groups.max()) + 1, self.weight, self.softmax)
+
+    def batches(self, inputs: Any, recipe: Recipe, seed: int) -> MixedBatches:
+        """Training batches of whole groups; ``batch_size`` counts groups."""
+        groups = inputs.splits["train"].group_of_image
+        return MixedBatches(
+            inputs.image.train(),
+            inputs.text.train(),
+            np.unique(groups, return_inverse=True)[1],
+            inputs.source.groups,
+            batch_size=recipe.batch_size,
+            config=(self.images, self.sentences),
+            seed=seed,
         )

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
+from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
 from imtext.experiment.compute import Row, before_training
 from imtext.runs import Run
@@ -58,12 +60,26 @@ class Result:
         data = self.split(split)
         return {"images": data.group_of_image, "sentences": data.group_of_sentence}
 
+    def picture(self, image: int, split: str = "test") -> Image.Image:
+        """An image of a split, as it lies on disk."""
+        return read_picture(self.split(split).image_path(image))
+
     def similarities(self, side: str, kept: int = 20_000) -> np.ndarray:
         """Cosines of drawn pairs of test items of one side and of different groups, under the first seed."""
         rows, groups = self.embeddings()[0][side], self.groups()[side]
         first, second = np.random.default_rng(0).integers(0, len(rows), (2, kept))
         other = groups[first] != groups[second]
         return (rows[first[other]] * rows[second[other]]).sum(1)
+
+
+def drawn(total: int, count: int, seed: int = 0) -> list[int]:
+    """``count`` of ``total`` things, drawn with a seed, in rising order.
+
+    >>> drawn(10, 3) == drawn(10, 3)
+    True
+    """
+    random = np.random.default_rng(seed)
+    return sorted(int(i) for i in random.choice(total, min(count, total), replace=False))
 
 
 class Absent:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.schema import Dataset
@@ -84,6 +86,17 @@ class Source:
     def groups(self) -> np.ndarray:
         """Group of each training caption ``(M,)``, numbered from 0."""
         return np.unique(self.splits["train"].group_of_sentence, return_inverse=True)[1].astype(np.int64)
+
+
+class Lazy:
+    """Pictures that are made as they are asked for: ``take(indices)`` gives some of ``count`` as a tensor."""
+
+    def __init__(self, take: Callable[[np.ndarray], Tensor], count: int) -> None:
+        self.take, self.shape = take, (count,)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """A block of them."""
+        return self.take(np.arange(*part.indices(self.shape[0]))).numpy()
 
 
 @lru_cache(maxsize=8)

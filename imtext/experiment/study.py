@@ -17,7 +17,7 @@ from imtext.errors import ConfigError
 from imtext.experiment.claims import compared
 from imtext.experiment.compute import Row, inputs_of
 from imtext.experiment.experiment import Experiment, differences
-from imtext.experiment.images import Given
+from imtext.experiment.images import Given, Pictures
 from imtext.experiment.parameters import check_parameters
 from imtext.experiment.results import Absent, Result, Results
 from imtext.experiment.running import jobs_here, run_all
@@ -39,6 +39,7 @@ from imtext.runs import Run
 
 ON_PHOTOGRAPHS = "quick on photographs"
 EMPTY: Mapping[Experiment, str] = MappingProxyType({})
+Measures = Mapping[str, Callable[[Results], Sequence[Evidence]]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Measured:
         reasons: profile to what is known to stand behind a verdict that is not "reproduced".
     """
 
-    measures: Mapping[str, Callable[[Results], Sequence[Evidence]]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +83,7 @@ class Study:
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         given = check_parameters(
-            tuple(paper.tables), dataset, data_root, profile, seeds, device, runs_dir, tables, jobs, overrides
+            paper.numbers, dataset, data_root, profile, seeds, device, runs_dir, tables, jobs, overrides
         )
         self.paper, self.measured, self.parameters = paper, measured, given
         # Absolute, so that a finished run can be read from any folder.
@@ -104,7 +105,7 @@ class Study:
             ConfigError: an override of a field that is not there.
         """
         changes = dict(profiles[self.profile])
-        if self.parameters.dataset.endswith("precomp"):
+        if self.parameters.dataset.endswith("precomp") and not isinstance(paper.image, Pictures):
             changes["image"] = Given()
         base = paper.but(**changes).but(data={"dataset": self.parameters.dataset})
         overrides = self.parameters.overrides
@@ -135,7 +136,7 @@ class Study:
         """
         given = self.parameters
         named = {line.run for table in self.paper.tables.values() for line in table.lines if line.run}
-        asked = {line.run for number in given.tables for line in self.paper.tables[number].lines}
+        asked = set().union(*map(self.paper.rows_of, given.tables))
         wanted = [key for key in rows if key in asked or key not in named]
         slugs: dict[Experiment, str] = {}
         for key in wanted:
@@ -217,21 +218,25 @@ class Study:
         changes = ", ".join(f"{name} = {value}" for name, value in _flat(given.overrides))
         return found | ({"note": f"overrides: {changes}"} if changes else {})
 
-    def claims(self, results: Results) -> Styler:
-        """The paper's claims, each with what the runs of this page say."""
-        return claims_table(self.verdicts(results), self.provenance(results))
+    def claims(self, results: Results, more: Measures | None = None) -> Styler:
+        """The paper's claims, each with what the runs of this page say; arguments as for `verdicts`."""
+        return claims_table(self.verdicts(results, more), self.provenance(results))
 
-    def verdicts(self, results: Results) -> list[Verdict]:
-        """A verdict for each claim that the rows and tables asked for can test, in the paper's order."""
+    def verdicts(self, results: Results, more: Measures | None = None) -> list[Verdict]:
+        """A verdict for each claim that the rows and tables asked for can test, in the paper's order.
+
+        ``more``: measures of claims that are about more than the rows.
+        """
         reason, found = self.measured.reasons.get(self.parameters.profile, ""), []
+        measures = {**self.measured.measures, **(more or {})}
         for claim in self.paper.claims.values():
             keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
             asked = not claim.table or claim.table in self.parameters.tables
             if not asked or not results.has(*keys):
                 continue
             items = [item for one in claim.compare for item in compared(results, **one)]
-            if claim.id in self.measured.measures:
-                items += self.measured.measures[claim.id](results)
+            if claim.id in measures:
+                items += measures[claim.id](results)
             if items:
                 found.append(decide(claim, items, reason))
         return found
@@ -239,24 +244,25 @@ class Study:
     def published_lines(self, results: Results) -> list[dict[str, Any]]:
         """What a published file holds: one line for each table, row and seed."""
         found = []
-        for number in self.parameters.tables:
+        for number in filter(self.paper.tables.__contains__, self.parameters.tables):
             for line, (key, split) in self._lines(number, results).items():
                 one = results[key]
                 for seed, run in zip(one.seeds, one.runs, strict=True):
                     metrics = {name: round(value, 2) for name, value in run.metrics[split].items()}
-                    where = self._where(run) | {"backbone": one.rows[0].experiment.said}
+                    where = place_of(run) | {"backbone": one.rows[0].experiment.said}
                     found.append({"table": number, "row": line, "seed": seed, **where, **metrics})
         return found
 
-    def publish(self, path: str | Path, results: Results) -> Path:
-        """Write every row and seed of the tables as CSV, all or nothing."""
-        return write_published(path, pd.DataFrame(self.published_lines(results)))
+    def publish(self, path: str | Path, results: Results, more: Sequence[dict[str, Any]] = ()) -> Path:
+        """Write every row and seed of the tables, and ``more`` lines, as CSV, all or nothing."""
+        return write_published(path, pd.DataFrame([*self.published_lines(results), *more]))
 
-    def _where(self, run: Run) -> dict[str, Any]:
-        """Where, when and how long a run ran."""
-        found = run.load_json("provenance.json")
-        cells = {name: found[name] for name in ("dataset", "profile", "device", "hardware", "commit")}
-        return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
+
+def place_of(run: Run) -> dict[str, Any]:
+    """Where, when and how long a run ran."""
+    found = run.load_json("provenance.json")
+    cells = {name: found[name] for name in ("dataset", "profile", "device", "hardware", "commit")}
+    return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
 
 
 def _said(value: Any) -> str:

@@ -10,13 +10,17 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from imtext.errors import DataError
-from imtext.experiment.source import Source
+from imtext.experiment.source import Lazy, Source
 from imtext.runs import Run
+from imtext.text.small_vectors import small_vectors
+from imtext.text.text_image import TextImage, TextPictures
+from imtext.text.tiles import largest_superpixel
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
 
-VOCABULARY, WIDTH = "vocabulary.json", "words.json"
+VOCABULARY, WIDTH, DRAWING = "vocabulary.json", "words.json", "drawing.safetensors"
+LONGEST = 64  # words of a caption that is drawn
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Words:
     length: int = 34
     dim: int = 300
 
-    def build(self, source: Source) -> CodedWords:
-        """The codes of a dataset."""
-        return CodedWords(self, source)
+    def build(self, source: Source, run: Run | None = None) -> CodedWords:
+        """The codes of a dataset, by the vocabulary of a finished run if there is one."""
+        return CodedWords(self, source, run)
 
 
 class CodedWords:
@@ -92,9 +96,7 @@ class CodedWords:
         Raises:
             DataError: a caption without a single word of the vocabulary.
         """
-        for caption, known in zip(captions, self.vocabulary.known(captions), strict=True):
-            if known == 0:
-                raise DataError(f"the model knows no word of {caption!r}; try other words")
+        _check_known(captions, self.vocabulary)
         return self.vocabulary.encode(captions, self.part.length)[0]
 
     def save(self, run: Run) -> None:
@@ -112,6 +114,122 @@ class CodedWords:
     def note(self) -> str:
         """One line where most words of the training captions occur once or have no vector, else empty."""
         return words_note(self.source.splits["train"].captions, self.vectors, self.part.vectors)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Captions as pictures of the size of the photographs, each word a tile of coloured squares.
+
+    See :class:`imtext.text.text_image.TextImage`.
+
+    Attributes:
+        vectors: of words: ``"word2vec"``, trained on the training captions, or those of
+            :func:`imtext.text.vectors.load_word_vectors`, reduced to ``features`` on the training words.
+        features: numbers of a word: 12, 24 or 36.
+        each: each number of a vector is drawn over its own range, instead of one range for all.
+        superpixel: pixels of a square's side; None takes the largest with which ``words`` fit.
+        separator: black pixels between words.
+        words: words that a picture is to hold; later ones are dropped and counted.
+        slack: pixels by which the canvas is larger than a picture, so that it has several crops.
+    """
+
+    vectors: str = "word2vec"
+    features: int = 36
+    each: bool = False
+    superpixel: int | None = None
+    separator: int = 4
+    words: int = 32
+    slack: int = 29
+
+    def build(self, source: Source, run: Run | None = None) -> DrawnCaptions:
+        """The pictures of a dataset's captions, by the drawing of a finished run if there is one."""
+        return DrawnCaptions(self, source, run)
+
+
+class DrawnCaptions:
+    """Pictures ``(M, 3, S, S)``, uint8, of captions.
+
+    Args:
+        part: how; source: of what; run: a finished run whose vocabulary and drawing are taken.
+    """
+
+    def __init__(self, part: Drawn, source: Source, run: Run | None = None) -> None:
+        self.part, self.source, self._run = part, source, run
+
+    @cached_property
+    def _fitted(self) -> tuple[Vocabulary, TextImage]:
+        if self._run is not None:
+            folder = self._run.dir
+            return Vocabulary.load(folder / VOCABULARY), TextImage.load(folder / DRAWING)
+        part, side, captions = self.part, self.source.size, self.source.splits["train"].captions
+        vectors = small_vectors(captions, part.features, self._known or part.vectors, self.source.data.seed)
+        vocabulary = Vocabulary.build(captions, vectors)
+        layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
+        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
+        matrix = vocabulary.matrix(vectors)
+        return vocabulary, TextImage.fit(matrix, each=part.each, superpixel=pixels, **layout)
+
+    @property
+    def _known(self) -> WordVectors | None:
+        return None if self.part.vectors == "word2vec" else _vectors(self.part.vectors, self.source)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Training words that have a vector."""
+        return self._fitted[0]
+
+    @property
+    def drawing(self) -> TextImage:
+        """How captions are drawn: vectors, their range, sizes; all of it from the training captions."""
+        return self._fitted[1]
+
+    @property
+    def width(self) -> int:
+        """Numbers of a word."""
+        return self.drawing.features
+
+    def codes(self, split: str) -> np.ndarray:
+        """Codes ``(M, L)`` of the words of a split's captions."""
+        return self.vocabulary.encode(self.source.splits[split].captions, LONGEST)[0]
+
+    def train(self) -> TextPictures:
+        """Training captions, drawn as they are asked for."""
+        return self.drawing.lazy(self.codes("train"))
+
+    def test(self, split: str) -> Lazy:
+        """Pictures of a split, drawn some at a time."""
+        texts = self.drawing.lazy(self.codes(split))
+        return Lazy(texts.take, len(texts))
+
+    def read(self, captions: Sequence[str]) -> np.ndarray:
+        """Pictures of new captions; DataError for one without a single word of the vocabulary."""
+        _check_known(captions, self.vocabulary)
+        return self.drawing.encode(self.vocabulary.encode(captions, LONGEST)[0])
+
+    def save(self, run: Run) -> None:
+        """Keep in a run what was made of the training captions."""
+        self.vocabulary.save(run.dir / VOCABULARY)
+        self.drawing.save(run.dir / DRAWING)
+
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know beyond the settings."""
+        drawing, codes = self.drawing, self.codes("test")
+        left_out = f"{drawing.dropped(codes).sum():,} of {(codes > 0).sum():,}"
+        return {
+            "pixels of a colour": f"{drawing.superpixel} × {drawing.superpixel}",
+            "words that fit a picture": f"{drawing.capacity}",
+            "words of test captions past the last place": left_out,
+        }
+
+    def note(self) -> str:
+        """One line where most words of the training captions occur once or have no vector, else empty."""
+        return words_note(self.source.splits["train"].captions, self._known, self.part.vectors)
+
+
+def _check_known(captions: Sequence[str], vocabulary: Vocabulary) -> None:
+    for caption, known in zip(captions, vocabulary.known(captions), strict=True):
+        if known == 0:
+            raise DataError(f"the model knows no word of {caption!r}; try other words")
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 from imtext.models.attention import attend, scan_scores
 from imtext.models.cca import CCA, choose_cca
 from imtext.models.dual_path import DualPath, EmbeddingHead
-from imtext.models.inception_resnet import InceptionResNetV1
+from imtext.models.inception_resnet import InceptionResNetV1, PictureNets
 from imtext.models.lstm_text import LSTMText
 from imtext.models.scan import SCAN
 from imtext.models.text_cnn import TextCNN
@@ -11,18 +11,19 @@ from imtext.models.two_branch import Branch, TwoBranch
 from imtext.models.vse import VSE, GRUText, UnitHead
 
 __all__ = [
-    "Branch",
     "CCA",
+    "SCAN",
+    "VSE",
+    "Branch",
     "DualPath",
     "EmbeddingHead",
     "GRUText",
     "InceptionResNetV1",
     "LSTMText",
-    "SCAN",
+    "PictureNets",
     "TextCNN",
     "TwoBranch",
     "UnitHead",
-    "VSE",
     "attend",
     "choose_cca",
     "scan_scores",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
 
 SMALLEST_SIDE = 75
 BLOCKS = (5, 10, 5)
 SCALES = (0.17, 0.10, 0.20)
+HALF = (0.5, 0.5, 0.5)  # mean and deviation of pixels, as SingleObjective takes them
 # facenet's, as TensorFlow has it; torch's own is 1e-5.
 EPSILON = 1e-3
 
@@ -188,6 +191,45 @@ class InceptionResNetV1(nn.Module):
             raise DataError(f"pictures: a training batch needs at least two, found {len(pictures)}")
         features = self.layers(pictures).mean((2, 3))
         return self.norm(self.bottleneck(self.dropout(features)))
+
+
+class PictureNets(nn.Module):
+    """One network for photographs and drawn captions alike, or one for each.
+
+    The paper says that a second one is not needed.
+
+    ``nets``: as above; the first takes photographs, the last drawn captions.
+    """
+
+    by_modality = True
+
+    def __init__(self, *nets: nn.Module) -> None:
+        super().__init__()
+        if not 1 <= len(nets) <= 2:
+            raise ConfigError(f"networks: takes one for both modalities or two, found {len(nets)}")
+        self.nets, self.dim = nn.ModuleList(nets), nets[0].dim
+
+    def forward(self, pictures: Tensor, is_text: Tensor) -> Tensor:
+        """Embeddings ``(B, D)``; ``is_text (B,)`` says which network a picture goes to."""
+        if len(self.nets) == 1:
+            return self.nets[0](pictures)
+        out = pictures.new_zeros(len(pictures), self.dim, dtype=self.nets[0].bottleneck.weight.dtype)
+        for which, net in zip((~is_text, is_text), self.nets, strict=True):
+            if which.any():
+                out = out.index_put((which.nonzero().squeeze(1),), net(pictures[which]).to(out.dtype))
+        return out
+
+    def embed_images(self, pictures: Tensor) -> Tensor:
+        """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the distance orders as the cosine."""
+        return self._embedded(pictures, self.nets[0])
+
+    def embed_sentences(self, pictures: Tensor) -> Tensor:
+        """Embeddings ``(B, D)`` of uint8 drawn captions, of length 1."""
+        return self._embedded(pictures, self.nets[-1])
+
+    def _embedded(self, pictures: Tensor, net: nn.Module) -> Tensor:
+        pictures = normalise(pictures.contiguous(memory_format=torch.channels_last), HALF, HALF)
+        return F.normalize(net(pictures), dim=1)
 
 
 def _widened(branches: Branches, width: float) -> Branches:

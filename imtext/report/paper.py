@@ -16,6 +16,16 @@ class Paper:
     tables: dict[str, PaperTable]
     claims: dict[str, Claim]
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What may be asked for: tables with numbers, and others that claims are about."""
+        return tuple(dict.fromkeys([*self.tables, *(one.table for one in self.claims.values() if one.table)]))
+
+    def rows_of(self, number: str) -> set[str]:
+        """Keys of the notebook's rows that a table holds, or that claims about it need."""
+        held = {line.run for line in self.tables[number].lines} if number in self.tables else set()
+        return held.union(*(one.needs for one in self.claims.values() if one.table == number))
+
 
 def read_paper(name: str) -> Paper:
     """The paper of a file in ``papers/``.

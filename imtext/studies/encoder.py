@@ -45,7 +45,7 @@ def load_encoder(run_dir: str | Path, device: str = "cpu") -> Any:
         return TrainedRich(run, device)
     raise RunError(
         f"{run.dir}: runs of this study ({run.dir.absolute().parent.name}) cannot be searched; give one of "
-        "instance_loss or intra_modal, or a VSE++ or SCAN row of rich_features"
+        "instance_loss, intra_modal or single_network, or a VSE++ or SCAN row of rich_features"
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
+from imtext.experiment.results import drawn
 from imtext.retrieval import top_k
 from imtext.text.tokens import tokenize
 
@@ -79,11 +80,4 @@ def images_with_word(dataset: Dataset, word: str, count: int, least: int = 3) ->
     return [int(i) for i in order[:count]]
 
 
-def drawn(total: int, count: int, seed: int = 0) -> list[int]:
-    """``count`` of ``total`` queries, drawn with a seed, in rising order.
-
-    >>> drawn(10, 3) == drawn(10, 3)
-    True
-    """
-    random = np.random.default_rng(seed)
-    return sorted(int(i) for i in random.choice(total, min(count, total), replace=False))
+__all__ = ["drawn", "images_for_sentences", "images_with_word", "picture", "sentences_for_images"]

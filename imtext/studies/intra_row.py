@@ -1,7 +1,7 @@
 """The row of the Intra-Modal Constraint paper that is compared with models of all papers.
 
-It is the row ``l1`` of ``notebooks/intra_modal.ipynb``, with one run for both, as a test says. The notebook
-of the single network takes it over when that paper moves to `imtext.experiment`.
+It is the row ``l1`` of ``notebooks/intra_modal.ipynb``, with one run for both, as a test says. It goes when
+the papers of :mod:`imtext.studies.all_models` have moved to `imtext.experiment`.
 """
 
 from __future__ import annotations

@@ -77,22 +77,29 @@ def _papers(runs_dir: Path) -> Iterator[tuple[str, list[dict[str, Any]], list[An
     """Name, published lines and verdicts of every paper, in the order of their names."""
     from imtext.studies.instance_loss import InstanceLossStudy
     from imtext.studies.rich_features import RichStudy
-    from imtext.studies.single_network import SingleStudy
     from imtext.studies.structure_preserving import StructureStudy
 
-    sys.path.insert(0, str(GOLDEN.parent))
-    from notebook_source import defined
-
     given = {"profile": "smoke", "device": "cpu", "runs_dir": str(runs_dir)}
-    for kind in (InstanceLossStudy, "intra_modal", RichStudy, SingleStudy, StructureStudy):
-        if isinstance(kind, str):  # a paper whose rows stand in its notebook
-            names = defined(kind, seeds=SEEDS.get(kind, [0]), **given)
-            study = names["study"]
-            results = study.run(names["rows"])
-            yield kind, study.published_lines(results), study.verdicts(results)
+    for kind in (InstanceLossStudy, "intra_modal", RichStudy, "single_network", StructureStudy):
+        if isinstance(kind, str):
+            yield kind, *_of_notebook(kind, seeds=SEEDS.get(kind, [0]), **given)
         else:
             study = kind(seeds=SEEDS.get(kind.name, [0]), **given)
             yield kind.name, study.published_lines(), study.verdicts()
+
+
+def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Published lines and verdicts of a paper whose rows stand in its notebook."""
+    sys.path.insert(0, str(GOLDEN.parent))
+    from notebook_source import defined
+
+    names = defined(paper, **given)
+    study, more, measures = names["study"], [], None
+    results = study.run(names["rows"])
+    if paper == "single_network":
+        models = names["across"].models(study, results, names["all_models"].runs)
+        more, measures = models.lines(given["seeds"][0]), models.claims()
+    return study.published_lines(results) + more, study.verdicts(results, measures)
 
 
 def _digest(root: Path) -> str:

@@ -16,15 +16,11 @@ from imtext.report.figures import (
     attention_picture,
     boxes,
     branches,
-    collapse_curves,
     geometry,
     group_cards,
     image_search,
     picture_rows,
-    right_but_wrong,
     sentence_search,
-    similar_pairs,
-    text_pictures,
     word_ablation,
     word_classes,
 )
@@ -40,8 +36,6 @@ DRAWN = {
     "image_search": lambda text: image_search([text], [[PICTURE]], [[True]]),
     "sentence_search": lambda text: sentence_search([PICTURE], [[text]], [[False]]),
     "group_cards": lambda text: group_cards([[PICTURE]], [[text]], labels=[text]),
-    "similar_pairs": lambda text: similar_pairs([[PICTURE] * 2], [[text] * 2], [0.5]),
-    "right_but_wrong": lambda text: right_but_wrong([PICTURE], [text], [text], own=[PICTURE]),
     "word_ablation": lambda text: word_ablation(
         [{"words": [text, "dog"], "drops": [0.2, np.nan], "image": PICTURE}]
     ),
@@ -57,7 +51,6 @@ DRAWN = {
     ),
     "attention_picture": lambda text: attention_picture(PICTURE, (2, 2), [text], np.ones((1, 4)) / 4),
     "boxes": lambda text: boxes([BOXED | {"words": [text]}]),
-    "text_pictures": lambda text: text_pictures([PICTURE], [[text]], [(0, 0)], (4, 4)),
 }
 
 
@@ -92,14 +85,6 @@ def test_the_librarys_own_formulas_are_formulas():
     for figure, formula in ((branches(), r"$\lambda_2$ = 0"), (geometry(panels), "$W_1$")):
         (item,) = [item for item in figure.findobj(Text) if item.get_text() == formula]
         assert item.get_parse_math()
-
-
-def test_numbers_of_a_logarithmic_axis_are_plain():
-    curves = {"run": ["a"] * 3, "step": [1, 2, 3], "loss": [1e3, 1.0, 1e-3], "spread": [1.0] * 3}
-    figure = collapse_curves(pd.DataFrame(curves))
-    _png(figure)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert "0.001" in labels and not any("$" in label for label in labels)
 
 
 def test_letters_without_a_glyph_give_no_warning():

@@ -9,8 +9,6 @@ from imtext.studies import preparation
 from imtext.studies.preparation import DataSpec, Prepared
 from imtext.studies.rich_experiment import RichExperiment, ScanExperiment
 from imtext.studies.rich_features import RichStudy
-from imtext.studies.single_data import TextSpec
-from imtext.studies.single_experiment import SingleExperiment
 from imtext.studies.structure_experiment import StructureExperiment
 from imtext.training import Recipe
 
@@ -50,8 +48,6 @@ ALL = {"backbone", "crop", "size"}
 @pytest.mark.parametrize(
     ("row", "fields"),
     [
-        (SingleExperiment("a", SPEC, RECIPE), {"crop", "size"}),
-        (SingleExperiment("a", SPEC, RECIPE, TextSpec(source="vectors")), {"crop", "size", "vectors"}),
         (RichExperiment("a", SPEC, RECIPE), ALL | {"views"}),
         (ScanExperiment("a", SPEC, RECIPE), ALL | {"views"}),
         (StructureExperiment("a", SPEC, "tfidf", RECIPE), ALL),

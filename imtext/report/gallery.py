@@ -1,0 +1,64 @@
+"""Pictures with words beneath, as HTML: small pictures inside the page, captions as they are written."""
+
+from __future__ import annotations
+
+import html
+import io
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from imtext.report.style import GREEN, RED
+
+Line = str | tuple[str, bool]
+Cell = tuple[Any, Sequence[Line]]
+SIDE = 180
+
+
+class Gallery:
+    """Rows of pictures, as a notebook shows them.
+
+    Args:
+        rows: cells from left to right: a picture, uint8 (H, W, 3) or of Pillow, or None, and lines beneath;
+            a line is a text, or a text and whether it is right.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Cell]]) -> None:
+        self.rows = rows
+
+    def __repr__(self) -> str:
+        return f"{len(self.rows)} rows of pictures"
+
+    def _repr_html_(self) -> str:
+        """The rows, one below the other."""
+        style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; font-size: 0.85em;"
+        rows = ("".join(map(_cell, row)) for row in self.rows)
+        return "\n".join(f'<div style="{style}">{row}</div>' for row in rows)
+
+
+def _cell(cell: Cell) -> str:
+    picture, lines = cell
+    shown = "" if picture is None else f'<img src="{inline(picture)}" alt="" style="margin: 0;">'
+    width = "1 1 22em" if picture is None else f"0 0 {SIDE + 20}px"
+    return f'<div style="flex: {width};">{shown}{"".join(map(_line, lines))}</div>'
+
+
+def _line(line: Line) -> str:
+    text, right = (line, None) if isinstance(line, str) else line
+    sign, look = {
+        None: ("", ""),
+        True: ("✓ ", f"color: {GREEN}; font-weight: 600;"),
+        False: ("✗ ", f"color: {RED};"),
+    }[right]
+    return f'<div style="margin: 0.25em 0; {look}">{sign}{html.escape(text)}</div>'
+
+
+def inline(picture: Any, side: int = SIDE) -> str:
+    """A picture as the address of itself: WebP, its longer side at most ``side`` pixels."""
+    small = (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    kept = io.BytesIO()
+    small.convert("RGB").save(kept, "WEBP", quality=75, method=6)
+    return f"data:image/webp;base64,{b64encode(kept.getvalue()).decode()}"

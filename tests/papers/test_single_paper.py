@@ -1,0 +1,467 @@
+"""The single-network paper: what its notebook trains, what a run is, and what its claims are measured by."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from notebook_source import defined
+from PIL import Image
+from scipy import sparse
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+import imtext
+from imtext.errors import ConfigError, DataError
+from imtext.experiment import Absent, Drawn, Pictures, Results, inputs_of, meaning
+from imtext.experiment.encoder import rebuilt
+from imtext.experiment.experiment import plain
+from imtext.experiment.results import drawn
+from imtext.models import PictureNets
+from imtext.papers import across, single_network
+from imtext.report import paper_values, read_published
+from imtext.retrieval import evaluate, evaluate_scores
+from imtext.search import search
+from imtext.studies import all_models
+from imtext.studies.encoder import load_encoder
+from imtext.text.text_image import TextImage
+from imtext.threads import torch_threads
+
+BEST = across.BEST
+TINY = {"data": {"train": 16, "val": 10, "test": 10}, "recipe": {"batch_size": 8}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The notebook's names and the results of its rows, computed once for this file."""
+    folder = tmp_path_factory.mktemp("single")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        names = defined("single_network", device="cpu", runs_dir=str(folder / "runs"), overrides=TINY)
+        yield names, names["study"].run(names["rows"])
+
+
+@pytest.fixture(scope="module")
+def study(made):
+    return made[0]["study"]
+
+
+@pytest.fixture(scope="module")
+def results(made):
+    return made[1]
+
+
+# What the notebook says
+
+
+def test_the_paper_profile_is_the_papers():
+    names = defined("single_network", profile="paper", dataset="flickr30k", data_root="x")
+    base, said = names["base"], paper_values("single_network", "settings")
+    sizes, groups = paper_values("single_network", "sizes"), paper_values("single_network", "groups")
+    assert base == names["paper"].but(data={"dataset": "flickr30k"})
+    here = {"learning_rate": base.recipe.lr, "images_per_batch": base.recipe.batch_size}
+    assert said == here | {"embedding": base.network.dim}
+    assert base.image.size == sizes["text_crop"] and base.image.size + base.text.slack == sizes["image"]
+    assert (base.network.width, base.network.blocks, base.network.keep) == (1.0, (5, 10, 5), 0.8)
+    best = names["rows"]["config-2"].loss
+    assert (best.images, 5 * best.sentences) == (groups["config_2_images"], groups["config_2_texts"])
+    assert base.data.train is base.data.val is base.data.test is None
+
+
+def test_the_keys_of_the_notebook_are_those_of_the_file(made):
+    paper, rows = single_network.PAPER, made[0]["rows"]
+    named = {line.run for table in paper.tables.values() for line in table.lines if line.run}
+    assert named == set(rows) and paper.numbers == ("1", "2", "3")
+    measured = set(single_network.MEASURED.measures)
+    for claim in paper.claims.values():
+        keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
+        assert keys and keys <= named, claim.id
+        assert [bool(claim.compare), claim.id in measured, claim.table == "3"].count(True) == 1, claim.id
+    assert measured <= set(paper.claims)
+
+
+def test_rows_differ_by_what_they_say(made):
+    rows = made[0]["rows"]
+    forms_of = {"standard": (1, 1), "config-2": (2, 2), "ten-texts": (1, 2), "two-images": (2, 1)}
+    for key, forms in forms_of.items():
+        assert (rows[key].loss.images, rows[key].loss.sentences) == forms
+    assert not rows["centre-alone"].loss.softmax and rows["softmax-alone"].loss.weight == 0
+    assert rows["two-networks"] == rows["standard"].but(network={"networks": 2})
+    assert len(set(rows.values())) == len(rows)
+    quick = defined("single_network", profile="quick")
+    assert set(quick["rows"]) == {"standard", "config-2", "centre-alone", "two-networks"}
+    assert (quick["base"].recipe.epochs, quick["rows"]["config-2"].recipe.epochs) == (4, 2)
+    photographs = defined("single_network", profile="quick", dataset="coco", data_root="x")["base"]
+    assert (photographs.data.train, photographs.text.words) == (6000, 32)
+
+
+def test_an_epoch_has_the_items_of_the_configuration(made, study):
+    for key, items in {"standard": 6, "config-2": 12, "ten-texts": 11, "two-images": 7}.items():
+        row = made[0]["rows"][key]
+        batches = row.loss.batches(inputs_of(row, study.places), row.recipe, 0)
+        assert sum(map(len, batches.rows(0))) == items * 16, key
+
+
+def test_features_in_the_place_of_pictures_are_refused(tmp_path):
+    given = {"dataset": "f30k_precomp", "data_root": str(tmp_path), "profile": "quick"}
+    assert defined("single_network", **given)["base"].image == Pictures(75)
+
+
+# What a run is
+
+
+def test_numbers_are_those_of_the_stored_embeddings(results):
+    one = results["config-2"]
+    arrays = one.embeddings()[0]
+    assert one.metrics().loc[0, "rsum"] == evaluate(**arrays).rsum
+    assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
+    chance = single_network.training(results).loc["chance", "validation R-sum"]
+    assert chance == round(single_network.chance(one.split("val"))["rsum"], 1)
+
+
+def test_a_run_keeps_its_drawing_and_its_words(results):
+    row, run = results["standard"].rows[0], results["standard"].runs[0]
+    text, codes = row.inputs.text, row.inputs.text.codes("test")[:2]
+    kept = TextImage.load(run.dir / "drawing.safetensors")
+    assert np.array_equal(kept.encode(codes), text.drawing.encode(codes)) and kept.side == 75
+    training = " ".join(results["standard"].split("train").captions).casefold()
+    assert all(word in training for word in text.vocabulary.words[:20])
+    for path in run.dir.glob("*.npz"):
+        assert np.load(path, allow_pickle=False).files, path.name
+    assert rebuilt(plain(row.experiment)) == row.experiment
+
+
+@pytest.mark.parametrize("key", ["config-2", "two-networks"])
+def test_a_run_is_an_encoder_that_gives_the_stored_embeddings(results, key):
+    run, stored = results[key].runs[0], results[key].embeddings()[0]
+    encoder = imtext.load(run.dir)
+    captions, files = encoder.test.captions, [encoder.test.image_path(i) for i in (7, 0, 3)]
+    for side in ("images", "sentences"):  # they differ by more than the tolerance
+        assert np.ptp(stored[side], axis=0).max() > 1e-2
+    found = encoder.embed_captions([captions[j] for j in (1, 6, 2)])
+    assert np.allclose(found, stored["sentences"][[1, 6, 2]], atol=1e-4)
+    for given in (files, [Image.open(file).convert("RGB") for file in files]):
+        assert np.allclose(encoder.embed_images(given), stored["images"][[7, 0, 3]], atol=1e-4)
+    with pytest.raises(DataError, match="knows no word of 'qqqq zzzz'"):
+        encoder.embed_captions(["qqqq zzzz"])
+    answer = search(load_encoder(run.dir), captions[0], top=3)
+    best = np.argsort(-(stored["images"] @ stored["sentences"][0]), kind="stable")[:3]
+    assert [str(hit.image) for hit in answer.hits] == [str(encoder.test.image_path(int(i))) for i in best]
+
+
+def test_two_networks_send_each_modality_to_its_own():
+    class Fixed(torch.nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.bottleneck, self.dim, self.value = torch.nn.Linear(1, 1), 1, value
+
+        def forward(self, pictures):
+            return pictures.new_full((len(pictures), 1), self.value, dtype=torch.float32)
+
+    net, pictures = PictureNets(Fixed(3.0), Fixed(-2.0)), torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    is_text = torch.tensor([False, True, False])
+    assert net(pictures.float(), is_text).flatten().tolist() == [3, -2, 3]
+    assert net.embed_images(pictures).flatten().tolist() == [1, 1, 1]
+    assert net.embed_sentences(pictures).flatten().tolist() == [-1, -1, -1]
+    with pytest.raises(ConfigError, match="networks: takes one for both modalities or two, found 3"):
+        PictureNets(*[Fixed(1.0)] * 3)
+
+
+def test_a_drawing_reads_word_vectors_only_where_it_is_told_to(made, study):
+    base = made[0]["base"].but(text={"vectors": "word2vec"})
+    text = inputs_of(base, study.places).text
+    assert text.note() == "" and text.width == 12
+    assert text.drawing.capacity >= Drawn().words / 2 and "pixels of a colour" in text.facts()
+
+
+def test_chance_is_what_random_scores_reach(results):
+    test, random = results["standard"].split(), np.random.default_rng(0)
+    shape = (test.n_images, test.n_sentences)
+    found = [evaluate_scores(random.random(shape), test.image_of_sentence).row()["rsum"] for _ in range(400)]
+    assert single_network.chance(test)["text_query_r10"] == 100  # of ten images
+    assert single_network.chance(test)["rsum"] == pytest.approx(np.mean(found), rel=0.02)
+
+
+# Figures
+
+
+def test_galleries_show_what_was_found_as_it_is_written(results):
+    one = results["config-2"]
+    test, rows = one.split(), one.embeddings()[0]
+    cosines = rows["sentences"] @ rows["sentences"].T
+    pairs = single_network.nearest_pairs(one, 2)
+    for cosine, images, captions in pairs:
+        first, second = (test.captions.index(caption) for caption in captions)
+        assert captions[0].casefold() != captions[1].casefold() and len(set(images)) == 2
+        assert cosine == pytest.approx(cosines[first, second], abs=1e-5)
+    assert pairs[0][0] >= pairs[1][0] and not set(pairs[0][1]) & set(pairs[1][1])
+    queries = drawn(test.n_images, 3)
+    for query, (_, (_, lines)) in zip(queries, single_network.found_captions(one, 3).rows, strict=True):
+        best = np.argsort(-(rows["images"][query] @ rows["sentences"].T), kind="stable")[:5]
+        expected = [(test.captions[j], bool(test.image_of_sentence[j] == query)) for j in best]
+        assert lines == expected
+    assert single_network.drawn_captions(one)._repr_html_().count("<img") == 3
+    assert single_network.similar_captions(Absent()) is None
+
+
+def test_the_map_names_its_rows_and_their_mixing(results):
+    figure = single_network.spaces(results["standard"], results["config-2"])
+    assert [axes.get_title("left") for axes in figure.axes] == ["standard", "config-2"]
+    found = single_network.mixing(results["config-2"])
+    assert f"mixing {found.value:.2f} ({found.low:.2f} to {found.high:.2f})" in figure.axes[1].get_xlabel()
+    assert single_network.spaces(results["standard"], Absent()) is None
+
+
+def test_the_diagram_has_the_sizes_of_the_run(made, study):
+    texts = [one.get_text() for one in single_network.network(study, made[0]["base"]).axes[0].texts]
+    for said in ("75 × 75", "one network", "16 groups", "dropout, keep 0.8\n16-d"):
+        assert any(said in text for text in texts), said
+
+
+# In a process of its own, which t-SNE may kill.
+COLLAPSED = """
+import numpy as np
+from imtext.papers.single_network import flat_map
+
+noise = np.random.default_rng(0).normal(size=(16, 8))
+unit = np.tile(np.arange(8) / 140**0.5, (16, 1))
+for space in (
+    np.ones((16, 8), "float32"), np.zeros((16, 8)), unit.astype("float32"), unit + 1e-9 * noise,
+    (1e-24 * noise).astype("float32"), np.repeat(np.eye(2, 8, dtype="float32"), 8, axis=0),
+    (unit + 1e-5 * noise).astype("float32"),
+):
+    print(flat_map(space).any())
+"""
+
+
+def test_a_collapsed_space_is_not_mapped():
+    done = subprocess.run([sys.executable, "-c", COLLAPSED], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["False"] * 5 + ["True"] * 2
+    points = np.random.default_rng(0).normal(size=(18, 8))
+    with threadpool_limits(1):
+        expected = TSNE(2, init="pca", perplexity=17 / 3, random_state=0).fit_transform(points)
+    np.testing.assert_array_equal(single_network.flat_map(points), expected)
+
+
+def test_the_centre_loss_alone_collapses_and_a_softmax_prevents_it(results):
+    given = results["standard"], results["centre-alone"], 60, 5e-2
+    with torch_threads(1):
+        curves = single_network.collapse(*given)
+    alone, both = (
+        curves[curves["run"] == name].set_index("step")
+        for name in ("centre loss alone", "softmax + centre loss")
+    )
+    assert len(alone) == len(both) == 60
+    assert alone["spread"].iloc[0] == both["spread"].iloc[0]  # one start, the same batches
+    assert alone["loss"].iloc[-1] < 0.1 * alone["loss"].iloc[0]
+    assert alone["spread"].iloc[-1] < 0.3 * both["spread"].iloc[-1]
+    # Where all is nearly one point, what is left points anywhere.
+    assert alone["directions"].min() < 1.5 < both["directions"].iloc[-1]
+    figure = single_network.collapse_curves(curves)
+    assert [axes.get_yscale() for axes in figure.axes] == ["log", "log", "linear"]
+    figure.draw_without_rendering()
+    assert not any("$" in label.get_text() for label in figure.axes[0].get_yticklabels())
+    assert single_network.collapse_curves(single_network.collapse(given[0], Absent(), 1, 1.0)) is None
+
+
+# Claims
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_one_seed_says_nothing_of_what_is_drawn_over_seeds(seeds, tmp_path):
+    """An interval over one seed is a point, and a point is no proof."""
+    found = {}
+    for key, spread in (("standard", 3.0), ("centre-alone", 1.0)):
+        runs = []
+        for seed in range(seeds):
+            folder = tmp_path / f"{key}-{seed}"
+            folder.mkdir()
+            pd.DataFrame({"spread": [9.0, spread + seed * (key == "standard")]}).to_csv(folder / "curves.csv")
+            runs.append(SimpleNamespace(dir=folder))
+        found[key] = SimpleNamespace(runs=runs)
+    evidence = single_network.softmax_prevents_collapse(Results(found))
+    if seeds == 1:
+        assert evidence == []
+    else:
+        assert evidence[0].per_seed == tuple(2.0 + np.arange(seeds))
+        assert 2 <= evidence[0].low < evidence[0].difference < evidence[0].high
+
+
+def test_the_curves_of_a_row_say_what_it_minimised(results):
+    curves = pd.read_csv(results["centre-alone"].runs[0].dir / "curves.csv")
+    assert {"loss", "spread", "directions"} <= set(curves) and "softmax" not in curves
+
+
+# Models of all papers, here stood in for by two rows of this one
+
+
+@pytest.fixture(scope="module")
+def models(study, results):
+    def others(parameters):
+        assert parameters is study.parameters
+        return {
+            "Structure-preserving": results["softmax-alone"].runs[0],
+            "CCA": results["two-networks"].runs[0],
+        }
+
+    return across.models(study, results, others)
+
+
+def test_what_is_right_comes_from_scenes(models):
+    found, test = models.meaning, models.test
+    own = test.group_of_image[:, None] == test.group_of_sentence[None]
+    assert (found.relevance[own] == 1).all() and (found.relevance[~own] < 1).any()
+
+
+def test_semantic_recall_is_never_smaller(models, results):
+    table = models.measures()
+    assert (table["semantic R-sum"] >= table["R-sum"]).all()
+    assert table.loc[BEST, "R-sum"] == pytest.approx(results["config-2"].rsum().loc[0])
+    figure = models.order()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == list(table.sort_values("R-sum", kind="stable").index)
+    places = [text.get_text() for text in figure.axes[0].texts]
+    assert places == [str(place) for place in range(len(labels), 0, -1)]
+
+
+def test_every_claim_is_tested_but_the_one_that_needs_two_seeds(models, study, results):
+    found = {verdict.claim.id for verdict in study.verdicts(results, models.claims())}
+    assert found == set(single_network.PAPER.claims) - {"softmax_prevents_collapse"}
+    rows_alone = {verdict.claim.id for verdict in study.verdicts(results)}
+    assert found - rows_alone == {one.id for one in single_network.PAPER.claims.values() if one.table == "3"}
+
+
+def test_an_interval_that_is_known_is_shown_as_it_is(models, results, monkeypatch):
+    mixing = single_network.mixing(results["config-2"])
+    (overlap,) = single_network.modalities_overlap(results)
+    assert (overlap.difference, overlap.low, overlap.high) == (mixing.value, mixing.low, mixing.high)
+    known = SimpleNamespace(kendall=0.4, kendall_low=0.2, kendall_high=0.6)
+    monkeypatch.setattr(models, "follows", lambda model: known)
+    (people,) = models.similarity_follows_people()
+    assert people.show() == "+0.400 [+0.200, +0.600]"
+
+
+def test_differences_of_models_are_those_of_their_measures(models):
+    table = models.measures()["R-sum"]
+    best = table.drop(["One network, standard", BEST]).max()
+    (gap,) = models.one_network_comparable()
+    assert gap.difference == pytest.approx((table[BEST] - best) / 6)
+    assert gap.low <= gap.difference <= gap.high
+    image, text = models.recall_is_low()
+    for item, side in ((image, "image_query"), (text, "text_query")):
+        pair = (models.graded[name].value("recall@1", side) for name in ("Structure-preserving", BEST))
+        assert item.difference == pytest.approx(np.subtract(*pair))
+
+
+def test_missed_answers_are_right_and_of_other_groups(models, results, capsys):
+    found = models.right_but_wrong(4)
+    sums = {name: run.metrics["val"]["rsum"] for name, run in models.runs.items()}
+    best = models.strongest()
+    assert sums[best] == max(sums.values()) > min(sums.values())
+    assert len({caption for _, caption, _ in found}) == len(found)
+    for image, caption, value in found:
+        assert value == 1 and models.scores[best][image].argmax() == caption
+        assert models.test.group_of_image[image] != models.test.group_of_sentence[caption]
+    assert len(models.missed(results["config-2"]).rows) == len(found)
+    assert capsys.readouterr().out == f"answers of: {best}\n"
+
+
+def test_agreement_by_loops(models):
+    test, relevance, scores = models.test, models.meaning.relevance, models.scores[BEST]
+    table, right = models.agreement(), []
+    for image in range(test.n_images):
+        for caption in np.argsort(-scores[image], kind="stable"):
+            if test.group_of_sentence[caption] != test.group_of_image[image]:
+                right.append(relevance[image, caption] == 1)
+                break
+    assert table.loc[BEST, "wrong but right, image query"] == pytest.approx(100 * np.mean(right))
+    pairs = [
+        (scores[i, j], relevance[i, j])
+        for i in range(test.n_images)
+        for j in range(test.n_sentences)
+        if test.group_of_image[i] != test.group_of_sentence[j]
+    ]
+    expected = pd.DataFrame(pairs).corr("spearman").iloc[0, 1]
+    assert table.loc[BEST, "Spearman's ρ"] == pytest.approx(expected)
+    assert models.share_of_pairs() == pytest.approx(100 * np.mean([value == 1 for _, value in pairs]))
+
+
+def test_where_few_pairs_are_judged_the_first_judged_one_counts(models):
+    test, random = models.test, np.random.default_rng(3)
+    value = np.where(random.random((test.n_images, test.n_sentences)) < 0.2, 1.0, np.nan)
+    value[random.random(value.shape) < 0.5] *= 4
+    value[:2] = np.nan  # two images of which nobody judged a pair
+    image, sentence = np.nonzero(~np.isnan(value))
+    judged = {"image": image, "sentence": sentence, "value": value[image, sentence], "right_from": 3.0}
+    few = meaning.Judged(models.scores, test, replace(models.meaning, first_judged=True, **judged))
+    expected = []
+    for one in range(test.n_images):
+        order = np.argsort(-models.scores[BEST][one], kind="stable")
+        other = test.group_of_sentence[order] != test.group_of_image[one]
+        said = [value[one, j] for j in order[other] if not np.isnan(value[one, j])]
+        expected += [(said[0] >= 3, one)] if said else []
+    right, images = few.wrong_answers(BEST)["image_query"]
+    assert list(zip(right.tolist(), images.tolist(), strict=True)) == expected
+    assert len(expected) == test.n_images - 2 and len(set(right.tolist())) == 2
+
+
+def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, monkeypatch):
+    test, listed = models.test, {"cxc": [(0, 7)], "eccv": [(0, 7), (3, 2)]}
+
+    def pairs(source, images, captions):
+        assert images.tolist() == list(range(100, 100 + test.n_images))
+        rows, columns = zip(*listed[source], strict=True)
+        return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(images), len(captions)))
+
+    monkeypatch.setattr(meaning, "extended_pairs", pairs)
+    monkeypatch.setattr(meaning, "coco_caption_ids", lambda root, split: np.arange(test.n_sentences))
+    ids = tuple(str(100 + image) for image in range(test.n_images))
+    found = meaning.meaning_of("coco", "coco", replace(test, image_ids=ids))
+    assert sorted(zip(*found.relevance.nonzero(), strict=True)) == [(0, 7), (3, 2)]
+    # Nothing is judged wrong: no share of right answers, and no correlation.
+    made = across.Models(models.runs, test, found)
+    assert made.agreement().shape == (len(made.runs), 0)
+    assert list(made.measures()) == ["R-sum", "semantic R-sum", "nDCG@10", "mAP@R"]
+    assert set(models.claims()) - set(made.claims()) == {
+        "false_matches_are_right", "false_matches_beat_others", "similarity_follows_people"
+    }  # fmt: skip
+    assert made.semantic_recall_closes_gap()
+
+
+def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results, monkeypatch, capsys):
+    def trained(parameters):
+        raise AssertionError
+
+    with pytest.raises(DataError, match="flickr30k has no judgements"):
+        meaning.meaning_of("flickr30k", "somewhere", results["standard"].split())
+    unknown = SimpleNamespace(parameters=replace(study.parameters, dataset="flickr30k"))
+    found = across.models(unknown, results, trained)
+    assert capsys.readouterr().out.startswith("right in meaning: flickr30k has no judgements of pairs")
+    assert found.measures() is found.claims() is found.order() is None
+    not_asked = SimpleNamespace(parameters=replace(study.parameters, tables=("1", "2")))
+    assert not across.models(not_asked, results, trained) and not capsys.readouterr().out
+
+
+def test_publishing_adds_the_models(study, results, models, tmp_path):
+    path = study.publish(tmp_path / "single_network.csv", results, models.lines(0))
+    published = read_published(path)
+    table, _ = published.table("meaning")
+    assert set(table.index) == set(models.runs) and "3" not in published.tables
+    assert table.loc[BEST, "semantic R-sum"] == pytest.approx(
+        models.measures().loc[BEST, "semantic R-sum"], abs=0.001
+    )
+    ours = published.table("2")[0].loc["config_2", "rsum"]
+    assert ours == pytest.approx(table.loc[BEST, "R-sum"], abs=0.01)
+
+
+def test_the_models_name_rows_that_there_are(study):
+    rows = all_models.rows(study.parameters)
+    assert [name for name, *_ in all_models.MODELS] + ["Intra-modal"] == list(rows)
+    studies = [kind.split(".")[0] for _, kind, *_ in all_models.MODELS] + ["intra_modal"]
+    assert [row.study for row in rows.values()] == studies
+    assert across.STRUCTURE in rows
