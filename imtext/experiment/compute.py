@@ -142,12 +142,17 @@ def evaluate_split(
     owners, groups = dataset.image_of_sentence, dataset.group_of_image
     run.save_arrays(f"embeddings-{split}.npz", images=images, sentences=sentences, image_of_sentence=owners)
     whole = folds = evaluate(images, sentences, owners, group_of_image=groups)
-    if len(np.unique(groups)) == len(groups) and len(images) % FOLDS == 0:
+    if has_folds(dataset):
         folds = evaluate(images, sentences, owners, folds=FOLDS)
     for name, found in ((split, whole), (f"{split}_folds", folds)):
         ranks = {"image_query": found.image_query_ranks, "text_query": found.text_query_ranks}
         run.save_arrays(f"ranks-{name}.npz", **ranks)
     return {split: whole.row(), f"{split}_folds": folds.row()}
+
+
+def has_folds(dataset: Dataset) -> bool:
+    """Whether the images of a split divide into fifths, and no group has several."""
+    return len(np.unique(dataset.group_of_image)) == dataset.n_images and dataset.n_images % FOLDS == 0
 
 
 @torch.no_grad()

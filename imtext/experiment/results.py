@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image
 
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
-from imtext.experiment.compute import Row, before_training
+from imtext.experiment.compute import FOLDS, Row, before_training, has_folds
 from imtext.runs import Run
+
+CUTOFFS = (1, 5, 10)
 
 
 class Result:
@@ -42,6 +45,22 @@ class Result:
     def rsum(self, split: str = "test") -> pd.Series:
         """R-sum by seed."""
         return self.metrics(split)["rsum"]
+
+    def chance(self, split: str = "test") -> dict[str, float]:
+        """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
+        data = self.split(split)
+        parts = FOLDS if split.endswith("_folds") and has_folds(data) else 1
+        of_image, of_caption = data.group_of_image, data.group_of_sentence
+        sides = {"image": (of_image, of_caption), "text": (of_caption, of_image)}
+        found = {}
+        for side, (asking, answers) in sides.items():
+            n = len(answers) // parts
+            right = (answers == asking[:, None]).sum(1).tolist()
+            for k in CUTOFFS:
+                # Of fewer answers than k, all are among the first k.
+                missed = [comb(n - one, min(k, n)) / comb(n, min(k, n)) for one in right]
+                found[f"{side}_query_r{k}"] = 100 * (1 - float(np.mean(missed)))
+        return found | {"rsum": sum(found.values())}
 
     def embeddings(self, split: str = "test") -> list[dict[str, np.ndarray]]:
         """``images (N, D)``, ``sentences (M, D)`` and ``image_of_sentence (M,)``, one dictionary a seed."""

@@ -38,6 +38,7 @@ from imtext.report.paper import Paper
 from imtext.runs import Run
 
 ON_PHOTOGRAPHS = "quick on photographs"
+READ = {"test": "test split", "test_folds": "a fifth of the test split"}
 EMPTY: Mapping[Experiment, str] = MappingProxyType({})
 Measures = Mapping[str, Callable[[Results], Sequence[Evidence]]]
 
@@ -178,12 +179,13 @@ class Study:
             published = read_published(path)
             if number in published.tables:
                 ours, source = published.table(number)
-                parts.append(
-                    side_by_side(table, ours, source, labels, published.ran(number))
-                )
+                parts.append(side_by_side(table, ours, source, labels, published.ran(number)))
         lines = self._lines(number, results)
         labels |= {line: line for line in lines if line not in labels and line not in table.row_ids}
+        chance = {f"Chance, {READ[split]}": results[key].chance(split) for key, split in lines.values()}
+        labels |= {name: name for name in chance}
         ours = over_seeds(pd.DataFrame(self._of_table(number, lines, results)))
+        ours = pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
         ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
         parts.append(side_by_side(table, ours, self.provenance(results), labels, ran))
         return Page(*parts, notes=table.notes)

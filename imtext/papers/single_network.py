@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import chain, count, islice
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ from PIL import Image
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from imtext.data.schema import Dataset
 from imtext.experiment import Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
-from imtext.experiment.claims import CUTOFFS, SIDES
+from imtext.experiment.claims import SIDES
 from imtext.experiment.compute import Row, untrained
-from imtext.experiment.results import drawn
+from imtext.experiment.results import CUTOFFS, drawn
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.report import Evidence, from_samples, from_scores, read_paper
@@ -69,7 +67,7 @@ def alike_captions_lie_near(results: Results) -> list[Evidence]:
 def centre_loss_trains(results: Results) -> list[Evidence]:
     """Mean recall with the centre loss alone minus that of chance, per side."""
     one, found = results["centre-alone"], []
-    by_chance = chance(one.split())
+    by_chance = one.chance()
     for side, groups in zip(SIDES, one.groups().values(), strict=True):
         hits = [np.mean([ranks <= k for k in CUTOFFS], axis=0) for ranks in one.ranks(side)]
         mean = np.mean([by_chance[f"{side}_query_r{k}"] for k in CUTOFFS]) / 100
@@ -138,22 +136,10 @@ def mixing(result: Result) -> Mixing:
     return modality_mixing(arrays["images"], arrays["sentences"], image_of_sentence=owners)
 
 
-def chance(dataset: Dataset) -> dict[str, float]:
-    """What drawing at random reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
-    of_image = np.bincount(dataset.image_of_sentence, minlength=dataset.n_images)
-    sides = {"image": (of_image.tolist(), dataset.n_sentences), "text": ([1], dataset.n_images)}
-    cells = {
-        f"{side}_query_r{k}": 100 * float(np.mean([1 - comb(n - one, k) / comb(n, k) for one in own]))
-        for side, (own, n) in sides.items()
-        for k in CUTOFFS
-    }
-    return cells | {"rsum": sum(cells.values())}
-
-
 def training(results: Results) -> pd.DataFrame:
     """Runs and validation R-sum of each row, and what drawing at random reaches."""
     found = results.summary()
-    found.loc["chance"] = [0, round(chance(next(iter(results.present.values())).split("val"))["rsum"], 1)]
+    found.loc["chance"] = [0, round(next(iter(results.present.values())).chance("val")["rsum"], 1)]
     return found.astype({"runs": int})
 
 

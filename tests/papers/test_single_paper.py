@@ -120,7 +120,7 @@ def test_numbers_are_those_of_the_stored_embeddings(results):
     assert one.metrics().loc[0, "rsum"] == evaluate(**arrays).rsum
     assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
     chance = single_network.training(results).loc["chance", "validation R-sum"]
-    assert chance == round(single_network.chance(one.split("val"))["rsum"], 1)
+    assert chance == round(one.chance("val")["rsum"], 1)
 
 
 def test_a_run_keeps_its_drawing_and_its_words(results):
@@ -182,8 +182,10 @@ def test_chance_is_what_random_scores_reach(results):
     test, random = results["standard"].split(), np.random.default_rng(0)
     shape = (test.n_images, test.n_sentences)
     found = [evaluate_scores(random.random(shape), test.image_of_sentence).row()["rsum"] for _ in range(400)]
-    assert single_network.chance(test)["text_query_r10"] == 100  # of ten images
-    assert single_network.chance(test)["rsum"] == pytest.approx(np.mean(found), rel=0.02)
+    chance = results["standard"].chance()
+    assert chance["text_query_r10"] == 100  # of ten images
+    assert chance["rsum"] == pytest.approx(np.mean(found), rel=0.02)
+    assert results["standard"].chance("test_folds")["text_query_r1"] == 50  # of two
 
 
 # Figures
