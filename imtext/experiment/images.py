@@ -61,12 +61,12 @@ class Pooled:
         """What ran, for people.
 
         >>> Pooled("efficientnet_lite1").said, Pooled("vgg19").said
-        ('EfficientNet-Lite1, fixed', 'VGG-19, fixed')
+        ('EfficientNet-Lite1, frozen', 'VGG-19, frozen')
         """
         name = self.backbone
         for key, people in PEOPLE.items():
             name = name.replace(key, people)
-        return f"{name}, fixed"
+        return f"{name}, frozen"
 
     def build(self, source: Source) -> PooledImages:
         """The rows of a dataset."""

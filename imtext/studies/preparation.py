@@ -91,9 +91,9 @@ class DataSpec:
         """Where image features come from that are not trained, for people.
 
         >>> DataSpec(backbone="resnet152").fixed_features, DataSpec("coco_precomp").fixed_features
-        ('ResNet-152, fixed', 'features of the dataset')
+        ('ResNet-152, frozen', 'features of the dataset')
         """
-        return "features of the dataset" if self.precomputed else f"{self.cnn}, fixed"
+        return "features of the dataset" if self.precomputed else f"{self.cnn}, frozen"
 
 
 class Prepared:

@@ -233,7 +233,7 @@ def describe(row: Row) -> str:
     """What ran, in a few words.
 
     >>> describe(RichExperiment("a", DataSpec(backbone="efficientnet_lite1"), None, text="bigru"))
-    'EfficientNet-Lite1, fixed; avg-4 + bigru'
+    'EfficientNet-Lite1, frozen; avg-4 + bigru'
     """
     if isinstance(row, RichExperiment):
         image = "" if row.data.precomputed else f"{row.image} + "

@@ -174,7 +174,7 @@ def test_a_published_file_has_every_row_and_seed(made, tmp_path):
     assert source["dataset"] == "picturebook" and source["seeds"] == [0, 1]
     assert ours.loc["1k_imc", "rsum"] == pytest.approx(results["l1"].rsum("test_folds").mean(), abs=0.01)
     assert ours.loc["5k_vse", "rsum"] == pytest.approx(results["vse"].rsum().mean(), abs=0.01)
-    assert published.ran("2")["vse"] == "EfficientNet-Lite0, fixed; GRU"
+    assert published.ran("2")["vse"] == "EfficientNet-Lite0, frozen; GRU"
 
 
 def test_a_run_killed_after_an_epoch_ends_with_the_same_numbers(made, tmp_path):

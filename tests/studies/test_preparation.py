@@ -82,4 +82,4 @@ def test_features_of_the_dataset_are_called_so():
     of_rows = {text for text in ran if text.endswith(("models", "re-ranked"))}
     assert ran - of_rows and all(text.startswith("features of the dataset; ") for text in ran - of_rows)
     pictures = RichStudy(profile="quick").ran("2").values()
-    assert any(text.startswith("EfficientNet-Lite1, fixed; ") for text in pictures)
+    assert any(text.startswith("EfficientNet-Lite1, frozen; ") for text in pictures)
