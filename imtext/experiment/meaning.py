@@ -103,7 +103,7 @@ class Judged:
         given = test.image_of_sentence, self.meaning.relevance, 1.0, test.group_of_image
         return {name: graded(scores, *given) for name, scores in self.scores.items()}
 
-    def measures(self) -> pd.DataFrame:
+    def measures(self, digits: int = 1) -> pd.DataFrame:
         """R-sum, semantic R-sum, nDCG@10 and mAP@R of every model, per cent."""
         names = {
             "R-sum": "rsum",
@@ -114,7 +114,7 @@ class Judged:
         found = {
             model: [one.value(name) for name in names.values()] for model, one in self.graded.items()
         }
-        return pd.DataFrame.from_dict(found, orient="index", columns=list(names))
+        return pd.DataFrame.from_dict(found, orient="index", columns=list(names)).round(digits)
 
     def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:
         """First answers that recall counts as wrong, per direction, or the first of them that was judged."""
@@ -155,7 +155,7 @@ class Judged:
         scores = self.scores[model][image[kept], sentence[kept]]
         return rank_correlation(scores, value[kept], clusters=image[kept], n=n)
 
-    def agreement(self) -> pd.DataFrame:
+    def agreement(self, digits: int = 2) -> pd.DataFrame:
         """Of every model: first wrong answers that are right in meaning, per cent, and rank correlations.
 
         Without columns where no pair was judged wrong.
@@ -171,4 +171,4 @@ class Judged:
                 if len(right)
             }
             lines[model] |= {"Spearman's ρ": found.spearman, "Kendall's τ-b": found.kendall}
-        return pd.DataFrame.from_dict(lines, orient="index")
+        return pd.DataFrame.from_dict(lines, orient="index").round(digits)

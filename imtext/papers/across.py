@@ -107,7 +107,7 @@ class Models(Judged):
 
     def lines(self, seed: int) -> list[dict[str, Any]]:
         """A published line a model, as table ``meaning``."""
-        found, lines = self.measures().join(self.agreement()).round(3), []
+        found, lines = self.measures(3).join(self.agreement(3)), []
         for model, run in self.runs.items():
             slug = f"{run.dir.parent.name}: {run.dir.name.rpartition('-')[0]}"
             cells = {"table": "meaning", "row": model, "seed": seed, **place_of(run), "backbone": slug}

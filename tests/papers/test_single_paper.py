@@ -321,7 +321,7 @@ def test_what_is_right_comes_from_scenes(models):
 
 
 def test_semantic_recall_is_never_smaller(models, results):
-    table = models.measures()
+    table = models.measures(9)
     assert (table["semantic R-sum"] >= table["R-sum"]).all()
     assert table.loc[BEST, "R-sum"] == pytest.approx(results["config-2"].rsum().loc[0])
     figure = models.order()
@@ -349,7 +349,7 @@ def test_an_interval_that_is_known_is_shown_as_it_is(models, results, monkeypatc
 
 
 def test_differences_of_models_are_those_of_their_measures(models):
-    table = models.measures()["R-sum"]
+    table = models.measures(9)["R-sum"]
     best = table.drop(["One network, standard", BEST]).max()
     (gap,) = models.one_network_comparable()
     assert gap.difference == pytest.approx((table[BEST] - best) / 6)
@@ -375,7 +375,7 @@ def test_missed_answers_are_right_and_of_other_groups(models, results, capsys):
 
 def test_agreement_by_loops(models):
     test, relevance, scores = models.test, models.meaning.relevance, models.scores[BEST]
-    table, right = models.agreement(), []
+    table, right = models.agreement(9), []
     for image in range(test.n_images):
         for caption in np.argsort(-scores[image], kind="stable"):
             if test.group_of_sentence[caption] != test.group_of_image[image]:
@@ -455,7 +455,7 @@ def test_publishing_adds_the_models(study, results, models, tmp_path):
     table, _ = published.table("meaning")
     assert set(table.index) == set(models.runs) and "3" not in published.tables
     assert table.loc[BEST, "semantic R-sum"] == pytest.approx(
-        models.measures().loc[BEST, "semantic R-sum"], abs=0.001
+        models.measures(9).loc[BEST, "semantic R-sum"], abs=0.001
     )
     ours = published.table("2")[0].loc["config_2", "rsum"]
     assert ours == pytest.approx(table.loc[BEST, "R-sum"], abs=0.01)
