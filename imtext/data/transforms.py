@@ -85,7 +85,8 @@ def augment(
     boxes = random_boxes(count, height, width, generator, scale)
     mirrored = torch.zeros(count, dtype=torch.bool)
     if flip:
-        mirrored = torch.rand(count, generator=generator, device=generator.device).cpu() < 0.5
+        draw = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float32)
+        mirrored = draw.cpu() < 0.5
     resize = _resized_crops if images.is_cuda else _resized_crops_one_by_one
     out = resize(images, boxes, crop)
     return torch.where(mirrored.to(out.device)[:, None, None, None], out.flip(-1), out)

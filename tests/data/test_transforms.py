@@ -19,6 +19,7 @@ from imtext.data.transforms import (
     random_boxes,
 )
 from imtext.errors import ConfigError, DataError
+from imtext.precision import working_precision
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -60,6 +61,15 @@ def test_random_numbers_come_from_the_generator_alone():
     state = torch.get_rng_state()
     augment(images, 24, seeded(3))
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_precision_of_what_computes_changes_no_draw():
+    images = torch.randint(0, 256, (16, 3, 12, 12), dtype=torch.uint8)
+    found = []
+    for precision in ("32", "64"):
+        with working_precision(precision):
+            found.append(augment(images, 6, torch.Generator().manual_seed(0)))
+    assert torch.equal(*found)
 
 
 def test_every_sample_has_its_own_crop():
