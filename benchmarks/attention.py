@@ -1,8 +1,8 @@
 """SCAN's scores against the one matrix product of all words and regions, and against attended vectors.
 
-``python benchmarks/attention.py [--images 1000] [--sentences 5000] [--naive 60]``: random regions and words,
-sentences of about 12 words. Product, ours and attended vectors in turn, in one process. The attended vectors,
-a batched product for each sentence with all images, are formed on ``--naive`` sentences only and compared
+``python benchmarks/attention.py [--images 1000] [--captions 5000] [--naive 60]``: random regions and words,
+captions of about 12 words. Product, ours and attended vectors in turn, in one process. The attended vectors,
+a batched product for each caption with all images, are formed on ``--naive`` captions only and compared
 with ours on the same ones. ``--training 128`` times a batch of so many pairs, forward and backward.
 """
 
@@ -39,11 +39,11 @@ def product(regions: Tensor, words: Tensor) -> None:
 
 
 def attended(regions: Tensor, words: Tensor, counts: Tensor, direction: str, pooling: str) -> Tensor:
-    """The usual form, with an attended vector for every word and image (or region and sentence)."""
+    """The usual form, with an attended vector for every word and image (or region and caption)."""
     columns = []
-    for sentence, count in zip(words, counts.tolist(), strict=True):
-        sentence = sentence[:count].expand(len(regions), -1, -1)
-        context, queries = (regions, sentence) if direction == "t-i" else (sentence, regions)
+    for caption, count in zip(words, counts.tolist(), strict=True):
+        caption = caption[:count].expand(len(regions), -1, -1)
+        context, queries = (regions, caption) if direction == "t-i" else (caption, regions)
         x = F.leaky_relu(context @ queries.mT, 0.1)
         x = x / (x.square().sum(2, keepdim=True).sqrt() + 1e-8)
         vectors = (SMOOTH[direction] * x).softmax(1).mT @ context
@@ -56,8 +56,8 @@ def attended(regions: Tensor, words: Tensor, counts: Tensor, direction: str, poo
 
 def data(chosen: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor]:
     regions = F.normalize(torch.randn(chosen.images, chosen.regions, chosen.dim), dim=2)
-    counts = 3 + torch.poisson(torch.full((chosen.sentences,), chosen.words - 3.0)).long()
-    words = torch.zeros(chosen.sentences, int(counts.max()), chosen.dim)
+    counts = 3 + torch.poisson(torch.full((chosen.captions,), chosen.words - 3.0)).long()
+    words = torch.zeros(chosen.captions, int(counts.max()), chosen.dim)
     for row, count in zip(words, counts.tolist(), strict=True):
         row[:count] = F.normalize(torch.randn(count, chosen.dim), dim=1)
     return regions, words, counts
@@ -85,8 +85,8 @@ def measure(chosen: argparse.Namespace, direction: str, pooling: str) -> None:
     print(f"{direction} {pooling}: {len(flat):,} words")
     print(f"  matrix product     {statistics.median(limit):8.2f} s")
     print(f"  ours               {statistics.median(ours):8.2f} s, {ratio(ours, limit)} times the product")
-    each = [spent * len(words) / len(few) for spent in form]  # the form is a loop over sentences
-    print(f"  attended vectors   {statistics.median(form):8.2f} s for {len(few):,} sentences,", end="")
+    each = [spent * len(words) / len(few) for spent in form]  # the form is a loop over captions
+    print(f"  attended vectors   {statistics.median(form):8.2f} s for {len(few):,} captions,", end="")
     print(f" for each {ratio(each, ours)} times ours; ours on those alone {statistics.median(part):.2f} s")
     print(f"  largest difference {apart:8.1e}")
 
@@ -127,10 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--regions", type=int, default=36)
-    parser.add_argument("--sentences", type=int, default=5000)
+    parser.add_argument("--captions", type=int, default=5000)
     parser.add_argument("--words", type=float, default=12)
     parser.add_argument("--dim", type=int, default=1024)
-    parser.add_argument("--naive", type=int, default=60, help="sentences for the attended vectors")
+    parser.add_argument("--naive", type=int, default=60, help="captions for the attended vectors")
     parser.add_argument("--training", type=int, default=0, help="pairs in a batch with gradients; 0: none")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--direction", choices=DIRECTIONS, nargs="*", default=list(DIRECTIONS))
@@ -139,7 +139,7 @@ def main() -> None:
     torch.manual_seed(0)
     print(f"{torch.get_num_threads()} threads, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{chosen.images:,} images of {chosen.regions} regions, ", end="")
-    print(f"{chosen.sentences:,} sentences, D = {chosen.dim}")
+    print(f"{chosen.captions:,} captions, D = {chosen.dim}")
     for direction in chosen.direction:
         for pooling in chosen.pooling:
             with torch.no_grad():

@@ -1,8 +1,8 @@
-"""Fisher vectors: seconds and memory of EM, sentences a second, and the products that limit both.
+"""Fisher vectors: seconds and memory of EM, captions a second, and the products that limit both.
 
 ``python benchmarks/fisher.py [--samples 300000] [--dim 300] [--components 30] [--pca 6000]``. EM runs on
 samples that are all distinct, which is its worst case: captions repeat their words, and a word is worked on
-once. Sentences have words drawn by Zipf's law and random vectors; PCA is a random matrix of the size asked
+once. Captions have words drawn by Zipf's law and random vectors; PCA is a random matrix of the size asked
 for, because only its speed counts here. ``--part em`` or ``--part encode`` runs one of the two.
 """
 
@@ -58,8 +58,8 @@ def encode(chosen: argparse.Namespace) -> None:
     words = [f"w{i}x" for i in range(chosen.words)]
     vectors = WordVectors(words, points(chosen.words, chosen.dim, chosen.components))
     share = 1 / np.arange(1, chosen.words + 1)
-    drawn = random.choice(chosen.words, (chosen.sentences, 11), p=share / share.sum())
-    lengths = random.integers(5, 12, chosen.sentences)
+    drawn = random.choice(chosen.words, (chosen.captions, 11), p=share / share.sum())
+    lengths = random.integers(5, 12, chosen.captions)
     captions = [" ".join(words[i] for i in row[:stop]) for row, stop in zip(drawn, lengths, strict=True)]
     fisher = FisherVectors(vectors, chosen.components, iterations=3, ica=False, pca=None).fit(captions)
 
@@ -74,10 +74,10 @@ def encode(chosen: argparse.Namespace) -> None:
     claims = (fisher.mixture_.posteriors(fisher.points(known)) >= SMALLEST).sum(axis=1).mean()
     full = fisher.dim_
     print(
-        f"Fisher vectors: {chosen.sentences:,} sentences of 8 words, {len(known):,} words, {full:,} numbers"
+        f"Fisher vectors: {chosen.captions:,} captions of 8 words, {len(known):,} words, {full:,} numbers"
     )
     print(f"  components that claim a word, on average: {claims:.1f}")
-    print(f"  without PCA    {chosen.sentences / plain:8,.0f} sentences/s")
+    print(f"  without PCA    {chosen.captions / plain:8,.0f} captions/s")
     print(f"  of that, sparse product of counts and contributions {limit:.2f} s; ratio {plain / limit:.2f}")
     if chosen.pca:
         count = min(chosen.pca, full)
@@ -89,7 +89,7 @@ def encode(chosen: argparse.Namespace) -> None:
         product = (
             min(seconds(lambda: block @ fisher.pca_components_.T)[0] for _ in range(3)) * len(some) / 1024
         )
-        print(f"  with PCA to {count:,}: {len(some) / spent:,.0f} sentences/s")
+        print(f"  with PCA to {count:,}: {len(some) / spent:,.0f} captions/s")
         print(f"  of that, the dense product {product:.2f} s of {spent:.2f} s; ratio {spent / product:.2f}")
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=300)
     parser.add_argument("--components", type=int, default=30)
     parser.add_argument("--words", type=int, default=20_000)
-    parser.add_argument("--sentences", type=int, default=20_000)
+    parser.add_argument("--captions", type=int, default=20_000)
     parser.add_argument("--pca", type=int, default=6000)
     parser.add_argument("--part", choices=("em", "encode", "both"), default="both")
     chosen = parser.parse_args()

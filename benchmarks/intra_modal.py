@@ -52,10 +52,10 @@ def constraint(rows: Tensor) -> Tensor:
     return loss.detach()
 
 
-def loss(images: Tensor, sentences: Tensor) -> None:
+def loss(images: Tensor, captions: Tensor) -> None:
     """Eq. 3: the hinges and both constraints."""
-    images, sentences = images.detach().requires_grad_(), sentences.detach().requires_grad_()
-    intra_modal_loss(images, sentences, distance="l1", reading=READING).backward()
+    images, captions = images.detach().requires_grad_(), captions.detach().requires_grad_()
+    intra_modal_loss(images, captions, distance="l1", reading=READING).backward()
 
 
 def seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -80,13 +80,13 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.manual_seed(0)
     centres = torch.randn(chosen.batch, chosen.dim)
-    images, sentences = (centres + torch.randn(chosen.batch, chosen.dim) for _ in range(2))
+    images, captions = (centres + torch.randn(chosen.batch, chosen.dim) for _ in range(2))
     runs = {
         "cdist, one modality": partial(cdist, F.normalize(images, dim=1)),
-        "cdist, both": partial(cdist, F.normalize(images, dim=1), F.normalize(sentences, dim=1)),
+        "cdist, both": partial(cdist, F.normalize(images, dim=1), F.normalize(captions, dim=1)),
         "all differences, one": partial(differences, images),
         "constraint, one": partial(constraint, images),
-        "the whole loss": partial(loss, images, sentences),
+        "the whole loss": partial(loss, images, captions),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(chosen.rounds + 1):  # in turn, so that all see the same machine

@@ -5,7 +5,7 @@
     python benchmarks/rerank.py --sizes 2000        # less
     python benchmarks/rerank.py --busy              # beside other programs: processor time, one thread
 
-A sixth of the nodes are images, the rest sentences, five to an image. The dense form holds the distances of
+A sixth of the nodes are images, the rest captions, five to an image. The dense form holds the distances of
 all pairs of nodes, sorts every row whole, and goes through the nodes in a loop; it is written here after the
 method (Zhong et al., CVPR 2017), with the same similarities, so both must give the same scores. The limits:
 at 6,000 nodes at least 5 times as fast; 30,000 nodes within 2 GB and 10 minutes on 2 cores. Both are timed
@@ -42,12 +42,12 @@ def main() -> None:
     rerank(*embeddings(600, 64), scale=SCALE)
     for nodes in options.sizes:
         gap, slow, fast = 0.0, [], []
-        images, sentences = embeddings(nodes, options.dimensions)
+        images, captions = embeddings(nodes, options.dimensions)
         for _ in range(options.rounds):
             start = clock()
-            ours = rerank(images, sentences, K1, K2, WEIGHT, SCALE)
+            ours = rerank(images, captions, K1, K2, WEIGHT, SCALE)
             middle = clock()
-            expected = dense(images, sentences)
+            expected = dense(images, captions)
             slow.append(clock() - middle)
             fast.append(middle - start)
             gap = max(gap, float(np.abs(ours - expected).max()))
@@ -75,17 +75,17 @@ def embeddings(nodes: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     owners = torch.arange(n).repeat_interleave(5)
     noise = normal(torch.randn(len(owners), dimensions))
     offset = normal(torch.randn(1, dimensions))
-    sentences = normal(0.5 * images[owners] + noise + 0.3 * offset)
-    return images.numpy(), sentences.numpy()
+    captions = normal(0.5 * images[owners] + noise + 0.3 * offset)
+    return images.numpy(), captions.numpy()
 
 
-def dense(images: np.ndarray, sentences: np.ndarray, kind: type = np.float16) -> np.ndarray:
+def dense(images: np.ndarray, captions: np.ndarray, kind: type = np.float16) -> np.ndarray:
     """The same scores with full matrices and a loop over nodes, the way of the released code.
 
     The released code keeps the encoded nodes in half precision; ``kind`` tells.
     """
     n = len(images)
-    distance, original = distances(images, sentences)
+    distance, original = distances(images, captions)
     ranking = np.argsort(distance, axis=1).astype(np.int32)
     total, half = len(distance), int(np.around(K1 / 2))
     weights = np.zeros(distance.shape, dtype=kind)
@@ -118,9 +118,9 @@ def dense(images: np.ndarray, sentences: np.ndarray, kind: type = np.float16) ->
     return original + np.float32(bonus) * overlap[:, n:]
 
 
-def distances(images: np.ndarray, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of all pairs of nodes (n, n), -1 on the diagonal, and the cosines of images × sentences."""
-    nodes, n = np.concatenate([images, sentences]), len(images)
+def distances(images: np.ndarray, captions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of all pairs of nodes (n, n), -1 on the diagonal, and the cosines of images × captions."""
+    nodes, n = np.concatenate([images, captions]), len(images)
     whole = nodes @ nodes.T
     original = whole[:n, n:].copy()
     bottom = whole.min()
@@ -145,13 +145,13 @@ def _alone(nodes: int, options: argparse.Namespace, slow: bool = False) -> tuple
 
 def _measure(answer: Connection, nodes: int, options: argparse.Namespace, slow: bool) -> None:
     _limit_threads(options.threads)
-    images, sentences = embeddings(nodes, options.dimensions)
+    images, captions = embeddings(nodes, options.dimensions)
     clock = time.process_time if options.busy else time.perf_counter
     start = clock()
     if slow:
-        dense(images, sentences)
+        dense(images, captions)
     else:
-        rerank(images, sentences, K1, K2, WEIGHT, SCALE)
+        rerank(images, captions, K1, K2, WEIGHT, SCALE)
     answer.send((clock() - start, _peak()))
 
 

@@ -1,6 +1,6 @@
 """Speed of `imtext.retrieval.evaluate` against the one matrix product that no method can avoid.
 
-    python benchmarks/retrieval.py                  # COCO 5K: 5,000 images × 25,000 sentences × 1,024
+    python benchmarks/retrieval.py                  # COCO 5K: 5,000 images × 25,000 captions × 1,024
     python benchmarks/retrieval.py --images 1000    # COCO 1K
     python benchmarks/retrieval.py --busy           # beside other programs: processor time, one thread
     python benchmarks/retrieval.py --device cuda
@@ -33,16 +33,16 @@ def main() -> None:
     threads = 1 if options.busy else options.threads
     torch.set_num_threads(threads)
     clock = time.process_time if options.busy else time.perf_counter
-    images, sentences, owners = embeddings(options.images, options.per_image, options.dimensions)
+    images, captions, owners = embeddings(options.images, options.per_image, options.dimensions)
     place = torch.device(options.device)
-    on_device = images.to(place), sentences.to(place)
+    on_device = images.to(place), captions.to(place)
     kind = "processor time" if options.busy else "wall time"
     print(f"torch {torch.__version__}, {_device_name(place)}, threads: {threads}, {kind}")
-    print(f"{len(images):,} images x {len(sentences):,} sentences x {options.dimensions:,}, float32")
+    print(f"{len(images):,} images x {len(captions):,} captions x {options.dimensions:,}, float32")
 
     evaluate(
         images[:500].to(place),
-        sentences[: 500 * options.per_image].to(place),
+        captions[: 500 * options.per_image].to(place),
         owners[: 500 * options.per_image],
     )
     extra = extra_memory(lambda: evaluate(*on_device, owners), place)
@@ -59,7 +59,7 @@ def main() -> None:
     )
     small = min(REDUCED, len(images))
     spent = sort_everything(
-        images[:small].numpy(), sentences[: small * options.per_image].numpy(), options.per_image
+        images[:small].numpy(), captions[: small * options.per_image].numpy(), options.per_image
     )
     scaled = spent * (len(images) / small) ** 2
     print(f"sorting every query  {scaled:8.1f} s   (estimate: {spent:.2f} s for {small} images, by pairs)")
@@ -73,8 +73,8 @@ def embeddings(
     owners = np.repeat(np.arange(n_images), per_image)
     images = torch.nn.functional.normalize(torch.randn(n_images, dimensions))
     noise = torch.nn.functional.normalize(torch.randn(len(owners), dimensions))
-    sentences = torch.nn.functional.normalize(0.12 * images[torch.from_numpy(owners)] + noise)
-    return images, sentences, owners
+    captions = torch.nn.functional.normalize(0.12 * images[torch.from_numpy(owners)] + noise)
+    return images, captions, owners
 
 
 def seconds(work: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
@@ -105,14 +105,14 @@ def extra_memory(work: Callable[[], object], device: torch.device) -> float | No
     return (_status("VmHWM") - before) / 1e3
 
 
-def sort_everything(images: np.ndarray, sentences: np.ndarray, per_image: int) -> float:
+def sort_everything(images: np.ndarray, captions: np.ndarray, per_image: int) -> float:
     """Seconds of the usual way: query by query, all scores sorted, the true match looked up in the order."""
     start = time.perf_counter()
     for index, image in enumerate(images):
-        order = np.argsort(sentences @ image)[::-1]
+        order = np.argsort(captions @ image)[::-1]
         min(np.flatnonzero(order == index * per_image + k)[0] for k in range(per_image))
-    for index, sentence in enumerate(sentences):
-        order = np.argsort(images @ sentence)[::-1]
+    for index, caption in enumerate(captions):
+        order = np.argsort(images @ caption)[::-1]
         np.flatnonzero(order == index // per_image)[0]
     return time.perf_counter() - start
 
@@ -140,7 +140,7 @@ def _listed(values: list[float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Speed of evaluate against the one matrix product.")
     parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--per-image", type=int, default=5, help="sentences per image")
+    parser.add_argument("--per-image", type=int, default=5, help="captions per image")
     parser.add_argument("--dimensions", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)

@@ -63,15 +63,15 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate",
         "recalls, ranks and R-sum of embeddings in a file",
         _evaluate,
-        "An .npz or .safetensors file, or a folder of .npy files, with images (N, D), sentences (M, D) and "
-        "image_of_sentence (M,), the index of each sentence's image. Scores are cosines; ties go by index.",
+        "An .npz or .safetensors file, or a folder of .npy files, with images (N, D), captions (M, D) and "
+        "image_of_caption (M,), the index of each caption's image. Scores are cosines; ties go by index.",
     )
     parser.add_argument("embeddings", type=typed_path, metavar="EMBEDDINGS")
     parser.add_argument(
         "--captions-per-image",
         type=int,
         metavar="K",
-        help="K sentences for each image, in the order of the images, instead of image_of_sentence; "
+        help="K captions for each image, in the order of the images, instead of image_of_caption; "
         "images that are there K times are taken once",
     )
     parser.add_argument(
@@ -94,19 +94,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(json.dumps(result.to_dict(), allow_nan=False))
         return
     folds = f", mean of {result.folds} folds" if result.folds > 1 else ""
-    print(f"{result.image_query.n:,} images, {result.text_query.n:,} sentences{folds}\n{result}")
+    print(f"{result.image_query.n:,} images, {result.text_query.n:,} captions{folds}\n{result}")
 
 
 def _add_search(commands: Any) -> None:
     parser = add_command(
         commands,
         "search",
-        "ask a trained model for the images of a sentence, or the sentences of an image",
+        "ask a trained model for the images of a caption, or the captions of an image",
         _search,
         "The gallery is the test split that the run was evaluated on.",
     )
     parser.add_argument("run_dir", type=typed_path, metavar="RUN", help="the folder of a finished run")
-    parser.add_argument("query", metavar="QUERY", help="a sentence in quotes, or the path of an image file")
+    parser.add_argument("query", metavar="QUERY", help="a caption in quotes, or the path of an image file")
     parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
     parser.add_argument("--out", type=typed_path, default=None, help="also write a page: .html or .png")
     parser.add_argument("--device", default="auto", help="auto (default: a GPU if there is one), cpu or cuda")

@@ -61,12 +61,12 @@ figure {{ max-width: 20rem; margin-bottom: 1.5rem; }}
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: its 1-based ``rank``, ``score``, image file, and the sentences to show with it."""
+    """One answer: its 1-based ``rank``, ``score``, image file, and the captions to show with it."""
 
     rank: int
     score: float
     image: Path
-    sentences: tuple[str, ...]
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,17 @@ class Answer:
     measure: str = "cosine"
 
     def __str__(self) -> str:
-        """One line per answer: rank, score, image file, sentence."""
+        """One line per answer: rank, score, image file, caption."""
         lines = [
-            f"{hit.rank:>3}  {hit.score:6.3f}  {hit.image.name}  {hit.sentences[0]}" for hit in self.hits
+            f"{hit.rank:>3}  {hit.score:6.3f}  {hit.image.name}  {hit.captions[0]}" for hit in self.hits
         ]
         return "\n".join([f"{self.query}  ({self.gallery})", *lines])
 
 
 def search(encoder: Any, query: str, top: int = 5) -> Answer:
-    """Find the test images that answer a sentence, or the test sentences that answer an image file.
+    """Find the test images that answer a caption, or the test captions that answer an image file.
 
-    ``encoder``: what `imtext.studies.encoder.load_encoder` gives. ``query``: a sentence, or the path of an
+    ``encoder``: what `imtext.studies.encoder.load_encoder` gives. ``query``: a caption, or the path of an
     image; what ends like an image file is taken as one. ``top``: how many answers, best first, ties by index.
 
     Raises `DataError` for an empty query or a picture that is missing or unreadable, `ConfigError` for a
@@ -103,18 +103,18 @@ def search(encoder: Any, query: str, top: int = 5) -> Answer:
     test = encoder.test
     scores, found, count = _best(encoder, query, picture, top)
     if picture is not None:
-        hits = [(test.image_of_sentence[j], (test.captions[j],)) for j in found]
-        gallery = f"the {count:,} sentences of the test split of {test.name}"
+        hits = [(test.image_of_caption[j], (test.captions[j],)) for j in found]
+        gallery = f"the {count:,} captions of the test split of {test.name}"
     else:
-        hits = [(i, tuple(test.captions[j] for j in test.sentences_of(int(i)))) for i in found]
+        hits = [(i, tuple(test.captions[j] for j in test.captions_of(int(i)))) for i in found]
         gallery = f"the {count:,} images of the test split of {test.name}"
     return Answer(
         query.strip(),
         picture,
         gallery,
         tuple(
-            Hit(rank, float(score), Path(test.image_path(int(image))), sentences)
-            for rank, (score, (image, sentences)) in enumerate(zip(scores, hits, strict=True), start=1)
+            Hit(rank, float(score), Path(test.image_path(int(image))), captions)
+            for rank, (score, (image, captions)) in enumerate(zip(scores, hits, strict=True), start=1)
         ),
         getattr(encoder, "measure", "cosine"),
     )
@@ -127,15 +127,15 @@ def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.
         gallery = encoder.images if picture is None else encoder.captions
         scores, found = top_k(asked, gallery, top)
         return scores[0], found[0], len(gallery)
-    if not hasattr(encoder, "scores_for_sentences"):
-        asked = encoder.embed_sentences([query]) if picture is None else encoder.embed_image_files([picture])
-        gallery = encoder.images if picture is None else encoder.sentences
+    if not hasattr(encoder, "scores_for_captions"):
+        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_image_files([picture])
+        gallery = encoder.images if picture is None else encoder.captions
         scores, found = top_k(asked, gallery, top)
         return scores[0], found[0], len(gallery)
     if top < 1:
         raise ConfigError(f"top: expected at least 1, found {top}")
     if picture is None:
-        scores = encoder.scores_for_sentences([query])[:, 0]
+        scores = encoder.scores_for_captions([query])[:, 0]
     else:
         scores = encoder.scores_for_image_files([picture])[0]
     found = np.argsort(-scores, kind="stable")[:top]
@@ -180,17 +180,17 @@ def write_answer(answer: Answer, out: str | os.PathLike[str]) -> Path:
 
 
 def _as_picture(query: str) -> Path | None:
-    """The query as an image file, or None where it is a sentence."""
+    """The query as an image file, or None where it is a caption."""
     if not query.strip():
-        raise DataError("the query is empty; give a sentence or the path of an image")
+        raise DataError("the query is empty; give a caption or the path of an image")
     path = Path(query)
     named = path.suffix.lower() in IMAGE_SUFFIXES
     try:
         there = path.is_file()
-    except OSError:  # a sentence longer than a file name may be
+    except OSError:  # a caption longer than a file name may be
         there = False
     if named and not there:
-        raise DataError(f"{path}: no such image; give an existing file, or a sentence")
+        raise DataError(f"{path}: no such image; give an existing file, or a caption")
     return path if there else None
 
 
@@ -214,17 +214,17 @@ def _data_uri(path: Path) -> str:
 
 def _html(answer: Answer) -> str:
     def card(hit: Hit) -> str:
-        sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in hit.sentences)
+        captions = "".join(f"<p>{html.escape(caption)}</p>" for caption in hit.captions)
         return (
-            f'<li><img src="{_data_uri(hit.image)}" alt="{html.escape(hit.sentences[0])}"><div class="text">'
+            f'<li><img src="{_data_uri(hit.image)}" alt="{html.escape(hit.captions[0])}"><div class="text">'
             f'<span class="rank">{hit.rank}</span> <span class="soft">{answer.measure} {hit.score:.3f} · '
-            f"{html.escape(hit.image.name)}</span>{sentences}</div></li>"
+            f"{html.escape(hit.image.name)}</span>{captions}</div></li>"
         )
 
     if answer.picture is None:
         title, query = f"“{answer.query}”", ""
     else:
-        title = f"Sentences for {answer.picture.name}"
+        title = f"Captions for {answer.picture.name}"
         query = f'<figure><img src="{_data_uri(answer.picture)}" alt="the query"></figure>\n'
     return _PAGE.format(
         title=html.escape(title),
@@ -240,7 +240,7 @@ def _png(answer: Answer) -> bytes:
 
     from imtext.report.style import text_as_written
 
-    draw: Callable[[Figure, Answer], None] = _draw_images if answer.picture is None else _draw_sentences
+    draw: Callable[[Figure, Answer], None] = _draw_images if answer.picture is None else _draw_captions
     figure = Figure(facecolor="white")
     FigureCanvasAgg(figure)
     with text_as_written():
@@ -257,7 +257,7 @@ def _wrap(text: str, width: int, lines: int) -> str:
 
 
 def _draw_images(figure: Any, answer: Answer) -> None:
-    """Rows of up to five pictures, each over its first sentence."""
+    """Rows of up to five pictures, each over its first caption."""
     columns = min(5, len(answer.hits))
     rows = -(-len(answer.hits) // columns)
     width = max(2.6 * columns, 6.0)
@@ -272,7 +272,7 @@ def _draw_images(figure: Any, answer: Answer) -> None:
         axis.text(
             0.5,
             -0.04,
-            _wrap(hit.sentences[0], 32, 4),
+            _wrap(hit.captions[0], 32, 4),
             transform=axis.transAxes,
             ha="center",
             va="top",
@@ -281,8 +281,8 @@ def _draw_images(figure: Any, answer: Answer) -> None:
     figure.subplots_adjust(0.02, 0.16 / rows + 0.03, 0.98, 1 - 0.95 / figure.get_figheight(), 0.08, 0.42)
 
 
-def _draw_sentences(figure: Any, answer: Answer) -> None:
-    """The query picture on the left, its sentences in a list on the right."""
+def _draw_captions(figure: Any, answer: Answer) -> None:
+    """The query picture on the left, its captions in a list on the right."""
     height = max(3.2, 0.55 * len(answer.hits) + 0.6)
     figure.set_size_inches(11, height)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
@@ -291,6 +291,6 @@ def _draw_sentences(figure: Any, answer: Answer) -> None:
     for axis in (left, right):
         axis.axis("off")
     for place, hit in enumerate(answer.hits):
-        line = f"{hit.rank}.  {hit.score:.3f}   {_wrap(hit.sentences[0], 78, 2)}"
+        line = f"{hit.rank}.  {hit.score:.3f}   {_wrap(hit.captions[0], 78, 2)}"
         right.text(0, 1 - (place + 0.5) / len(answer.hits), line, va="center", fontsize=10.5)
     figure.subplots_adjust(0.02, 0.05, 0.99, 1 - 0.4 / height, 0.04)

@@ -17,13 +17,13 @@ from imtext.errors import RunError
 from imtext.retrieval import evaluate
 
 
-def arrays(n_images=10, n_sentences=30):
+def arrays(n_images=10, n_captions=30):
     """Small embeddings, ready for `numpy.savez`."""
     generator = np.random.default_rng(0)
     return {
         "images": generator.normal(size=(n_images, 4)),
-        "sentences": generator.normal(size=(n_sentences, 4)),
-        "image_of_sentence": np.arange(n_sentences) % n_images,
+        "captions": generator.normal(size=(n_captions, 4)),
+        "image_of_caption": np.arange(n_captions) % n_images,
     }
 
 
@@ -49,20 +49,20 @@ def test_evaluate_prints_what_the_library_finds(stored, capsys):
     assert main(["evaluate", str(stored), "--folds", "5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == expected.to_dict()
     assert main(["evaluate", str(stored), "--folds", "5"]) == 0
-    assert capsys.readouterr().out == f"10 images, 30 sentences, mean of 5 folds\n{expected}\n"
+    assert capsys.readouterr().out == f"10 images, 30 captions, mean of 5 folds\n{expected}\n"
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda x: x.pop("sentences"), "lacks sentences (found images, image_of_sentence)"),
+        (lambda x: x.pop("captions"), "lacks captions (found images, image_of_caption)"),
         (lambda x: x.update(images=np.ones(4)), "images: expected a non-empty matrix"),
         (lambda x: x.update(images=np.array([["a"]])), "images: expected real numbers"),
-        (lambda x: x["sentences"].__setitem__((7, 0), np.nan), "sentences: row 7 holds NaN or infinity"),
-        (lambda x: x.update(sentences=np.ones((30, 5))), "images have 4 dimensions, sentences have 5"),
-        (lambda x: x.update(image_of_sentence=np.arange(29) % 10), "29 entries for 30 sentences"),
-        (lambda x: x["image_of_sentence"].__setitem__(2, 10), "sentence 2 points to image 10"),
-        (lambda x: x.update(image_of_sentence=np.zeros(30, dtype=int)), "image 1 has no sentence"),
+        (lambda x: x["captions"].__setitem__((7, 0), np.nan), "captions: row 7 holds NaN or infinity"),
+        (lambda x: x.update(captions=np.ones((30, 5))), "images have 4 dimensions, captions have 5"),
+        (lambda x: x.update(image_of_caption=np.arange(29) % 10), "29 entries for 30 captions"),
+        (lambda x: x["image_of_caption"].__setitem__(2, 10), "caption 2 points to image 10"),
+        (lambda x: x.update(image_of_caption=np.zeros(30, dtype=int)), "image 1 has no caption"),
         (lambda x: x.update(images=np.array([{}], dtype=object)), "cannot be read"),
     ],
 )
@@ -105,13 +105,13 @@ class Encoder:
     """Stands in for what `imtext.studies.encoder.load_encoder` gives."""
 
     images = np.eye(3)
-    sentences = np.eye(3)
+    captions = np.eye(3)
     test = SimpleNamespace(
         name="toy",
         captions=("one", "two", "three"),
-        image_of_sentence=np.arange(3),
+        image_of_caption=np.arange(3),
         image_path=lambda i: f"{i}.jpg",
-        sentences_of=lambda i: [i],
+        captions_of=lambda i: [i],
     )
 
     devices = []
@@ -123,8 +123,8 @@ class Encoder:
             raise RunError(f"{run_dir}: no finished run here")
         return cls()
 
-    def embed_sentences(self, sentences):
-        return np.array([[float(word in sentence) for word in self.test.captions] for sentence in sentences])
+    def embed_captions(self, captions):
+        return np.array([[float(word in caption) for word in self.test.captions] for caption in captions])
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ OWNERS = np.array([0, 0, 1, 2, 2])
 
 
 class ColourEncoder:
-    """Embeds a sentence by the colours it names and an image by its mean colour."""
+    """Embeds a caption by the colours it names and an image by its mean colour."""
 
     def __init__(self, folder):
         self.files = [folder / f"{name}.png" for name in COLOURS]
@@ -30,15 +30,15 @@ class ColourEncoder:
         self.test = SimpleNamespace(
             name="colours",
             captions=CAPTIONS,
-            image_of_sentence=OWNERS,
+            image_of_caption=OWNERS,
             image_path=lambda i: self.files[i],
-            sentences_of=lambda i: np.flatnonzero(i == OWNERS),
+            captions_of=lambda i: np.flatnonzero(i == OWNERS),
         )
         self.images = self.embed_image_files(self.files)
-        self.sentences = self.embed_sentences(CAPTIONS)
+        self.captions = self.embed_captions(CAPTIONS)
 
-    def embed_sentences(self, sentences):
-        return np.array([[float(name in sentence) for name in COLOURS] for sentence in sentences]) + 0.01
+    def embed_captions(self, captions):
+        return np.array([[float(name in caption) for name in COLOURS] for caption in captions]) + 0.01
 
     def embed_image_files(self, files):
         return np.array([np.asarray(Image.open(file), dtype=float).mean((0, 1)) for file in files])
@@ -49,21 +49,21 @@ def encoder(tmp_path):
     return ColourEncoder(tmp_path)
 
 
-def test_a_sentence_finds_images(encoder):
+def test_a_caption_finds_images(encoder):
     answer = search(encoder, "a blue thing", top=2)
     assert answer.picture is None
     assert [hit.rank for hit in answer.hits] == [1, 2]
     assert answer.hits[0].image.name == "blue.png"
-    assert answer.hits[0].sentences == ("a blue square", "blue again")
+    assert answer.hits[0].captions == ("a blue square", "blue again")
     assert answer.hits[0].score > answer.hits[1].score
     assert str(answer).splitlines()[0] == "a blue thing  (the 3 images of the test split of colours)"
     assert "blue.png  a blue square" in str(answer)
 
 
-def test_an_image_finds_sentences(encoder):
+def test_an_image_finds_captions(encoder):
     answer = search(encoder, str(encoder.files[0]), top=2)
     assert answer.picture == encoder.files[0]
-    assert [hit.sentences for hit in answer.hits] == [("a red square",), ("something <b>red</b> & $5",)]
+    assert [hit.captions for hit in answer.hits] == [("a red square",), ("something <b>red</b> & $5",)]
     assert {hit.image.name for hit in answer.hits} == {"red.png"}
     assert len(search(encoder, str(encoder.files[0]), top=99).hits) == 5
 
@@ -107,7 +107,7 @@ def test_an_unfit_query_is_refused(encoder, query, words):
         search(encoder, query)
 
 
-def test_a_very_long_sentence_is_a_sentence(encoder):
+def test_a_very_long_caption_is_a_caption(encoder):
     assert search(encoder, "red " * 5000).picture is None
 
 
@@ -138,8 +138,8 @@ class PairEncoder(ColourEncoder):
 
     measure = "pair score"
 
-    def scores_for_sentences(self, sentences):
-        return np.array([[7.0 if name in one else 2.0 for one in sentences] for name in COLOURS])
+    def scores_for_captions(self, captions):
+        return np.array([[7.0 if name in one else 2.0 for one in captions] for name in COLOURS])
 
     def scores_for_image_files(self, files):
         return np.array([[float(file.stem in one) for one in CAPTIONS] for file in files])
@@ -147,7 +147,7 @@ class PairEncoder(ColourEncoder):
 
 def test_a_model_of_pairs_is_asked_for_scores(tmp_path):
     encoder = PairEncoder(tmp_path)
-    encoder.images = encoder.sentences = None
+    encoder.images = encoder.captions = None
     answer = search(encoder, "a blue thing", top=3)
     assert [(hit.image.name, hit.score) for hit in answer.hits] == [
         ("blue.png", 7),
@@ -157,8 +157,8 @@ def test_a_model_of_pairs_is_asked_for_scores(tmp_path):
     assert "the 3 images" in answer.gallery
     assert "by pair score." in write_answer(answer, tmp_path / "page.html").read_text()
     answer = search(encoder, str(encoder.files[2]), top=2)
-    assert [hit.sentences for hit in answer.hits] == [("a blue square",), ("blue again",)]
-    assert "the 5 sentences" in answer.gallery
+    assert [hit.captions for hit in answer.hits] == [("a blue square",), ("blue again",)]
+    assert "the 5 captions" in answer.gallery
     with pytest.raises(ConfigError, match="top: expected at least 1, found 0"):
         search(encoder, "blue", top=0)
 

@@ -38,7 +38,7 @@ def coco_caption_ids(data_root: str | os.PathLike[str], data: Dataset, year: str
         known[image].append((caption, number))
     left = {image: iter(found) for image, found in known.items()}
     ids = np.empty(len(data.captions), dtype=np.int64)
-    for sentence, (owner, caption) in enumerate(zip(data.image_of_sentence, data.captions, strict=True)):
+    for sentence, (owner, caption) in enumerate(zip(data.image_of_caption, data.captions, strict=True)):
         image = data.image_ids[owner]
         # In the order of the file; a reader may have skipped empty ones.
         number = next((number for other, number in left.get(image, ()) if other == caption), None)

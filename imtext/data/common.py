@@ -239,7 +239,7 @@ def build(
             image_files=tuple(photo.file for photo in photos),
             image_ids=tuple(photo.id for photo in photos),
             captions=tuple(caption for photo in photos for caption in photo.captions),
-            image_of_sentence=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
+            image_of_caption=np.repeat(np.arange(len(photos)), [len(photo.captions) for photo in photos]),
             split_of_image=np.array([photo.split for photo in photos]),
             group_of_image=_groups(photos),
             notes=tuple(map(one_line, (*notes, *more))),

@@ -1,12 +1,12 @@
-"""People's judgements of Flickr8k: does this sentence describe this photograph?
+"""People's judgements of Flickr8k: does this caption describe this photograph?
 
-Hodosh, Young and Hockenmaier (JAIR 2013) asked for both, about test images and sentences of the test images,
+Hodosh, Young and Hockenmaier (JAIR 2013) asked for both, about test images and captions of the test images,
 mostly of *other* ones:
 
 - ``ExpertAnnotations.txt``: ``image.jpg<TAB>image.jpg#k<TAB>a<TAB>b<TAB>c``, three scores from 1 (the
-  sentence has nothing to do with the image) over 2 (aspects of it) and 3 (minor errors) to 4 (no errors);
+  caption has nothing to do with the image) over 2 (aspects of it) and 3 (minor errors) to 4 (no errors);
 - ``CrowdFlowerAnnotations.txt``: ``image.jpg<TAB>image.jpg#k<TAB>share<TAB>yes<TAB>no``, how many of a few
-  people said that the sentence describes the image.
+  people said that the caption describes the image.
 
 A pair in neither file was not looked at, which says nothing about it.
 """
@@ -41,20 +41,20 @@ Row = tuple[int, str, str, int, tuple[int, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """P pairs of an image and a sentence of one dataset, with what people said.
+    """P pairs of an image and a caption of one dataset, with what people said.
 
     Attributes:
-        image, sentence: ``(P,)`` int64, indices into the dataset; no pair is there twice.
+        image, caption: ``(P,)`` int64, indices into the dataset; no pair is there twice.
         votes: ``(P, 3)`` expert scores of 1 to 4, or ``(P, 2)`` numbers of people who said yes and no.
         value: ``(P,)`` float64, the mean score (1 to 4), or the share who said yes (0 to 1).
-        own: ``(P,)`` bool, whether the sentence was written for the image.
-        outside: pairs of the file that name an image or a sentence which the dataset does not hold.
+        own: ``(P,)`` bool, whether the caption was written for the image.
+        outside: pairs of the file that name an image or a caption which the dataset does not hold.
         no_photograph: those of them whose image has captions and no photograph anywhere
             (``2258277193_586949ec62.jpg.1``).
     """
 
     image: np.ndarray
-    sentence: np.ndarray
+    caption: np.ndarray
     votes: np.ndarray
     value: np.ndarray
     own: np.ndarray
@@ -86,7 +86,7 @@ class Judgements:
 
 
 def load_judgements(data_root: str | os.PathLike[str], dataset: Dataset) -> Judgements:
-    """The judgements of Flickr8k, joined to the images and sentences of ``dataset``.
+    """The judgements of Flickr8k, joined to the images and captions of ``dataset``.
 
     Args:
         data_root: the folder of Flickr8k, with both files in ``Flickr8k_text`` or directly in it.
@@ -184,9 +184,9 @@ def _file(root: Path, name: str) -> Path:
 
 
 def _join(path: Path, rows: list[Row], dataset: Dataset, value: Callable[[np.ndarray], np.ndarray]) -> Judged:
-    """The rows that are about images and sentences of the dataset."""
+    """The rows that are about images and captions of the dataset."""
     number = {Path(file).name: i for i, file in enumerate(dataset.image_files)}
-    sentences: dict[int, np.ndarray] = {}
+    captions: dict[int, np.ndarray] = {}
     kept: list[tuple[int, int]] = []
     votes: list[tuple[int, ...]] = []
     outside: Counter[bool] = Counter()
@@ -195,7 +195,7 @@ def _join(path: Path, rows: list[Row], dataset: Dataset, value: Callable[[np.nda
             outside[not (image.endswith(".jpg") and name.endswith(".jpg"))] += 1
             continue
         owner = number[name]
-        own = sentences.setdefault(owner, dataset.sentences_of(owner))
+        own = captions.setdefault(owner, dataset.captions_of(owner))
         if k >= len(own):
             raise DataError(
                 f"{path}, line {line}: expected a caption of {name}, number 0 to {len(own) - 1}, found #{k}; "
@@ -208,7 +208,7 @@ def _join(path: Path, rows: list[Row], dataset: Dataset, value: Callable[[np.nda
             f"{path}: expected judgements of images of dataset {dataset.name}, found none among "
             f"{len(rows):,}; they are about the test split of flickr8k"
         )
-    image, sentence = np.array(kept, dtype=np.int64).T
+    image, caption = np.array(kept, dtype=np.int64).T
     counts = np.array(votes, dtype=np.int64)
-    own = dataset.image_of_sentence[sentence] == image
-    return Judged(image, sentence, counts, value(counts), own, outside.total(), outside[True])
+    own = dataset.image_of_caption[caption] == image
+    return Judged(image, caption, counts, value(counts), own, outside.total(), outside[True])

@@ -257,7 +257,7 @@ def _forget(descriptor: int) -> None:
 def _arrays(dataset: Dataset, skipped: Sequence[str]) -> dict[str, np.ndarray]:
     """Everything of a dataset but pixels and features."""
     arrays = {
-        "image_of_sentence": dataset.image_of_sentence,
+        "image_of_caption": dataset.image_of_caption,
         "group_of_image": dataset.group_of_image,
         "split_of_image": np.array([SPLITS.index(name) for name in dataset.split_of_image], dtype=np.int8),
         **_strings("captions", dataset.captions),
@@ -271,7 +271,7 @@ def _arrays(dataset: Dataset, skipped: Sequence[str]) -> dict[str, np.ndarray]:
         arrays["region_chain"] = regions.chain
     if phrases is not None:
         arrays |= {
-            f"phrase_{name}": getattr(phrases, name) for name in ("sentence", "start", "stop", "chain")
+            f"phrase_{name}": getattr(phrases, name) for name in ("caption", "start", "stop", "chain")
         }
         arrays |= _strings("phrase_words", phrases.words) | _strings("phrase_types", phrases.type)
     if dataset.scenes is not None:
@@ -301,11 +301,11 @@ def _dataset(pack: PackFile) -> Dataset:
     if "boxes" in held:
         regions = Regions(*(pack.array(name) for name in ("boxes", "image_of_region", "region_chain")))
     if "phrase_words" in held:
-        sentence, start, stop, chain = (
-            pack.array(f"phrase_{name}") for name in ("sentence", "start", "stop", "chain")
+        caption, start, stop, chain = (
+            pack.array(f"phrase_{name}") for name in ("caption", "start", "stop", "chain")
         )
         words, types = pack.strings("phrase_words"), pack.strings("phrase_types")
-        phrases = Phrases(sentence, start, stop, words, chain, types)
+        phrases = Phrases(caption, start, stop, words, chain, types)
     if pack.header.main == "features":
         features = ImageFeatures((pack.main,), np.arange(count))
     return Dataset(
@@ -314,7 +314,7 @@ def _dataset(pack: PackFile) -> Dataset:
         pack.strings("image_files"),
         pack.strings("image_ids"),
         pack.strings("captions"),
-        pack.array("image_of_sentence"),
+        pack.array("image_of_caption"),
         np.array(SPLITS)[codes],
         pack.array("group_of_image"),
         pack.header.notes,

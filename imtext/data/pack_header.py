@@ -30,14 +30,14 @@ DTYPES: Mapping[str, np.dtype] = {
 }
 STRINGS = ("captions", "image_ids", "image_files", "skipped_files", "scenes", "phrase_words", "phrase_types")
 REGIONS = ("boxes", "image_of_region", "region_chain")
-PHRASES = ("phrase_sentence", "phrase_start", "phrase_stop", "phrase_chain")
+PHRASES = ("phrase_caption", "phrase_start", "phrase_stop", "phrase_chain")
 _OPTIONAL = ("padding", "scenes", "scenes_offsets")
 _FORMS = {  # dtype and the sides after the first
     "padding": ("U8", ()),
     "checksums": ("U8", (32,)),
     "split_of_image": ("I8", ()),
     "group_of_image": ("I64", ()),
-    "image_of_sentence": ("I64", ()),
+    "image_of_caption": ("I64", ()),
     **{name: ("I64", (4,) if name == "boxes" else ()) for name in (*REGIONS, *PHRASES)},
     **{name: ("U8", ()) for name in STRINGS},
     **{f"{name}_offsets": ("I64", ()) for name in STRINGS},
@@ -229,13 +229,13 @@ def _check_lengths(entries: dict[str, Entry], path: Path) -> None:
     """Arrays over the same things have the same length."""
     main = entries.get("pixels") or entries["features"]
     images, length = main.shape[0], {name: entry.shape[0] for name, entry in entries.items()}
-    sentences, skipped = length["image_of_sentence"], length["skipped_files_offsets"] - 1
+    captions, skipped = length["image_of_caption"], length["skipped_files_offsets"] - 1
     wanted = {
         "split_of_image": images,
         "group_of_image": images,
         "image_ids_offsets": images + 1,
         "image_files_offsets": images + 1,
-        "captions_offsets": sentences + 1,
+        "captions_offsets": captions + 1,
         "skipped_files_offsets": max(skipped, 0) + 1,
         "checksums": -(-images // BLOCK),
     }
@@ -245,7 +245,7 @@ def _check_lengths(entries: dict[str, Entry], path: Path) -> None:
         wanted |= dict.fromkeys(REGIONS, length.get("boxes"))
     names = (*PHRASES, "phrase_words", "phrase_types", "phrase_words_offsets", "phrase_types_offsets")
     if set(names) & set(length):
-        count = length.get("phrase_sentence", -1)
+        count = length.get("phrase_caption", -1)
         wanted |= dict.fromkeys(PHRASES, count)
         wanted |= {f"{name}_offsets": count + 1 for name in ("phrase_words", "phrase_types")}
         wanted |= {name: length.get(name) for name in ("phrase_words", "phrase_types")}

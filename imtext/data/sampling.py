@@ -1,4 +1,4 @@
-"""Batches of sentences in which no two belong to one group."""
+"""Batches of captions in which no two belong to one group."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ _TRIES = 200
 
 
 def group_batches(
-    group_of_sentence: np.ndarray, batch_size: int, epoch: int, seed: int, per_group: int | None = None
+    group_of_caption: np.ndarray, batch_size: int, epoch: int, seed: int, per_group: int | None = None
 ) -> list[np.ndarray]:
-    """The batches of one epoch: sentence indices, shuffled, no two of one group in a batch.
+    """The batches of one epoch: caption indices, shuffled, no two of one group in a batch.
 
-    A random order is cut into batches; where a group meets itself, a sentence is exchanged with a random one
+    A random order is cut into batches; where a group meets itself, a caption is exchanged with a random one
     of another batch. Batches differ by at most one in size and never exceed ``batch_size``. Where a group has
-    more sentences than there would be batches, there are as many batches as it has sentences.
+    more captions than there would be batches, there are as many batches as it has captions.
 
     Args:
-        group_of_sentence: ``(M,)`` integers.
+        group_of_caption: ``(M,)`` integers.
         batch_size: at least 2.
         epoch, seed: the same two numbers give the same batches; not negative.
-        per_group: None: every sentence once an epoch; k: k random sentences of each group (or all).
+        per_group: None: every caption once an epoch; k: k random captions of each group (or all).
 
     Returns:
-        int64 arrays; a batch of one sentence (only possible when one group is most of the data) is left out.
+        int64 arrays; a batch of one caption (only possible when one group is most of the data) is left out.
 
     Raises:
         ConfigError: a number is out of range.
-        DataError: there is no sentence.
+        DataError: there is no caption.
 
     >>> batches = group_batches(np.array([0, 0, 1, 1, 2, 2]), batch_size=3, epoch=0, seed=0)
     >>> [len(batch) for batch in batches], sorted(np.concatenate(batches).tolist())
@@ -42,9 +42,9 @@ def group_batches(
             raise ConfigError(f"{name}={value!r}: expected a whole number, at least {least}")
     if per_group is not None and per_group < 1:
         raise ConfigError(f"per_group={per_group!r}: expected None or a whole number, at least 1")
-    groups = np.asarray(group_of_sentence)
+    groups = np.asarray(group_of_caption)
     if groups.ndim != 1 or not len(groups):
-        raise DataError(f"group_of_sentence: expected one group per sentence, found shape {groups.shape}")
+        raise DataError(f"group_of_caption: expected one group per caption, found shape {groups.shape}")
     _, groups = np.unique(groups, return_inverse=True)
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(groups))

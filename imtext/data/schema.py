@@ -1,6 +1,6 @@
 """One schema for every dataset: images once, captions with the index of their image.
 
-Nothing is repeated five times and no order is assumed: ``image_of_sentence`` alone says which caption
+Nothing is repeated five times and no order is assumed: ``image_of_caption`` alone says which caption
 belongs to which image, so any number of captions per image is possible.
 """
 
@@ -53,15 +53,15 @@ def _first_duplicate(values: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images with their captions, N images and M sentences. Arrays are read-only copies.
+    """Images with their captions, N images and M captions. Arrays are read-only copies.
 
     Attributes:
         name: how reports call it.
         image_root: folder that ``image_files`` are relative to.
         image_files: N relative file names.
         image_ids: N distinct names, those that other public files use.
-        captions: M non-empty sentences as written.
-        image_of_sentence: ``(M,)`` int64, the image of each sentence; every image has at least one.
+        captions: M non-empty captions as written.
+        image_of_caption: ``(M,)`` int64, the image of each caption; every image has at least one.
         split_of_image: ``(N,)`` of ``train``, ``val``, ``test``.
         group_of_image: ``(N,)`` int64; images of one group (one person, one scene) are never negatives of
             each other, and a group lies in one split only. The numbers are names: a split or selection keeps
@@ -78,12 +78,12 @@ class Dataset:
     >>> pets = Dataset("pets", Path("."), ("a.jpg", "b.jpg"), ("a", "b"),
     ...                ("a dog", "a black dog", "a cat"), np.array([0, 0, 1]), np.array(["train", "test"]),
     ...                np.array([0, 1]))
-    >>> pets.sentences_of(0)
+    >>> pets.captions_of(0)
     array([0, 1])
     >>> pets.split("test").captions
     ('a cat',)
     >>> pets.summary()
-    'pets: 2 images, 3 sentences (train 1/2, test 1/1 images/sentences)'
+    'pets: 2 images, 3 captions (train 1/2, test 1/1 images/captions)'
     """
 
     name: str
@@ -91,7 +91,7 @@ class Dataset:
     image_files: tuple[str, ...]
     image_ids: tuple[str, ...]
     captions: tuple[str, ...]
-    image_of_sentence: np.ndarray
+    image_of_caption: np.ndarray
     split_of_image: np.ndarray
     group_of_image: np.ndarray
     notes: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class Dataset:
         for field in ("image_files", "image_ids", "captions", "notes"):
             object.__setattr__(self, field, tuple(str(value) for value in getattr(self, field)))
         self._check_images()
-        self._check_sentences()
+        self._check_captions()
         self._check_splits()
         self._check_extras()
 
@@ -124,16 +124,16 @@ class Dataset:
             if twice is not None:
                 raise DataError(f"dataset {self.name}: {what} {twice!r} is there twice; remove the duplicate")
 
-    def _check_sentences(self) -> None:
+    def _check_captions(self) -> None:
         empty = next((i for i, caption in enumerate(self.captions) if not caption.strip()), None)
         if empty is not None:
             raise DataError(
                 f"dataset {self.name}: caption {empty} is empty; correct it or read with on_empty='skip'"
             )
         owner = index_array(
-            self.image_of_sentence, f"dataset {self.name}: image_of_sentence", self.n_sentences, self.n_images
+            self.image_of_caption, f"dataset {self.name}: image_of_caption", self.n_captions, self.n_images
         )
-        object.__setattr__(self, "image_of_sentence", owner)
+        object.__setattr__(self, "image_of_caption", owner)
         without = np.flatnonzero(np.bincount(owner, minlength=self.n_images) == 0)
         if len(without):
             raise DataError(
@@ -179,7 +179,7 @@ class Dataset:
         if regions is not None:
             index_array(regions.image_of_region, "image_of_region", len(regions), self.n_images)
         if phrases is not None:
-            index_array(phrases.sentence, "Phrases.sentence", len(phrases), self.n_sentences)
+            index_array(phrases.caption, "Phrases.caption", len(phrases), self.n_captions)
 
     @property
     def n_images(self) -> int:
@@ -187,30 +187,30 @@ class Dataset:
         return len(self.image_ids)
 
     @property
-    def n_sentences(self) -> int:
-        """Number of sentences, M."""
+    def n_captions(self) -> int:
+        """Number of captions, M."""
         return len(self.captions)
 
     @cached_property
-    def group_of_sentence(self) -> np.ndarray:
-        """Group of each sentence, ``(M,)`` int64."""
-        groups = self.group_of_image[self.image_of_sentence]
+    def group_of_caption(self) -> np.ndarray:
+        """Group of each caption, ``(M,)`` int64."""
+        groups = self.group_of_image[self.image_of_caption]
         groups.flags.writeable = False
         return groups
 
     @cached_property
     def _by_image(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sentence indices sorted by image, and where each image begins (N + 1 offsets)."""
-        order = np.argsort(self.image_of_sentence, kind="stable")
-        counts = np.bincount(self.image_of_sentence, minlength=self.n_images)
+        """Caption indices sorted by image, and where each image begins (N + 1 offsets)."""
+        order = np.argsort(self.image_of_caption, kind="stable")
+        counts = np.bincount(self.image_of_caption, minlength=self.n_images)
         return order, np.concatenate([[0], np.cumsum(counts)])
 
     def image_path(self, i: int) -> Path:
         """Path of image ``i``."""
         return self.image_root / self.image_files[i]
 
-    def sentences_of(self, i: int) -> np.ndarray:
-        """Indices of the sentences of image ``i``, in their order."""
+    def captions_of(self, i: int) -> np.ndarray:
+        """Indices of the captions of image ``i``, in their order."""
         if not 0 <= i < self.n_images:
             raise DataError(f"dataset {self.name} has images 0 to {self.n_images - 1}, asked for {i}")
         order, offsets = self._by_image
@@ -227,7 +227,7 @@ class Dataset:
         return self.take(chosen)
 
     def take(self, image_indices: Sequence[int] | np.ndarray) -> Dataset:
-        """Some images, in the order given, with their sentences image by image; everything is renumbered.
+        """Some images, in the order given, with their captions image by image; everything is renumbered.
 
         Args:
             image_indices: distinct indices ``(n,)``.
@@ -235,21 +235,21 @@ class Dataset:
         chosen = index_array(image_indices, "image_indices", len(image_indices), self.n_images)
         order, offsets = self._by_image
         parts = [order[offsets[i] : offsets[i + 1]] for i in chosen]
-        sentences = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        captions = np.concatenate(parts) if parts else np.empty(0, np.int64)
         new_image = np.full(self.n_images, -1)
         new_image[chosen] = np.arange(len(chosen))
-        new_sentence = np.full(self.n_sentences, -1)
-        new_sentence[sentences] = np.arange(len(sentences))
+        new_caption = np.full(self.n_captions, -1)
+        new_caption[captions] = np.arange(len(captions))
         return replace(
             self,
             image_files=tuple(self.image_files[i] for i in chosen),
             image_ids=tuple(self.image_ids[i] for i in chosen),
-            captions=tuple(self.captions[j] for j in sentences),
-            image_of_sentence=new_image[self.image_of_sentence[sentences]],
+            captions=tuple(self.captions[j] for j in captions),
+            image_of_caption=new_image[self.image_of_caption[captions]],
             split_of_image=self.split_of_image[chosen],
             group_of_image=self.group_of_image[chosen],
             regions=self._take_regions(new_image),
-            phrases=self._take_phrases(new_sentence),
+            phrases=self._take_phrases(new_caption),
             scenes=None if self.scenes is None else tuple(self.scenes[i] for i in chosen),
             features=None if self.features is None else self.features.take(chosen),
         )
@@ -262,15 +262,15 @@ class Dataset:
         keep = image >= 0
         return Regions(regions.boxes[keep], image[keep], regions.chain[keep])
 
-    def _take_phrases(self, new_sentence: np.ndarray) -> Phrases | None:
+    def _take_phrases(self, new_caption: np.ndarray) -> Phrases | None:
         p = self.phrases
         if p is None:
             return None
-        sentence = new_sentence[p.sentence]
-        keep = np.flatnonzero(sentence >= 0)
+        caption = new_caption[p.caption]
+        keep = np.flatnonzero(caption >= 0)
         words = tuple(p.words[i] for i in keep)
         types = tuple(p.type[i] for i in keep)
-        return Phrases(sentence[keep], p.start[keep], p.stop[keep], words, p.chain[keep], types)
+        return Phrases(caption[keep], p.start[keep], p.stop[keep], words, p.chain[keep], types)
 
     def summary(self) -> str:
         """One line: counts in all and per split."""
@@ -278,10 +278,10 @@ class Dataset:
         for name in SPLITS:
             images = self.split_of_image == name
             if images.any():
-                parts.append(f"{name} {images.sum():,}/{images[self.image_of_sentence].sum():,}")
+                parts.append(f"{name} {images.sum():,}/{images[self.image_of_caption].sum():,}")
         return (
-            f"{self.name}: {self.n_images:,} images, {self.n_sentences:,} sentences "
-            f"({', '.join(parts)} images/sentences)"
+            f"{self.name}: {self.n_images:,} images, {self.n_captions:,} captions "
+            f"({', '.join(parts)} images/captions)"
         )
 
     def fingerprint(self) -> str:
@@ -300,7 +300,7 @@ class Dataset:
                 b"".join(b"%d:%s" % (len(s := text.encode("utf-8", "surrogatepass")), s) for text in strings)
             )
             digest.update(b";")
-        for array in (self.image_of_sentence, self.group_of_image):
+        for array in (self.image_of_caption, self.group_of_image):
             digest.update(array.astype("<i8").tobytes())
         if self.features is not None:
             digest.update(self.features.fingerprint().encode())

@@ -56,7 +56,7 @@ class Phrases:
     """Spans of captions that mention something; P rows.
 
     Attributes:
-        sentence: ``(P,)`` int64, index of the caption.
+        caption: ``(P,)`` int64, index of the caption.
         start, stop: ``(P,)`` int64, first word and one past the last, in ``caption.split()``.
         words: the phrase as written, P strings.
         chain: ``(P,)`` int64, the coreference chain; 0 means nothing one could draw a box around.
@@ -67,7 +67,7 @@ class Phrases:
     (1, 'A dog')
     """
 
-    sentence: np.ndarray
+    caption: np.ndarray
     start: np.ndarray
     stop: np.ndarray
     words: tuple[str, ...]
@@ -80,7 +80,7 @@ class Phrases:
         count = len(self.words)
         if len(self.type) != count:
             raise DataError(f"Phrases.type: expected {count} entries, found {len(self.type)}; one per phrase")
-        for name in ("sentence", "start", "stop", "chain"):
+        for name in ("caption", "start", "stop", "chain"):
             object.__setattr__(self, name, index_array(getattr(self, name), f"Phrases.{name}", count))
         bad = np.flatnonzero((self.start < 0) | (self.stop <= self.start))
         if len(bad):

@@ -39,10 +39,10 @@ def compared(
     data = results[pairs[0][0]].split(split)
     gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
     if k in ("rsum", "both"):
-        scale = 100 / (data.n_sentences * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
+        scale = 100 / (data.n_captions * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
         return [_evidence(f"{label}{name}", image_parts(*gains.values(), data), data.group_of_image, scale)]
     scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
-    clusters = {"image": data.group_of_image, "text": data.group_of_sentence}
+    clusters = {"image": data.group_of_image, "text": data.group_of_caption}
     return [_evidence(f"{label}{side} query {name}", gains[side], clusters[side], scale) for side in sides]
 
 
@@ -64,8 +64,8 @@ def image_parts(image: np.ndarray, text: np.ndarray, data: Dataset) -> np.ndarra
     however many its image has: the R-sum is 100 / M times the mean.
     """
     of_captions = np.zeros_like(image)
-    np.add.at(of_captions, (slice(None), data.image_of_sentence), text)
-    return data.n_sentences * image + data.n_images * of_captions
+    np.add.at(of_captions, (slice(None), data.image_of_caption), text)
+    return data.n_captions * image + data.n_images * of_captions
 
 
 def _evidence(name: str, gains: np.ndarray, clusters: np.ndarray, scale: float) -> Evidence:

@@ -119,7 +119,7 @@ def compute(row: Row, run: Run) -> None:
 def embedded(net: nn.Module, inputs: Inputs, split: str, fabric: Any) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings of a split, images ``(N, D)`` and captions ``(M, D)``."""
     images = in_blocks(net.embed_images, inputs.image.test(split), fabric, BLOCK)
-    return images, in_blocks(net.embed_sentences, inputs.text.test(split), fabric, BLOCK)
+    return images, in_blocks(net.embed_captions, inputs.text.test(split), fabric, BLOCK)
 
 
 @lru_cache(maxsize=8)
@@ -128,22 +128,22 @@ def before_training(experiment: Experiment, places: Places) -> dict[str, np.ndar
     inputs, fabric = inputs_of(experiment, places), make_fabric(places.device)
     with working_precision(experiment.precision):
         net = fabric.to_device(untrained(experiment, inputs).net).eval()
-        return dict(zip(("images", "sentences"), embedded(net, inputs, "test", fabric), strict=True))
+        return dict(zip(("images", "captions"), embedded(net, inputs, "test", fabric), strict=True))
 
 
 def evaluate_split(
-    dataset: Dataset, split: str, images: np.ndarray, sentences: np.ndarray, run: Run
+    dataset: Dataset, split: str, images: np.ndarray, captions: np.ndarray, run: Run
 ) -> dict[str, dict[str, float]]:
     """Keep embeddings ``(N, D)``, ``(M, D)`` and ranks of a split in the run; its metrics by name.
 
     Beside ``split`` itself there is ``<split>_folds``: the mean over five consecutive fifths of the images,
     as COCO's 1K protocol has it, or the whole where the images do not divide by five.
     """
-    owners, groups = dataset.image_of_sentence, dataset.group_of_image
-    run.save_arrays(f"embeddings-{split}.npz", images=images, sentences=sentences, image_of_sentence=owners)
-    whole = folds = evaluate(images, sentences, owners, group_of_image=groups)
+    owners, groups = dataset.image_of_caption, dataset.group_of_image
+    run.save_arrays(f"embeddings-{split}.npz", images=images, captions=captions, image_of_caption=owners)
+    whole = folds = evaluate(images, captions, owners, group_of_image=groups)
     if has_folds(dataset):
-        folds = evaluate(images, sentences, owners, folds=FOLDS)
+        folds = evaluate(images, captions, owners, folds=FOLDS)
     for name, found in ((split, whole), (f"{split}_folds", folds)):
         ranks = {"image_query": found.image_query_ranks, "text_query": found.text_query_ranks}
         run.save_arrays(f"ranks-{name}.npz", **ranks)

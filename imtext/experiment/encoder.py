@@ -45,8 +45,8 @@ class Encoder:
         load_weights(self.net, run.dir / MODEL)
         self.net = self.fabric.to_device(self.net).eval()
         kept = run.load_arrays("embeddings-test.npz")
-        self.images, self.captions = kept["images"], kept["sentences"]
-        self.image_of_caption = kept["image_of_sentence"]
+        self.images, self.captions = kept["images"], kept["captions"]
+        self.image_of_caption = kept["image_of_caption"]
 
     @property
     def test(self) -> Dataset:
@@ -74,7 +74,7 @@ class Encoder:
             DataError: a caption without a single word of the vocabulary.
         """
         _listed(captions, "[caption]")
-        return in_blocks(self.net.embed_sentences, self.inputs.text.read(captions), self.fabric, BLOCK)
+        return in_blocks(self.net.embed_captions, self.inputs.text.read(captions), self.fabric, BLOCK)
 
 
 def load(run: str | Path, device: str = "cpu") -> Encoder:

@@ -33,7 +33,7 @@ class Meaning:
 
     Attributes:
         relevance: ``(N, M)`` in [0, 1], array or sparse; 1 is right.
-        image, sentence, value: ``(P,)`` each, pairs that somebody, or the scene, has an answer for;
+        image, caption, value: ``(P,)`` each, pairs that somebody, or the scene, has an answer for;
             right_from: the value from which a pair is right.
         source: where it comes from, said: of one answer that is right, by its value.
         wrong_too: whether pairs are judged wrong as well; else those that are right are listed, and nothing
@@ -43,7 +43,7 @@ class Meaning:
 
     relevance: Any
     image: np.ndarray
-    sentence: np.ndarray
+    caption: np.ndarray
     value: np.ndarray
     right_from: float
     source: str
@@ -60,22 +60,22 @@ def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
     """
     if dataset in GENERATED and getattr(test, "scenes", None):
         relevance = scene_relevance(test)
-        image, sentence = (axis.ravel() for axis in np.indices(relevance.shape))
+        image, caption = (axis.ravel() for axis in np.indices(relevance.shape))
         source = "scenes of which all that the caption says is true"
         said = "all that it says is true of the scene"
-        return Meaning(relevance, image, sentence, relevance.ravel(), 1.0, source, said)
+        return Meaning(relevance, image, caption, relevance.ravel(), 1.0, source, said)
     if dataset == "flickr8k" and data_root:
-        found, shape = load_judgements(data_root, test), (test.n_images, test.n_sentences)
+        found, shape = load_judgements(data_root, test), (test.n_images, test.n_captions)
         right = sparse.csr_matrix(shape, dtype=np.float32)
         for one, least in ((found.expert, EXPERT_RIGHT), (found.crowd, CROWD_RIGHT)):
             kept = one.right(least)
             right = right.maximum(
-                pair_matrix(one.image[kept], one.sentence[kept], np.ones(kept.sum()), shape)
+                pair_matrix(one.image[kept], one.caption[kept], np.ones(kept.sum()), shape)
             )
         one, source = found.expert, "pairs that experts or the crowd call right"
         said = "experts: {:.2f} of 4 on average"
         return Meaning(
-            right, one.image, one.sentence, one.value, EXPERT_RIGHT, source, said, first_judged=True
+            right, one.image, one.caption, one.value, EXPERT_RIGHT, source, said, first_judged=True
         )
     if dataset == "coco" and data_root:
         ids = np.array([int(image) for image in test.image_ids]), coco_caption_ids(data_root, test)
@@ -100,7 +100,7 @@ class Judged:
     def graded(self) -> dict[str, Graded]:
         """Measures of every model."""
         test = self.test
-        given = test.image_of_sentence, self.meaning.relevance, 1.0, test.group_of_image
+        given = test.image_of_caption, self.meaning.relevance, 1.0, test.group_of_image
         return {name: graded(scores, *given) for name, scores in self.scores.items()}
 
     def measures(self, digits: int = 1) -> pd.DataFrame:
@@ -119,14 +119,14 @@ class Judged:
     def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:
         """First answers that recall counts as wrong, per direction, or the first of them that was judged."""
         one, groups = self.meaning, self.test.group_of_image
-        given = one.image, one.sentence, one.value, judged_only, groups
-        return false_matches(self.scores[model], self.test.image_of_sentence, *given)
+        given = one.image, one.caption, one.value, judged_only, groups
+        return false_matches(self.scores[model], self.test.image_of_caption, *given)
 
     def wrong_answers(self, model: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Of the first answers that recall counts as wrong and that were judged, by direction: whether right
         in meaning ``(Q,)``, and the image that the query belongs to ``(Q,)``.
         """
-        images = np.arange(self.test.n_images), self.test.image_of_sentence
+        images = np.arange(self.test.n_images), self.test.image_of_caption
         found = self.first_wrong(model, self.meaning.first_judged)
         out = {}
         for own, (side, one) in zip(images, found.items(), strict=True):
@@ -135,10 +135,10 @@ class Judged:
         return out
 
     def other_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Judged pairs ``(P,)`` that are not of one group: image, sentence, judgement."""
+        """Judged pairs ``(P,)`` that are not of one group: image, caption, judgement."""
         one = self.meaning
-        other = self.test.group_of_image[one.image] != self.test.group_of_sentence[one.sentence]
-        return one.image[other], one.sentence[other], one.value[other]
+        other = self.test.group_of_image[one.image] != self.test.group_of_caption[one.caption]
+        return one.image[other], one.caption[other], one.value[other]
 
     def share_of_pairs(self) -> float:
         """Per cent of these pairs that are right in meaning."""
@@ -148,11 +148,11 @@ class Judged:
         """Rank correlation of a model's similarity with the judgement, over at most 20,000 of these pairs;
         ``n`` draws of images for the intervals.
         """
-        image, sentence, value = self.other_pairs()
+        image, caption, value = self.other_pairs()
         kept = slice(None)
         if len(image) > MOST:
             kept = np.random.default_rng(0).choice(len(image), MOST, replace=False)
-        scores = self.scores[model][image[kept], sentence[kept]]
+        scores = self.scores[model][image[kept], caption[kept]]
         return rank_correlation(scores, value[kept], clusters=image[kept], n=n)
 
     def agreement(self, digits: int = 2) -> pd.DataFrame:

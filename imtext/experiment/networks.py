@@ -126,12 +126,12 @@ class Hinges:
             inputs.image.train(),
             codes,
             lengths,
-            inputs.splits["train"].image_of_sentence,
+            inputs.splits["train"].image_of_caption,
             inputs.source.groups,
             batch_size=recipe.batch_size,
             seed=seed,
             shift=False,
-            sentences_per_group=recipe.sentences_per_group,
+            captions_per_group=recipe.captions_per_group,
         )
 
 
@@ -141,25 +141,25 @@ class Centre:
 
     Attributes:
         weight: of the centre loss beside the softmax; softmax: whether there is one.
-        images, sentences: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
+        images, captions: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
             and for two crops of each drawn caption, see :class:`imtext.training.single.MixedBatches`.
     """
 
     weight: float = 0.003
     softmax: bool = True
     images: int = 1
-    sentences: int = 1
+    captions: int = 1
 
     @property
     def said(self) -> str:
         """What ran, for people, of five captions an image.
 
-        >>> Centre(images=2, sentences=2).said
+        >>> Centre(images=2, captions=2).said
         '2 images, 10 texts a group; softmax + centre'
         """
         loss = "centre" if not self.softmax else "softmax + centre" if self.weight else "softmax"
         images = "1 image" if self.images == 1 else f"{self.images} images"
-        return f"{images}, {5 * self.sentences} texts a group; {loss}"
+        return f"{images}, {5 * self.captions} texts a group; {loss}"
 
     def build(self, net: nn.Module, inputs: Any) -> SingleObjective:
         """The loss on a network."""
@@ -174,6 +174,6 @@ class Centre:
             np.unique(groups, return_inverse=True)[1],
             inputs.source.groups,
             batch_size=recipe.batch_size,
-            config=(self.images, self.sentences),
+            config=(self.images, self.captions),
             seed=seed,
         )

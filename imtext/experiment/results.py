@@ -50,7 +50,7 @@ class Result:
         """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
         data = self.split(split)
         parts = FOLDS if split.endswith("_folds") and has_folds(data) else 1
-        of_image, of_caption = data.group_of_image, data.group_of_sentence
+        of_image, of_caption = data.group_of_image, data.group_of_caption
         sides = {"image": (of_image, of_caption), "text": (of_caption, of_image)}
         found = {}
         for side, (asking, answers) in sides.items():
@@ -63,7 +63,7 @@ class Result:
         return found | {"rsum": sum(found.values())}
 
     def embeddings(self, split: str = "test") -> list[dict[str, np.ndarray]]:
-        """``images (N, D)``, ``sentences (M, D)`` and ``image_of_sentence (M,)``, one dictionary a seed."""
+        """``images (N, D)``, ``captions (M, D)`` and ``image_of_caption (M,)``, one dictionary a seed."""
         return [run.load_arrays(f"embeddings-{split}.npz") for run in self.runs]
 
     def ranks(self, side: str, split: str = "test") -> list[np.ndarray]:
@@ -77,7 +77,7 @@ class Result:
     def groups(self, split: str = "test") -> dict[str, np.ndarray]:
         """Group of each item by side, as ``embeddings`` names them."""
         data = self.split(split)
-        return {"images": data.group_of_image, "sentences": data.group_of_sentence}
+        return {"images": data.group_of_image, "captions": data.group_of_caption}
 
     def picture(self, image: int, split: str = "test") -> Image.Image:
         """An image of a split, as it lies on disk."""

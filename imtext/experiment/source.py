@@ -85,7 +85,7 @@ class Source:
     @cached_property
     def groups(self) -> np.ndarray:
         """Group of each training caption ``(M,)``, numbered from 0."""
-        return np.unique(self.splits["train"].group_of_sentence, return_inverse=True)[1].astype(np.int64)
+        return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
 
 
 class Lazy:

@@ -11,11 +11,11 @@ from imtext.errors import ConfigError
 def instance_loss(features: Tensor, weight: Tensor, groups: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax loss of one modality over the groups (Zheng et al., Eqs. 5-8), mean over the batch.
 
-    Calling it with the image features and with the sentence features and the *same* ``weight`` is what
+    Calling it with the image features and with the caption features and the *same* ``weight`` is what
     ties the two modalities together.
 
     Args:
-        features: ``(B, D)``, image or sentence features, not normalised.
+        features: ``(B, D)``, image or caption features, not normalised.
         weight: ``(C, D)``, the shared classifier W_share, one row per group.
         groups: ``(B,)`` integers in ``[0, C)``, the group of each item.
         bias: ``(C,)`` or None.

@@ -19,7 +19,7 @@ READINGS = ("printed", "released_cosine", "released_distance")
 
 def intra_modal_loss(
     images: Tensor,
-    sentences: Tensor,
+    captions: Tensor,
     groups: Tensor | None = None,
     weight: float = 1.0,
     distance: str = "l1",
@@ -33,7 +33,7 @@ def intra_modal_loss(
     """Max of hinges and the constraint of both modalities (Chen et al., Eq. 3).
 
     Args:
-        images: ``(B, D)``; sentences: ``(B, D)``; pair ``i`` is ``(images[i], sentences[i])``.
+        images: ``(B, D)``; captions: ``(B, D)``; pair ``i`` is ``(images[i], captions[i])``.
         groups: ``(B,)`` integers, items of one group are no negatives of one another, neither across nor
             within a modality; None says that every pair is a group of its own, as in the released code.
         weight: lambda (paper: 1); 0 leaves the hinges alone.
@@ -53,11 +53,11 @@ def intra_modal_loss(
     4.8
     """
     _check(distance, reading, low, high)
-    loss = ranking_loss(images, sentences, groups, margin, negatives, reduction)
+    loss = ranking_loss(images, captions, groups, margin, negatives, reduction)
     if not weight:
         return loss
     options = {"distance": distance, "reading": reading, "low": low, "high": high, "groups": groups}
-    constraints = intra_modal_constraint(images, **options) + intra_modal_constraint(sentences, **options)
+    constraints = intra_modal_constraint(images, **options) + intra_modal_constraint(captions, **options)
     return loss + weight * constraints
 
 
@@ -82,7 +82,7 @@ def intra_modal_constraint(
       order, is summed, over N. It draws these pairs together and, through the norm, pushes the others apart.
 
     Args:
-        rows: ``(N, D)``, images or sentences, any length.
+        rows: ``(N, D)``, images or captions, any length.
         distance: ``"cosine"`` (Eq. 5), ``"msd"`` (Eq. 6), ``"l1"`` (Eq. 7) or ``"l2"`` (Eq. 8 as a Euclidean
             distance), see :func:`pair_distances`.
         reading: one of the three above. ``"released_cosine"`` goes with the cosine, ``"released_distance"``

@@ -14,7 +14,7 @@ REDUCTIONS = ("mean", "sum")
 
 def ranking_loss(
     images: Tensor,
-    sentences: Tensor,
+    captions: Tensor,
     groups: Tensor | None = None,
     margin: float = 0.2,
     negatives: str = "hardest",
@@ -26,7 +26,7 @@ def ranking_loss(
     gradient.
 
     Args:
-        images: ``(B, D)``; sentences: ``(B, D)``; pair ``i`` is ``(images[i], sentences[i])``.
+        images: ``(B, D)``; captions: ``(B, D)``; pair ``i`` is ``(images[i], captions[i])``.
         groups, margin, negatives, reduction: see :func:`score_ranking_loss`; Zheng et al. take a margin of 1.
 
     Returns:
@@ -42,31 +42,31 @@ def ranking_loss(
     4.0
     """
     _check("ranking_loss", negatives, reduction)
-    if images.shape != sentences.shape:
+    if images.shape != captions.shape:
         raise ConfigError(
-            f"ranking_loss takes pairs: images {tuple(images.shape)} and sentences "
-            f"{tuple(sentences.shape)} differ"
+            f"ranking_loss takes pairs: images {tuple(images.shape)} and captions "
+            f"{tuple(captions.shape)} differ"
         )
     groups = _groups("ranking_loss", groups, images)
     # Autocast would make the product below bfloat16, in which neighbouring similarities tie.
     with torch.autocast(images.device.type, enabled=False):
         return score_ranking_loss(
-            unit_rows(images) @ unit_rows(sentences).T, groups, margin, negatives, reduction
+            unit_rows(images) @ unit_rows(captions).T, groups, margin, negatives, reduction
         )
 
 
 def quadruple_ranking_loss(
     images: Tensor,
-    sentences: Tensor,
+    captions: Tensor,
     negative_images: Tensor,
-    negative_sentences: Tensor,
+    negative_captions: Tensor,
     margin: float = 0.2,
     reduction: str = "sum",
 ) -> Tensor:
-    """Eq. 4 of Zheng et al. as printed: each pair against one image and one sentence that are given.
+    """Eq. 4 of Zheng et al. as printed: each pair against one image and one caption that are given.
 
     Args:
-        images, sentences: ``(B, D)``, the pairs; negative_images, negative_sentences: ``(B, D)``, the
+        images, captions: ``(B, D)``, the pairs; negative_images, negative_captions: ``(B, D)``, the
             negatives of each.
         margin, reduction: see :func:`score_ranking_loss`.
 
@@ -81,16 +81,16 @@ def quadruple_ranking_loss(
     1.0
     """
     _check("quadruple_ranking_loss", NEGATIVES[0], reduction)
-    sides = (images, sentences, negative_images, negative_sentences)
+    sides = (images, captions, negative_images, negative_captions)
     if any(side.shape != images.shape for side in sides):
         raise ConfigError(
             "quadruple_ranking_loss takes four batches of one size, "
             f"found {', '.join(str(tuple(side.shape)) for side in sides)}"
         )
-    images, sentences, negative_images, negative_sentences = map(unit_rows, sides)
-    above = margin - (images * sentences).sum(1)
-    loss = (above + (images * negative_sentences).sum(1)).clamp_min(0)
-    return _reduced(loss + (above + (sentences * negative_images).sum(1)).clamp_min(0), reduction)
+    images, captions, negative_images, negative_captions = map(unit_rows, sides)
+    above = margin - (images * captions).sum(1)
+    loss = (above + (images * negative_captions).sum(1)).clamp_min(0)
+    return _reduced(loss + (above + (captions * negative_images).sum(1)).clamp_min(0), reduction)
 
 
 def score_ranking_loss(
@@ -107,7 +107,7 @@ def score_ranking_loss(
     trains with.
 
     Args:
-        scores: ``(B, B)``, any similarity: row i is image i, column j sentence j, the diagonal the pairs.
+        scores: ``(B, B)``, any similarity: row i is image i, column j caption j, the diagonal the pairs.
         groups: ``(B,)`` integers, items of one group are no negatives of one another; None says that every
             pair is a group of its own, as in the public code.
         margin: on the scale of the scores (VSE++, SCAN: 0.2).
@@ -123,13 +123,13 @@ def score_ranking_loss(
             length.
 
     >>> scores = torch.tensor([[0.5, 0.4], [0.9, 0.75]])
-    >>> round(float(score_ranking_loss(scores)), 2)  # .1 and .35 of the images, .6 and 0 of the sentences
+    >>> round(float(score_ranking_loss(scores)), 2)  # .1 and .35 of the images, .6 and 0 of the captions
     1.05
     """
     _check("score_ranking_loss", negatives, reduction)
     if scores.dim() != 2 or scores.shape[0] != scores.shape[1]:
         raise ConfigError(
-            "score_ranking_loss takes scores (B, B) of the images and sentences of B pairs, "
+            "score_ranking_loss takes scores (B, B) of the images and captions of B pairs, "
             f"found {tuple(scores.shape)}"
         )
     groups = _groups("score_ranking_loss", groups, scores)

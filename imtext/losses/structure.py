@@ -17,7 +17,7 @@ EPSILON = 1e-4
 
 def structure_preserving_loss(
     images: Tensor,
-    sentences: Tensor,
+    captions: Tensor,
     match: Tensor | None = None,
     margin: float = 0.1,
     top_k: int = 50,
@@ -26,25 +26,25 @@ def structure_preserving_loss(
 ) -> Tensor:
     """Hinges of both ranking directions and of both neighbourhoods, the ``top_k`` largest of each pair.
 
-    With the Euclidean distance ``d`` of unit vectors, each positive pair (an image and its sentence, two
-    sentences of one image, two images of one phrase) is to be closer by ``margin`` than its first item is to
+    With the Euclidean distance ``d`` of unit vectors, each positive pair (an image and its caption, two
+    captions of one image, two images of one phrase) is to be closer by ``margin`` than its first item is to
     any negative (Wang et al., Eqs. 1 to 4). Of all hinges of a pair the ``top_k`` largest count
     (section 2.2, triplet sampling). These are the nearest negatives of the first item, whatever the second
     is, so they are looked for once an item and not once a pair. What belongs together is never a negative.
-    The code released with the later journal version has a row for each draw of an image, and sentences of
+    The code released with the later journal version has a row for each draw of an image, and captions of
     another draw are negatives: repeat the rows, and let ``match`` say what was drawn together.
 
     Args:
-        images: ``(N, D)``, each image of the batch once; sentences: ``(M, D)``.
+        images: ``(N, D)``, each image of the batch once; captions: ``(M, D)``.
         match: ``(N, M)`` bool, which belong together; many to many for regions and phrases. None says that
-            pair ``i`` is ``(images[i], sentences[i])``.
+            pair ``i`` is ``(images[i], captions[i])``.
         margin: m (paper: 0.1).
         top_k: K (paper: 50); more than there are negatives means all of them.
-        lambdas: lambda 1, 2 and 3 of Eq. 5: sentence to image, images among themselves, sentences among
-            themselves (paper: 2, 0, 0.2; for regions 2, 0.1, 0.1). Image to sentence has weight 1.
+        lambdas: lambda 1, 2 and 3 of Eq. 5: caption to image, images among themselves, captions among
+            themselves (paper: 2, 0, 0.2; for regions 2, 0.1, 0.1). Image to caption has weight 1.
         reduction: ``"sum"`` over the violations (paper), or ``"mean"`` over all pairs times ``top_k``, zeros
-            included, for each term (released code, in which a sentence has one pair among sentences, with the
-            farthest of its image; here, as in the paper, one with each: the same for two sentences an image).
+            included, for each term (released code, in which a caption has one pair among captions, with the
+            farthest of its image; here, as in the paper, one with each: the same for two captions an image).
 
     Returns:
         A scalar; 0, with a gradient of zeros, where there is no pair or no negative.
@@ -59,26 +59,26 @@ def structure_preserving_loss(
     >>> round(float(loss), 4)  # all in one point: each of two images has one negative, a margin too near
     0.2
     """
-    match = _checked(images, sentences, match, margin, top_k, lambdas, reduction)
+    match = _checked(images, captions, match, margin, top_k, lambdas, reduction)
     options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean"}
     # Autocast would make the products below bfloat16, in which neighbouring distances tie.
     with torch.autocast(images.device.type, enabled=False):
-        return _sum_of_terms(unit_rows(images), unit_rows(sentences), match, lambdas, options)
+        return _sum_of_terms(unit_rows(images), unit_rows(captions), match, lambdas, options)
 
 
 def _sum_of_terms(
-    images: Tensor, sentences: Tensor, match: Tensor, lambdas: tuple[float, float, float], options: Any
+    images: Tensor, captions: Tensor, match: Tensor, lambdas: tuple[float, float, float], options: Any
 ) -> Tensor:
     """Eq. 5 for unit rows."""
     first, second, third = lambdas
-    across = images @ sentences.T
+    across = images @ captions.T
     loss = _term(across, match, None, **options)
     if first:
         loss = loss + first * _term(across.T, match.T, None, **options)
     if second:
         loss = loss + second * _term(_Gram.apply(images), *_neighbours(match), **options)
     if third:
-        loss = loss + third * _term(_Gram.apply(sentences), *_neighbours(match.T), **options)
+        loss = loss + third * _term(_Gram.apply(captions), *_neighbours(match.T), **options)
     return loss
 
 
@@ -124,7 +124,7 @@ def _distance(cosine: Tensor) -> Tensor:
 
 def _checked(
     images: Tensor,
-    sentences: Tensor,
+    captions: Tensor,
     match: Tensor | None,
     margin: float,
     top_k: int,
@@ -139,19 +139,19 @@ def _checked(
             "structure_preserving_loss takes three lambdas >= 0, margin >= 0 and top_k >= 1, "
             f"found {lambdas}, {margin} and {top_k}"
         )
-    if images.dim() != 2 or sentences.dim() != 2 or images.shape[1] != sentences.shape[1]:
+    if images.dim() != 2 or captions.dim() != 2 or images.shape[1] != captions.shape[1]:
         raise ConfigError(
-            "structure_preserving_loss takes images (N, D) and sentences (M, D), "
-            f"found {tuple(images.shape)} and {tuple(sentences.shape)}"
+            "structure_preserving_loss takes images (N, D) and captions (M, D), "
+            f"found {tuple(images.shape)} and {tuple(captions.shape)}"
         )
     if match is None:
-        if len(images) != len(sentences):
+        if len(images) != len(captions):
             raise ConfigError(
-                f"without match, images and sentences are pairs: found {len(images)} and {len(sentences)}"
+                f"without match, images and captions are pairs: found {len(images)} and {len(captions)}"
             )
         return torch.eye(len(images), dtype=torch.bool, device=images.device)
-    if match.dtype != torch.bool or match.shape != (len(images), len(sentences)):
+    if match.dtype != torch.bool or match.shape != (len(images), len(captions)):
         raise ConfigError(
-            f"match: expected bool {(len(images), len(sentences))}, found {match.dtype} {tuple(match.shape)}"
+            f"match: expected bool {(len(images), len(captions))}, found {match.dtype} {tuple(match.shape)}"
         )
     return match

@@ -1,7 +1,7 @@
-"""Stacked cross attention (Lee et al., ECCV 2018): scores of images and sentences, by the Gram form.
+"""Stacked cross attention (Lee et al., ECCV 2018): scores of images and captions, by the Gram form.
 
 Words attend to regions (``"t-i"``) or regions to words (``"i-t"``). Call what is attended to the *context*
-(the regions of an image for t-i, the words of a sentence for i-t) and what attends to it the *queries*. With
+(the regions of an image for t-i, the words of a caption for i-t) and what attends to it the *queries*. With
 ``s[k, l]`` the cosine of context row k and query row l:
 
 1. ``x[k, l]`` is LeakyReLU (slope .1) of ``s[k, l]``, divided by the norm of ``x[k]`` over the queries;
@@ -49,7 +49,7 @@ def scan_scores(
     sharp: float = 6.0,
     block: int | None = None,
 ) -> Tensor:
-    """Scores ``(N, M)`` of all pairs of an image and a sentence, differentiable, in blocks.
+    """Scores ``(N, M)`` of all pairs of an image and a caption, differentiable, in blocks.
 
     Args:
         regions: ``(N, R, D)``; rows are scaled to unit length.
@@ -61,9 +61,9 @@ def scan_scores(
         pooling: ``"avg"`` or ``"lse"``.
         smooth: lambda of the softmax (published: 9 for t-i, 4 for i-t).
         sharp: lambda of LSE (published: 6 for t-i; 5 on Flickr30k and 20 on COCO for i-t).
-        block: images and sentences in a block; None: what suits the processor's cache or the GPU.
+        block: images and captions in a block; None: what suits the processor's cache or the GPU.
 
-    An image without regions and a sentence without words score 0 with everything and pass no gradient on.
+    An image without regions and a caption without words score 0 with everything and pass no gradient on.
     The work is done in float32, or in float64 if an input has it, under autocast too.
 
     Raises:
@@ -77,9 +77,9 @@ def scan_scores(
     [[1.0], [0.0]]
     """
     _check_settings(direction, pooling, smooth, sharp)
-    images, sentences = Side("regions", regions, region_counts), Side("words", words, word_counts)
-    dtype = check_pair(images, sentences)
-    context, queries = (images, sentences) if direction == "t-i" else (sentences, images)
+    images, captions = Side("regions", regions, region_counts), Side("words", words, word_counts)
+    dtype = check_pair(images, captions)
+    context, queries = (images, captions) if direction == "t-i" else (captions, images)
     training = torch.is_grad_enabled() and (regions.requires_grad or words.requires_grad)
     scores = torch.zeros(len(regions), len(words), dtype=dtype, device=regions.device)
     target = scores if direction == "t-i" else scores.T
@@ -95,12 +95,12 @@ def scan_scores(
             each(fill, parts, scores.device)
     if not (training or torch.isfinite(scores).all()):
         images.find_fault()
-        sentences.find_fault()
+        captions.find_fault()
     return scores
 
 
 def attend(regions: Tensor, words: Tensor, direction: str = "t-i", smooth: float = 9.0) -> Tensor:
-    """Who attends to what in one pair of an image and a sentence, for pictures.
+    """Who attends to what in one pair of an image and a caption, for pictures.
 
     ``regions (R, D)`` and ``words (W, D)``, without padding, give the weights ``(W, R)`` for ``"t-i"``, how
     each word spreads over the regions, or ``(R, W)`` for ``"i-t"``. Rows sum to 1. They are the softmax

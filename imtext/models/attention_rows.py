@@ -1,4 +1,4 @@
-"""The rows that attention compares: regions of images or words of sentences, padding zeroed, unit length."""
+"""The rows that attention compares: regions of images or words of captions, padding zeroed, unit length."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rows:
 
 
 class Side:
-    """Images with their regions, or sentences with their words: ``values (N, K, D)``, ``counts (N,)``.
+    """Images with their regions, or captions with their words: ``values (N, K, D)``, ``counts (N,)``.
 
     ``order`` holds the items that have any row, from the fewest to the most; ``mean`` is their mean count.
 

@@ -21,17 +21,17 @@ from imtext.retrieval.evaluate import evaluate
 from imtext.tensor_file import read_tensors, write_tensors
 
 _KIND = "imtext-cca-1"
-_ARRAYS = ("correlations", "image_mean", "sentence_mean", "image_weights", "sentence_weights")
+_ARRAYS = ("correlations", "image_mean", "caption_mean", "image_weights", "caption_weights")
 _FAINT = 1e-6  # correlations below this share of the first are rounding
 
 
 class CCA:
-    """Normalised CCA: linear maps under which matching images and sentences correlate most.
+    """Normalised CCA: linear maps under which matching images and captions correlate most.
 
     Both views are centred; with covariances C over all matching pairs, the maps solve
     ``max tr(Wx' Cxy Wy)`` under ``Wx' (Cxx + eta I) Wx = I = Wy' (Cyy + eta I) Wy``. Each direction is then
     weighted by its correlation to the ``power``, and embeddings are compared by cosine (Gong et al., with
-    power 4). Images are stored once: an image with five sentences counts five times.
+    power 4). Images are stored once: an image with five captions counts five times.
 
     Ours, not cca-zoo 4.0.1, whose ``RidgeCCA`` needs dense views with a row per pair and tensorly besides.
 
@@ -45,8 +45,8 @@ class CCA:
 
     Attributes:
         correlations_: ``(dim_,)`` regularised canonical correlations, descending, float64.
-        image_mean_, sentence_mean_: ``(Dx,)``, ``(Dy,)``.
-        image_weights_, sentence_weights_: ``(Dx, dim_)``, ``(Dy, dim_)``, columns not yet weighted.
+        image_mean_, caption_mean_: ``(Dx,)``, ``(Dy,)``.
+        image_weights_, caption_weights_: ``(Dx, dim_)``, ``(Dy, dim_)``, columns not yet weighted.
 
     Raises:
         ConfigError: a parameter is out of range, or ``eta`` too small for a singular covariance.
@@ -77,34 +77,34 @@ class CCA:
         """Length of an embedding."""
         return len(self.correlations_)
 
-    def fit(self, images: Any, sentences: Any, image_of_sentence: Any = None, *, pairs: Any = None) -> CCA:
+    def fit(self, images: Any, captions: Any, image_of_caption: Any = None, *, pairs: Any = None) -> CCA:
         """Solve for the maps.
 
         Args:
-            images: ``(N, Dx)`` features, each image once; dense or sparse, as ``sentences``.
-            sentences: ``(M, Dy)`` features.
-            image_of_sentence: ``(M,)`` index of each sentence's image; or else
-            pairs: ``(P, 2)`` indices of an image (a region) and a sentence (a phrase) that match, in any
+            images: ``(N, Dx)`` features, each image once; dense or sparse, as ``captions``.
+            captions: ``(M, Dy)`` features.
+            image_of_caption: ``(M,)`` index of each caption's image; or else
+            pairs: ``(P, 2)`` indices of an image (a region) and a caption (a phrase) that match, in any
                 number; a pair that is there twice counts twice.
 
         Memory beyond the arguments: some 3 Dx² + 3 Dy² + 4 Dx Dy numbers of 8 bytes and blocks of rows.
         """
-        views = View(images, "images", self.unit_rows), View(sentences, "sentences", self.unit_rows)
-        self._solve(Moments.of(*views, as_pairs(image_of_sentence, pairs, tuple(map(len, views)))))
+        views = View(images, "images", self.unit_rows), View(captions, "captions", self.unit_rows)
+        self._solve(Moments.of(*views, as_pairs(image_of_caption, pairs, tuple(map(len, views)))))
         return self
 
     def _solve(self, moments: Moments) -> None:
         found = _directions(moments, self.eta, self.dim)
-        self.correlations_, self.image_weights_, self.sentence_weights_ = found
-        self.image_mean_, self.sentence_mean_ = moments.image_mean, moments.sentence_mean
+        self.correlations_, self.image_weights_, self.caption_weights_ = found
+        self.image_mean_, self.caption_mean_ = moments.image_mean, moments.caption_mean
 
     def embed_images(self, images: Any) -> np.ndarray:
         """Image features ``(N, Dx)`` to float32 ``(N, dim_)`` of length 1 (zeros for a row like the mean)."""
         return self._embed(images, "images")
 
-    def embed_sentences(self, sentences: Any) -> np.ndarray:
-        """Sentence features ``(M, Dy)`` to float32 ``(M, dim_)``, as `embed_images`."""
-        return self._embed(sentences, "sentences")
+    def embed_captions(self, captions: Any) -> np.ndarray:
+        """Caption features ``(M, Dy)`` to float32 ``(M, dim_)``, as `embed_images`."""
+        return self._embed(captions, "captions")
 
     def _embed(self, rows: Any, what: str) -> np.ndarray:
         self._check_fitted()
@@ -140,7 +140,7 @@ class CCA:
         shapes = {name: array.shape for name, array in arrays.items()}
         try:
             (dim,), (width,), (length,) = (shapes[name] for name in _ARRAYS[:3])
-            fits = shapes["image_weights"] == (width, dim) and shapes["sentence_weights"] == (length, dim)
+            fits = shapes["image_weights"] == (width, dim) and shapes["caption_weights"] == (length, dim)
             if not fits or not dim or any(array.dtype != np.float64 for array in arrays.values()):
                 raise ValueError(f"arrays of shapes {shapes}")
             if arrays["correlations"].min() <= 0 or arrays["correlations"].max() > 1:
@@ -162,10 +162,10 @@ class Choice(NamedTuple):
 
 def choose_cca(
     train_images: Any,
-    train_sentences: Any,
+    train_captions: Any,
     train_owners: Any,
     val_images: Any,
-    val_sentences: Any,
+    val_captions: Any,
     val_owners: Any,
     etas: Sequence[float] = (5e-5, 1e-4, 5e-4, 2e-3),
     powers: Sequence[float] = (0.0, 1.0, 2.0, 4.0),
@@ -179,10 +179,10 @@ def choose_cca(
     each. Of equal scores the first in order of ``etas``, ``powers``, ``dims`` wins.
 
     Args:
-        train_owners: ``image_of_sentence (M,)``, or pairs ``(P, 2)`` of image and sentence.
+        train_owners: ``image_of_caption (M,)``, or pairs ``(P, 2)`` of image and caption.
         val_owners: the same for validation; handed to ``score`` as it is.
         score: of unit embeddings ``(N, dim)``, ``(M, dim)`` and ``val_owners``, higher is better; None: the
-            R-sum of `imtext.retrieval.evaluate`, which needs ``image_of_sentence``.
+            R-sum of `imtext.retrieval.evaluate`, which needs ``image_of_caption``.
 
     Returns:
         The fitted model, and a table with columns eta, power, dim (``dim_``) and score.
@@ -201,10 +201,10 @@ def choose_cca(
     # Every combination is checked before the first is computed.
     grid = [[CCA(d, e, p, unit_rows) for p in powers for d in dims] for e in etas]
     score = _rsum if score is None else score
-    views = [View(train_images, "images", unit_rows), View(train_sentences, "sentences", unit_rows)]
+    views = [View(train_images, "images", unit_rows), View(train_captions, "captions", unit_rows)]
     which = "pairs" if _is_table(train_owners) else "owners"
     moments = Moments.of(*views, as_pairs(**{which: train_owners}, counts=tuple(map(len, views))))
-    views = [View(val_images, "images", unit_rows), View(val_sentences, "sentences", unit_rows)]
+    views = [View(val_images, "images", unit_rows), View(val_captions, "captions", unit_rows)]
     best, highest, tried = None, -math.inf, []
     for row in progress(grid, "CCA", len(grid)):
         whole = CCA(None if None in dims else max(dims), row[0].eta, unit_rows=unit_rows)
@@ -228,16 +228,16 @@ def _is_table(owners: Any) -> bool:
         return True
 
 
-def _rsum(images: np.ndarray, sentences: np.ndarray, owners: Any) -> float:
-    return evaluate(images, sentences, owners).rsum
+def _rsum(images: np.ndarray, captions: np.ndarray, owners: Any) -> float:
+    return evaluate(images, captions, owners).rsum
 
 
 def _cut(whole: CCA, cca: CCA) -> CCA:
     """``cca`` with the first directions of a model of the same eta."""
     cca.correlations_ = whole.correlations_[: cca.dim]
-    cca.image_mean_, cca.sentence_mean_ = whole.image_mean_, whole.sentence_mean_
+    cca.image_mean_, cca.caption_mean_ = whole.image_mean_, whole.caption_mean_
     cca.image_weights_ = whole.image_weights_[:, : cca.dim]
-    cca.sentence_weights_ = whole.sentence_weights_[:, : cca.dim]
+    cca.caption_weights_ = whole.caption_weights_[:, : cca.dim]
     return cca
 
 
@@ -257,7 +257,7 @@ def _directions(moments: Moments, eta: float, dim: int | None) -> tuple[np.ndarr
     They come from the eigenvectors of its smaller Gram matrix, which takes a third of the time of an SVD.
     """
     left = _factor(moments.image_covariance, eta, "images", moments.rows[0])
-    right = _factor(moments.sentence_covariance, eta, "sentences", moments.rows[1])
+    right = _factor(moments.caption_covariance, eta, "captions", moments.rows[1])
     white = solve_triangular(left, moments.cross, lower=True, check_finite=False)
     white = solve_triangular(right, white.T, lower=True, check_finite=False).T
     flat = white.shape[0] <= white.shape[1]
@@ -265,7 +265,7 @@ def _directions(moments: Moments, eta: float, dim: int | None) -> tuple[np.ndarr
     squares, vectors = eigh(small @ small.T, overwrite_a=True, check_finite=False, driver="evd")
     correlations = np.sqrt(np.maximum(squares[::-1], 0))
     if not correlations[0] > 1e-12:
-        raise DataError("CCA: images and sentences do not correlate at all; check image_of_sentence or pairs")
+        raise DataError("CCA: images and captions do not correlate at all; check image_of_caption or pairs")
     count = int(np.count_nonzero(correlations > _FAINT * correlations[0]))
     correlations = correlations[: count if dim is None else min(count, dim)]
     one = vectors[:, ::-1][:, : len(correlations)]

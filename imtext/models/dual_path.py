@@ -10,7 +10,7 @@ from imtext.models.text_cnn import TextCNN
 from imtext.text.shift import shift_all
 
 HEADS = ("paper", "released")
-BLOCK = 1024  # sentences, each at one position, embedded at a time
+BLOCK = 1024  # captions, each at one position, embedded at a time
 
 
 class EmbeddingHead(nn.Module):
@@ -18,7 +18,7 @@ class EmbeddingHead(nn.Module):
 
     ``kind="paper"`` is fc, batch norm, ReLU, fc on both sides (Zheng et al., Fig. 2). ``kind="released"`` is
     that of the authors' public code without its last ReLU and dropout, which stand before the losses alone:
-    for images (``deep``) fc, batch norm, ReLU, fc, batch norm; for sentences fc, batch norm.
+    for images (``deep``) fc, batch norm, ReLU, fc, batch norm; for captions fc, batch norm.
 
     Raises:
         ConfigError: an unknown kind.
@@ -54,8 +54,8 @@ class DualPath(nn.Module):
     The backbone may be None: then images come as cached backbone features, as in Stage I, where the
     image CNN is fixed.
 
-    ``embed_images`` and ``embed_sentences`` give the features that a search compares. The call gives those
-    that the losses read: the same ones, but for ``head="released"`` after a last ReLU, and of each sentence
+    ``embed_images`` and ``embed_captions`` give the features that a search compares. The call gives those
+    that the losses read: the same ones, but for ``head="released"`` after a last ReLU, and of each caption
     where it stands.
 
     Args:
@@ -64,7 +64,7 @@ class DualPath(nn.Module):
         dim: length of an embedding (paper: 2,048).
         backbone: module from normalised pixels ``(B, 3, H, W)`` to ``(B, image_dim)``, or None.
         head: ``"paper"`` or ``"released"``, see :class:`EmbeddingHead`.
-        all_positions: whether ``embed_sentences`` adds up the features of a sentence at every position that
+        all_positions: whether ``embed_captions`` adds up the features of a caption at every position that
             it can take, as the released code does when it tests; the paper says nothing of it.
 
     >>> import torch
@@ -100,7 +100,7 @@ class DualPath(nn.Module):
             images = self.backbone(images)
         return self.image_head(images)
 
-    def embed_sentences(self, codes: Tensor) -> Tensor:
+    def embed_captions(self, codes: Tensor) -> Tensor:
         """Word codes ``(B, L)``, left-aligned where all positions are to be added up, to ``(B, dim)``."""
         if not self.all_positions:
             return self._in_place(codes)
@@ -109,9 +109,9 @@ class DualPath(nn.Module):
         return features.new_zeros(len(codes), self.dim).index_add_(0, row, features)
 
     def _in_place(self, codes: Tensor) -> Tensor:
-        """Word codes ``(B, L)`` to ``(B, dim)``, each sentence where it stands."""
+        """Word codes ``(B, L)`` to ``(B, dim)``, each caption where it stands."""
         return self.text_head(self.text(codes))
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Both paths at once, as the losses read them: images ``(B, dim)`` and sentences ``(M, dim)``."""
+        """Both paths at once, as the losses read them: images ``(B, dim)`` and captions ``(M, dim)``."""
         return self.last(self.embed_images(images)), self.last(self._in_place(codes))

@@ -223,7 +223,7 @@ class PictureNets(nn.Module):
         """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the distance orders as the cosine."""
         return self._embedded(pictures, self.nets[0])
 
-    def embed_sentences(self, pictures: Tensor) -> Tensor:
+    def embed_captions(self, pictures: Tensor) -> Tensor:
         """Embeddings ``(B, D)`` of uint8 drawn captions, of length 1."""
         return self._embedded(pictures, self.nets[-1])
 

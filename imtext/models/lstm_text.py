@@ -19,18 +19,18 @@ READOUTS = ("halves", "last", "released")
 
 
 class LSTMText(nn.Module):
-    """Sentences to features: word layer, dropout on the word vectors, one bidirectional LSTM layer, read out.
+    """Captions to features: word layer, dropout on the word vectors, one bidirectional LSTM layer, read out.
 
     The paper says "Bi-LSTM to obtain the final text feature vector" and no more; the public code averages the
     two directions, but at the last word, where the backward half has read that one word alone. So there are
     three ways to read it out:
 
     - ``"halves"``: the mean of the forward state after the last word and the backward state after the first,
-      each the state that has read the whole sentence; ``dim`` units a direction;
+      each the state that has read the whole caption; ``dim`` units a direction;
     - ``"last"``: the same two states side by side, ``dim / 2`` units a direction;
     - ``"released"``: the mean of both directions' states at the last word; ``dim`` units a direction.
 
-    A feature has length 1. Codes of 0 are padding wherever they stand and reach nothing; a sentence without
+    A feature has length 1. Codes of 0 are padding wherever they stand and reach nothing; a caption without
     any word gives zeros. Weights of the LSTM start as Glorot and Bengio have it (paper, section 3.2), each of
     torch's matrices, which hold four gates, as one, and biases at zero; the public code leaves the LSTM as
     torch has it. Words start uniform in ±0.1 or from ``vectors``, and learn either way.
@@ -95,15 +95,15 @@ class LSTMText(nn.Module):
             rows = torch.cat([forward, backward], dim=1)
         else:
             rows = (forward + (_backward_at_last(at_words) if self.readout == "released" else backward)) / 2
-        # An empty sentence is one word of zeros to the LSTM, whose biases answer it.
+        # An empty caption is one word of zeros to the LSTM, whose biases answer it.
         return unit_rows(rows).masked_fill((counts == 0)[:, None], 0.0)
 
 
 def _backward_at_last(at_words: PackedSequence) -> Tensor:
     """Backward states ``(B, H)`` at the last words, from the states of both directions at every word."""
     states, lengths = pad_packed_sequence(at_words, batch_first=True)
-    sentences = torch.arange(len(states), device=states.device)
-    return states[sentences, lengths.to(states.device) - 1].chunk(2, dim=1)[1]
+    captions = torch.arange(len(states), device=states.device)
+    return states[captions, lengths.to(states.device) - 1].chunk(2, dim=1)[1]
 
 
 def _start_words(layer: nn.Embedding, vectors: np.ndarray) -> None:

@@ -16,13 +16,13 @@ _NUMBERS = 1 << 23  # float64 numbers in a block of rows: 64 MB
 
 
 def as_pairs(owners: Any = None, pairs: Any = None, counts: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """Matching pairs (P, 2) int64 of ``counts`` images and sentences, from either way to say it.
+    """Matching pairs (P, 2) int64 of ``counts`` images and captions, from either way to say it.
 
     >>> as_pairs(owners=[0, 0, 1], counts=(2, 3)).tolist()
     [[0, 0], [0, 1], [1, 2]]
     """
     if (owners is None) == (pairs is None):
-        raise ConfigError("CCA: expected image_of_sentence or pairs, found both or neither; give one of them")
+        raise ConfigError("CCA: expected image_of_caption or pairs, found both or neither; give one of them")
     if pairs is None:
         images = as_owners(owners, *counts).numpy()
         found = np.stack([images, np.arange(counts[1])], axis=1)
@@ -35,7 +35,7 @@ def as_pairs(owners: Any = None, pairs: Any = None, counts: tuple[int, int] = (0
             raise DataError(
                 f"pairs: expected whole numbers of shape (P, 2), found {found.dtype} of shape {found.shape}"
             )
-        for side, (name, count) in enumerate(zip(("image", "sentence"), counts, strict=True)):
+        for side, (name, count) in enumerate(zip(("image", "caption"), counts, strict=True)):
             wrong = np.flatnonzero((found[:, side] < 0) | (found[:, side] >= count))
             if len(wrong):
                 raise DataError(
@@ -132,22 +132,22 @@ class Moments:
     """Means and covariances over all matching pairs: what every eta of a grid shares."""
 
     image_mean: np.ndarray
-    sentence_mean: np.ndarray
+    caption_mean: np.ndarray
     image_covariance: np.ndarray
-    sentence_covariance: np.ndarray
+    caption_covariance: np.ndarray
     cross: np.ndarray
     rows: tuple[int, int]
 
     @classmethod
-    def of(cls, images: View, sentences: View, pairs: np.ndarray) -> Moments:
-        views = (images, sentences)
+    def of(cls, images: View, captions: View, pairs: np.ndarray) -> Moments:
+        views = (images, captions)
         counts = [np.bincount(pairs[:, side], minlength=len(view)) for side, view in enumerate(views)]
         means = [view.mean(n / len(pairs)) for view, n in zip(views, counts, strict=True)]
         spread = [v.covariance(n / len(pairs), m) for v, n, m in zip(views, counts, means, strict=True)]
         ones = np.full(len(pairs), 1 / len(pairs))
-        shares = sparse.csr_array((ones, tuple(pairs.T)), shape=(len(images), len(sentences)))
-        cross = np.zeros((images.width, sentences.width))
-        # An image's sentences are added up before the product, which then has N rows, not M.
-        for part in images.parts(sentences.width * max(1, round(len(pairs) / len(images)))):
-            cross += (images.block(part) - means[0]).T @ sentences.mix(shares[part], means[1])
+        shares = sparse.csr_array((ones, tuple(pairs.T)), shape=(len(images), len(captions)))
+        cross = np.zeros((images.width, captions.width))
+        # An image's captions are added up before the product, which then has N rows, not M.
+        for part in images.parts(captions.width * max(1, round(len(pairs) / len(images)))):
+            cross += (images.block(part) - means[0]).T @ captions.mix(shares[part], means[1])
         return cls(*means, *spread, cross, tuple(int(np.count_nonzero(n)) for n in counts))

@@ -96,7 +96,7 @@ class SCAN(nn.Module):
     def embed_words(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes ``(B, L)`` to unit rows ``(B, L, width)``, words first and zeros behind, and counts ``(B,)``.
 
-        Codes of 0 are padding wherever they stand; a sentence without words has the count 0.
+        Codes of 0 are padding wherever they stand; a caption without words has the count 0.
         """
         if not codes.numel():
             return self.word.weight.new_zeros(*codes.shape, self.width), (codes != 0).sum(1)
@@ -131,7 +131,7 @@ class SCAN(nn.Module):
         )
 
     def forward(self, features: Tensor, codes: Tensor, region_counts: Tensor | None = None) -> Tensor:
-        """Scores ``(N, M)`` of images ``(N, R, region_dim)`` and sentences ``(M, L)``."""
+        """Scores ``(N, M)`` of images ``(N, R, region_dim)`` and captions ``(M, L)``."""
         words, counts = self.embed_words(codes)
         return self.scores(self.embed_regions(features), words, region_counts, counts)
 

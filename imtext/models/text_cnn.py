@@ -67,7 +67,7 @@ class TextBlock(nn.Module):
 
 
 class TextCNN(nn.Module):
-    """Sentences to features: word layer, four residual stages, pooling (Zheng et al., section 3.2).
+    """Captions to features: word layer, four residual stages, pooling (Zheng et al., section 3.2).
 
     The paper draws the network after ResNet-50; the sizes are those of the authors' released plan:
 

@@ -58,8 +58,8 @@ class TwoBranch(nn.Module):
         ConfigError: a size is out of range.
 
     >>> import torch
-    >>> images, sentences = TwoBranch(6, 5, dim=4, hidden=8)(torch.randn(2, 6), torch.randn(3, 5))
-    >>> images.shape, sentences.shape
+    >>> images, captions = TwoBranch(6, 5, dim=4, hidden=8)(torch.randn(2, 6), torch.randn(3, 5))
+    >>> images.shape, captions.shape
     (torch.Size([2, 4]), torch.Size([3, 4]))
     """
 
@@ -80,10 +80,10 @@ class TwoBranch(nn.Module):
         """Image features ``(N, image_dim)`` to ``(N, dim)``, unit length."""
         return self.image_branch(features)
 
-    def embed_sentences(self, features: Tensor) -> Tensor:
+    def embed_captions(self, features: Tensor) -> Tensor:
         """Text features ``(M, text_dim)`` to ``(M, dim)``, unit length."""
         return self.text_branch(features)
 
-    def forward(self, images: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Both branches at once."""
-        return self.embed_images(images), self.embed_sentences(sentences)
+        return self.embed_images(images), self.embed_captions(captions)

@@ -26,15 +26,15 @@ def word_layer(words: int, word_dim: int) -> nn.Embedding:
 
 
 def pack_words(layer: nn.Embedding, codes: Tensor) -> tuple[Tensor, PackedSequence, Tensor]:
-    """Sentences for a recurrent layer, which is to read words alone and takes no empty sentence.
+    """Captions for a recurrent layer, which is to read words alone and takes no empty caption.
 
     Args:
         layer: a :func:`word_layer`.
         codes: ``(B, L)`` integers, neither B nor L 0; 0 is padding wherever it stands.
 
     Returns:
-        Word vectors ``(B, L, word_dim)``, words first and in their order; the same packed, where a sentence
-        without any word is one word of zeros; the numbers of words ``(B,)``, 0 for such a sentence.
+        Word vectors ``(B, L, word_dim)``, words first and in their order; the same packed, where a caption
+        without any word is one word of zeros; the numbers of words ``(B,)``, 0 for such a caption.
 
     >>> words, packed, counts = pack_words(word_layer(5, 2), torch.tensor([[0, 3, 0, 1], [0, 0, 0, 0]]))
     >>> words.shape, packed.batch_sizes.tolist(), counts.tolist()
@@ -48,7 +48,7 @@ def pack_words(layer: nn.Embedding, codes: Tensor) -> tuple[Tensor, PackedSequen
 
 
 class GRUText(nn.Module):
-    """Sentences to features: word layer, one GRU layer, its state after the last word (VSE++, public code).
+    """Captions to features: word layer, one GRU layer, its state after the last word (VSE++, public code).
 
     ``bidirectional`` adds the backward GRU's state after the first word to the forward one's after the last:
     the sum of Fu et al., Eq. 6 (their introduction says average, the same after L2). ``pooled_words`` appends
@@ -57,7 +57,7 @@ class GRUText(nn.Module):
     that is left out.
 
     Words start uniform in ±0.1, the GRU as torch has it (public code). Codes of 0 are padding wherever they
-    stand, so a position shift changes nothing; padding reaches neither the GRU nor the pooling. A sentence
+    stand, so a position shift changes nothing; padding reaches neither the GRU nor the pooling. A caption
     without any word gives zeros.
 
     Args:
@@ -104,7 +104,7 @@ class GRUText(nn.Module):
         words, packed, counts = pack_words(self.word, codes)
         parts = [unit_rows(self.rnn(packed)[1].sum(0))]
         if self.pooled_words:
-            # An empty sentence is one word of zeros here too, and zeros again below.
+            # An empty caption is one word of zeros here too, and zeros again below.
             inside = torch.arange(codes.shape[1], device=codes.device) < counts.clamp_min(1)[:, None]
             parts.append(unit_rows(self._pool(words, inside[:, :, None])))
         return torch.cat(parts, dim=1).masked_fill((counts == 0)[:, None], 0.0)
@@ -137,7 +137,7 @@ class UnitHead(nn.Module):
 
 
 class VSE(nn.Module):
-    """Images and sentences to unit vectors of one space; their product is the cosine.
+    """Images and captions to unit vectors of one space; their product is the cosine.
 
     The image side is L2, fc, L2 on a feature of any length, so a rich image representation (Fu et al., Eq. 2)
     is only another ``image_dim``. On the text side VSE++ has no fc: the GRU's state is the embedding. Fu et
@@ -156,8 +156,8 @@ class VSE(nn.Module):
         ConfigError: ``text_fc=False`` and a text feature of another length than ``dim``.
 
     >>> net = VSE(GRUText(words=5, word_dim=4, dim=8, pooled_words="mean"), image_dim=6, dim=8)
-    >>> images, sentences = net(torch.randn(2, 6), torch.ones(3, 7, dtype=torch.long))
-    >>> images.shape, sentences.shape
+    >>> images, captions = net(torch.randn(2, 6), torch.ones(3, 7, dtype=torch.long))
+    >>> images.shape, captions.shape
     (torch.Size([2, 8]), torch.Size([3, 8]))
     """
 
@@ -197,15 +197,15 @@ class VSE(nn.Module):
             )
         return self.image_head(images)
 
-    def embed_sentences(self, codes: Tensor) -> Tensor:
+    def embed_captions(self, codes: Tensor) -> Tensor:
         """Word codes ``(B, L)`` to ``(B, dim)``.
 
-        Rows have length 1; a sentence without any word gives zeros, similarity 0 with every image.
+        Rows have length 1; a caption without any word gives zeros, similarity 0 with every image.
         """
         features = self.text(codes)
         rows = unit_rows(features) if self.text_head is None else self.text_head(features)
         return rows.masked_fill((codes == 0).all(1, keepdim=True), 0.0)
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Both sides at once: ``(B, dim)`` of the images and ``(B, dim)`` of the sentences."""
-        return self.embed_images(images), self.embed_sentences(codes)
+        """Both sides at once: ``(B, dim)`` of the images and ``(B, dim)`` of the captions."""
+        return self.embed_images(images), self.embed_captions(codes)

@@ -92,7 +92,7 @@ class Models(Judged):
         for query, item, value in self.right_but_wrong(count):
             lines = [f"“{test.captions[item]}”", ("Recall@K: wrong, written for another image", False)]
             lines.append((self.meaning.said.format(value), True))
-            own = result.picture(int(test.image_of_sentence[item]))
+            own = result.picture(int(test.image_of_caption[item]))
             rows.append([(result.picture(query), []), (None, lines), (own, ["written for this"])])
         print("answers of:", self.strongest())
         return Gallery(rows)
@@ -207,7 +207,7 @@ class Models(Judged):
         for name, run in self.runs.items():
             if (run.dir / "embeddings-test.npz").is_file():
                 arrays = run.load_arrays("embeddings-test.npz")
-                mixed[name] = float(modality_mixing(arrays["images"], arrays["sentences"], n=20, shuffles=20))
+                mixed[name] = float(modality_mixing(arrays["images"], arrays["captions"], n=20, shuffles=20))
         kept = [{name: one[name] for name in mixed} for one in self._samples("semantic_rsum")]
         taus = np.array([compare_orders(mixed, one).tau for one in kept])
         tau = compare_orders(mixed, {name: self.graded[name].value("semantic_rsum") for name in mixed}).tau
@@ -224,7 +224,7 @@ def scores_of(run: Run) -> np.ndarray:
     if (run.dir / "scores-test.npz").is_file():
         return run.load_arrays("scores-test.npz")["scores"]
     arrays = run.load_arrays("embeddings-test.npz")
-    return arrays["images"] @ arrays["sentences"].T
+    return arrays["images"] @ arrays["captions"].T
 
 
 def published() -> pd.DataFrame | None:

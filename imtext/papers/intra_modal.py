@@ -40,9 +40,9 @@ def study(*parameters: Any) -> Study:
 def pairs_come_nearer(results: Results) -> list[Evidence]:
     """Distance of matching pairs before minus after training, over the test captions."""
     one, name = results["l1"], "distance of matching pairs"
-    owners, groups = one.split().image_of_sentence, one.groups()["sentences"]
+    owners, groups = one.split().image_of_caption, one.groups()["captions"]
     before, after = (
-        [1 - (found["images"][owners] * found["sentences"]).sum(1) for found in seeds]
+        [1 - (found["images"][owners] * found["captions"]).sum(1) for found in seeds]
         for seeds in (one.untrained(), one.embeddings())
     )
     return [from_scores(name, before, after, groups, scale=1, unit="", digits=3)]
@@ -64,7 +64,7 @@ def helps_text_more(results: Results) -> list[Evidence]:
     """Gain of L1 over the hinges alone in mean recall, text queries minus image queries."""
     groups = results["l1"].groups()
     image, text = (gain(results, [("l1", "hinges")], side, "mean", "test") * 100 / 3 for side in SIDES)
-    sides = (text, groups["sentences"]), (image, groups["images"])
+    sides = (text, groups["captions"]), (image, groups["images"])
     return [difference_of_gains("gain in mean recall, text minus image", *sides)]
 
 
@@ -242,7 +242,7 @@ def groups_before_and_after(result: Result, count: int = 4) -> Figure:
     drawn = np.sort(np.random.default_rng(2).choice(len(names), min(count, len(names)), replace=False))
     kept = {side: np.flatnonzero(np.isin(own, names[drawn])) for side, own in groups.items()}
     of = {side: groups[side][rows] for side, rows in kept.items()}
-    same = of["images"][:, None] == of["sentences"]
+    same = of["images"][:, None] == of["captions"]
     maps = {}
     for title, found in (
         ("Before training", result.untrained()[0]),
@@ -252,10 +252,10 @@ def groups_before_and_after(result: Result, count: int = 4) -> Figure:
         flat = PCA(2, random_state=0).fit_transform(np.concatenate([images, captions]))
         places = {"images": flat[: len(images)], "captions": flat[len(images) :]}
         means = {"pairs": 1 - (images @ captions.T)[same].mean()}
-        for side, rows, own in (("images", images, of["images"]), ("captions", captions, of["sentences"])):
+        for side, rows, own in (("images", images, of["images"]), ("captions", captions, of["captions"])):
             means[side] = distance_to_others(rows, own).mean()
         said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
-        maps[title] = (places, {"images": of["images"], "captions": of["sentences"]}, said)
+        maps[title] = (places, {"images": of["images"], "captions": of["captions"]}, said)
     return group_maps(maps)
 
 
@@ -266,7 +266,7 @@ def similarities(plain: Result, *constrained: Result) -> Figure:
     for side in plain.groups():
         before = plain.similarities(side)
         for one in constrained:
-            title = f"{one.rows[0].experiment.loss.said}: {'captions' if side == 'sentences' else side}"
+            title = f"{one.rows[0].experiment.loss.said}: {'captions' if side == 'captions' else side}"
             shown.append((title, {"λ = 0": before, "the panel's model": one.similarities(side)}))
     term = constrained[0].rows[0].experiment.loss.constraint
     return histograms(shown, window=(1 - term.high, 1 - term.low))

@@ -52,7 +52,7 @@ def alike_captions_lie_near(results: Results) -> list[Evidence]:
     no say.
     """
     one = results["config-2"]
-    rows, groups = one.embeddings()[0]["sentences"], one.groups()["sentences"]
+    rows, groups = one.embeddings()[0]["captions"], one.groups()["captions"]
     words = [set(caption.casefold().strip(" .").split()) for caption in one.split().captions]
     first, second = np.random.default_rng(0).integers(0, len(rows), (2, 20000))
     other = groups[first] != groups[second]
@@ -102,9 +102,9 @@ def own_texts_lie_closer(results: Results) -> list[Evidence]:
     """Distance of an image to captions of others minus to its own, over the former."""
     one, others, owns = results["config-2"], [], []
     groups = one.groups()
-    own = groups["images"][:, None] == groups["sentences"]
+    own = groups["images"][:, None] == groups["captions"]
     for arrays in one.embeddings():
-        apart = np.sqrt(np.maximum(2 - 2 * arrays["images"] @ arrays["sentences"].T, 0))
+        apart = np.sqrt(np.maximum(2 - 2 * arrays["images"] @ arrays["captions"].T, 0))
         others.append(np.where(own, 0, apart).sum(1) / (~own).sum(1))
         owns.append(np.where(own, apart, 0).sum(1) / own.sum(1))
     scale = float(np.mean([found.mean() for found in others]))
@@ -132,8 +132,8 @@ MEASURED = Measured(
 def mixing(result: Result) -> Mixing:
     """How mixed images and captions of the test split are in the space of a row, under its first seed."""
     arrays = result.embeddings()[0]
-    owners = arrays["image_of_sentence"]
-    return modality_mixing(arrays["images"], arrays["sentences"], image_of_sentence=owners)
+    owners = arrays["image_of_caption"]
+    return modality_mixing(arrays["images"], arrays["captions"], image_of_caption=owners)
 
 
 def training(results: Results) -> pd.DataFrame:
@@ -172,7 +172,7 @@ def network(study: Study, base: Experiment) -> Figure:
 def drawn_captions(result: Result, count: int = 3) -> Gallery:
     """Drawn test captions as the network sees them, with the words that are there."""
     data, text = result.split(), result.rows[0].inputs.text
-    chosen = drawn(data.n_sentences, count)
+    chosen = drawn(data.n_captions, count)
     pictures, codes = text.drawing.lazy(text.codes("test")).take(np.array(chosen)), text.codes("test")[chosen]
     cells = []
     for picture, own in zip(pictures, codes, strict=True):
@@ -203,13 +203,13 @@ def similar_captions(result: Result, count: int = 2) -> Gallery:
 
 def nearest_pairs(result: Result, count: int) -> list[tuple[float, list[int], list[str]]]:
     """Cosine, images and captions of the nearest pairs of captions."""
-    data, rows = result.split(), result.embeddings()[0]["sentences"]
-    cosines, groups = rows @ rows.T, data.group_of_sentence
+    data, rows = result.split(), result.embeddings()[0]["captions"]
+    cosines, groups = rows @ rows.T, data.group_of_caption
     cosines[(groups[:, None] == groups) | np.tri(len(rows), dtype=bool)] = -2
     found, used = [], set()
     for place in np.argsort(-cosines, axis=None, kind="stable")[:20000]:
         pair = np.unravel_index(int(place), cosines.shape)
-        images = [int(data.image_of_sentence[one]) for one in pair]
+        images = [int(data.image_of_caption[one]) for one in pair]
         captions = [data.captions[one] for one in pair]
         if used & set(images) or captions[0].casefold() == captions[1].casefold():
             continue
@@ -225,10 +225,10 @@ def found_captions(result: Result, count: int = 5, k: int = 5) -> Gallery:
     """Table 3: the first captions for drawn test images, best first."""
     data, arrays = result.split(), result.embeddings()[0]
     queries = drawn(data.n_images, count)
-    _, found = top_k(arrays["images"][queries], arrays["sentences"], k)
+    _, found = top_k(arrays["images"][queries], arrays["captions"], k)
     rows = []
     for query, items in zip(queries, found, strict=True):
-        right = data.group_of_sentence[items] == data.group_of_image[query]
+        right = data.group_of_caption[items] == data.group_of_image[query]
         lines = [(data.captions[j], bool(own)) for j, own in zip(items, right, strict=True)]
         rows.append([(result.picture(query), []), (None, lines)])
     return Gallery(rows)
@@ -242,8 +242,8 @@ def spaces(*results: Result, most: int = 300) -> Figure:
     for axes, result in zip(grid, results, strict=True):
         data, arrays, found = result.split(), result.embeddings()[0], mixing(result)
         images = np.array(drawn(data.n_images, most))
-        captions = np.flatnonzero(np.isin(data.image_of_sentence, images))
-        points = flat_map(np.concatenate([arrays["images"][images], arrays["sentences"][captions]]))
+        captions = np.flatnonzero(np.isin(data.image_of_caption, images))
+        points = flat_map(np.concatenate([arrays["images"][images], arrays["captions"][captions]]))
         for number, part in enumerate((points[len(images) :], points[: len(images)])):
             look = {"marker": "os"[number], "color": PALETTE[1 - number], "alpha": 0.7}
             axes.scatter(*part.T, s=12, label=("captions", "images")[number], rasterized=True, **look)

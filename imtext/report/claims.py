@@ -180,7 +180,7 @@ def from_ranks(
 
     `better`, `worse`: 1-based ranks (Q,) of one seed, or a list of them, one per seed, over the same queries
     in the same order. `k` may be "rsum": the recalls at 1, 5 and 10 added, or "mean": their mean. `clusters`
-    (Q,) names queries that are drawn together (the sentences of one image). A claim about several rows at
+    (Q,) names queries that are drawn together (the captions of one image). A claim about several rows at
     once takes them as several seeds.
 
     >>> gain = from_ranks("R@1", np.ones(200, int), np.full(200, 9), n=200)

@@ -34,8 +34,8 @@ def paired_bootstrap(
     one dataset. ``k``: recall@k in per cent, or ``"rsum"``: the recalls at 1, 5 and 10 added. For evaluations
     both directions are added. ``n`` resamples, reproducible by ``seed``.
 
-    ``clusters (Q,)``: queries that belong together and are drawn together, such as the sentences of one
-    image; evaluations are always drawn by image, each with its sentences. With several seeds, concatenate the
+    ``clusters (Q,)``: queries that belong together and are drawn together, such as the captions of one
+    image; evaluations are always drawn by image, each with its captions. With several seeds, concatenate the
     ranks and give the query index as ``clusters``.
 
     ``p`` is twice the share of resamples on the far side of zero, at least 2 / (n + 1) and at most 1.
@@ -66,7 +66,7 @@ def paired_bootstrap(
 def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) -> np.ndarray:
     """Means (n,) float64 of ``values (Q,)``, such as hits or errors per query, when whole clusters are drawn.
 
-    ``clusters (Q,)``: queries that belong together, such as the sentences of one image or one person; as many
+    ``clusters (Q,)``: queries that belong together, such as the captions of one image or one person; as many
     clusters as there are are drawn with replacement, and the mean is over all queries drawn. The same
     clusters, ``n`` and ``seed`` draw the same queries, so samples of two models can be subtracted.
 
@@ -109,13 +109,13 @@ def _draws(n_clusters: int, n: int, seed: int) -> Iterator[np.ndarray]:
 def _pairs(ranks_a: Any, ranks_b: Any, clusters: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per direction: ranks of a, ranks of b, and the cluster of each query."""
     if isinstance(ranks_a, Evaluation) and isinstance(ranks_b, Evaluation):
-        owners = ranks_a.image_of_sentence
+        owners = ranks_a.image_of_caption
         if clusters is not None:
             raise ConfigError("clusters: evaluations are drawn by image already; leave it out")
         if len(ranks_a.image_query_ranks) != len(ranks_b.image_query_ranks) or not np.array_equal(
-            owners, ranks_b.image_of_sentence
+            owners, ranks_b.image_of_caption
         ):
-            raise DataError("ranks_a and ranks_b evaluate different images or sentences; compare one dataset")
+            raise DataError("ranks_a and ranks_b evaluate different images or captions; compare one dataset")
         images = np.arange(len(ranks_a.image_query_ranks))
         return [
             (ranks_a.image_query_ranks, ranks_b.image_query_ranks, images),

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 
 from imtext.errors import ConfigError, DataError
 
-KEYS = ("images", "sentences", "image_of_sentence")
+KEYS = ("images", "captions", "image_of_caption")
 _FORM = f"an .npz file with the arrays {', '.join(KEYS)}; write one with numpy.savez"
 _LONGEST_HEADER = 1 << 16
 _LARGE, _RATIO = 1 << 30, 100  # embeddings hardly compress: a file that unpacks to this much more holds none
@@ -25,15 +25,15 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def load_embeddings(path: str | PathLike[str], captions_per_image: int | None = None) -> Arrays:
-    """Read ``images (N, D)``, ``sentences (M, D)`` and ``image_of_sentence (M,)``.
+    """Read ``images (N, D)``, ``captions (M, D)`` and ``image_of_caption (M,)``.
 
     Three containers hold them: an ``.npz`` file, a ``.safetensors`` file with tensors of these names, or a
-    folder with ``images.npy``, ``sentences.npy`` and ``image_of_sentence.npy`` (memory-mapped). Other arrays
+    folder with ``images.npy``, ``captions.npy`` and ``image_of_caption.npy`` (memory-mapped). Other arrays
     are ignored; shapes are checked by whoever uses the arrays, such as `evaluate`.
 
-    ``captions_per_image``: k sentences for every image, in the order of the images. Then the array
-    ``image_of_sentence`` may be missing, and ``images`` may hold each image k times in a row (as many rows as
-    sentences): it is returned once. Without this parameter nothing is assumed.
+    ``captions_per_image``: k captions for every image, in the order of the images. Then the array
+    ``image_of_caption`` may be missing, and ``images`` may hold each image k times in a row (as many rows as
+    captions): it is returned once. Without this parameter nothing is assumed.
 
     Raises `ConfigError` where ``captions_per_image`` is no positive whole number, `DataError` where the path
     is missing, damaged, of another kind, pickled, lacks an array, or contradicts ``captions_per_image``; also
@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not os.path.isfile(path):
         found = "neither a file nor a folder" if os.path.exists(path) else "no such file"
         raise DataError(
-            f"{path}: {found}; give an .npz or .safetensors file, or a folder with images.npy, sentences.npy"
+            f"{path}: {found}; give an .npz or .safetensors file, or a folder with images.npy, captions.npy"
         )
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
 
@@ -174,54 +174,54 @@ def _reason(error: Exception) -> str:
 
 
 def _as_stored(path: Path, arrays: dict[str, np.ndarray]) -> Arrays:
-    images, sentences = arrays["images"], arrays["sentences"]
-    owner = arrays.get("image_of_sentence")
-    n, m = _rows(images), _rows(sentences)
+    images, captions = arrays["images"], arrays["captions"]
+    owner = arrays.get("image_of_caption")
+    n, m = _rows(images), _rows(captions)
     if owner is None:
-        hint = "expected the index of each sentence's image"
+        hint = "expected the index of each caption's image"
         if n and m and m % n == 0 and m > n:
-            hint += f"; if each image has {m // n} sentences in a row, pass captions_per_image={m // n}"
+            hint += f"; if each image has {m // n} captions in a row, pass captions_per_image={m // n}"
         elif n and n == m:
-            hint += "; if sentences come in runs of k for an image, pass captions_per_image=k"
-        found = f"{n:,} images, {m:,} sentences"
-        raise DataError(f"{path}: lacks image_of_sentence (found {found}); {hint}")
+            hint += "; if captions come in runs of k for an image, pass captions_per_image=k"
+        found = f"{n:,} images, {m:,} captions"
+        raise DataError(f"{path}: lacks image_of_caption (found {found}); {hint}")
     if n == m and (k := _run(images)) > 1 and np.array_equal(owner, np.arange(m)):
         raise DataError(
-            f"{path}: images come in runs of {k} equal rows, so none would be found by its other sentences; "
+            f"{path}: images come in runs of {k} equal rows, so none would be found by its other captions; "
             f"pass captions_per_image={k} to keep each image once"
         )
-    return images, sentences, owner
+    return images, captions, owner
 
 
 def _in_order(path: Path, arrays: dict[str, np.ndarray], k: int) -> Arrays:
-    """Images once, sentence j with image j // k; DataError where the file says otherwise."""
-    images, sentences = arrays["images"], arrays["sentences"]
-    n, m = _rows(images), _rows(sentences)
+    """Images once, caption j with image j // k; DataError where the file says otherwise."""
+    images, captions = arrays["images"], arrays["captions"]
+    n, m = _rows(images), _rows(captions)
     if not n or not m:
         raise DataError(
-            f"{path}: expected images and sentences as matrices of numbers, found shapes {images.shape} and "
-            f"{sentences.shape}; save one row for each"
+            f"{path}: expected images and captions as matrices of numbers, found shapes {images.shape} and "
+            f"{captions.shape}; save one row for each"
         )
     repeated = k > 1 and n == m and n % k == 0
     if n * k != m and not repeated:
         raise DataError(
-            f"{path}: expected {k} sentences for each image (captions_per_image={k}), found {n:,} images and "
-            f"{m:,} sentences; correct captions_per_image or the arrays"
+            f"{path}: expected {k} captions for each image (captions_per_image={k}), found {n:,} images and "
+            f"{m:,} captions; correct captions_per_image or the arrays"
         )
     owner = np.repeat(np.arange(m // k), k)
-    stored = arrays.get("image_of_sentence", owner)
+    stored = arrays.get("image_of_caption", owner)
     if not np.array_equal(stored, owner) and not (repeated and np.array_equal(stored, np.arange(m))):
         raise DataError(
-            f"{path}: image_of_sentence does not give every image {k} sentences in a row; leave "
-            "captions_per_image out, the file says which sentence belongs to which image"
+            f"{path}: image_of_caption does not give every image {k} captions in a row; leave "
+            "captions_per_image out, the file says which caption belongs to which image"
         )
     row = _first_odd(images, k) if repeated else None
     if row is not None:
         raise DataError(
-            f"{path}: as many images as sentences ({n:,}), but images {row - row % k} and {row} differ; with "
+            f"{path}: as many images as captions ({n:,}), but images {row - row % k} and {row} differ; with "
             f"captions_per_image={k} each image must be there once, or {k} times in a row"
         )
-    return images[::k] if repeated else images, sentences, owner
+    return images[::k] if repeated else images, captions, owner
 
 
 def _rows(array: np.ndarray) -> int:

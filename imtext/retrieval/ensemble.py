@@ -27,7 +27,7 @@ def mean_scores(
 ) -> np.ndarray:
     """The weighted mean of similarity matrices (N, M) of several models, for `evaluate_scores`.
 
-    ``scores``: arrays or tensors of one shape, images × sentences; memory maps are read by blocks.
+    ``scores``: arrays or tensors of one shape, images × captions; memory maps are read by blocks.
     ``weights``: one per model, none negative (default: equal); they are divided by their sum.
     ``scale="zscore"`` first takes from each matrix its mean and divides by its standard deviation, for models
     whose scores differ in size; "none" takes them as they are. float64 if a matrix is, else float32.
@@ -63,7 +63,7 @@ def mean_cosines(
 ) -> np.ndarray:
     """The weighted mean (N, M) of the cosines of several models, without a matrix of each.
 
-    ``models``: pairs ``(images (N, D), sentences (M, D))``, each with a D of its own. Every model has its
+    ``models``: pairs ``(images (N, D), captions (M, D))``, each with a D of its own. Every model has its
     say, also where it gives a row of zeros (cosine 0). float64 if an embedding is, else float32.
 
     Raises `DataError` for no models, unfit embeddings, or numbers of rows that differ; `ConfigError` for
@@ -78,17 +78,17 @@ def mean_cosines(
     result = np.empty(tuple(len(rows) for rows in sides[0]), dtype=np.float64 if wide else np.float32)
     for part in _parts(result.shape):
         total = np.zeros((part.stop - part.start, result.shape[1]))
-        for (images, sentences), share in zip(sides, shares, strict=True):
+        for (images, captions), share in zip(sides, shares, strict=True):
             left = images.unit(part, torch.float64)
-            for columns in slices(len(sentences), 4096):
-                product = left @ sentences.unit(columns, torch.float64).T
+            for columns in slices(len(captions), 4096):
+                product = left @ captions.unit(columns, torch.float64).T
                 total[:, columns] += share * product.cpu().numpy()
         result[part] = np.round(total, 12)  # equal pairs score the same, wherever they stand
     return result
 
 
 def concatenated(models: Sequence[Pair], weights: Sequence[float] | None = None) -> tuple[Any, Any]:
-    """Features of several models side by side: images (N, sum of D) and sentences (M, sum of D), as tensors.
+    """Features of several models side by side: images (N, sum of D) and captions (M, sum of D), as tensors.
 
     Each model's rows are divided by their norm and multiplied by the root of its weight, so a cosine of the
     result is the weighted mean of the models' cosines (`mean_cosines`); the result is for whatever takes
@@ -97,8 +97,8 @@ def concatenated(models: Sequence[Pair], weights: Sequence[float] | None = None)
 
     Raises as `mean_cosines` does.
 
-    >>> images, sentences = concatenated([([[3.0, 0.0]], [[0.0, 2.0]]), ([[5.0]], [[7.0]])])
-    >>> round(float(images[0] @ sentences[0]), 6)
+    >>> images, captions = concatenated([([[3.0, 0.0]], [[0.0, 2.0]]), ([[5.0]], [[7.0]])])
+    >>> round(float(images[0] @ captions[0]), 6)
     0.5
     """
     sides = _models(models)
@@ -116,7 +116,7 @@ def concatenated(models: Sequence[Pair], weights: Sequence[float] | None = None)
 
 
 def averaged(models: Sequence[Pair], weights: Sequence[float] | None = None) -> tuple[Any, Any]:
-    """The weighted means of the unit features of several models: images (N, D) and sentences (M, D).
+    """The weighted means of the unit features of several models: images (N, D) and captions (M, D).
 
     For models that share one space only (see the module); all must have the same D. Rows are not normalised
     afterwards; `evaluate` does that.
@@ -145,19 +145,19 @@ def averaged(models: Sequence[Pair], weights: Sequence[float] | None = None) -> 
 
 
 def _models(models: Sequence[Pair], device: torch.device | str | None = None) -> list[tuple[Rows, Rows]]:
-    """The embeddings of every model, checked; all must have the same numbers of images and of sentences."""
+    """The embeddings of every model, checked; all must have the same numbers of images and of captions."""
     sides = []
     for model, pair in enumerate(models):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise DataError(
-                f"models[{model}]: expected a pair (images, sentences), found {type(pair).__name__}"
+                f"models[{model}]: expected a pair (images, captions), found {type(pair).__name__}"
             )
-        sides.append(as_pair(*pair, (f"images of models[{model}]", f"sentences of models[{model}]"), device))
+        sides.append(as_pair(*pair, (f"images of models[{model}]", f"captions of models[{model}]"), device))
         for rows, first in zip(sides[-1], sides[0], strict=True):
             if len(rows) != len(first):
                 raise DataError(
                     f"{rows.name}: {len(rows)} rows, but the {first.name} are {len(first)}; all models must "
-                    "embed the same images and sentences in the same order"
+                    "embed the same images and captions in the same order"
                 )
     return sides
 

@@ -56,7 +56,7 @@ class Direction:
 class Evaluation:
     """Both directions of search on one set of embeddings.
 
-    ``image_query``: an image looks for its sentences (the best of them counts); ``text_query``: a sentence
+    ``image_query``: an image looks for its captions (the best of them counts); ``text_query``: a caption
     looks for its image. With groups, anything of the query's group is looked for, and the best counts.
     ``image_query_ranks (N,)`` and ``text_query_ranks (M,)`` are 1-based, within the query's fold.
     """
@@ -65,7 +65,7 @@ class Evaluation:
     text_query: Direction
     image_query_ranks: np.ndarray = field(repr=False)
     text_query_ranks: np.ndarray = field(repr=False)
-    image_of_sentence: np.ndarray = field(repr=False)
+    image_of_caption: np.ndarray = field(repr=False)
     folds: int = 1
 
     @property
@@ -77,7 +77,7 @@ class Evaluation:
         """Every number but the per-query ranks, ready for JSON."""
         return {
             "images": self.image_query.n,
-            "sentences": self.text_query.n,
+            "captions": self.text_query.n,
             "folds": self.folds,
             "image_query": self.image_query.to_dict(),
             "text_query": self.text_query.to_dict(),
@@ -101,8 +101,8 @@ class Evaluation:
 
 def evaluate(
     images: Any,
-    sentences: Any,
-    image_of_sentence: Any,
+    captions: Any,
+    image_of_caption: Any,
     folds: int = 1,
     device: torch.device | str | None = None,
     block: int | None = None,
@@ -110,25 +110,25 @@ def evaluate(
 ) -> Evaluation:
     """Recall@1/5/10, median and mean rank, R-sum, both directions, by cosine.
 
-    ``images (N, D)``, ``sentences (M, D)``: NumPy arrays or tensors, any floating type, CPU or GPU; they need
-    not be normalised, and a row of zeros has cosine 0 with everything. ``image_of_sentence (M,)``: the index
-    of each sentence's image, any number of sentences per image, in any order. ``folds``: split the images
-    into that many consecutive blocks, each searched among its own sentences, and take the mean of every
+    ``images (N, D)``, ``captions (M, D)``: NumPy arrays or tensors, any floating type, CPU or GPU; they need
+    not be normalised, and a row of zeros has cosine 0 with everything. ``image_of_caption (M,)``: the index
+    of each caption's image, any number of captions per image, in any order. ``folds``: split the images
+    into that many consecutive blocks, each searched among its own captions, and take the mean of every
     metric (COCO 1K is ``folds=5`` of 5,000 images). ``device``: where to compute (default: where the tensors
-    lie). ``block``: the largest number of images and of sentences in one block of scores; it bounds memory
+    lie). ``block``: the largest number of images and of captions in one block of scores; it bounds memory
     and changes no result.
 
     The rank of a query is 1 + the number of items that score strictly higher than its true match, ties broken
     by gallery index: embeddings that are all alike score chance. The true match and whatever comes near it
     are scored by the same arithmetic, described in `imtext.retrieval.ranks`.
 
-    ``group_of_image (N,)``: whole numbers; images that share one, and the sentences of these images, are true
+    ``group_of_image (N,)``: whole numbers; images that share one, and the captions of these images, are true
     matches of each other, and a query's rank is that of the best-scoring one. This is language-based person
-    search: a sentence looks for any picture of the person it describes (CUHK-PEDES; Zheng et al., section 6.1
+    search: a caption looks for any picture of the person it describes (CUHK-PEDES; Zheng et al., section 6.1
     and Table 7). Groups of one image each change nothing.
 
     Raises `DataError` for unfit arrays: shape, type, NaN or infinity, mismatched lengths, an index out of
-    range, an image without a sentence, folds that do not divide the images or that cut through a group.
+    range, an image without a caption, folds that do not divide the images or that cut through a group.
     `ConfigError` for ``folds`` or ``block`` that is not a positive whole number.
 
     >>> result = evaluate(np.eye(2), [[1.0, 0.1], [0.2, 1.0], [1.0, 0.0]], [0, 1, 1])
@@ -137,22 +137,22 @@ def evaluate(
     >>> evaluate(np.eye(2), [[1.0, 0.1], [0.2, 1.0], [1.0, 0.0]], [0, 1, 1], group_of_image=[7, 7]).rsum
     600.0
     """
-    image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"), device)
-    owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows))
+    image_rows, caption_rows = as_pair(images, captions, ("images", "captions"), device)
+    owners = as_owners(image_of_caption, len(image_rows), len(caption_rows))
     groups = as_groups(group_of_image, len(image_rows))
 
     def ranks(part: slice, members: Members) -> tuple[np.ndarray, np.ndarray]:
         local = owners[members] - part.start
         mates = None if groups is None else groups[part]
-        return cosine_ranks(image_rows.take(part), _take(sentence_rows, members), local, block, mates)
+        return cosine_ranks(image_rows.take(part), _take(caption_rows, members), local, block, mates)
 
     return _by_fold(owners.numpy(), len(image_rows), folds, ranks, groups)
 
 
 def evaluate_scores(
-    scores: Any, image_of_sentence: Any, folds: int = 1, group_of_image: Any = None
+    scores: Any, image_of_caption: Any, folds: int = 1, group_of_image: Any = None
 ) -> Evaluation:
-    """As `evaluate`, for ready ``scores (N, M)`` of images × sentences, such as the mean of several models.
+    """As `evaluate`, for ready ``scores (N, M)`` of images × captions, such as the mean of several models.
 
     Scores are compared as they are, higher is better. Raises as `evaluate` does.
 
@@ -161,8 +161,8 @@ def evaluate_scores(
     """
     matrix = to_numpy(scores)
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiu":
-        raise DataError(f"scores: expected numbers (N images, M sentences), found shape {matrix.shape}")
-    owners = as_owners(image_of_sentence, *matrix.shape).numpy()
+        raise DataError(f"scores: expected numbers (N images, M captions), found shape {matrix.shape}")
+    owners = as_owners(image_of_caption, *matrix.shape).numpy()
     groups = as_groups(group_of_image, len(matrix))
 
     def ranks(part: slice, members: Members) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +195,7 @@ def _by_fold(
     silent = np.flatnonzero(np.bincount(owners, minlength=n_images) == 0)
     if len(silent):
         raise DataError(
-            f"image {silent[0]} has no sentence ({len(silent)} such images), expected at least one for every "
+            f"image {silent[0]} has no caption ({len(silent)} such images), expected at least one for every "
             "image; leave these images out"
         )
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
@@ -219,7 +219,7 @@ def _by_fold(
 
 
 def _members(owners: np.ndarray, part: slice) -> Members:
-    """The sentences of a block of images: a slice where they stand together, so that nothing is copied."""
+    """The captions of a block of images: a slice where they stand together, so that nothing is copied."""
     index = np.flatnonzero((owners >= part.start) & (owners < part.stop))
     together = index[-1] - index[0] + 1 == len(index)
     return slice(int(index[0]), int(index[-1]) + 1) if together else index

@@ -1,8 +1,8 @@
 """COCO with its missing matches: CxC and ECCV-Caption, through the package ``eccv_caption``.
 
-For the 5,000 test images of COCO people looked for further sentences that fit: CxC (Parekh et al., EACL 2021)
-has 35,585 right pairs where COCO has 25,000; ECCV-Caption (Chun et al., ECCV 2022) has 17.9 right sentences
-for each of 1,261 images and 8.5 right images for each of 1,332 sentences, found by five models and verified
+For the 5,000 test images of COCO people looked for further captions that fit: CxC (Parekh et al., EACL 2021)
+has 35,585 right pairs where COCO has 25,000; ECCV-Caption (Chun et al., ECCV 2022) has 17.9 right captions
+for each of 1,261 images and 8.5 right images for each of 1,332 captions, found by five models and verified
 by people. The package holds these lists and the measures; it is an extra: ``pip install "imtext[coco]"``.
 """
 
@@ -47,7 +47,7 @@ def load_package() -> Any:
 def coco_test_ids() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """COCO ids of the 5K test set in the order of its five folds.
 
-    Gives ``image_ids (N,)``, ``caption_ids (M,)`` and ``image_of_sentence (M,)``; a caption id is the ``id``
+    Gives ``image_ids (N,)``, ``caption_ids (M,)`` and ``image_of_caption (M,)``; a caption id is the ``id``
     of an annotation of COCO. Raises `ConfigError` where the package is not installed.
     """
     package = load_package()
@@ -65,7 +65,7 @@ def extended_measures(
     """Every measure of the package for one model on COCO 5K, in per cent.
 
     Args:
-        scores: ``(5000, 25000)``, images by sentences, higher is better; a memory map is read in blocks.
+        scores: ``(5000, 25000)``, images by captions, higher is better; a memory map is read in blocks.
         image_ids, caption_ids: ``(5000,)`` and ``(25000,)``, the COCO ids of rows and columns in any order.
         ks: cutoffs of the recalls.
 
@@ -109,7 +109,7 @@ def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_
 
     ``source``: ``coco``, ``cxc`` or ``eccv``. ``image_ids (N,)``, ``caption_ids (M,)``: COCO ids of any part
     of the test set; pairs outside are left out. A pair is right if it is listed for the image or for the
-    sentence: ECCV-Caption looked at other queries in each direction, so a listed pair is a right answer, and
+    caption: ECCV-Caption looked at other queries in each direction, so a listed pair is a right answer, and
     one that is not listed need not be wrong.
 
     Raises `ConfigError` for another source or where the package is not installed, `DataError` for ids twice.

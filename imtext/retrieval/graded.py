@@ -1,10 +1,10 @@
 """What recall@K does not see: right answers outside the query's own group, and nearly right ones.
 
 Recall knows one right answer, the group that a query comes from. Where more is known, by human judgement or
-from the scenes of a generated dataset, a pair of an image and a sentence has a *relevance* between 0 and 1,
+from the scenes of a generated dataset, a pair of an image and a caption has a *relevance* between 0 and 1,
 and pairs of at least ``threshold`` are *right*. From one ranking follow
 
-- plain recall@K, the field's: a sentence of the image's own group among the first K;
+- plain recall@K, the field's: a caption of the image's own group among the first K;
 - semantic recall@K: anything right among the first K, the own group included;
 - R-precision: the share of right items among the first R, where R is the number of right items;
 - mAP@R: the mean over r = 1 … R of the precision among the first r, counted where the r-th item is right, as
@@ -94,7 +94,7 @@ class Graded:
     text_query: GradedSide
     plain: Evaluation
     semantic: Evaluation
-    image_of_sentence: np.ndarray = field(repr=False)
+    image_of_caption: np.ndarray = field(repr=False)
 
     def value(self, measure: str, side: str | None = None) -> float:
         """A measure in per cent.
@@ -108,11 +108,11 @@ class Graded:
         return float(self._over_sides(measure, side, lambda s, name: 100 * self._of(s, name).mean()))
 
     def samples(self, measure: str, side: str | None = None, n: int = 2000, seed: int = 0) -> np.ndarray:
-        """What `value` gives when other images are drawn, (n,): a bootstrap over images with their sentences.
+        """What `value` gives when other images are drawn, (n,): a bootstrap over images with their captions.
 
         The same ``n`` and ``seed`` draw the same images for every model of one dataset.
         """
-        owners = {"image_query": np.arange(len(self.image_query.right)), "text_query": self.image_of_sentence}
+        owners = {"image_query": np.arange(len(self.image_query.right)), "text_query": self.image_of_caption}
         return self._over_sides(
             measure, side, lambda s, name: 100 * cluster_bootstrap(self._of(s, name), owners[s], n, seed)
         )
@@ -142,7 +142,7 @@ class Graded:
 
 def graded(
     scores: Any,
-    image_of_sentence: Any,
+    image_of_caption: Any,
     relevance: Any = None,
     threshold: float = 1.0,
     group_of_image: Any = None,
@@ -150,16 +150,16 @@ def graded(
     """Plain, semantic and graded measures of one model, both directions.
 
     Args:
-        scores: ``(N, M)``, images by sentences, higher is better, compared as they are
+        scores: ``(N, M)``, images by captions, higher is better, compared as they are
             (:func:`imtext.retrieval.mean_cosines` makes them from embeddings).
-        image_of_sentence: ``(M,)``, as in :func:`imtext.retrieval.evaluate`.
+        image_of_caption: ``(M,)``, as in :func:`imtext.retrieval.evaluate`.
         relevance: ``(N, M)`` in [0, 1], an array or a scipy sparse matrix; what is not stored is 0. The pairs
             of the own group are 1 whatever stands there. Default: nothing else is relevant.
         threshold: pairs of at least this relevance are right.
-        group_of_image: ``(N,)``: images of one group are matches of each other's sentences.
+        group_of_image: ``(N,)``: images of one group are matches of each other's captions.
 
     Raises:
-        DataError: arrays that do not fit, NaN, a relevance outside [0, 1], an image without a sentence.
+        DataError: arrays that do not fit, NaN, a relevance outside [0, 1], an image without a caption.
         ConfigError: a threshold outside (0, 1].
 
     >>> result = graded([[0.1, 0.9], [0.2, 0.3]], [0, 1], [[1, 1], [0, 1]])
@@ -167,17 +167,17 @@ def graded(
     (25.0, 75.0, 50.0)
     """
     matrix = as_scores(scores, "scores")
-    owners = as_owners(image_of_sentence, *matrix.shape).numpy()
+    owners = as_owners(image_of_caption, *matrix.shape).numpy()
     _check_silent(owners, len(matrix))
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold <= 1:
         raise ConfigError(f"threshold={threshold!r}: expected a relevance above 0 and at most 1")
     gains = _as_relevance(relevance, matrix.shape)
     labels = group_labels(group_of_image, len(matrix))
-    of_sentence = labels[owners]
+    of_caption = labels[owners]
     sides = [
-        _side(matrix, gains, labels, of_sentence, threshold),
+        _side(matrix, gains, labels, of_caption, threshold),
         _side(
-            matrix.T, gains.T.tocsr() if sparse.issparse(gains) else gains.T, of_sentence, labels, threshold
+            matrix.T, gains.T.tocsr() if sparse.issparse(gains) else gains.T, of_caption, labels, threshold
         ),
     ]
     evaluations = [
@@ -191,7 +191,7 @@ def _check_silent(owners: np.ndarray, n_images: int) -> None:
     silent = np.flatnonzero(np.bincount(owners, minlength=n_images) == 0)
     if len(silent):
         raise DataError(
-            f"image {silent[0]} has no sentence ({len(silent)} such images), expected at least one for every "
+            f"image {silent[0]} has no caption ({len(silent)} such images), expected at least one for every "
             "image; leave these images out"
         )
 
@@ -274,13 +274,13 @@ def order_of_models(
     """Does the order of several models change from one measure to another?
 
     ``results``: `Graded` of each model by name, all on one dataset. ``first``, ``second``, ``side``: as in
-    `Graded.value`. Images are drawn with their sentences, the same ones for every model.
+    `Graded.value`. Images are drawn with their captions, the same ones for every model.
 
     Raises `DataError` for fewer than two models or models of several datasets, `ConfigError` for names.
     """
     models = dict(results)
-    if len({tuple(m.image_of_sentence.tolist()) for m in models.values()}) > 1:
-        raise DataError("results: the models were evaluated on different sentences; compare one dataset")
+    if len({tuple(m.image_of_caption.tolist()) for m in models.values()}) > 1:
+        raise DataError("results: the models were evaluated on different captions; compare one dataset")
     values = [{name: m.value(measure, side) for name, m in models.items()} for measure in (first, second)]
     samples = [
         {name: m.samples(measure, side, n, seed) for name, m in models.items()} for measure in (first, second)

@@ -22,7 +22,7 @@ def group_labels(group_of_image: Any, n_images: int) -> np.ndarray:
     return np.arange(n_images) if groups is None else groups.numpy()
 
 
-def pair_matrix(images: Any, sentences: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_matrix:
+def pair_matrix(images: Any, captions: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_matrix:
     """Values of some pairs ``(P,)`` as a sparse matrix (N, M) in which the other pairs are 0.
 
     Raises `DataError` for lengths that differ, indices out of range, or a pair that is there twice.
@@ -30,21 +30,21 @@ def pair_matrix(images: Any, sentences: Any, values: Any, shape: tuple[int, int]
     >>> pair_matrix([0, 1], [2, 0], [True, True], (2, 3)).toarray().astype(int).tolist()
     [[0, 0, 1], [1, 0, 0]]
     """
-    rows, columns, data = _as_pairs(images, sentences, values, shape)
+    rows, columns, data = _as_pairs(images, captions, values, shape)
     data = data.astype(np.float32) if data.dtype.kind == "b" else data
     return sparse.csr_matrix((data, (rows, columns)), shape=shape)
 
 
 def _as_pairs(
-    images: Any, sentences: Any, values: Any, shape: tuple[int, int]
+    images: Any, captions: Any, values: Any, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows, columns, data = (to_numpy(x) for x in (images, sentences, values))
+    rows, columns, data = (to_numpy(x) for x in (images, captions, values))
     if not (rows.ndim == 1 and rows.shape == columns.shape == data.shape) or data.dtype.kind not in "biuf":
         raise DataError(
-            "pairs: expected images, sentences and values of one length (P,), found shapes "
+            "pairs: expected images, captions and values of one length (P,), found shapes "
             f"{rows.shape}, {columns.shape} and {data.shape}"
         )
-    for name, index, bound in (("images", rows, shape[0]), ("sentences", columns, shape[1])):
+    for name, index, bound in (("images", rows, shape[0]), ("captions", columns, shape[1])):
         if len(index) and (index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= bound):
             raise DataError(
                 f"{name} of the pairs: expected 0 to {bound - 1}, found {index.min()} to {index.max()}"
@@ -52,8 +52,8 @@ def _as_pairs(
     keys = rows.astype(np.int64) * shape[1] + columns
     unique, counts = np.unique(keys, return_counts=True)
     if len(unique) < len(keys):
-        image, sentence = divmod(int(unique[counts.argmax()]), shape[1])
-        raise DataError(f"pairs: image {image} and sentence {sentence} are there twice; keep one")
+        image, caption = divmod(int(unique[counts.argmax()]), shape[1])
+        raise DataError(f"pairs: image {image} and caption {caption} are there twice; keep one")
     return rows.astype(np.int64), columns.astype(np.int64), data
 
 
@@ -81,17 +81,17 @@ class FirstWrong:
 
 def false_matches(
     scores: Any,
-    image_of_sentence: Any,
+    image_of_caption: Any,
     images: Any,
-    sentences: Any,
+    captions: Any,
     values: Any,
     judged_only: bool = False,
     group_of_image: Any = None,
 ) -> dict[str, FirstWrong]:
     """For each query the first wrong result, wrong as recall counts, and its judgement.
 
-    ``scores (N, M)`` and ``image_of_sentence (M,)`` as for :func:`imtext.retrieval.graded.graded`;
-    ``images, sentences, values (P,)``: the judged pairs and what was said of each. ``judged_only``: the first
+    ``scores (N, M)`` and ``image_of_caption (M,)`` as for :func:`imtext.retrieval.graded.graded`;
+    ``images, captions, values (P,)``: the judged pairs and what was said of each. ``judged_only``: the first
     wrong result *that has a judgement*, since most pairs of a test set have none.
 
     Gives ``{"image_query": ..., "text_query": ...}``. Raises `DataError` for arrays that do not fit.
@@ -101,9 +101,9 @@ def false_matches(
     ([1, 0], [3.5, nan])
     """
     matrix = as_scores(scores, "scores")
-    owners = as_owners(image_of_sentence, *matrix.shape).numpy()
+    owners = as_owners(image_of_caption, *matrix.shape).numpy()
     labels = group_labels(group_of_image, len(matrix))
-    rows, columns, said = _as_pairs(images, sentences, values, matrix.shape)
+    rows, columns, said = _as_pairs(images, captions, values, matrix.shape)
     said = said.astype(np.float64)
     search = _first_judged if judged_only else _first_of_all
     return {

@@ -1,4 +1,4 @@
-"""How well two modalities mix in one space: do images have sentences as neighbours, and sentences images?"""
+"""How well two modalities mix in one space: do images have captions as neighbours, and captions images?"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TIE = 1e-12  # distances that differ by less of what they are computed from are
 class Mixing:
     """How mixed two modalities are: ``value`` from 0 (apart) to 1 (as mixed as by chance, or more).
 
-    ``value`` is the mean of ``images`` and ``sentences``, each cut at 1: the share of an image's neighbours
-    that are sentences (and of a sentence's that are images) over what chance would give. ``low`` to ``high``
+    ``value`` is the mean of ``images`` and ``captions``, each cut at 1: the share of an image's neighbours
+    that are captions (and of a caption's that are images) over what chance would give. ``low`` to ``high``
     is its 95 % interval over groups; ``shuffled``, from ``shuffled_low`` to ``shuffled_high``, is what comes
     out when it is drawn by lot which of the points are images. ``k`` is the number of neighbours.
     """
@@ -30,7 +30,7 @@ class Mixing:
     low: float
     high: float
     images: float
-    sentences: float
+    captions: float
     shuffled: float
     shuffled_low: float
     shuffled_high: float
@@ -47,9 +47,9 @@ class Mixing:
 
 def modality_mixing(
     images: Any,
-    sentences: Any,
+    captions: Any,
     k: int = 10,
-    image_of_sentence: Any = None,
+    image_of_caption: Any = None,
     metric: str = "euclidean",
     n: int = 1000,
     shuffles: int = 200,
@@ -59,13 +59,13 @@ def modality_mixing(
 ) -> Mixing:
     """The share of the ``k`` nearest neighbours that are of the other modality, over what chance would give.
 
-    ``images (N, D)``, ``sentences (M, D)``. The neighbours of a point are taken among all N + M − 1 others.
-    By chance a share of M / (N + M − 1) of an image's neighbours are sentences, and N / (N + M − 1) of a
-    sentence's are images; so the sizes of the two sides do not matter. Points at one distance share the
+    ``images (N, D)``, ``captions (M, D)``. The neighbours of a point are taken among all N + M − 1 others.
+    By chance a share of M / (N + M − 1) of an image's neighbours are captions, and N / (N + M − 1) of a
+    caption's are images; so the sizes of the two sides do not matter. Points at one distance share the
     places that are left for them, whatever their order, so a space that has collapsed to one point gives 1:
     look at the recall, or the spread, beside it.
 
-    ``image_of_sentence (M,)``: the interval draws images, each with its sentences; without it, single points.
+    ``image_of_caption (M,)``: the interval draws images, each with its captions; without it, single points.
     ``metric``: "euclidean" or "cosine". ``n`` resamples and ``shuffles`` lots are reproducible by ``seed``.
     Memory: blocks of ``block`` points × all points; time grows with (N + M)².
 
@@ -80,16 +80,16 @@ def modality_mixing(
     _check_counts(n=n, shuffles=shuffles, **({} if block is None else {"block": block}))
     if metric not in METRICS:
         raise ConfigError(f"metric: expected one of {', '.join(METRICS)}, found {metric!r}")
-    pair = as_pair(images, sentences, ("images", "sentences"), device)
+    pair = as_pair(images, captions, ("images", "captions"), device)
     sizes = (len(pair[0]), len(pair[1]))
     total = sum(sizes)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k < total:
         raise ConfigError(f"k: expected 1 to {total - 1} neighbours among {total} points, found {k!r}")
     clusters = np.arange(total)
-    if image_of_sentence is not None:
-        clusters[sizes[0] :] = as_owners(image_of_sentence, *sizes).numpy()
+    if image_of_caption is not None:
+        clusters[sizes[0] :] = as_owners(image_of_caption, *sizes).numpy()
     is_text = np.arange(total) >= sizes[0]
-    share, neighbours = _neighbours(*_points(pair, (images, sentences), metric), is_text, int(k), seed, block)
+    share, neighbours = _neighbours(*_points(pair, (images, captions), metric), is_text, int(k), seed, block)
     ratio = share * (total - 1) / np.where(is_text, *sizes)
     sides = [ratio[~is_text].mean(), ratio[is_text].mean()]
     low, high = np.percentile(_resampled(ratio, is_text, clusters, n, seed), [2.5, 97.5])
@@ -99,7 +99,7 @@ def modality_mixing(
         low=float(low),
         high=float(high),
         images=float(sides[0]),
-        sentences=float(sides[1]),
+        captions=float(sides[1]),
         shuffled=float(lots.mean()),
         shuffled_low=float(np.percentile(lots, 2.5)),
         shuffled_high=float(np.percentile(lots, 97.5)),
@@ -113,9 +113,9 @@ def _check_counts(**counts: Any) -> None:
             raise ConfigError(f"{name}: expected a positive whole number, found {value!r}")
 
 
-def _both(images: Any, sentences: Any) -> Any:
-    """The mean of both sides, each cut at 1: more sentences around images cannot make up for fewer images."""
-    return (np.minimum(images, 1.0) + np.minimum(sentences, 1.0)) / 2
+def _both(images: Any, captions: Any) -> Any:
+    """The mean of both sides, each cut at 1: more captions around images cannot make up for fewer images."""
+    return (np.minimum(images, 1.0) + np.minimum(captions, 1.0)) / 2
 
 
 def _points(
@@ -218,7 +218,7 @@ def _resampled(ratio: np.ndarray, is_text: np.ndarray, clusters: np.ndarray, n: 
 
 
 def _shuffled(neighbours: np.ndarray, is_text: np.ndarray, shuffles: int, seed: int) -> np.ndarray:
-    """The number (shuffles,) among the same neighbours when it is drawn by lot which points are sentences."""
+    """The number (shuffles,) among the same neighbours when it is drawn by lot which points are captions."""
     generator, total = np.random.default_rng(seed), len(is_text)
     n_text, found = int(is_text.sum()), np.empty(shuffles)
     for number in range(shuffles):

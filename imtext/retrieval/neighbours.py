@@ -1,6 +1,6 @@
 """The nearest neighbours of all nodes of one side among those of a side, from blocks of bounded memory.
 
-A block holds similarities of images and images, sentences and sentences, or one and the other: cosines, which
+A block holds similarities of images and images, captions and captions, or one and the other: cosines, which
 are taken in float32 and settled in float64 where they are too near to tell, or ready scores, taken as they
 are. `imtext.retrieval.reciprocal` makes one graph of such blocks.
 """
@@ -243,7 +243,7 @@ def _settle(block: Block, score: np.ndarray, index: np.ndarray, start: int) -> f
 
 
 def as_scores(values: Any, name: str, size: int | None = None) -> np.ndarray:
-    """A finite matrix of scores: of images × sentences, or square with ``size`` rows.
+    """A finite matrix of scores: of images × captions, or square with ``size`` rows.
 
     Raises `DataError` for another shape or type, NaN or infinity.
 
@@ -256,7 +256,7 @@ def as_scores(values: Any, name: str, size: int | None = None) -> np.ndarray:
         matrix = to_numpy(values)
     except ValueError:
         raise DataError(f"{name}: expected a matrix with rows of one length") from None
-    expected = "(N images, M sentences)" if size is None else f"({size}, {size})"
+    expected = "(N images, M captions)" if size is None else f"({size}, {size})"
     fits = matrix.ndim == 2 and 0 not in matrix.shape and (size is None or matrix.shape == (size, size))
     if not fits or matrix.dtype.kind not in "fiu":
         raise DataError(

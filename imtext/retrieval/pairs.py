@@ -1,4 +1,4 @@
-"""Two images that look alike: does a sentence know its own from the other?"""
+"""Two images that look alike: does a caption know its own from the other?"""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from imtext.retrieval.similarity import TIE, as_owners, as_pair, exact_cosines, 
 
 
 def told_apart(
-    images: Any, sentences: Any, image_of_sentence: Any, pairs: Any
+    images: Any, captions: Any, image_of_caption: Any, pairs: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Is each sentence of a pair of images closer, by cosine, to its own image than to the other one?
+    """Is each caption of a pair of images closer, by cosine, to its own image than to the other one?
 
-    ``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` as in `evaluate`. ``pairs (P, 2)``:
+    ``images (N, D)``, ``captions (M, D)``, ``image_of_caption (M,)`` as in `evaluate`. ``pairs (P, 2)``:
     indices of two different images; one image may be in several pairs.
 
     Gives ``correct (Q,)`` float64, 1 for the own image, 0 for the other, 0.5 where both cosines are equal (as
     when an embedding has collapsed: chance), and ``pair_of_query (Q,)`` int64. The Q queries are all
-    sentences of both images of each pair, in order of pair, then of sentence. Cosines are in float64; a row
+    captions of both images of each pair, in order of pair, then of caption. Cosines are in float64; a row
     of zeros has cosine 0 with everything.
 
     Raises `DataError` for unfit arrays, no pairs, an index out of range, an image paired with itself, or a
-    pair without a sentence.
+    pair without a caption.
 
     >>> correct, pair = told_apart(np.eye(3), [[2, 1, 0], [2, 1, 0], [0, 1, 1]], [0, 1, 2], [[0, 1], [2, 1]])
     >>> correct.tolist(), pair.tolist()
     ([1.0, 0.0, 1.0, 0.5], [0, 0, 1, 1])
     """
-    image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"))
-    owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows)).numpy()
+    image_rows, caption_rows = as_pair(images, captions, ("images", "captions"))
+    owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).numpy()
     couples = _as_pairs(pairs, len(image_rows))
     order = np.argsort(owners, kind="stable")
     count = np.bincount(owners, minlength=len(image_rows))
@@ -43,7 +43,7 @@ def told_apart(
         theirs = order[first[two] : first[two] + count[two]]
         if not len(mine) + len(theirs):
             raise DataError(
-                f"pairs: neither image of pair {number} ({one}, {two}) has a sentence; leave it out"
+                f"pairs: neither image of pair {number} ({one}, {two}) has a caption; leave it out"
             )
         query = np.sort(np.concatenate([mine, theirs]))
         queries.append(query)
@@ -54,8 +54,8 @@ def told_apart(
     text, own, other = (
         torch.from_numpy(x).to(device) for x in (query, owners[query], np.concatenate(others))
     )
-    lead = exact_cosines(sentence_rows, image_rows, text, own)
-    lead = (lead - exact_cosines(sentence_rows, image_rows, text, other)).cpu().numpy()
+    lead = exact_cosines(caption_rows, image_rows, text, own)
+    lead = (lead - exact_cosines(caption_rows, image_rows, text, other)).cpu().numpy()
     correct = np.where(np.abs(lead) <= TIE, 0.5, (lead > 0).astype(np.float64))
     return correct, np.concatenate(pair_of_query)
 

@@ -59,16 +59,16 @@ def rank_of_targets(scores: Any, targets: Sequence[Any]) -> np.ndarray:
 
 def cosine_ranks(
     images: Rows,
-    sentences: Rows,
+    captions: Rows,
     owners: torch.Tensor,
     block: int | None = None,
     groups: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image-query ranks (N,) and text-query ranks (M,), 1-based, by cosine.
 
-    ``owners (M,)`` names each sentence's image; every image must own a sentence. ``block`` is the largest
-    number of images and of sentences in one block (default: by the cache of the device); it changes no rank.
-    ``groups (N,)``: images of one group are true matches of one another's sentences, and the best counts.
+    ``owners (M,)`` names each caption's image; every image must own a caption. ``block`` is the largest
+    number of images and of captions in one block (default: by the cache of the device); it changes no rank.
+    ``groups (N,)``: images of one group are true matches of one another's captions, and the best counts.
 
     >>> from imtext.retrieval.similarity import as_rows
     >>> same = as_rows(np.ones((3, 4)), "x")
@@ -79,15 +79,15 @@ def cosine_ranks(
     n_rows, n_columns = block_shape(len(images), images.values.shape[1], device, block)
     owners = owners.to(device)
     targets = (
-        own_targets(images, sentences, owners)
+        own_targets(images, captions, owners)
         if groups is None
-        else group_targets(images, sentences, owners, groups.to(device))
+        else group_targets(images, captions, owners, groups.to(device))
     )
-    count = _Count(images, sentences, targets)
+    count = _Count(images, captions, targets)
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     # Work for every thread, and no more memory with many threads than with eight.
-    n_rows = min(n_rows, max(64, -(-len(sentences) // (2 * threads))), max(64, n_rows * 8 // threads))
-    parts = list(slices(len(sentences), n_rows))
+    n_rows = min(n_rows, max(64, -(-len(captions) // (2 * threads))), max(64, n_rows * 8 // threads))
+    parts = list(slices(len(captions), n_rows))
     local = threading.local()  # each thread's memory for one block of scores, used again and again
 
     def work(rows: slice) -> None:
@@ -98,7 +98,7 @@ def cosine_ranks(
         shape = (rows.stop - rows.start, unit.shape[1])
         scores = local.scores[: shape[0] * shape[1]].view(shape)
         with torch.autocast(device.type, enabled=False):  # the caller may be inside one
-            torch.mm(sentences.unit(rows), unit, out=scores)
+            torch.mm(captions.unit(rows), unit, out=scores)
             count.add(scores, rows, columns)
 
     for columns in slices(len(images), n_columns):
@@ -110,8 +110,8 @@ def cosine_ranks(
 class _Count:
     """Counts, block by block, how many items beat the true match of every query of both directions."""
 
-    def __init__(self, images: Rows, sentences: Rows, targets: Targets) -> None:
-        self.images, self.sentences = images, sentences
+    def __init__(self, images: Rows, captions: Rows, targets: Targets) -> None:
+        self.images, self.captions = images, captions
         self.own, self.place = targets.text_score, targets.image_of_text
         self.best, self.leader = targets.image_score, targets.text_of_image
         self.above_text = torch.zeros_like(self.place)
@@ -120,7 +120,7 @@ class _Count:
         self.lock = threading.Lock()
 
     def add(self, scores: torch.Tensor, rows: slice, columns: slice) -> None:
-        """Take in one float32 block: ``scores`` of sentences ``rows`` × images ``columns``."""
+        """Take in one float32 block: ``scores`` of captions ``rows`` × images ``columns``."""
         margin = self.margin
         while True:
             text, near = self._split(scores, self.own[rows, None], margin)
@@ -129,7 +129,7 @@ class _Count:
             if len(row) > scores.numel() * _EXACT_SHARE:
                 self._add_exactly(rows, columns)
                 return
-            exact = exact_cosines(self.sentences, self.images, row + rows.start, column + columns.start)
+            exact = exact_cosines(self.captions, self.images, row + rows.start, column + columns.start)
             error = float((scores[row, column] - exact).abs().max())
             if error * _SAFETY <= margin:
                 break
@@ -165,7 +165,7 @@ class _Count:
         return near
 
     def _beats(self, exact: torch.Tensor, row: Any, column: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Does the pair beat the true match of its sentence; does it beat that of its image?"""
+        """Does the pair beat the true match of its caption; does it beat that of its image?"""
         own, best = self.own[row], self.best[column]
         text = (exact > own + TIE) | ((exact >= own - TIE) & (column < self.place[row]))
         image = (exact > best + TIE) | ((exact >= best - TIE) & (row < self.leader[column]))
@@ -173,7 +173,7 @@ class _Count:
 
     def _add_exactly(self, rows: slice, columns: slice) -> None:
         """Take in one block that float32 cannot settle, such as one of a collapsed embedding."""
-        scores = self.sentences.unit(rows, torch.float64) @ self.images.unit(columns, torch.float64).T
+        scores = self.captions.unit(rows, torch.float64) @ self.images.unit(columns, torch.float64).T
         row = torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
         column = torch.arange(columns.start, columns.stop, device=scores.device)[None]
         text, image = self._beats(scores, row, column)

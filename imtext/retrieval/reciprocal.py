@@ -1,6 +1,6 @@
-"""k-reciprocal sets on one graph of images and sentences, and their Jaccard similarity, kept sparse.
+"""k-reciprocal sets on one graph of images and captions, and their Jaccard similarity, kept sparse.
 
-The nodes are N images, then M sentences. Nothing here holds all pairs of nodes: neighbours come from blocks
+The nodes are N images, then M captions. Nothing here holds all pairs of nodes: neighbours come from blocks
 of similarities, and the sets and their weights are sparse (Zhong et al., CVPR 2017, sections 3.2 to 3.4).
 `imtext.retrieval.rerank` is what one calls.
 """
@@ -26,10 +26,10 @@ NOTHING = Nearest(np.empty((0, 0), dtype=np.int64), np.empty((0, 0)), 0.0, 0.0, 
 
 
 class Graph:
-    """Images and sentences as nodes of one graph, with the ``k`` nearest of each side for every node.
+    """Images and captions as nodes of one graph, with the ``k`` nearest of each side for every node.
 
-    ``blocks[a][b]`` are the similarities of side ``a`` to side ``b`` (0: images, 1: sentences). For node p,
-    ``index[p]`` holds its neighbours among the images, then those among the sentences, each best first and
+    ``blocks[a][b]`` are the similarities of side ``a`` to side ``b`` (0: images, 1: captions). For node p,
+    ``index[p]`` holds its neighbours among the images, then those among the captions, each best first and
     filled up with -1; ``score[p]`` their similarities, filled up with -inf. What none of ``scales``
     needs is left out: for "cross", the neighbours on a node's own side.
     """
@@ -57,7 +57,7 @@ class Graph:
                 self.score[own, first : first + part.index.shape[1]] = part.score
 
     def cross_range(self) -> tuple[float, float]:
-        """The lowest and the highest similarity of an image and a sentence."""
+        """The lowest and the highest similarity of an image and a caption."""
         cross = self.found[0][1]
         return cross.low, float(cross.score[:, 0].max())
 
@@ -180,7 +180,7 @@ def _binary(row: np.ndarray, column: np.ndarray, n: int) -> sparse.csr_array:
 
 
 def jaccard(weights: sparse.csr_array, n_images: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Jaccard similarity, the sum of minima over the sum of maxima, of image and sentence nodes, by rows.
+    """Jaccard similarity, the sum of minima over the sum of maxima, of image and caption nodes, by rows.
 
     ``weights (N + M, N + M)``: the encoded nodes, images first. Gives some images at a time, as a slice and a
     dense float64 array (images, M). Only what two rows share is added up, by way of an inverted index.
@@ -188,9 +188,9 @@ def jaccard(weights: sparse.csr_array, n_images: int) -> Iterator[tuple[slice, n
     >>> [(part, block.tolist()) for part, block in jaccard(sparse.csr_array([[1, 2], [1, 1], [0, 3]]), 1)]
     [(slice(0, 1, None), [[0.666..., 0.5]])]
     """
-    images, sentences = weights[:n_images].tocsr(), weights[n_images:].tocsc()
-    m = sentences.shape[0]
-    held = np.diff(sentences.indptr)
+    images, captions = weights[:n_images].tocsr(), weights[n_images:].tocsc()
+    m = captions.shape[0]
+    held = np.diff(captions.indptr)
     terms = np.concatenate([[0], np.cumsum(held[images.indices])])[images.indptr]  # up to each image
     mass = weights.sum(axis=1)
     start = 0
@@ -200,10 +200,10 @@ def jaccard(weights: sparse.csr_array, n_images: int) -> Iterator[tuple[slice, n
         part, block = slice(start, stop), images[start:stop].tocsr()
         count = held[block.indices]
         ends = np.cumsum(count)
-        index = np.repeat(sentences.indptr[block.indices] - (ends - count), count) + np.arange(count.sum())
-        least = np.minimum(sentences.data[index], np.repeat(block.data, count))
+        index = np.repeat(captions.indptr[block.indices] - (ends - count), count) + np.arange(count.sum())
+        least = np.minimum(captions.data[index], np.repeat(block.data, count))
         row = np.repeat(np.repeat(np.arange(stop - start), np.diff(block.indptr)) * m, count)
-        place = row + sentences.indices[index]
+        place = row + captions.indices[index]
         common = np.bincount(place, weights=least, minlength=(stop - start) * m).reshape(-1, m)
         yield part, common / (mass[part, None] + mass[None, n_images:] - common)
         start = stop

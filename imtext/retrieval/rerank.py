@@ -1,30 +1,30 @@
 """k-reciprocal re-ranking across modalities, from embeddings or from ready scores.
 
 Zhong et al. (CVPR 2017) re-rank pictures of persons: two items are close if the sets of items that name each
-other as neighbours overlap. All N images and M sentences of the search are nodes of one graph. Node p has the
+other as neighbours overlap. All N images and M captions of the search are nodes of one graph. Node p has the
 set R(p, k1) of the nodes among whose k1 nearest it is and which are among its own; a member c brings in
 R(c, k1/2) where more than two thirds of that lie in R(p, k1). Members get the weight exp(-distance), a node's
 weights add up to one and are averaged over its k2 nearest nodes (itself first), and the Jaccard distance of
 two such vectors is 1 - (sum of minima) / (sum of maxima). The distance in the end is
 (1 - weight) × Jaccard + weight × original; k1 = 20, k2 = 6 and weight = .3 are Zhong et al.'s.
 
-Fu et al. (section IV.D.3) use the released code across modalities and describe it in one sentence: a
-sentence's feature encodes "its k-reciprocal nearest neighbors of image", and the other way round. Which nodes
+Fu et al. (section IV.D.3) use the released code across modalities and describe it in one caption: a
+caption's feature encodes "its k-reciprocal nearest neighbors of image", and the other way round. Which nodes
 are neighbours, and how similarities within a modality compare with those across, is thus a choice, ``scale``:
 
-- ``"cross"`` (default, the sentence as it stands): the neighbours of a sentence are images, those of an image
-  sentences; nothing within a modality is looked at;
+- ``"cross"`` (default, the caption as it stands): the neighbours of a caption are images, those of an image
+  captions; nothing within a modality is looked at;
 - ``"zscore"``: neighbours of both kinds, after each of the three kinds of similarity (image-image,
-  sentence-sentence, image-sentence) is put to mean 0 and standard deviation 1 over the whole search;
+  caption-caption, image-caption) is put to mean 0 and standard deviation 1 over the whole search;
 - ``"rank"``: the two modalities take turns, so half of the neighbours come from each, and a neighbour's
   distance is its place among those of its modality over k1, at most 1;
 - ``"none"``: similarities as they are, so that those within a modality, which are larger, crowd out the rest.
 
 Except with "rank", distances are (highest - s) / (highest - lowest) over the pairs of nodes that may be
-neighbours; a node has distance 0 to itself. The original distance has this form over image-sentence pairs.
+neighbours; a node has distance 0 to itself. The original distance has this form over image-caption pairs.
 
 The method looks at the whole test set at once, all queries included, and was made for several true matches
-per query, while a sentence has one image. On embeddings of Flickr8k a small share of Jaccard (weight .8 to
+per query, while a caption has one image. On embeddings of Flickr8k a small share of Jaccard (weight .8 to
 .95) mostly helps a little and weight .3 mostly harms, except with "cross"; on some models nothing helps. So
 `choose_rerank` tries settings on a validation split, and not re-ranking at all is one of them.
 """
@@ -52,7 +52,7 @@ _BY = ("rsum", "image_query", "text_query")
 
 def rerank(
     images: Any,
-    sentences: Any,
+    captions: Any,
     k1: int = 20,
     k2: int = 6,
     weight: float = 0.3,
@@ -63,7 +63,7 @@ def rerank(
 ) -> np.ndarray:
     """Scores (N, M) whose order, along rows and along columns, is that of the re-ranked distance.
 
-    ``images (N, D)``, ``sentences (M, D)``: as for `evaluate`; a row of zeros has cosine 0 with everything.
+    ``images (N, D)``, ``captions (M, D)``: as for `evaluate`; a row of zeros has cosine 0 with everything.
     The result is for `evaluate_scores` and serves both directions: a score is the cosine, plus
     (1 - weight) / weight × (range of the cosines) × Jaccard similarity. So a pair that shares no neighbour
     keeps its cosine, bit for bit, and ties go by index. It is float64 if an input is, else float32.
@@ -79,12 +79,12 @@ def rerank(
     Raises `DataError` for unfit arrays: shape, type, NaN or infinity. `ConfigError` for parameters.
 
     >>> images = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-    >>> sentences = [[0.9, 0.2, 0.0], [0.1, 0.8, 0.3], [0.6, 0.0, 0.5]]
-    >>> rerank(images, sentences, k1=2, k2=1).argsort(1)[:, ::-1].tolist()
+    >>> captions = [[0.9, 0.2, 0.0], [0.1, 0.8, 0.3], [0.6, 0.0, 0.5]]
+    >>> rerank(images, captions, k1=2, k2=1).argsort(1)[:, ::-1].tolist()
     [[0, 2, 1], [1, 0, 2], [2, 1, 0]]
     """
     settings = _checked(k1, k2, weight, scale, form)
-    return _Search.of_embeddings(images, sentences, _widest([settings]), device, _block(block)).scores(
+    return _Search.of_embeddings(images, captions, _widest([settings]), device, _block(block)).scores(
         **settings
     )
 
@@ -92,7 +92,7 @@ def rerank(
 def rerank_scores(
     scores: Any,
     image_scores: Any = None,
-    sentence_scores: Any = None,
+    caption_scores: Any = None,
     k1: int = 20,
     k2: int = 6,
     weight: float = 0.3,
@@ -100,11 +100,11 @@ def rerank_scores(
     form: str = "released",
     block: int | None = None,
 ) -> np.ndarray:
-    """As `rerank`, for a model that gives only ``scores (N, M)`` of images × sentences, such as SCAN.
+    """As `rerank`, for a model that gives only ``scores (N, M)`` of images × captions, such as SCAN.
 
-    ``image_scores (N, N)`` and ``sentence_scores (M, M)``: similarities within each modality, higher is
+    ``image_scores (N, N)`` and ``caption_scores (M, M)``: similarities within each modality, higher is
     closer, on any scale; the diagonal is not read, and with ``scale="cross"`` neither is. Where one is
-    missing, images are compared by the sentences that they score alike (and sentences by the images): the
+    missing, images are compared by the captions that they score alike (and captions by the images): the
     cosine of their rows of ``scores`` less row and column means. Scores are compared bit for bit.
 
     Raises as `rerank` does, and `DataError` for matrices whose shapes do not fit.
@@ -113,14 +113,14 @@ def rerank_scores(
     (2, 3)
     """
     settings = _checked(k1, k2, weight, scale, form)
-    search = _Search.of_scores(scores, image_scores, sentence_scores, _widest([settings]), _block(block))
+    search = _Search.of_scores(scores, image_scores, caption_scores, _widest([settings]), _block(block))
     return search.scores(**settings)
 
 
 def evaluate_reranked(
     images: Any,
-    sentences: Any,
-    image_of_sentence: Any,
+    captions: Any,
+    image_of_caption: Any,
     folds: int = 1,
     device: torch.device | str | None = None,
     block: int | None = None,
@@ -135,12 +135,12 @@ def evaluate_reranked(
     >>> evaluate_reranked(np.eye(4), np.eye(4), [0, 1, 2, 3], folds=2, k1=2).rsum
     600.0
     """
-    image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"), device)
-    owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows)).numpy()
+    image_rows, caption_rows = as_pair(images, captions, ("images", "captions"), device)
+    owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).numpy()
     settings = _checked(**{**_DEFAULTS, **_known(settings)})
 
     def ranks(part: slice, members: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = image_rows.take(part), _take(sentence_rows, members)
+        rows = image_rows.take(part), _take(caption_rows, members)
         scores = _Search.of_rows(*rows, _widest([settings]), _block(block)).scores(**settings)
         result = evaluate_scores(scores, owners[members] - part.start)
         return result.image_query_ranks, result.text_query_ranks
@@ -188,8 +188,8 @@ class Choice:
 
 def choose_rerank(
     images: Any,
-    sentences: Any,
-    image_of_sentence: Any,
+    captions: Any,
+    image_of_caption: Any,
     scales: Sequence[str] = SCALES,
     weights: Sequence[float] = WEIGHTS,
     k1: int | Sequence[int] = 20,
@@ -212,15 +212,15 @@ def choose_rerank(
     (False, 1.0, 5)
     """
     grid = _grid(k1, k2, weights, scales, form, by)
-    search = _Search.of_embeddings(images, sentences, _widest(grid), device, _block(block))
-    return _choose(search, image_of_sentence, grid, by)
+    search = _Search.of_embeddings(images, captions, _widest(grid), device, _block(block))
+    return _choose(search, image_of_caption, grid, by)
 
 
 def choose_rerank_scores(
     scores: Any,
-    image_of_sentence: Any,
+    image_of_caption: Any,
     image_scores: Any = None,
-    sentence_scores: Any = None,
+    caption_scores: Any = None,
     scales: Sequence[str] = SCALES,
     weights: Sequence[float] = WEIGHTS,
     k1: int | Sequence[int] = 20,
@@ -235,8 +235,8 @@ def choose_rerank_scores(
     600.0
     """
     grid = _grid(k1, k2, weights, scales, form, by)
-    search = _Search.of_scores(scores, image_scores, sentence_scores, _widest(grid), _block(block))
-    return _choose(search, image_of_sentence, grid, by)
+    search = _Search.of_scores(scores, image_scores, caption_scores, _widest(grid), _block(block))
+    return _choose(search, image_of_caption, grid, by)
 
 
 class _Search:
@@ -249,16 +249,16 @@ class _Search:
 
     @classmethod
     def of_embeddings(
-        cls, images: Any, sentences: Any, settings: dict, device: torch.device | str | None, block: int | None
+        cls, images: Any, captions: Any, settings: dict, device: torch.device | str | None, block: int | None
     ) -> _Search:
         return cls.of_rows(
-            *as_pair(images, sentences, ("images", "sentences"), device), settings=settings, block=block
+            *as_pair(images, captions, ("images", "captions"), device), settings=settings, block=block
         )
 
     @classmethod
-    def of_rows(cls, images: Rows, sentences: Rows, settings: dict, block: int | None) -> _Search:
-        wide = any(rows.values.dtype == torch.float64 for rows in (images, sentences))
-        sides = Side(images), Side(sentences)
+    def of_rows(cls, images: Rows, captions: Rows, settings: dict, block: int | None) -> _Search:
+        wide = any(rows.values.dtype == torch.float64 for rows in (images, captions))
+        sides = Side(images), Side(captions)
         blocks = tuple(tuple(Cosines(a, b) for b in sides) for a in sides)
         cross = blocks[0][1]
         graph = as_graph(blocks, **settings, rows=block)
@@ -267,12 +267,12 @@ class _Search:
 
     @classmethod
     def of_scores(
-        cls, scores: Any, image_scores: Any, sentence_scores: Any, settings: dict, block: int | None
+        cls, scores: Any, image_scores: Any, caption_scores: Any, settings: dict, block: int | None
     ) -> _Search:
         matrix = as_scores(scores, "scores", None)
         within = []
         for side, (given, name) in enumerate(
-            ((image_scores, "image_scores"), (sentence_scores, "sentence_scores"))
+            ((image_scores, "image_scores"), (caption_scores, "caption_scores"))
         ):
             if given is None:
                 profile = Side(as_rows(centred(matrix) if side == 0 else centred(matrix).T, name))
@@ -308,7 +308,7 @@ class _Search:
         return result
 
 
-def _choose(search: _Search, image_of_sentence: Any, grid: list[dict[str, Any]], by: str) -> Choice:
+def _choose(search: _Search, image_of_caption: Any, grid: list[dict[str, Any]], by: str) -> Choice:
     """Evaluate every setting; those that differ in the weight alone share their Jaccard similarities."""
     original = search.scores(**{**grid[0], "weight": 1.0})
     table, shared, overlaps = [], None, None
@@ -319,7 +319,7 @@ def _choose(search: _Search, image_of_sentence: Any, grid: list[dict[str, Any]],
             if rest != shared:
                 overlaps, shared = search.overlaps(**rest), rest
             scores = (original + search.bonus(setting["weight"]) * overlaps).astype(original.dtype)
-        result = evaluate_scores(scores, image_of_sentence)
+        result = evaluate_scores(scores, image_of_caption)
         row = {name: value for name, value in result.row().items() if not name.endswith("rank")}
         sums = {side: sum(row[f"{side}_r{k}"] for k in (1, 5, 10)) for side in ("image_query", "text_query")}
         row = {**setting, **row, **sums}

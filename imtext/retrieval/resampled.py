@@ -10,7 +10,7 @@ from imtext.retrieval.similarity import as_owners, as_pair, slices
 
 
 def separation_samples(
-    images: Any, sentences: Any, image_of_sentence: Any, n: int = 500, bins: int = 200, seed: int = 0
+    images: Any, captions: Any, image_of_caption: Any, n: int = 500, bins: int = 200, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Bootstrap over images of :func:`imtext.retrieval.separation` (Zheng et al., Eq. 10 and Fig. 5).
 
@@ -18,7 +18,7 @@ def separation_samples(
     every model of one dataset, and samples of two models can be subtracted.
 
     Args:
-        images: ``(N, D)``; sentences: ``(M, D)``; image_of_sentence: ``(M,)``.
+        images: ``(N, D)``; captions: ``(M, D)``; image_of_caption: ``(M,)``.
         n: resamples; bins: equal bins of [-1, 1].
 
     Returns:
@@ -31,12 +31,12 @@ def separation_samples(
     >>> samples["S"].tolist(), samples["gap"].tolist()
     ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
     """
-    image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"), None)
-    owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows)).numpy()
+    image_rows, caption_rows = as_pair(images, captions, ("images", "captions"), None)
+    owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).numpy()
     count = len(image_rows)
     own, every = np.zeros((count, bins)), np.zeros((count, bins))
     own_sum, every_sum = np.zeros(count), np.zeros(count)
-    unit = sentence_rows.unit(slice(0, len(sentence_rows))).T
+    unit = caption_rows.unit(slice(0, len(caption_rows))).T
     for rows in slices(count, 256):
         scores = (image_rows.unit(rows) @ unit).clamp_(-1, 1).numpy()
         place = np.minimum(((scores + 1) * (bins / 2)).astype(np.int64), bins - 1)

@@ -36,8 +36,8 @@ class Separation:
 
 def separation(
     images: Any,
-    sentences: Any,
-    image_of_sentence: Any,
+    captions: Any,
+    image_of_caption: Any,
     bins: int = 200,
     device: torch.device | str | None = None,
     block: int | None = None,
@@ -45,8 +45,8 @@ def separation(
     """The indicator S = ∫ min(P(x), Q(x)) dx of Zheng et al., Eq. 10, as a sum over ``bins`` equal bins of
     [-1, 1].
 
-    P is the density of the cosine of a sentence with its own image, Q that of a sentence with every other
-    image. ``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)``. S depends on ``bins``: few
+    P is the density of the cosine of a caption with its own image, Q that of a caption with every other
+    image. ``images (N, D)``, ``captions (M, D)``, ``image_of_caption (M,)``. S depends on ``bins``: few
     bins blur the densities together, very many leave the M positive pairs too thin; compare values of one
     setting only.
 
@@ -58,9 +58,9 @@ def separation(
     """
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 2:
         raise ConfigError(f"bins: expected a whole number of at least 2, found {bins!r}")
-    image_rows, sentence_rows = as_pair(images, sentences, ("images", "sentences"), device)
-    owners = as_owners(image_of_sentence, len(image_rows), len(sentence_rows)).to(image_rows.values.device)
-    n_images, n_sentences = len(image_rows), len(sentence_rows)
+    image_rows, caption_rows = as_pair(images, captions, ("images", "captions"), device)
+    owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).to(image_rows.values.device)
+    n_images, n_captions = len(image_rows), len(caption_rows)
     if n_images < 2:
         raise DataError("images: one image leaves no false pair; give at least two")
     everything = torch.zeros(bins, dtype=torch.float64, device=owners.device)
@@ -68,20 +68,20 @@ def separation(
     n_rows, n_columns = block_shape(n_images, image_rows.values.shape[1], owners.device, block)
     for columns in slices(n_images, n_columns):
         unit = image_rows.unit(columns).T
-        for rows in progress(list(slices(n_sentences, n_rows)), "similarities"):
-            scores = (sentence_rows.unit(rows) @ unit).clamp_(-1, 1)
+        for rows in progress(list(slices(n_captions, n_rows)), "similarities"):
+            scores = (caption_rows.unit(rows) @ unit).clamp_(-1, 1)
             own = owners[rows] - columns.start
             here = torch.nonzero((own >= 0) & (own < scores.shape[1])).flatten()
             everything += torch.histc(scores, bins, -1, 1)
             positive += torch.histc(scores[here, own[here]], bins, -1, 1)
-    everyone = torch.arange(n_sentences, device=owners.device)
-    own_sum = float(exact_cosines(sentence_rows, image_rows, everyone, owners).sum())
-    false_pairs = n_sentences * (n_images - 1)
-    false_sum = float(_sum_of_units(image_rows) @ _sum_of_units(sentence_rows)) - own_sum
-    p, q = positive / n_sentences, (everything - positive) / false_pairs
+    everyone = torch.arange(n_captions, device=owners.device)
+    own_sum = float(exact_cosines(caption_rows, image_rows, everyone, owners).sum())
+    false_pairs = n_captions * (n_images - 1)
+    false_sum = float(_sum_of_units(image_rows) @ _sum_of_units(caption_rows)) - own_sum
+    p, q = positive / n_captions, (everything - positive) / false_pairs
     return Separation(
         S=float(torch.minimum(p, q).sum()),
-        mean_positive=own_sum / n_sentences,
+        mean_positive=own_sum / n_captions,
         mean_negative=false_sum / false_pairs,
         edges=np.linspace(-1, 1, bins + 1),
         positive=(p * bins / 2).cpu().numpy(),

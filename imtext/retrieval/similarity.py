@@ -131,25 +131,25 @@ def as_pair(
     return first, second
 
 
-def as_owners(image_of_sentence: Any, n_images: int, n_sentences: int) -> torch.Tensor:
-    """Check the image index of every sentence (M,) and return it as int64 on the CPU.
+def as_owners(image_of_caption: Any, n_images: int, n_captions: int) -> torch.Tensor:
+    """Check the image index of every caption (M,) and return it as int64 on the CPU.
 
     Raises `DataError` for a wrong length, numbers that are not whole, or an index outside 0…N-1.
     """
-    array = to_numpy(image_of_sentence)
+    array = to_numpy(image_of_caption)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(
-            f"image_of_sentence: expected whole numbers of shape ({n_sentences},), "
+            f"image_of_caption: expected whole numbers of shape ({n_captions},), "
             f"found {array.dtype} of shape {array.shape}"
         )
-    if len(array) != n_sentences:
+    if len(array) != n_captions:
         raise DataError(
-            f"image_of_sentence has {len(array)} entries for {n_sentences} sentences; give one for each"
+            f"image_of_caption has {len(array)} entries for {n_captions} captions; give one for each"
         )
     wrong = np.flatnonzero((array < 0) | (array >= n_images))
     if len(wrong):
         raise DataError(
-            f"image_of_sentence: sentence {wrong[0]} points to image {array[wrong[0]]}, "
+            f"image_of_caption: caption {wrong[0]} points to image {array[wrong[0]]}, "
             f"but images are numbered 0 to {n_images - 1}"
         )
     return torch.from_numpy(array.astype(np.int64))
@@ -204,7 +204,7 @@ def slices(length: int, step: int) -> Iterator[slice]:
 
 
 def block_shape(n_images: int, dimensions: int, device: torch.device, block: int | None) -> tuple[int, int]:
-    """Sentences and images in one block of scores: small enough for the cache, large enough for the product.
+    """Captions and images in one block of scores: small enough for the cache, large enough for the product.
 
     Raises `ConfigError` for a ``block`` that is not a positive whole number.
     """

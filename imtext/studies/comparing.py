@@ -114,19 +114,19 @@ def _ranks(run: Run, data: Dataset, split: str) -> dict[str, np.ndarray]:
         return run.load_arrays(f"ranks-{whole}.npz")
     if (run.dir / f"ranks-{split}.npz").is_file():
         return run.load_arrays(f"ranks-{split}.npz")
-    return _in_folds(run.dir, whole, np.asarray(data.image_of_sentence, dtype=np.int64).tobytes())
+    return _in_folds(run.dir, whole, np.asarray(data.image_of_caption, dtype=np.int64).tobytes())
 
 
 @lru_cache(maxsize=128)
 def _in_folds(folder: Path, whole: str, owners: bytes) -> dict[str, np.ndarray]:
     """Ranks within folds; a row is in many claims, and the files of a finished run stay as they are."""
-    run, image_of_sentence = Run(folder), np.frombuffer(owners, dtype=np.int64)
+    run, image_of_caption = Run(folder), np.frombuffer(owners, dtype=np.int64)
     if (folder / f"scores-{whole}.npz").is_file():
         scores = run.load_arrays(f"scores-{whole}.npz")["scores"]
-        found = evaluate_scores(scores, image_of_sentence, folds=FOLDS)
+        found = evaluate_scores(scores, image_of_caption, folds=FOLDS)
     else:
         arrays = run.load_arrays(f"embeddings-{whole}.npz")
-        found = evaluate(arrays["images"], arrays["sentences"], image_of_sentence, folds=FOLDS)
+        found = evaluate(arrays["images"], arrays["captions"], image_of_caption, folds=FOLDS)
     return {"image_query": found.image_query_ranks, "text_query": found.text_query_ranks}
 
 
@@ -142,7 +142,7 @@ def both_sides_of(study: Any, compared: Compared, side: str) -> list[list[np.nda
 def clusters_of(study: Any, side: str, split: str) -> np.ndarray:
     """Group of the image of each query: what is drawn together."""
     data = study.prepared.splits[whole_split(split)]
-    return data.group_of_sentence if side == "text" else data.group_of_image
+    return data.group_of_caption if side == "text" else data.group_of_image
 
 
 def by_seed(item: Evidence, pairs: Sequence[Any]) -> Evidence:
@@ -156,7 +156,7 @@ def by_seed(item: Evidence, pairs: Sequence[Any]) -> Evidence:
 
 
 def recalls(study: Any, compared: Compared) -> list[Evidence]:
-    """Gain of the better rows, in points, paired over queries; the sentences of an image are drawn together.
+    """Gain of the better rows, in points, paired over queries; the captions of an image are drawn together.
 
     One item for each side, or one in all, as :class:`Compared` says.
 
@@ -186,7 +186,7 @@ def _labelled(compared: Compared, name: str) -> str:
 def both_directions(study: Any, compared: Compared) -> Evidence:
     """Gain in R-sum (``k="rsum"``) or in the mean of the six recalls, in points, paired over images.
 
-    An image is drawn with its sentences, and with the other images of its group.
+    An image is drawn with its captions, and with the other images of its group.
     """
     data = study.prepared.splits[whole_split(compared.split)]
     name, share = _TOGETHER[compared.k]
@@ -194,30 +194,30 @@ def both_directions(study: Any, compared: Compared) -> Evidence:
     scores = []
     for which in (0, 1):
         runs = zip(sides[0][which], sides[1][which], strict=True)
-        parts = np.stack([image_parts(*ranks, data.image_of_sentence) for ranks in runs])
+        parts = np.stack([image_parts(*ranks, data.image_of_caption) for ranks in runs])
         # The pairs of a seed are added: whole numbers, so that what is equal differs by 0.
         scores.append(list(parts.reshape(len(compared.pairs), -1, data.n_images).sum(0)))
     found = from_scores(_labelled(compared, name), *scores, clusters=data.group_of_image, scale=1.0)
-    return _scaled(found, 100 * share / (data.n_sentences * len(compared.pairs)))
+    return _scaled(found, 100 * share / (data.n_captions * len(compared.pairs)))
 
 
-def image_parts(image_ranks: np.ndarray, text_ranks: np.ndarray, image_of_sentence: np.ndarray) -> np.ndarray:
-    """What each image and its sentences add to the R-sum, in whole numbers ``(N,)``.
+def image_parts(image_ranks: np.ndarray, text_ranks: np.ndarray, image_of_caption: np.ndarray) -> np.ndarray:
+    """What each image and its captions add to the R-sum, in whole numbers ``(N,)``.
 
     The R-sum is 100 / M times their mean: the hits of the image at 1, 5 and 10 weigh M, those of its
-    sentences N, so that each sentence counts as in the recall of all, however many its image has.
+    captions N, so that each caption counts as in the recall of all, however many its image has.
 
     Args:
-        image_ranks: ``(N,)`` from 1; text_ranks: ``(M,)``; image_of_sentence: ``(M,)``.
+        image_ranks: ``(N,)`` from 1; text_ranks: ``(M,)``; image_of_caption: ``(M,)``.
 
     >>> image_parts(np.array([1, 9]), np.array([1, 6, 11]), np.array([0, 0, 1])).tolist()
     [17, 3]
     """
     hits = [sum((ranks <= k).astype(np.int64) for k in CUTOFFS) for ranks in (image_ranks, text_ranks)]
-    n_images, n_sentences = map(len, hits)
+    n_images, n_captions = map(len, hits)
     of_texts = np.zeros(n_images, dtype=np.int64)
-    np.add.at(of_texts, image_of_sentence, hits[1])
-    return n_sentences * hits[0] + n_images * of_texts
+    np.add.at(of_texts, image_of_caption, hits[1])
+    return n_captions * hits[0] + n_images * of_texts
 
 
 def _scaled(item: Evidence, scale: float) -> Evidence:

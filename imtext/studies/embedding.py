@@ -28,18 +28,18 @@ def embed_split(
     """
     dataset = prepared.splits[split]
     net.eval()
-    sentences = embed_codes(net, prepared.codes(split)[0], fabric)
+    captions = embed_codes(net, prepared.codes(split)[0], fabric)
     if net.backbone is None:
         images = embed_features(net, prepared.features(split).eval, fabric)
     else:
         images = embed_pixels(net, prepared, prepared.store(split), fabric)
-    return evaluate_split(dataset, split, images, sentences, run)
+    return evaluate_split(dataset, split, images, captions, run)
 
 
 @torch.no_grad()
 def embed_codes(net: DualPath, codes: np.ndarray, fabric: Fabric) -> np.ndarray:
-    """Word codes ``(M, L)`` to sentence embeddings ``(M, D)``, float32."""
-    return _in_blocks(len(codes), fabric, lambda part: net.embed_sentences(_put(codes[part], fabric)))
+    """Word codes ``(M, L)`` to caption embeddings ``(M, D)``, float32."""
+    return _in_blocks(len(codes), fabric, lambda part: net.embed_captions(_put(codes[part], fabric)))
 
 
 @torch.no_grad()

@@ -62,7 +62,7 @@ class TrainedEncoder:
     """Network, dictionary and test gallery of a finished run.
 
     Attributes:
-        images: ``(N, D)`` embeddings of the test images; sentences: ``(M, D)`` of the test sentences.
+        images: ``(N, D)`` embeddings of the test images; captions: ``(M, D)`` of the test captions.
         test: the test split, for pictures and captions.
     """
 
@@ -72,8 +72,8 @@ class TrainedEncoder:
         self.fabric = make_fabric(device)
         self.vocabulary = Vocabulary.load(run.dir / "vocabulary.json")
         arrays = run.load_arrays("embeddings-test.npz")
-        self.images, self.sentences = arrays["images"], arrays["sentences"]
-        self.image_of_sentence = arrays["image_of_sentence"]
+        self.images, self.captions = arrays["images"], arrays["captions"]
+        self.image_of_caption = arrays["image_of_caption"]
         self.backbone = load_backbone(
             self.config["data"]["backbone"], run.load_json("source.json")["weights"]
         )
@@ -95,7 +95,7 @@ class TrainedEncoder:
         source = self.run.load_json("source.json")
         return prepare(DataSpec(**source), "cpu").splits["test"]
 
-    def embed_sentences(self, captions: Sequence[str]) -> np.ndarray:
+    def embed_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Captions to embeddings ``(M, D)``.
 
         Raises:

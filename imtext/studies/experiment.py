@@ -41,7 +41,7 @@ class Experiment:
         init: ``"vectors"`` or ``"random"`` word layer.
         shift: position shift, or left alignment.
         depth, width, dim, head, pooling, zero_init, all_positions: of the network.
-        dropout, margin, negatives, all_epochs, bias: of the losses; candidates: random sentences a batch
+        dropout, margin, negatives, all_epochs, bias: of the losses; candidates: random captions a batch
             among which ``negatives="released"`` finds the hardest.
         freeze_norm: keep the backbone's batch norm at its ImageNet statistics in Stage II.
         profile, device, seed: how it is run.
@@ -95,7 +95,7 @@ class Experiment:
         _compute(self, run, start)
 
     def classes(self) -> np.ndarray:
-        """Class of each training sentence ``(M,)``."""
+        """Class of each training caption ``(M,)``."""
         prepared = prepare(self.data, self.device)
         return prepared.groups if self.class_share is None else prepared.pseudo_classes(self.class_share)
 
@@ -192,13 +192,13 @@ def _batches(experiment: Experiment, prepared: Prepared, classes: np.ndarray) ->
         images,
         codes,
         lengths,
-        train.image_of_sentence,
+        train.image_of_caption,
         prepared.groups,
         batch_size=experiment.recipe.batch_size,
         seed=experiment.seed,
         shift=experiment.shift,
-        sentences_per_group=experiment.recipe.sentences_per_group,
-        class_of_sentence=classes,
+        captions_per_group=experiment.recipe.captions_per_group,
+        class_of_caption=classes,
         candidates=experiment.candidates if ranked_as_released else 0,
     )
 

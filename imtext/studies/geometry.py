@@ -22,17 +22,17 @@ class Stage(NamedTuple):
 
     Attributes:
         title: what has happened so far.
-        images: ``(n, 2)``; sentences: ``(m, 2)``, not normalised, float64.
-        image_classes: ``(n,)``; sentence_classes: ``(m,)``, 0 or 1.
+        images: ``(n, 2)``; captions: ``(m, 2)``, not normalised, float64.
+        image_classes: ``(n,)``; caption_classes: ``(m,)``, 0 or 1.
         weight: ``(2, 2)``, the shared classifier, one row per class, or None where there is none. The
             decision boundary is the line through the origin across ``weight[1] - weight[0]``.
     """
 
     title: str
     images: np.ndarray
-    sentences: np.ndarray
+    captions: np.ndarray
     image_classes: np.ndarray
-    sentence_classes: np.ndarray
+    caption_classes: np.ndarray
     weight: np.ndarray | None
 
 
@@ -41,7 +41,7 @@ def two_classes(
 ) -> list[Stage]:
     """Train two small networks, one per modality, on two groups (Zheng et al., section 4.2 and Fig. 6).
 
-    Pictures and sentences are noisy vectors. What they share is large and what tells the groups apart is
+    Pictures and captions are noisy vectors. What they share is large and what tells the groups apart is
     small, as among images that are hard to tell apart; each modality sees it in axes of its own. The
     embedding has two entries, so that it can be drawn as it is. The stages are
 
@@ -58,7 +58,7 @@ def two_classes(
 
     Args:
         seed: of the points and of the networks.
-        pairs: pictures, and sentences, of each group.
+        pairs: pictures, and captions, of each group.
         dim: length of an input, at least 2.
         steps: of each stage, full batches.
         rank: lambda_1 of Eq. 9 in stage 3; 0 is the check, as many more steps of the instance loss alone.
@@ -84,7 +84,7 @@ def summary(stage: Stage) -> dict[str, float]:
     """What a stage looks like, in three numbers.
 
     Returns:
-        ``matching``, the mean cosine of a picture and a sentence of one group; ``other``, that of two
+        ``matching``, the mean cosine of a picture and a caption of one group; ``other``, that of two
         groups; ``right_side``, the share of points on their group's side of the decision boundary (NaN
         where the stage has no classifier).
 
@@ -92,16 +92,16 @@ def summary(stage: Stage) -> dict[str, float]:
     >>> summary(Stage("", plane, plane, classes, classes, plane))
     {'matching': 1.0, 'other': -1.0, 'right_side': 1.0}
     """
-    images, sentences = (
+    images, captions = (
         points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-        for points in (stage.images, stage.sentences)
+        for points in (stage.images, stage.captions)
     )
-    cosines = images @ sentences.T
-    same = stage.image_classes[:, None] == stage.sentence_classes[None, :]
+    cosines = images @ captions.T
+    same = stage.image_classes[:, None] == stage.caption_classes[None, :]
     right = float("nan")
     if stage.weight is not None:
-        points = np.concatenate([stage.images, stage.sentences])
-        classes = np.concatenate([stage.image_classes, stage.sentence_classes])
+        points = np.concatenate([stage.images, stage.captions])
+        classes = np.concatenate([stage.image_classes, stage.caption_classes])
         side = points @ (stage.weight[1] - stage.weight[0])
         right = float((np.where(classes == 1, side, -side) > 0).mean())
     return {
@@ -134,7 +134,7 @@ def _stages(seed: int, pairs: int, dim: int, steps: int, rank: float, alone: boo
 
 
 def _points(seed: int, pairs: int, dim: int) -> tuple[list[Tensor], Tensor]:
-    """Pictures and sentences, each ``(2 * pairs, dim)``, and their classes ``(2 * pairs,)``."""
+    """Pictures and captions, each ``(2 * pairs, dim)``, and their classes ``(2 * pairs,)``."""
     random = np.random.default_rng(seed)
     classes = np.repeat([0, 1], pairs)
     inputs = []
@@ -162,12 +162,12 @@ def _train(
     image_net, text_net, loss_of = modules
     optimiser = torch.optim.SGD(modules.parameters(), lr=RATE, momentum=MOMENTUM)
     for _ in range(steps):
-        images, sentences = image_net(inputs[0]), text_net(inputs[1])
+        images, captions = image_net(inputs[0]), text_net(inputs[1])
         loss = images.new_zeros(())
         if rank:
-            loss = loss + rank * ranking_loss(images, sentences, classes, margin=1.0, reduction="mean")
+            loss = loss + rank * ranking_loss(images, captions, classes, margin=1.0, reduction="mean")
         if instance:
-            loss = loss + instance * (loss_of(images, classes) + loss_of(sentences, classes))
+            loss = loss + instance * (loss_of(images, classes) + loss_of(captions, classes))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -180,5 +180,5 @@ def _stage(title: str, modules: nn.ModuleList, inputs: list[Tensor], classes: Te
     image_net, text_net, loss_of = modules
     labels = classes.numpy()
     arrays = [image_net(inputs[0]), text_net(inputs[1]), loss_of.classifier.weight]
-    images, sentences, weight = (array.double().numpy().copy() for array in arrays)
-    return Stage(title, images, sentences, labels.copy(), labels.copy(), weight)
+    images, captions, weight = (array.double().numpy().copy() for array in arrays)
+    return Stage(title, images, captions, labels.copy(), labels.copy(), weight)

@@ -24,11 +24,11 @@ SEED = 5
 
 
 class Moment(NamedTuple):
-    """Pairs on a sphere at one moment: ``images (P, 3)`` and ``sentences (P, 3)``, unit rows, row by row."""
+    """Pairs on a sphere at one moment: ``images (P, 3)`` and ``captions (P, 3)``, unit rows, row by row."""
 
     title: str
     images: np.ndarray
-    sentences: np.ndarray
+    captions: np.ndarray
 
 
 class Training(NamedTuple):
@@ -52,7 +52,7 @@ def trainings(
 ) -> tuple[Training, Training]:
     """Train two small branches on the same pairs from the same start, with all negatives and the hardest.
 
-    A pair is a centre, of which image and sentence are noisy copies, each modality in axes of its own. Three
+    A pair is a centre, of which image and caption are noisy copies, each modality in axes of its own. Three
     entries of length 1 are points on a sphere, a surface that can be drawn, and too small for all pairs to be
     apart by the margin with ease. Both trainings are full-batch Adam with the library's ranking loss; the
     negatives are all that differs.
@@ -65,7 +65,7 @@ def trainings(
 
     Args:
         seed: of the points and of the networks.
-        pairs: images, and sentences; the batch is all of them.
+        pairs: images, and captions; the batch is all of them.
         steps: full batches.
         margin: on the cosine (paper: 0.2).
 
@@ -88,7 +88,7 @@ def trainings(
 
 
 def _points(seed: int, pairs: int) -> list[Tensor]:
-    """Images and sentences, ``(pairs, DIM)`` each."""
+    """Images and captions, ``(pairs, DIM)`` each."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(pairs, DIM))
     found = []
@@ -109,15 +109,15 @@ def _train(seed: int, points: list[Tensor], negatives: str, steps: int, margin: 
     optimiser = torch.optim.Adam(branches.parameters(), lr=RATE)
     before, zeros = _moment("Before training", branches, points), []
     for _ in range(steps):
-        images, sentences = (branch(part) for branch, part in zip(branches, points, strict=True))
-        loss = ranking_loss(images, sentences, margin=margin, negatives=negatives, reduction="sum")
+        images, captions = (branch(part) for branch, part in zip(branches, points, strict=True))
+        loss = ranking_loss(images, captions, margin=margin, negatives=negatives, reduction="sum")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         zeros.append(zero_shares(*_moment("", branches, points)[1:], margin))
     after = _moment(TITLES[negatives], branches, points)
     lines = pd.DataFrame(
-        [zero_shares(before.images, before.sentences, margin), *zeros], columns=["all", "hardest"]
+        [zero_shares(before.images, before.captions, margin), *zeros], columns=["all", "hardest"]
     )
     return Training(negatives, before, after, lines.rename_axis("step"))
 
@@ -129,11 +129,11 @@ def _moment(title: str, branches: nn.ModuleList, points: list[Tensor]) -> Moment
 
 
 def hinges(
-    images: np.ndarray, sentences: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
+    images: np.ndarray, captions: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The hinges of a batch of pairs: of all negatives, and of the hardest negative of every anchor.
 
-    ``images (B, D)`` and ``sentences (B, D)`` are pairs row by row, unit rows; ``groups (B,)``: a row of the
+    ``images (B, D)`` and ``captions (B, D)`` are pairs row by row, unit rows; ``groups (B,)``: a row of the
     same group is no negative, None says that every pair is a group of its own. Both directions count: image
     anchors come first. The sum of the first array is the sum of hinges, that of the second the max of
     hinges, Eqs. 7 and 8 of the paper with a floor at 0.
@@ -149,16 +149,16 @@ def hinges(
     >>> everything.round(2).tolist(), hardest.shape
     ([0.0, 0.0, 0.0, 0.0], (4,))
     """
-    images, sentences = np.asarray(images, dtype=float), np.asarray(sentences, dtype=float)
-    if images.ndim != 2 or images.shape != sentences.shape:
+    images, captions = np.asarray(images, dtype=float), np.asarray(captions, dtype=float)
+    if images.ndim != 2 or images.shape != captions.shape:
         raise DataError(
-            f"hinges: images {images.shape} and sentences {sentences.shape} should be pairs (B, D); "
+            f"hinges: images {images.shape} and captions {captions.shape} should be pairs (B, D); "
             "give a row of either for each pair"
         )
     groups = np.arange(len(images)) if groups is None else np.asarray(groups)
     if groups.shape != (len(images),):
         raise DataError(f"hinges: groups of shape {groups.shape} for {len(images)} pairs; give one each")
-    scores = images @ sentences.T
+    scores = images @ captions.T
     if not np.isfinite(scores).all():
         raise DataError("hinges: the embeddings hold a number that is not finite; look at their run")
     positive, other = np.diagonal(scores)[:, None], groups[:, None] != groups[None, :]
@@ -169,7 +169,7 @@ def hinges(
 
 
 def zero_shares(
-    images: np.ndarray, sentences: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
+    images: np.ndarray, captions: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
 ) -> tuple[float, float]:
     """Share of hinges that are 0, which teach nothing: among those of all negatives, among the hardest.
 
@@ -177,7 +177,7 @@ def zero_shares(
     """
     return tuple(
         float((part == 0).mean()) if len(part) else float("nan")
-        for part in hinges(images, sentences, margin, groups)
+        for part in hinges(images, captions, margin, groups)
     )
 
 
@@ -186,7 +186,7 @@ def distances(moment: Moment) -> tuple[np.ndarray, np.ndarray]:
 
     Euclidean distances of unit vectors, from 0 to 2.
     """
-    scores = moment.images @ moment.sentences.T
+    scores = moment.images @ moment.captions.T
     far = np.sqrt(np.maximum(0.0, 2 - 2 * scores))
     apart = np.where(np.eye(len(far), dtype=bool), np.inf, far)
     return np.tile(np.diagonal(far), 2), np.concatenate([apart.min(1), apart.min(0)])
@@ -201,14 +201,14 @@ def summary(moment: Moment, margin: float = MARGIN) -> dict[str, float]:
         :func:`zero_shares`; ``worst``, the largest hinge.
     """
     positive, hardest = distances(moment)
-    shares = zero_shares(moment.images, moment.sentences, margin)
+    shares = zero_shares(moment.images, moment.captions, margin)
     return {
         "positive": float(positive.mean()),
         "hardest": float(hardest.mean()),
         "nearer": float((positive < hardest).mean()),
         "zero_all": shares[0],
         "zero_hardest": shares[1],
-        "worst": float(hinges(moment.images, moment.sentences, margin)[0].max()),
+        "worst": float(hinges(moment.images, moment.captions, margin)[0].max()),
     }
 
 
@@ -259,7 +259,7 @@ def _ends(both: Sequence[Training]) -> list[Moment]:
 def maps(both: Sequence[Training], anchor: int | None = None) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Panels of the figure ``triplets``: title, positive ``(2,)`` and negatives ``(P - 1, 2)``.
 
-    One part before and one after each training: maps of the sphere with an image in the middle, sentences
+    One part before and one after each training: maps of the sphere with an image in the middle, captions
     around it. How far a point is from the middle is its distance on the sphere (Lambert's equal-area map, see
     :func:`imtext.studies.structure_geometry.on_map`). ``anchor``: None takes :func:`typical_anchor`.
     """
@@ -270,11 +270,11 @@ def maps(both: Sequence[Training], anchor: int | None = None) -> list[tuple[str,
         first, last = on_map(start, _space(end), anchor)
         planes += [last] if planes else [first, last]
     return [
-        (plane.title, plane.sentences[anchor], np.delete(plane.sentences, anchor, axis=0)) for plane in planes
+        (plane.title, plane.captions[anchor], np.delete(plane.captions, anchor, axis=0)) for plane in planes
     ]
 
 
 def _space(moment: Moment) -> Space:
     """A moment as a space whose new images are its own."""
     owners = np.arange(len(moment.images))
-    return Space(moment.title, moment.images, moment.sentences, owners, owners, moment.images, owners)
+    return Space(moment.title, moment.images, moment.captions, owners, owners, moment.images, owners)

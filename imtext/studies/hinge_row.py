@@ -75,12 +75,12 @@ class HingeRow:
             images,
             codes,
             lengths,
-            train.image_of_sentence,
+            train.image_of_caption,
             rich.prepared.groups,
             batch_size=recipe.batch_size,
             seed=self.seed,
             shift=False,
-            sentences_per_group=recipe.sentences_per_group,
+            captions_per_group=recipe.captions_per_group,
         )
 
     def warm(self) -> None:
@@ -93,7 +93,7 @@ class HingeRow:
 
 @dataclass(frozen=True)
 class EmbeddingRow(HingeRow):
-    """A row with one vector an image and a sentence; its class says by ``network`` which network that is.
+    """A row with one vector an image and a caption; its class says by ``network`` which network that is.
 
     Attributes:
         image: variant of the image features, as for :func:`imtext.vision.stage_features.rich_parts`.
@@ -115,8 +115,8 @@ class EmbeddingRow(HingeRow):
 
         def evaluated(split: str) -> dict[str, dict[str, float]]:
             images = in_blocks(net.embed_images, rich.images(split, self.image), fabric, BATCH)
-            sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
-            return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+            captions = in_blocks(net.embed_captions, rich.codes(split)[0], fabric, BATCH)
+            return evaluate_split(rich.prepared.splits[split], split, images, captions, run)
 
         finish(self, run, evaluated, began)
 

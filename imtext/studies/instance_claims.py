@@ -91,7 +91,7 @@ def _evidence(study: InstanceLossStudy, claim: str) -> Sequence[Evidence]:
 
 
 def _recalls(study: InstanceLossStudy, gain: Gain) -> list[Evidence]:
-    """Gain in R@1, paired over queries, the sentences of a group drawn together."""
+    """Gain in R@1, paired over queries, the captions of a group drawn together."""
     rows = (gain.better, gain.worse)
     ranks = [[run.load_arrays(f"ranks-{gain.split}.npz") for run in study.runs[row]] for row in rows]
     persons = gain.better.startswith("persons")
@@ -100,7 +100,7 @@ def _recalls(study: InstanceLossStudy, gain: Gain) -> list[Evidence]:
         from_ranks(
             f"{gain.label}{side} query R@1",
             *([seed[f"{side}_query"] for seed in row] for row in ranks),
-            clusters=data.group_of_sentence if side == "text" else data.group_of_image,
+            clusters=data.group_of_caption if side == "text" else data.group_of_image,
         )
         for side in gain.sides
     ]
@@ -137,7 +137,7 @@ def _decorrelated(study: InstanceLossStudy, n: int = 500) -> Sequence[Evidence]:
 
 
 def _told_apart(study: InstanceLossStudy) -> Sequence[Evidence]:
-    """Share of sentences of a minimal pair that are nearer to their own picture, instance minus ranking."""
+    """Share of captions of a minimal pair that are nearer to their own picture, instance minus ranking."""
     test = study.prepared.splits["test"]
     pairs = [] if test.scenes is None else [pair["images"] for pair in minimal_pairs(test)]
     if not pairs:
@@ -148,7 +148,7 @@ def _told_apart(study: InstanceLossStudy) -> Sequence[Evidence]:
         gain, pair = 100 * (right[0][0] - right[1][0]), right[0][1]
         differences.append(gain.mean())
         samples.append(cluster_bootstrap(gain, pair))
-    return [from_samples("sentences told apart", differences, samples, unit="points", digits=2)]
+    return [from_samples("captions told apart", differences, samples, unit="points", digits=2)]
 
 
 def _converges(study: InstanceLossStudy) -> Sequence[Evidence]:

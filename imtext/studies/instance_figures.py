@@ -14,11 +14,11 @@ from imtext.studies.ablation import ablation_frame, split_ablation, word_ablatio
 from imtext.studies.embedding import embed_codes
 from imtext.studies.encoder import TrainedEncoder
 from imtext.studies.galleries import (
+    captions_for_images,
     drawn,
-    images_for_sentences,
+    images_for_captions,
     images_with_word,
     picture,
-    sentences_for_images,
 )
 from imtext.studies.scales import scale
 from imtext.studies.timing import batch_times, timing_table
@@ -62,26 +62,26 @@ class FigureData:
             pair = [int(groups[image]), int(groups[nearest[image, place[image]]])]
             if len(chosen) < 2 * pairs and not set(pair) & set(chosen):
                 chosen += pair
-        return self._cards(self.prepared, chosen, sentences=3)
+        return self._cards(self.prepared, chosen, captions=3)
 
     def samples(self, persons: bool = False, count: int = 3) -> dict[str, list[Any]]:
-        """Figure 7: a few groups of a dataset, a person with all pictures and a sentence of each."""
+        """Figure 7: a few groups of a dataset, a person with all pictures and a caption of each."""
         prepared = self.persons if persons else self.prepared
         groups = np.unique(prepared.splits["train"].group_of_image)
-        return self._cards(prepared, [int(g) for g in groups[:count]], sentences=4 if persons else 5)
+        return self._cards(prepared, [int(g) for g in groups[:count]], captions=4 if persons else 5)
 
     @staticmethod
-    def _cards(prepared: Prepared, groups: list[int], sentences: int) -> dict[str, list[Any]]:
-        """Pictures, sentences and labels of groups of the training split."""
+    def _cards(prepared: Prepared, groups: list[int], captions: int) -> dict[str, list[Any]]:
+        """Pictures, captions and labels of groups of the training split."""
         train = prepared.splits["train"]
-        names, cards = np.unique(train.group_of_image), {"images": [], "sentences": [], "labels": []}
+        names, cards = np.unique(train.group_of_image), {"images": [], "captions": [], "labels": []}
         for group in groups:
             images = np.flatnonzero(train.group_of_image == names[group])
-            own = [[train.captions[j] for j in train.sentences_of(int(i))] for i in images]
-            # A sentence of each picture first, then the second of each.
+            own = [[train.captions[j] for j in train.captions_of(int(i))] for i in images]
+            # A caption of each picture first, then the second of each.
             turns = [line[turn] for turn in range(max(map(len, own))) for line in own if turn < len(line)]
             cards["images"].append([picture(train.image_path(int(i))) for i in images[:4]])
-            cards["sentences"].append(turns[:sentences])
+            cards["captions"].append(turns[:captions])
             cards["labels"].append(f"class {group + 1:,}")
         return cards
 
@@ -102,7 +102,7 @@ class FigureData:
         return mean_off_diagonal(before), mean_off_diagonal(after)
 
     def curves(self) -> pd.DataFrame:
-        """Figure 8: classification error per epoch of Stage I, of images and of sentences, first seed."""
+        """Figure 8: classification error per epoch of Stage I, of images and of captions, first seed."""
         frames = []
         for slug, label in CURVES.items():
             if slug in self.runs:
@@ -121,16 +121,16 @@ class FigureData:
         known = set(encoder.vocabulary.words)
         found = []
         for image in range(min(200, test.n_images)):
-            for sentence in test.sentences_of(image):
-                words = [word for word in tokenize(test.captions[sentence]) if word in known]
+            for caption in test.captions_of(image):
+                words = [word for word in tokenize(test.captions[caption]) if word in known]
                 if 6 <= len(words) <= 14:
-                    found.append((_cosine(encoder, image, sentence), image, words))
+                    found.append((_cosine(encoder, image, caption), image, words))
                     break
         found = sorted(found, key=lambda item: -item[0])[:count]
         return [
             {
                 "words": words,
-                "drops": word_ablation(words, encoder.images[image], encoder.embed_sentences),
+                "drops": word_ablation(words, encoder.images[image], encoder.embed_captions),
                 "image": picture(test.image_path(image)),
                 "similarity": similarity,
             }
@@ -139,16 +139,16 @@ class FigureData:
 
     @cached_property
     def word_drops(self) -> pd.DataFrame:
-        """Figure 11 over the whole test split: every word of every sentence left out once, full model.
+        """Figure 11 over the whole test split: every word of every caption left out once, full model.
 
-        One line per word: ``word``, ``kind`` (content or function), ``sentence``, ``drop``.
+        One line per word: ``word``, ``kind`` (content or function), ``caption``, ``drop``.
         """
         encoder = self._encoder("full-2")
         codes, lengths = self.prepared.codes("test")
         parts = split_ablation(
             codes,
             lengths,
-            encoder.image_of_sentence,
+            encoder.image_of_caption,
             encoder.images,
             lambda part: embed_codes(encoder.net, part, encoder.fabric),
         )
@@ -180,24 +180,24 @@ class FigureData:
     def _encoder(self, slug: str) -> TrainedEncoder:
         return TrainedEncoder(self.runs[slug][0], "cpu")
 
-    def sentence_gallery(self, word: str | None = None, count: int = 3, k: int = 5) -> dict[str, list[Any]]:
-        """Figures 10, 14 and 15: sentences that the full model finds for test pictures.
+    def caption_gallery(self, word: str | None = None, count: int = 3, k: int = 5) -> dict[str, list[Any]]:
+        """Figures 10, 14 and 15: captions that the full model finds for test pictures.
 
         ``word``: take the first pictures whose captions hold it; None draws pictures.
         """
         test, arrays = self.prepared.splits["test"], self.embeddings("full-2", "test")
         queries = images_with_word(test, word, count) if word else drawn(test.n_images, count)
-        return sentences_for_images(test, arrays["images"], arrays["sentences"], queries, k)
+        return captions_for_images(test, arrays["images"], arrays["captions"], queries, k)
 
     def image_gallery(self, persons: bool = False, count: int = 4, k: int = 5) -> dict[str, list[Any]]:
-        """Figures 9, 12 and 13: pictures that the full model finds for drawn test sentences."""
+        """Figures 9, 12 and 13: pictures that the full model finds for drawn test captions."""
         prepared = self.persons if persons else self.prepared
         slug = "persons-resnet50-2" if persons else "full-2"
         test, arrays = prepared.splits["test"], self.embeddings(slug, "test")
-        queries = drawn(test.n_sentences, count)
-        return images_for_sentences(test, arrays["images"], arrays["sentences"], queries, k)
+        queries = drawn(test.n_captions, count)
+        return images_for_captions(test, arrays["images"], arrays["captions"], queries, k)
 
 
-def _cosine(encoder: TrainedEncoder, image: int, sentence: int) -> float:
-    a, b = encoder.images[image], encoder.sentences[sentence]
+def _cosine(encoder: TrainedEncoder, image: int, caption: int) -> float:
+    a, b = encoder.images[image], encoder.captions[caption]
     return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))

@@ -136,10 +136,10 @@ class InstanceLossStudy(FigureData, PaperStudy):
 
 
 def _passes(recipe: Recipe, prepared: Prepared) -> str:
-    """How often a stage sees each image: an epoch may take one sentence of a group, some, or all."""
-    _, sentences = np.unique(prepared.groups, return_counts=True)
-    most = recipe.sentences_per_group or sentences.max()
-    pairs = recipe.epochs * np.minimum(sentences, most).sum()
+    """How often a stage sees each image: an epoch may take one caption of a group, some, or all."""
+    _, captions = np.unique(prepared.groups, return_counts=True)
+    most = recipe.captions_per_group or captions.max()
+    pairs = recipe.epochs * np.minimum(captions, most).sum()
     return f"{pairs / prepared.splits['train'].n_images:.3g}"
 
 

@@ -26,7 +26,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "text": {"min_count": 2, "length": 20, "dim": 50},
         "network": {"dim": 32},
         "loss": {"all_epochs": 1},
-        "recipe": adam(2, 3e-3, 40, cosine=True, sentences_per_group=1),
+        "recipe": adam(2, 3e-3, 40, cosine=True, captions_per_group=1),
         "precision": "64",
     },
     "quick": {
@@ -35,7 +35,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "text": {"dim": 50},
         "network": {"dim": 48},
         "loss": {"all_epochs": 5},
-        "recipe": adam(6, 1.2e-2, 96, cosine=True, sentences_per_group=1),
+        "recipe": adam(6, 1.2e-2, 96, cosine=True, captions_per_group=1),
     },
     "quick on photographs": {
         "data": {"train": 6000, "val": 1000, "test": 1000},
@@ -43,7 +43,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "text": {"dim": 50},
         "network": {"dim": 128},
         "loss": {"all_epochs": 7},
-        "recipe": adam(8, 8e-3, 128, cosine=True, sentences_per_group=2),
+        "recipe": adam(8, 8e-3, 128, cosine=True, captions_per_group=2),
     },
     "paper": {},
 }

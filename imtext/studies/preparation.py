@@ -38,7 +38,7 @@ class DataSpec:
         backbone, weights: as for :func:`imtext.vision.backbones.load_backbone`.
         views: cached augmented views per training image (Stage I).
         vectors: word vectors, as for :func:`imtext.text.vectors.load_word_vectors`.
-        length: words per sentence (paper: 32).
+        length: words per caption (paper: 32).
         seed: of the generated dataset, the choice of groups and the augmented views.
         precision: ``"32"``, or ``"64"`` to compute features and train in float64, whose outcome is the same
             on every processor.
@@ -121,11 +121,11 @@ class Prepared:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """Group of each training sentence ``(M,)``, numbered from 0: the classes of the instance loss."""
-        return np.unique(self.splits["train"].group_of_sentence, return_inverse=True)[1].astype(np.int64)
+        """Group of each training caption ``(M,)``, numbered from 0: the classes of the instance loss."""
+        return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
 
     def pseudo_classes(self, share: float) -> np.ndarray:
-        """Class of each training sentence ``(M,)``: the k-means cluster of its image (Zheng et al., Table 4).
+        """Class of each training caption ``(M,)``: the k-means cluster of its image (Zheng et al., Table 4).
 
         Args:
             share: number of clusters, as a share of the number of groups; at least two clusters.
@@ -140,7 +140,7 @@ class Prepared:
             found = kmeans.fit_predict(features)
         # Clusters that nothing fell into are no classes.
         labels = np.unique(found, return_inverse=True)[1].astype(np.int64)
-        return labels[self.splits["train"].image_of_sentence]
+        return labels[self.splits["train"].image_of_caption]
 
     @cached_property
     def vectors(self) -> WordVectors:

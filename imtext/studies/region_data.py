@@ -63,7 +63,7 @@ def mentions_of(dataset: Dataset) -> Mentions:
             f"{dataset.name}: expected boxes and phrases, found none; phrase localisation needs a dataset "
             "that has them, such as picturebook or flickr30k_entities"
         )
-    image = dataset.image_of_sentence[phrases.sentence]
+    image = dataset.image_of_caption[phrases.caption]
     truth, found = truth_boxes(regions.boxes, regions.image_of_region, regions.chain, image, phrases.chain)
     if not found.any():
         raise DataError(

@@ -148,7 +148,7 @@ class RegionExperiment:
         )
         run.save_table("tried.csv", tried)
         best.save(run.dir / MODEL)
-        return lambda rows: best.embed_images(rows[:]), best.embed_sentences
+        return lambda rows: best.embed_images(rows[:]), best.embed_captions
 
     def _train(
         self, data: RegionData, run: Run, start: Run | None, counts: dict[str, int]
@@ -172,7 +172,7 @@ class RegionExperiment:
             texts,
             train,
             self.recipe.batch_size,
-            more_sentences=lambdas[2] > 0,
+            more_captions=lambdas[2] > 0,
             more_images=lambdas[1] > 0,
             seed=self.seed,
             negatives=negatives,
@@ -192,7 +192,7 @@ class RegionExperiment:
             proposals,
             in_blocks(net.embed_images, regions, fabric),
             in_blocks(net.embed_images, proposals.features, fabric),
-            in_blocks(net.embed_sentences, data.texts("train"), fabric),
+            in_blocks(net.embed_captions, data.texts("train"), fabric),
             self.negatives,
             self.images,
             seed=self.seed,

@@ -234,7 +234,7 @@ def _scores_slowly(study: RichStudy) -> Sequence[Evidence]:
 
 
 def _long_captions(study: RichStudy) -> Sequence[Evidence]:
-    """Gain in R@1 of text queries with rich features, sentences longer than the median minus the others."""
+    """Gain in R@1 of text queries with rich features, captions longer than the median minus the others."""
     lengths = np.array([len(tokenize(caption)) for caption in study.prepared.splits["test"].captions])
     long = lengths > np.median(lengths)
     if not long.any():

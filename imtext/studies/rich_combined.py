@@ -119,7 +119,7 @@ class Reranked(_After):
 
         def evaluated(split: str) -> dict[str, dict[str, float]]:
             arrays = start[0].load_arrays(f"embeddings-{split}.npz")
-            scores = rerank(arrays["images"], arrays["sentences"], **choice.settings)
+            scores = rerank(arrays["images"], arrays["captions"], **choice.settings)
             metrics = evaluate_matrix(splits[split], split, scores, run)
             groups = splits[split].group_of_image
             if len(np.unique(groups)) == len(groups) and len(groups) % FOLDS == 0:
@@ -176,8 +176,8 @@ class TunedVSE(_After):
             with TemporaryDirectory(prefix="features-") as folder:
                 features = image_features(rich.prepared, split, 1, backbone, folder)
             images = in_blocks(net.embed_images, features, fabric, BATCH)
-            sentences = in_blocks(net.embed_sentences, rich.codes(split)[0], fabric, BATCH)
-            return evaluate_split(rich.prepared.splits[split], split, images, sentences, run)
+            captions = in_blocks(net.embed_captions, rich.codes(split)[0], fabric, BATCH)
+            return evaluate_split(rich.prepared.splits[split], split, images, captions, run)
 
         finish(self, run, evaluated, began)
 
@@ -187,4 +187,4 @@ def scores_of(run: Run, split: str) -> np.ndarray:
     if (run.dir / f"scores-{split}.npz").is_file():
         return run.load_arrays(f"scores-{split}.npz")["scores"]
     arrays = run.load_arrays(f"embeddings-{split}.npz")
-    return arrays["images"] @ arrays["sentences"].T
+    return arrays["images"] @ arrays["captions"].T

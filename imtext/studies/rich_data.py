@@ -61,7 +61,7 @@ class RichData:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Training words, with marks for the unknown word and for both ends of a sentence."""
+        """Training words, with marks for the unknown word and for both ends of a caption."""
         captions = self.prepared.splits["train"].captions
         return Vocabulary.build(captions, min_count=self.spec.min_count, unknown=True, ends=True)
 

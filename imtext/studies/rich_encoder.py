@@ -37,14 +37,14 @@ _FILES = 32  # pictures in memory at a time
 class TrainedRich:
     """Network, vocabulary and test gallery of a finished VSE++ or SCAN row of the study.
 
-    VSE++ has an embedding for each picture and each sentence, also where its image CNN was trained too; SCAN
-    scores pairs. `scores_for_sentences` and `scores_for_image_files` serve both.
+    VSE++ has an embedding for each picture and each caption, also where its image CNN was trained too; SCAN
+    scores pairs. `scores_for_captions` and `scores_for_image_files` serve both.
 
     Attributes:
         attention: whether it is SCAN.
-        images: ``(N, D)`` embeddings of the test images; sentences: ``(M, D)`` of the test sentences; both
+        images: ``(N, D)`` embeddings of the test images; captions: ``(M, D)`` of the test captions; both
             None for SCAN.
-        image_of_sentence: ``(M,)`` owner of each test sentence.
+        image_of_caption: ``(M,)`` owner of each test caption.
         test: the test split, for pictures and captions.
         measure: what the scores are, in a word or two.
     """
@@ -68,11 +68,11 @@ class TrainedRich:
         self.vocabulary = self._vocabulary()
         self.backbone = load_backbone(self.row["data"]["backbone"], source["weights"])
         self.net = self.fabric.to_device(self._network()).eval()
-        self.images = self.sentences = None
-        self.image_of_sentence = self.test.image_of_sentence
+        self.images = self.captions = None
+        self.image_of_caption = self.test.image_of_caption
         if not self.attention:
             arrays = run.load_arrays("embeddings-test.npz")
-            self.images, self.sentences = arrays["images"], arrays["sentences"]
+            self.images, self.captions = arrays["images"], arrays["captions"]
 
     @classmethod
     def load(cls, run_dir: str | Path, device: str = "cpu") -> TrainedRich:
@@ -84,15 +84,15 @@ class TrainedRich:
         """
         return cls(Run(Path(run_dir)), device)
 
-    def embed_sentences(self, captions: Sequence[str]) -> np.ndarray:
+    def embed_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Captions to embeddings ``(C, D)``.
 
         Raises:
             ConfigError: of SCAN, or for captions that are no list.
             DataError: a caption without a single word of the vocabulary.
         """
-        self._needs_embeddings("scores_for_sentences")
-        return in_blocks(self.net.embed_sentences, self._codes(captions), self.fabric, BATCH)
+        self._needs_embeddings("scores_for_captions")
+        return in_blocks(self.net.embed_captions, self._codes(captions), self.fabric, BATCH)
 
     def embed_image_files(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Image files to embeddings ``(P, D)``, of their centre crops.
@@ -104,7 +104,7 @@ class TrainedRich:
         self._needs_embeddings("scores_for_image_files")
         return in_blocks(self.net.embed_images, self._read(paths), self.fabric, BATCH)
 
-    def scores_for_sentences(self, captions: Sequence[str]) -> np.ndarray:
+    def scores_for_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Scores ``(N, C)`` of all test images with captions, the cosine for VSE++.
 
         Raises:
@@ -112,18 +112,18 @@ class TrainedRich:
             DataError: a caption without a single word of the vocabulary.
         """
         if not self.attention:
-            return self.images @ self.embed_sentences(captions).T
+            return self.images @ self.embed_captions(captions).T
         return score_places(self.net, self._places, self._codes(captions), self.fabric)
 
     def scores_for_image_files(self, paths: Sequence[str | Path]) -> np.ndarray:
-        """Scores ``(P, M)`` of image files with all test sentences, the cosine for VSE++.
+        """Scores ``(P, M)`` of image files with all test captions, the cosine for VSE++.
 
         Raises:
             ConfigError: paths that are no list.
             DataError: a file that is missing or no image.
         """
         if not self.attention:
-            return self.embed_image_files(paths) @ self.sentences.T
+            return self.embed_image_files(paths) @ self.captions.T
         places = in_blocks(self.net.embed_regions, self._read(paths), self.fabric, BATCH)
         codes, _ = self.vocabulary.encode(self.test.captions, self.inputs.length)
         return score_places(self.net, places, codes, self.fabric)

@@ -125,7 +125,7 @@ class ScanExperiment(HingeRow):
 
 
 def score_all(net: SCAN, regions: np.ndarray, codes: np.ndarray, fabric: Any) -> np.ndarray:
-    """Scores ``(N, M)`` of every image with every sentence, float32, slice by slice."""
+    """Scores ``(N, M)`` of every image with every caption, float32, slice by slice."""
     return score_places(net, in_blocks(net.embed_regions, regions, fabric, BATCH), codes, fabric)
 
 
@@ -143,9 +143,9 @@ def evaluate_matrix(
     dataset: Dataset, split: str, scores: np.ndarray, run: Run
 ) -> dict[str, dict[str, float]]:
     """Store scores ``(N, M)`` and ranks of a split in the run; its metrics and those of its folds."""
-    owners, groups = dataset.image_of_sentence, dataset.group_of_image
+    owners, groups = dataset.image_of_caption, dataset.group_of_image
     result = evaluate_scores(scores, owners, group_of_image=groups)
-    run.save_arrays(f"scores-{split}.npz", scores=scores, image_of_sentence=owners)
+    run.save_arrays(f"scores-{split}.npz", scores=scores, image_of_caption=owners)
     ranks = {"image_query": result.image_query_ranks, "text_query": result.text_query_ranks}
     run.save_arrays(f"ranks-{split}.npz", **ranks)
     metrics = {split: result.row(), f"{split}_folds": result.row()}

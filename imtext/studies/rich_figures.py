@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from imtext.data.images import ImageStore
 from imtext.models import attend
-from imtext.studies.galleries import drawn, images_for_sentences, sentences_for_images
+from imtext.studies.galleries import captions_for_images, drawn, images_for_captions
 from imtext.studies.trained import MODEL
 
 if TYPE_CHECKING:
@@ -34,23 +34,23 @@ class FigureData:
     runs: dict[str, list[Run]]
 
     def image_gallery(self, count: int = 3, k: int = 3, slug: str = RICH) -> dict[str, list[Any]]:
-        """Figure 4: images found for drawn test sentences, for :func:`imtext.report.figures.image_search`."""
+        """Figure 4: images found for drawn test captions, for :func:`imtext.report.figures.image_search`."""
         test, arrays = self.prepared.splits["test"], self._test(slug)
         queries = drawn(len(test.captions), count, seed=1)
-        return images_for_sentences(test, arrays["images"], arrays["sentences"], queries, k)
+        return images_for_captions(test, arrays["images"], arrays["captions"], queries, k)
 
-    def sentence_gallery(self, count: int = 3, k: int = 5, slug: str = RICH) -> dict[str, list[Any]]:
-        """Figure 5: sentences found for drawn test images, see `imtext.report.figures.sentence_search`."""
+    def caption_gallery(self, count: int = 3, k: int = 5, slug: str = RICH) -> dict[str, list[Any]]:
+        """Figure 5: captions found for drawn test images, see `imtext.report.figures.caption_search`."""
         test, arrays = self.prepared.splits["test"], self._test(slug)
-        return sentences_for_images(
-            test, arrays["images"], arrays["sentences"], drawn(test.n_images, count), k
+        return captions_for_images(
+            test, arrays["images"], arrays["captions"], drawn(test.n_images, count), k
         )
 
     def ablation_gallery(self, count: int = 2, k: int = 5) -> dict[str, dict[str, list[Any]]]:
-        """Figure 6: sentences found for the same images by VSE++, with rich features, and re-ranked.
+        """Figure 6: captions found for the same images by VSE++, with rich features, and re-ranked.
 
-        Returns the arguments of :func:`imtext.report.figures.sentence_search` by the model's name. The images
-        are drawn among those for which VSE++ has no right sentence among its first ``k``, as the paper's are;
+        Returns the arguments of :func:`imtext.report.figures.caption_search` by the model's name. The images
+        are drawn among those for which VSE++ has no right caption among its first ``k``, as the paper's are;
         what the others find for them had no say.
         """
         test = self.prepared.splits["test"]
@@ -60,31 +60,31 @@ class FigureData:
         found = {}
         for name, slug in (("VSE++", PLAIN), ("RFE", RICH)):
             arrays = self._test(slug)
-            found[name] = sentences_for_images(test, arrays["images"], arrays["sentences"], queries, k)
+            found[name] = captions_for_images(test, arrays["images"], arrays["captions"], queries, k)
         scores = self.runs[RERANKED][0].load_arrays("scores-test.npz")["scores"][queries]
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         found["RFE, re-ranked"] = {
             "images": found["RFE"]["images"],
             "results": [[test.captions[int(j)] for j in row] for row in best],
             "correct": [
-                (test.group_of_sentence[row] == test.group_of_image[query]).tolist()
+                (test.group_of_caption[row] == test.group_of_image[query]).tolist()
                 for query, row in zip(queries, best, strict=True)
             ],
         }
         return found
 
     def attention(self, query: int | None = None, slug: str = ATTENTION) -> dict[str, Any]:
-        """Which places of a test image each word of its first sentence attends to.
+        """Which places of a test image each word of its first caption attends to.
 
         Returns the arguments of :func:`imtext.report.figures.attention_picture`. The image is drawn, the
         words are those that the network read: rare words are one and the same to it, and are left out.
         """
         test = self.prepared.splits["test"]
         image = drawn(test.n_images, 1)[0] if query is None else query
-        sentence = int(test.sentences_of(image)[0])
+        caption = int(test.captions_of(image)[0])
         row = self._row(slug)
         net = _network(row, self.runs[slug][0].dir)
-        codes = torch.from_numpy(self.rich.codes("test")[0][sentence : sentence + 1])
+        codes = torch.from_numpy(self.rich.codes("test")[0][caption : caption + 1])
         with torch.no_grad():
             regions = net.embed_regions(
                 torch.from_numpy(np.array(self.rich.regions("test")[image : image + 1]))

@@ -44,10 +44,10 @@ def _adam(epochs: int, lr: float, batch_size: int = 128, **options: Any) -> Reci
     return Recipe(epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=0.0, clip=2.0, **options)
 
 
-def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, sentences: int | None = None) -> Recipe:
-    """All together, the CNN at ``cnn`` times the rate; ``sentences`` of an image in an epoch."""
+def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, captions: int | None = None) -> Recipe:
+    """All together, the CNN at ``cnn`` times the rate; ``captions`` of an image in an epoch."""
     slow = (("net.backbone.", cnn),)
-    return _adam(epochs, lr, batch_size, cosine=True, lr_scale=slow, sentences_per_group=sentences)
+    return _adam(epochs, lr, batch_size, cosine=True, lr_scale=slow, captions_per_group=captions)
 
 
 SMOKE = Scale(
@@ -57,7 +57,7 @@ SMOKE = Scale(
     scan_network={"dim": 16, "all_epochs": 1},
     recipe=_adam(2, 3e-3, 64, cosine=True),
     scan_recipe=_adam(1, 3e-3, 32, cosine=True),
-    tune=_tuning(1, 40, 3e-4, 0.1, sentences=1),
+    tune=_tuning(1, 40, 3e-4, 0.1, captions=1),
     timing=(2, 1, 20),
     jobs=1,
 )
@@ -67,9 +67,9 @@ QUICK = Scale(
     # Only the hardest negatives from early on, and a short training ends near one point for all.
     network={"dim": 128, "word_dim": 100, "all_epochs": 6},
     scan_network={"dim": 64, "all_epochs": 3},
-    recipe=_adam(8, 4e-3, cosine=True, sentences_per_group=3),
-    scan_recipe=_adam(4, 2.5e-3, 40, cosine=True, sentences_per_group=2),
-    tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
+    recipe=_adam(8, 4e-3, cosine=True, captions_per_group=3),
+    scan_recipe=_adam(4, 2.5e-3, 40, cosine=True, captions_per_group=2),
+    tune=_tuning(1, 100, 1e-4, 0.1, captions=1),
     timing=(10, 1, 100),
 )
 QUICK_PHOTOGRAPHS = replace(
@@ -77,8 +77,8 @@ QUICK_PHOTOGRAPHS = replace(
     data={"train": 6000, "val": 1000, "test": 1000, "size": 160, "crop": 144, "views": 2},
     network={"dim": 256, "word_dim": 100, "all_epochs": 6},
     scan_network={"dim": 128, "all_epochs": 4},
-    recipe=_adam(8, 2e-3, cosine=True, sentences_per_group=2),
-    scan_recipe=_adam(5, 2e-3, 64, cosine=True, sentences_per_group=2),
+    recipe=_adam(8, 2e-3, cosine=True, captions_per_group=2),
+    scan_recipe=_adam(5, 2e-3, 64, cosine=True, captions_per_group=2),
 )
 PAPER = Scale(
     data={"size": 256, "crop": 224, "backbone": "resnet152", "views": 10},

@@ -34,7 +34,7 @@ def timing_runs(
     """Seconds of a training step and of scoring, for every row of Table V and every run.
 
     A run is the mean over ``steps`` steps of forward, backward and optimiser, batches made beforehand
-    (paper: ten runs of ten steps); scoring embeds the first ``images`` test images and their sentences and
+    (paper: ten runs of ten steps); scoring embeds the first ``images`` test images and their captions and
     scores all pairs (paper: 1,000). Networks are those of the rows, with random weights, on fixed features.
     The models take turns within a run, so that a disturbance does not fall on one of them alone.
 
@@ -88,7 +88,7 @@ class _Timed:
         found = [self.fabric.to_device(batch) for batch in islice(made(0), steps)]
         self.batches = [found[step % len(found)] for step in range(steps)]
         test = rich.prepared.splits["test"]
-        self.codes = rich.codes("test")[0][test.image_of_sentence < images]
+        self.codes = rich.codes("test")[0][test.image_of_caption < images]
         self.images = (rich.regions("test") if attention else rich.images("test", row.image))[:images]
         self.train()
         self.test()
@@ -113,7 +113,7 @@ class _Timed:
         return self._seconds(
             lambda: (
                 in_blocks(net.embed_images, self.images, self.fabric, BATCH)
-                @ in_blocks(net.embed_sentences, self.codes, self.fabric, BATCH).T
+                @ in_blocks(net.embed_captions, self.codes, self.fabric, BATCH).T
             )
         )
 

@@ -52,8 +52,8 @@ def _adamw(epochs: int, batch_size: int) -> Recipe:
     return Recipe(epochs=epochs, lr=2e-3, batch_size=batch_size, lr_scale=WORDS_ADAMW, cosine=True)
 
 
-def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
-    """Stage II: the backbone at three tenths of the rate, a few sentences a group and epoch."""
+def _adamw_all(epochs: int, batch_size: int, captions: int = 1) -> Recipe:
+    """Stage II: the backbone at three tenths of the rate, a few captions a group and epoch."""
     return Recipe(
         epochs=epochs,
         lr=3e-4,
@@ -61,7 +61,7 @@ def _adamw_all(epochs: int, batch_size: int, sentences: int = 1) -> Recipe:
         lr_scale=(*WORDS_ADAMW, ("net.backbone.", 0.3)),
         cosine=True,
         warmup=0.2,
-        sentences_per_group=sentences,
+        captions_per_group=captions,
     )
 
 
@@ -91,12 +91,12 @@ QUICK_PHOTOGRAPHS = Scale(
     **RANKING,
     backbones=STAND_INS,
 )
-# Released code: an epoch takes each image once, with one random sentence of its group.
+# Released code: an epoch takes each image once, with one random caption of its group.
 PAPER = Scale(
     data={"size": 256, "crop": 224, "views": 8},
     network={"width": 1.0, "dim": 2048, "dropout": 0.75, "all_positions": True},
     stage1=Recipe(
-        epochs=240, lr=0.1, batch_size=32, optimiser="sgd", lr_scale=WORDS, sentences_per_group=1
+        epochs=240, lr=0.1, batch_size=32, optimiser="sgd", lr_scale=WORDS, captions_per_group=1
     ),
     stage2=Recipe(
         epochs=60,
@@ -105,7 +105,7 @@ PAPER = Scale(
         optimiser="sgd",
         lr_scale=(*WORDS, ("net.backbone.", 1e-3)),
         milestones=(40,),
-        sentences_per_group=1,
+        captions_per_group=1,
     ),
     ranking1=RANKING["ranking1"],
     # The paper does not say which negatives.
@@ -113,8 +113,8 @@ PAPER = Scale(
     backbones=AS_PRINTED,
     jobs=1,
 )
-# A person is a class: about three pictures with two sentences each. Pictures of persons are upright, and
-# longer sentences need more positions (section 6.2: 56).
+# A person is a class: about three pictures with two captions each. Pictures of persons are upright, and
+# longer captions need more positions (section 6.2: 56).
 PERSON_DATA = {"fit": "squash", "length": 56}
 PERSONS_SMOKE = replace(
     SMOKE, data={**SMOKE.data, "train": 30, "val": 8, "test": 20, **PERSON_DATA}
@@ -123,15 +123,15 @@ PERSONS_QUICK = replace(
     QUICK,
     data={"train": 320, "val": 50, "test": 150, "size": 128, "crop": 112, "views": 3, **PERSON_DATA},
     stage1=_adamw(9, 64),
-    stage2=_adamw_all(1, 32, sentences=3),
+    stage2=_adamw_all(1, 32, captions=3),
 )
 # Released code: passes over the images in Stage I by dataset, and no bias in the classifier on MSCOCO. Three
-# sentences of a person are as many as the person has images.
+# captions of a person are as many as the person has images.
 PERSONS_PAPER = replace(
     PAPER,
     data={**PAPER.data, **PERSON_DATA},
-    stage1=replace(PAPER.stage1, epochs=180, sentences_per_group=3),
-    stage2=replace(PAPER.stage2, sentences_per_group=3),
+    stage1=replace(PAPER.stage1, epochs=180, captions_per_group=3),
+    stage2=replace(PAPER.stage2, captions_per_group=3),
 )
 COCO_PAPER = replace(PAPER, network={**PAPER.network, "bias": False}, stage1=replace(PAPER.stage1, epochs=90))
 

@@ -149,15 +149,15 @@ def _text_more(study: StructureStudy) -> Sequence[Evidence]:
     return [by_seed(from_gains("text gain minus image gain, mean recall", *gains, k="mean"), BI.pairs)]
 
 
-def _sentence_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:
-    """Mean distance of two sentences of an image, for each test image, one array a seed."""
+def _caption_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:
+    """Mean distance of two captions of an image, for each test image, one array a seed."""
     found = []
     for run in study.runs[slug]:
         arrays = run.load_arrays("embeddings-test.npz")
-        sentences, owners = arrays["sentences"].astype(np.float64), arrays["image_of_sentence"]
+        captions, owners = arrays["captions"].astype(np.float64), arrays["image_of_caption"]
         means = []
         for image in np.unique(owners):
-            own = sentences[owners == image]
+            own = captions[owners == image]
             distances = np.linalg.norm(own[:, None] - own[None, :], axis=2)
             pairs = len(own) * (len(own) - 1)
             means.append(distances.sum() / pairs if pairs else np.nan)
@@ -166,13 +166,13 @@ def _sentence_distances(study: StructureStudy, slug: str) -> list[np.ndarray]:
 
 
 def _drawn_together(study: StructureStudy) -> Sequence[Evidence]:
-    """Without minus with the structure term: the distance of two sentences of an image."""
-    without, with_term = (_sentence_distances(study, f"fv-nonlinear-bi{end}") for end in ("", "-structure"))
+    """Without minus with the structure term: the distance of two captions of an image."""
+    without, with_term = (_caption_distances(study, f"fv-nonlinear-bi{end}") for end in ("", "-structure"))
     kept = np.isfinite(without[0])
     pick = partial(map, lambda values: values[kept])
     return [
         from_scores(
-            "distance of two sentences of an image",
+            "distance of two captions of an image",
             list(pick(without)),
             list(pick(with_term)),
             scale=1,
@@ -188,7 +188,7 @@ def _few_violations(study: StructureStudy) -> Sequence[Evidence]:
         few_violations(study.experiments(seed)[BEST], run)
         for seed, run in zip(study.parameters.seeds, study.runs[BEST], strict=True)
     ]
-    clusters = study.prepared.splits["train"].image_of_sentence
+    clusters = study.prepared.splits["train"].image_of_caption
     shares = {side: [one[side] for one in few] for side in SIDES}
     return [
         from_scores(f"{side} as target", own, [1 - one for one in own], clusters=clusters)
@@ -214,7 +214,7 @@ DRAWS = {"smoke": 4, "quick": 24}
 # Claim -> the rows it needs and how it is measured.
 MEASURED: dict[str, tuple[set[str], Callable[[StructureStudy], Sequence[Evidence]]]] = {
     "bidirectional_helps_text_more": (BI.needs, _text_more),
-    "structure_draws_sentences_together": ({"fv-nonlinear-bi", BEST}, _drawn_together),
+    "structure_draws_captions_together": ({"fv-nonlinear-bi", BEST}, _drawn_together),
     "structure_resolves_ambiguity": (set(), _resolved),
     "most_pairs_violate_little": ({BEST}, _few_violations),
 }

@@ -114,7 +114,7 @@ class StructureExperiment:
 
     def _solve(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
         """CCA; its two numbers are chosen on the validation split."""
-        owners = {split: prepared.splits[split].image_of_sentence for split in ("train", "val")}
+        owners = {split: prepared.splits[split].image_of_caption for split in ("train", "val")}
         best, tried = choose_cca(
             images["train"],
             texts["train"],
@@ -126,7 +126,7 @@ class StructureExperiment:
         )
         run.save_table("tried.csv", tried)
         best.save(run.dir / MODEL)
-        return best.embed_images, best.embed_sentences
+        return best.embed_images, best.embed_captions
 
     def _train(self, prepared: Prepared, images: dict, texts: dict, run: Run) -> tuple[Any, Any]:
         """The two-branch network."""
@@ -146,15 +146,15 @@ class StructureExperiment:
 
     def batches(self, prepared: Prepared, images: np.ndarray, texts: Any, recipe: Recipe) -> NeighbourBatches:
         """Training batches of this row for a recipe, of features ``(N, Dx)`` and ``(M, Dy)``."""
-        owners = prepared.splits["train"].image_of_sentence
+        owners = prepared.splits["train"].image_of_caption
         return NeighbourBatches(
             images,
             texts,
             np.stack([owners, np.arange(len(owners))], axis=1),
             recipe.batch_size,
-            more_sentences=self.lambdas[2] > 0,
+            more_captions=self.lambdas[2] > 0,
             seed=self.seed,
-            pairs_each=recipe.sentences_per_group,
+            pairs_each=recipe.captions_per_group,
         )
 
 
@@ -170,7 +170,7 @@ def write_down(
     Args:
         row: with ``slug``, ``data``, ``profile``, ``device`` and ``seed``.
         prepared: its data; run: where everything is written, the metrics last.
-        sides: from a split's name to the embeddings of its images ``(N, D)`` and sentences ``(M, D)``.
+        sides: from a split's name to the embeddings of its images ``(N, D)`` and captions ``(M, D)``.
         began: when the row was begun, by ``time.perf_counter``.
     """
 
@@ -187,7 +187,7 @@ def train_sides(
     net = train(row, objective, batches, fabric, run)
     return (
         lambda rows: in_blocks(net.embed_images, rows, fabric),
-        lambda rows: in_blocks(net.embed_sentences, rows, fabric),
+        lambda rows: in_blocks(net.embed_captions, rows, fabric),
     )
 
 

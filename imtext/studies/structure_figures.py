@@ -63,18 +63,18 @@ class FigureData:
         """
         test = prepare(self.region_spec, self.parameters.device).splits["test"]
         mentions, proposals = self.regions.mentions("test"), self.regions.proposals("test").boxes
-        sentence = test.phrases.sentence[mentions.row]
+        of_phrase = test.phrases.caption[mentions.row]
         arrays = [self.runs[slug][0].load_arrays("ranks-test.npz") for slug in LOCALISERS.values()]
-        captions, many = np.unique(sentence, return_counts=True)
+        captions, many = np.unique(of_phrase, return_counts=True)
         fit = [len(test.captions[i].split()) <= most_words for i in captions]
         captions = captions[(many >= phrases) & np.array(fit)]
         # The first such caption of each picture.
-        captions = captions[np.unique(test.image_of_sentence[captions], return_index=True)[1]]
+        captions = captions[np.unique(test.image_of_caption[captions], return_index=True)[1]]
         extents = image_extents(test)
         examples = []
         for caption in captions[drawn(len(captions), count)]:
-            own = np.flatnonzero(sentence == caption)
-            image = int(test.image_of_sentence[caption])
+            own = np.flatnonzero(of_phrase == caption)
+            image = int(test.image_of_caption[caption])
             shown = picture(test.image_path(image), PIXELS)
             scale = np.array(shown.shape[1::-1]) / extents[image]
             examples.append(

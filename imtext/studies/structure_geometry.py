@@ -16,8 +16,8 @@ from imtext.losses.structure import structure_preserving_loss
 from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
-# Standard deviations around a group's centre (whose own entries have 1): sentences vary more than images.
-IMAGE_NOISE, SENTENCE_NOISE = 0.5, 1.2
+# Standard deviations around a group's centre (whose own entries have 1): captions vary more than images.
+IMAGE_NOISE, CAPTION_NOISE = 0.5, 1.2
 MARGIN = 0.1
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 # Of the first 24 seeds the one whose `within` and `gap` are nearest to their medians; see `compare`.
@@ -29,16 +29,16 @@ class Space(NamedTuple):
 
     Attributes:
         title: with or without the structure term.
-        images: ``(N, 3)``; sentences: ``(M, 3)``, those of the training.
-        image_groups: ``(N,)``; sentence_groups: ``(M,)``.
+        images: ``(N, 3)``; captions: ``(M, 3)``, those of the training.
+        image_groups: ``(N,)``; caption_groups: ``(M,)``.
         queries: ``(Q, 3)``, new images that the training has not seen; query_groups: ``(Q,)``.
     """
 
     title: str
     images: np.ndarray
-    sentences: np.ndarray
+    captions: np.ndarray
     image_groups: np.ndarray
-    sentence_groups: np.ndarray
+    caption_groups: np.ndarray
     queries: np.ndarray
     query_groups: np.ndarray
 
@@ -48,16 +48,16 @@ class Plane(NamedTuple):
 
     Attributes:
         title: of the space.
-        images: ``(N, 2)``; sentences: ``(M, 2)``. How far a point is from the middle is its distance ``d`` to
+        images: ``(N, 2)``; captions: ``(M, 2)``. How far a point is from the middle is its distance ``d`` to
             the query in the space.
-        image_groups: ``(N,)``; sentence_groups: ``(M,)``; query_group: the group the query belongs to.
+        image_groups: ``(N,)``; caption_groups: ``(M,)``; query_group: the group the query belongs to.
     """
 
     title: str
     images: np.ndarray
-    sentences: np.ndarray
+    captions: np.ndarray
     image_groups: np.ndarray
-    sentence_groups: np.ndarray
+    caption_groups: np.ndarray
     query_group: int
 
 
@@ -65,7 +65,7 @@ def two_spaces(
     seed: int = SEED,
     groups: int = 4,
     images: int = 3,
-    sentences: int = 5,
+    captions: int = 5,
     queries: int = 50,
     steps: int = 200,
     structure: float = 0.2,
@@ -73,20 +73,20 @@ def two_spaces(
 ) -> tuple[Space, Space]:
     """Train two small branches on the same points from the same start, without and with the structure term.
 
-    A group is a centre; its images and sentences are noisy copies of it, each modality in axes of its own.
+    A group is a centre; its images and captions are noisy copies of it, each modality in axes of its own.
     Three entries and the L2 normalisation at the end put every embedding on a sphere, a surface that can be
     drawn. Both trainings are full-batch Adam with the library's loss, margin 0.1 and lambda 1 = 2 (Eq. 5);
     lambda 3 is 0 in the first and ``structure`` in the second. Nothing else differs.
 
-    Over the first 24 seeds (:func:`compare`) the mean distance of two sentences of a group falls in every
+    Over the first 24 seeds (:func:`compare`) the mean distance of two captions of a group falls in every
     one, from 0.43 to 0.29 on average. For new images the gap grows in 19 seeds, from 0.40 to 0.47, and 6.6 %
     instead of 9.2 % of them are ambiguous; the share that finds its group hardly moves (0.90 and 0.91). With
-    ``activation="relu"`` sentences lie close together already without the term: it still shortens their
+    ``activation="relu"`` captions lie close together already without the term: it still shortens their
     distance in every seed (0.27 to 0.20), and the gap stays as it was (0.32 and 0.31).
 
     Args:
         seed: of the points and of the networks.
-        groups: number of groups; images, sentences: of each group; queries: new images of each group.
+        groups: number of groups; images, captions: of each group; queries: new images of each group.
         steps: full batches.
         structure: lambda 3 of the second space (paper: 0.2).
         activation: between the two layers of a branch: ``"tanh"``, or ``"relu"`` as in the paper's network.
@@ -101,15 +101,15 @@ def two_spaces(
     """
     if activation not in ACTIVATIONS:
         raise ConfigError(f"activation: expected one of {', '.join(ACTIVATIONS)}, found {activation!r}")
-    if groups < 2 or min(images, sentences, queries, steps) < 1 or structure < 0:
+    if groups < 2 or min(images, captions, queries, steps) < 1 or structure < 0:
         raise ConfigError(
-            "two_spaces takes groups from 2, images, sentences, queries and steps from 1, structure from 0, "
-            f"found groups={groups}, images={images}, sentences={sentences}, queries={queries}, "
+            "two_spaces takes groups from 2, images, captions, queries and steps from 1, structure from 0, "
+            f"found groups={groups}, images={images}, captions={captions}, queries={queries}, "
             f"steps={steps}, structure={structure}"
         )
     # Sums this small are slower on several threads. In float64 every processor draws the same figure.
     with torch_threads(1):
-        parts = _points(seed, groups, (images, sentences, queries))
+        parts = _points(seed, groups, (images, captions, queries))
         kind = ACTIVATIONS[activation]
         found = [_train(seed, *parts, kind, steps, weight) for weight in (0.0, structure)]
     titles = ("Without the structure term", f"With the structure term (λ₃ = {structure:g})")
@@ -133,14 +133,14 @@ def exact_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def _points(seed: int, groups: int, counts: Sequence[int]) -> tuple[list[Tensor], list[np.ndarray]]:
-    """Images, sentences and queries ``(groups * count, DIM)`` each, and their groups."""
+    """Images, captions and queries ``(groups * count, DIM)`` each, and their groups."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(groups, DIM))
     axes = [np.linalg.qr(random.normal(size=(DIM, DIM)))[0] for _ in range(2)]
     points, of_points = [], []
     # Queries are images: their noise and their axes.
     for count, noise, own in zip(
-        counts, (IMAGE_NOISE, SENTENCE_NOISE, IMAGE_NOISE), (axes[0], axes[1], axes[0]), strict=True
+        counts, (IMAGE_NOISE, CAPTION_NOISE, IMAGE_NOISE), (axes[0], axes[1], axes[0]), strict=True
     ):
         owner = np.repeat(np.arange(groups), count)
         drawn = (centres[owner] + noise * random.normal(size=(len(owner), DIM))) @ own
@@ -158,8 +158,8 @@ def _train(
     structure: float,
 ) -> tuple[np.ndarray, ...]:
     """The fields of a :class:`Space` after its title."""
-    (images, sentences, queries), (of_images, of_sentences, of_queries) = points, groups
-    match = torch.as_tensor(of_images[:, None] == of_sentences[None, :])
+    (images, captions, queries), (of_images, of_captions, of_queries) = points, groups
+    match = torch.as_tensor(of_images[:, None] == of_captions[None, :])
     # Own random numbers: a figure must not change those of what is trained after it.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -169,15 +169,15 @@ def _train(
     optimiser = torch.optim.Adam(branches.parameters(), lr=RATE)
     for _ in range(steps):
         loss = structure_preserving_loss(
-            branches[0](images), branches[1](sentences), match, MARGIN, lambdas=(2.0, 0.0, structure)
+            branches[0](images), branches[1](captions), match, MARGIN, lambdas=(2.0, 0.0, structure)
         )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     with torch.no_grad():
-        pairs = ((0, images), (1, sentences), (0, queries))
+        pairs = ((0, images), (1, captions), (0, queries))
         found = [F.normalize(branches[side](points).double(), dim=1).numpy() for side, points in pairs]
-    return found[0], found[1], of_images, of_sentences, found[2], of_queries
+    return found[0], found[1], of_images, of_captions, found[2], of_queries
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -188,11 +188,11 @@ def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def gaps(space: Space) -> np.ndarray:
     """How clearly each query belongs to its group, ``(Q,)``.
 
-    The distance to the nearest sentence of another group minus the distance to the nearest one of its own:
-    below 0 the query finds a wrong sentence first, and near 0 the match is ambiguous.
+    The distance to the nearest caption of another group minus the distance to the nearest one of its own:
+    below 0 the query finds a wrong caption first, and near 0 the match is ambiguous.
     """
-    distances = _distances(space.queries, space.sentences)
-    own = space.query_groups[:, None] == space.sentence_groups[None, :]
+    distances = _distances(space.queries, space.captions)
+    own = space.query_groups[:, None] == space.caption_groups[None, :]
     return np.where(own, np.inf, distances).min(1) - np.where(own, distances, np.inf).min(1)
 
 
@@ -200,15 +200,15 @@ def summary(space: Space, margin: float = MARGIN) -> dict[str, float]:
     """A space in five numbers.
 
     Returns:
-        ``within``, the mean distance of two sentences of one group; ``gap``, the mean of :func:`gaps`;
+        ``within``, the mean distance of two captions of one group; ``gap``, the mean of :func:`gaps`;
         ``ambiguous``, the share of new images whose gap is smaller than the margin either way; ``right``,
-        the share whose nearest sentence is of their group; ``matched``, 1 where every training image is
-        nearer to its sentences than to any other, the cross-view property that Figure 2 starts from.
+        the share whose nearest caption is of their group; ``matched``, 1 where every training image is
+        nearer to its captions than to any other, the cross-view property that Figure 2 starts from.
     """
-    distances = _distances(space.sentences, space.sentences)
-    same = space.sentence_groups[:, None] == space.sentence_groups[None, :]
-    across = _distances(space.images, space.sentences)
-    own = space.image_groups[:, None] == space.sentence_groups[None, :]
+    distances = _distances(space.captions, space.captions)
+    same = space.caption_groups[:, None] == space.caption_groups[None, :]
+    across = _distances(space.images, space.captions)
+    own = space.image_groups[:, None] == space.caption_groups[None, :]
     matched = (np.where(own, across, 0).max(1) < np.where(own, np.inf, across).min(1)).all()
     gap = gaps(space)
     return {
@@ -258,12 +258,12 @@ def on_map(without: Space, with_term: Space, query: int | None = None) -> tuple[
     query = typical_query(without, with_term) if query is None else query
     planes = []
     for space in (without, with_term):
-        parts = [_lambert(points, space.queries[query]) for points in (space.images, space.sentences)]
+        parts = [_lambert(points, space.queries[query]) for points in (space.images, space.captions)]
         if planes:
             turn = _alignment(np.concatenate(parts), np.concatenate(planes[0][1:3]))
             parts = [points @ turn for points in parts]
         group = int(space.query_groups[query])
-        planes.append(Plane(space.title, *parts, space.image_groups, space.sentence_groups, group))
+        planes.append(Plane(space.title, *parts, space.image_groups, space.caption_groups, group))
     return planes[0], planes[1]
 
 

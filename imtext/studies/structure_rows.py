@@ -17,7 +17,7 @@ from imtext.training.recipe import Recipe
 # Section 3.2: the three losses as lambda 1, 2, 3 of Eq. 5.
 ONE, BI, STRUCTURE = (0.0, 0.0, 0.0), (2.0, 0.0, 0.0), (2.0, 0.0, 0.2)
 EQUAL = (1.0, 0.0, 0.0)
-# The batches of the structure rows, one more sentence an image, with a term too small to matter.
+# The batches of the structure rows, one more caption an image, with a term too small to matter.
 MORE = (2.0, 0.0, 1e-9)
 LOSSES = {"one": ONE, "bi": BI, "bi_structure": STRUCTURE}
 
@@ -68,9 +68,9 @@ def _sgd(epochs: int, milestones: tuple[int, ...] = (10, 20)) -> Recipe:
     )
 
 
-def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, sentences: int | None = None) -> Recipe:
-    """CNN and branches together, at ``cnn`` and 1 times ``lr``; ``sentences`` of an image in an epoch."""
-    return replace(_adamw(epochs, batch_size, lr), lr_scale=((BACKBONE, cnn),), sentences_per_group=sentences)
+def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, captions: int | None = None) -> Recipe:
+    """CNN and branches together, at ``cnn`` and 1 times ``lr``; ``captions`` of an image in an epoch."""
+    return replace(_adamw(epochs, batch_size, lr), lr_scale=((BACKBONE, cnn),), captions_per_group=captions)
 
 
 def _fisher(components: int, pca: int, ica: bool = True) -> tuple[tuple[str, Any], ...]:
@@ -93,7 +93,7 @@ SMOKE = Scale(
     # On so few words FastICA does not converge, and what it gives depends on the processor.
     text_options=_texts(300, 4, 60, ica=False),
     recipe=_adamw(4, 100),
-    tune=_tuning(1, 40, 3e-4, 0.1, sentences=1),
+    tune=_tuning(1, 40, 3e-4, 0.1, captions=1),
     localisation=RegionScale(
         data={"train": 40, "val": 16, "test": 16},
         regions=RegionSpec(
@@ -113,7 +113,7 @@ QUICK = Scale(
     mean_network={"dim": 128, "hidden": 512},
     text_options=_texts(1000, 30, 500),
     recipe=_adamw(8, 400),
-    tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
+    tune=_tuning(1, 100, 1e-4, 0.1, captions=1),
     localisation=RegionScale(
         data={"train": 300, "val": 100, "test": 100},
         regions=RegionSpec(side=128, text_options=_fisher(30, 500)),
@@ -129,7 +129,7 @@ QUICK_PHOTOGRAPHS = Scale(
     mean_network={"dim": 256, "hidden": 1024},
     text_options=_texts(3000, 30, 1000),
     recipe=_adamw(8, 500),
-    tune=_tuning(1, 100, 1e-4, 0.1, sentences=1),
+    tune=_tuning(1, 100, 1e-4, 0.1, captions=1),
     localisation=QUICK.localisation,
 )
 PAPER = Scale(
@@ -205,14 +205,14 @@ EXTRA = {
     "1": {
         "cca_tfidf": Line("cca-tfidf", "test"),
         "lambda_1_one": Line("fv-nonlinear-bi-equal", "test"),
-        "more_sentences": Line("fv-nonlinear-bi-more", "test"),
+        "more_captions": Line("fv-nonlinear-bi-more", "test"),
         "fine_tuned": Line("fv-nonlinear-bi-structure-tuned", "test"),
     }
 }
 EXTRA_LABELS = {
     "cca_tfidf": "Ours: CCA, tf-idf",
     "lambda_1_one": "Ours: bi-directional, λ1 = 1",
-    "more_sentences": "Ours: bi-directional, one more sentence in each batch",
+    "more_captions": "Ours: bi-directional, one more caption in each batch",
     "fine_tuned": "Ours: image CNN trained too",
 }
 

@@ -33,13 +33,13 @@ class TunedExperiment:
 
     "We have also tried fine-tuning the VGG network by back-propagating our loss function through all the VGG
     layers, and obtained about 0.5% additional improvement" (section 3.2). How is not said. Here CNN and
-    branches go on together from a finished row, on random crops and mirror images of the pixels; sentence
+    branches go on together from a finished row, on random crops and mirror images of the pixels; caption
     features stay as they are, and so do the statistics of the CNN's batch norms.
 
     Attributes:
         slug: short name, the beginning of the run's folder.
         start: the row it goes on from; its data, loss, crops and seed count here too.
-        recipe: how both are trained; ``sentences_per_group`` sentences of each image are drawn for an epoch,
+        recipe: how both are trained; ``captions_per_group`` captions of each image are drawn for an epoch,
             and ``lr_scale`` gives names that begin with ``net.backbone.`` a rate of their own.
 
     Raises:
@@ -126,7 +126,7 @@ class TunedExperiment:
                 images = image_features(prepared, split, self.start.crops, backbone, folder)
             return (
                 in_blocks(net.branches.embed_images, images, fabric),
-                in_blocks(net.embed_sentences, texts[split], fabric),
+                in_blocks(net.embed_captions, texts[split], fabric),
             )
 
         write_down(self, prepared, run, sides, began)
@@ -153,10 +153,10 @@ class TunedNetwork(nn.Module):
         # Of length 1, as the features that the branch was trained on.
         return self.branches.embed_images(unit_rows(self.backbone(pixels)))
 
-    def embed_sentences(self, features: Tensor) -> Tensor:
+    def embed_captions(self, features: Tensor) -> Tensor:
         """Text features ``(M, text_dim)`` to ``(M, dim)``, unit length."""
-        return self.branches.embed_sentences(features)
+        return self.branches.embed_captions(features)
 
-    def forward(self, pixels: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Both sides at once."""
-        return self.embed_images(pixels), self.embed_sentences(sentences)
+        return self.embed_images(pixels), self.embed_captions(captions)

@@ -18,26 +18,26 @@ SIDES = ("image", "text")
 
 
 def violations(
-    images: Tensor, sentences: Tensor, match: Tensor, margin: float = 0.1
+    images: Tensor, captions: Tensor, match: Tensor, margin: float = 0.1
 ) -> tuple[Tensor, Tensor]:
     """Violated constraints of each positive pair, both directions of Eq. 5, uncut.
 
     Args:
-        images: ``(N, D)`` and sentences: ``(M, D)``, unit vectors; match: ``(N, M)`` bool.
+        images: ``(N, D)`` and captions: ``(M, D)``, unit vectors; match: ``(N, M)`` bool.
         margin: m.
 
     Returns:
-        Two ``(P,)`` integers, the pairs in the order of ``match.nonzero()``: how many sentences of other
-        images are not farther from the image than its own sentence by the margin, and how many other images
-        are not from the sentence.
+        Two ``(P,)`` integers, the pairs in the order of ``match.nonzero()``: how many captions of other
+        images are not farther from the image than its own caption by the margin, and how many other images
+        are not from the caption.
 
     >>> first, second = violations(torch.eye(2), torch.eye(2).flip(0), torch.eye(2).bool())
     >>> first.tolist(), second.tolist()
     ([1, 1], [1, 1])
     """
-    distances = (2 - 2 * images @ sentences.T).clamp_min(0).sqrt()
-    by_sentence = _nearer(distances.T.contiguous(), match.T, margin).T
-    return _nearer(distances, match, margin)[match], by_sentence[match]
+    distances = (2 - 2 * images @ captions.T).clamp_min(0).sqrt()
+    by_caption = _nearer(distances.T.contiguous(), match.T, margin).T
+    return _nearer(distances, match, margin)[match], by_caption[match]
 
 
 def _nearer(distances: Tensor, match: Tensor, margin: float) -> Tensor:
@@ -80,8 +80,8 @@ def _few_violations(row: StructureExperiment, run: Run, epoch: int) -> dict[str,
     net = fabric.setup_module(net).train()
     for batch in map(fabric.to_device, batches(epoch)):
         counts = violations(*net(batch["images"], batch["texts"]), batch["match"], row.margin)
-        # A sentence belongs to one image here, so it names its pair.
-        pair = batch["sentences"][batch["match"].nonzero()[:, 1]].cpu().numpy()
+        # A caption belongs to one image here, so it names its pair.
+        pair = batch["captions"][batch["match"].nonzero()[:, 1]].cpu().numpy()
         times[pair] += 1
         for side, count in zip(SIDES, counts, strict=True):
             few[side][pair] += (count < row.top_k).cpu().numpy()

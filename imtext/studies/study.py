@@ -192,7 +192,7 @@ class PaperStudy:
         return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
 
     def embeddings(self, slug: str, split: str = "val") -> dict[str, np.ndarray]:
-        """``images (N, D)``, ``sentences (M, D)``, ``image_of_sentence (M,)`` of a row's first seed."""
+        """``images (N, D)``, ``captions (M, D)``, ``image_of_caption (M,)`` of a row's first seed."""
         return self.runs[slug][0].load_arrays(f"embeddings-{split}.npz")
 
 

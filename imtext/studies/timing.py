@@ -104,7 +104,7 @@ def batch_times(
         net, loss = net.to(device), loss.to(device)
         if device == "cuda":
             net = net.to(memory_format=torch.channels_last)
-        paths = ((net.embed_images, pixels), (net.embed_sentences, codes))
+        paths = ((net.embed_images, pixels), (net.embed_captions, codes))
         image, text = (
             _path_times(net, embed, loss, inputs.to(device), groups, repeats, budget_s / 2, forward)
             for embed, inputs in paths

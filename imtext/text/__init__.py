@@ -1,4 +1,4 @@
-"""Sentences as numbers: tokens, vocabulary, word vectors, position shift."""
+"""Captions as numbers: tokens, vocabulary, word vectors, position shift."""
 
 from __future__ import annotations
 

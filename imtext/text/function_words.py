@@ -45,7 +45,7 @@ The list is scikit-learn's ``ENGLISH_STOP_WORDS``, made for topics of long texts
 say something about a picture (numbers, *fire*, *front*, *top*, *empty*, *together*, *take* …), with what it
 lacks: clitics (*'s*, *n't*), and words such as *near*, *past*, *like*, *whilst*, *does*. *Inside*, *outside*
 and *nearby* stay content: in captions they mostly say where the scene is (*a dog runs outside*). A word is
-looked up without its sentence, so *a bench in front of a bus* counts *front* as content, and *like* is a
+looked up without its caption, so *a bench in front of a bus* counts *front* as content, and *like* is a
 function word also where it is a verb.
 """
 

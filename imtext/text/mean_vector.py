@@ -1,4 +1,4 @@
-"""The mean of the word vectors of a sentence (Wang et al., CVPR 2016, section 3.1)."""
+"""The mean of the word vectors of a caption (Wang et al., CVPR 2016, section 3.1)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _KIND = "imtext-mean-vector-1"
 
 
 class MeanVector(TransformerMixin, BaseEstimator):
-    """Sentences as the mean of the vectors of their known words, as often as each occurs.
+    """Captions as the mean of the vectors of their known words, as often as each occurs.
 
-    The paper takes "300-dimensional means of word2vec vectors of words in each sentence/phrase" (section
+    The paper takes "300-dimensional means of word2vec vectors of words in each caption/phrase" (section
     3.1): neither words nor means are brought to length 1, stop words stay. Words without a vector are
-    skipped; a sentence with no known word becomes a row of zeros and is counted.
+    skipped; a caption with no known word becomes a row of zeros and is counted.
 
     Args:
         vectors: word vectors, ``dim`` numbers each.
@@ -30,8 +30,8 @@ class MeanVector(TransformerMixin, BaseEstimator):
         unit: bring each mean to length 1.
 
     Attributes:
-        unknown_: number of sentences without a known word in the last ``transform``.
-        unknown_sentences_: their indices, int64.
+        unknown_: number of captions without a known word in the last ``transform``.
+        unknown_captions_: their indices, int64.
 
     Raises:
         ConfigError: ``vectors`` are no WordVectors, or a single string stands for the captions.
@@ -61,8 +61,8 @@ class MeanVector(TransformerMixin, BaseEstimator):
         self._check()
         bags, found = known_words(captions, self.vectors)
         lengths = bags.sum(axis=1)
-        self.unknown_sentences_ = np.flatnonzero(lengths == 0)
-        self.unknown_ = len(self.unknown_sentences_)
+        self.unknown_captions_ = np.flatnonzero(lengths == 0)
+        self.unknown_ = len(self.unknown_captions_)
         if not found:
             return np.zeros((len(lengths), self.vectors.vector_size), dtype=np.float32)
         words = np.stack([self.vectors[word] for word in found]).astype(np.float64)
@@ -112,7 +112,7 @@ def as_captions(captions: Iterable[str]) -> list[str]:
     imtext.errors.DataError: captions: expected strings, found NoneType at index 1; leave it out or write ''
     """
     if isinstance(captions, (str, bytes)):
-        raise ConfigError("captions: expected a list of sentences, found one string; write [sentence]")
+        raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
     captions = list(captions)
     for index, caption in enumerate(captions):
         if not isinstance(caption, str):
@@ -124,7 +124,7 @@ def as_captions(captions: Iterable[str]) -> list[str]:
 
 
 def known_words(captions: Iterable[str], vectors: Container[str]) -> tuple[sparse.csr_array, list[str]]:
-    """How often each sentence holds each word that has a vector, ``(M, U)`` float64, and these words.
+    """How often each caption holds each word that has a vector, ``(M, U)`` float64, and these words.
 
     >>> counts, words = known_words(["a dog, a cat", "emu"], {"a", "cat", "dog"})
     >>> words, counts.toarray().tolist()

@@ -1,4 +1,4 @@
-"""Position shift: a sentence starts anywhere in its row (Instance Loss paper, section 3.2)."""
+"""Position shift: a caption starts anywhere in its row (Instance Loss paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _free_space(codes: Tensor, lengths: Tensor) -> Tensor:
 
 
 def position_shift(codes: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Move every sentence to a start drawn uniformly from its free space.
+    """Move every caption to a start drawn uniformly from its free space.
 
     ``codes (B, L)`` int64, left-aligned, 0 is padding; ``lengths (B,)`` words per row. Returns new codes
     ``(B, L)``. A row of L words stays. The draw uses ``generator`` on the generator's own device, so that a
@@ -41,10 +41,10 @@ def position_shift(codes: Tensor, lengths: Tensor, generator: torch.Generator | 
 
 
 def shift_all(codes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Every possible position of every sentence, for summing text features at test time.
+    """Every possible position of every caption, for summing text features at test time.
 
     ``codes (B, L)``, ``lengths (B,)`` as in :func:`position_shift`. Returns ``shifted (P, L)`` and
-    ``row (P,)``, the sentence each shifted row belongs to, in order.
+    ``row (P,)``, the caption each shifted row belongs to, in order.
 
     >>> shifted, row = shift_all(torch.tensor([[5, 6, 0], [7, 0, 0]]), torch.tensor([2, 1]))
     >>> shifted.tolist(), row.tolist()

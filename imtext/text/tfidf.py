@@ -1,4 +1,4 @@
-"""Sentences as tf-idf-weighted bags of lemmas (Wang et al., CVPR 2016, section 3.1)."""
+"""Captions as tf-idf-weighted bags of lemmas (Wang et al., CVPR 2016, section 3.1)."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def lemmas(caption: str) -> list[str]:
 
 
 class TfIdf(TransformerMixin, BaseEstimator):
-    """Sentences as tf-idf vectors over the most frequent lemmas of the training captions.
+    """Captions as tf-idf vectors over the most frequent lemmas of the training captions.
 
     The paper lemmatises with WordNet's lemmatizer, removes stop words and keeps 3,000 words of Flickr30k,
     5,600 of COCO (section 3.1). WordNet's data cannot be had offline: the lemmas here are those of the
     package ``simplemma``, which also maps verb forms (WordNet's does so only where told that a word is a
     verb). Stop words are scikit-learn's English list, which holds *two*, *front* and *top*. Weights are those
     of scikit-learn's ``TfidfVectorizer``: raw count times ``ln((1 + n) / (1 + df)) + 1``, rows of length 1.
-    Memory is that of the sparse matrix, about 100 bytes a sentence. A sentence with no known word becomes an
+    Memory is that of the sparse matrix, about 100 bytes a caption. A caption with no known word becomes an
     empty row and is counted.
 
     Args:
@@ -84,8 +84,8 @@ class TfIdf(TransformerMixin, BaseEstimator):
     Attributes:
         words_: the vocabulary, most frequent first, then by spelling: the columns of the matrix.
         idf_: ``(W,)`` float64, in the same order.
-        unknown_: number of sentences without a known word in the last ``transform``.
-        unknown_sentences_: their indices, int64.
+        unknown_: number of captions without a known word in the last ``transform``.
+        unknown_captions_: their indices, int64.
 
     Raises:
         ConfigError: ``words`` is no positive whole number, a single string stands for the captions, or
@@ -136,8 +136,8 @@ class TfIdf(TransformerMixin, BaseEstimator):
             rows = self._vectorizer.transform(bags).astype(np.float32)
         else:
             rows = sparse.csr_matrix((0, len(self.words_)), dtype=np.float32)
-        self.unknown_sentences_ = np.flatnonzero(np.diff(rows.indptr) == 0)
-        self.unknown_ = len(self.unknown_sentences_)
+        self.unknown_captions_ = np.flatnonzero(np.diff(rows.indptr) == 0)
+        self.unknown_ = len(self.unknown_captions_)
         return rows
 
     @property

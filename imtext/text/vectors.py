@@ -231,11 +231,11 @@ def train_word2vec(
             "train_word2vec: expected dim, epochs and min_count of at least 1, "
             f"found {dim}, {epochs}, {min_count}"
         )
-    sentences = [tokenize(caption) for caption in captions]
-    if not any(sentences):
-        raise DataError(f"train_word2vec: {len(sentences)} captions hold no word; check the captions")
+    words = [tokenize(caption) for caption in captions]
+    if not any(words):
+        raise DataError(f"train_word2vec: {len(words)} captions hold no word; check the captions")
     model = Word2Vec(
-        sentences,
+        words,
         vector_size=dim,
         window=5,
         sg=1,
@@ -245,4 +245,4 @@ def train_word2vec(
         seed=seed,
         workers=1,
     )
-    return WordVectors.from_gensim(model.wv, f"word2vec trained on {len(sentences)} captions, seed {seed}")
+    return WordVectors.from_gensim(model.wv, f"word2vec trained on {len(words)} captions, seed {seed}")

@@ -207,7 +207,7 @@ class Vocabulary:
 def _tokenized(captions: Iterable[str]) -> Iterator[list[str]]:
     """Words of each caption, one caption in memory at a time."""
     if isinstance(captions, str):
-        raise ConfigError("captions: expected a list of sentences, found one string; write [sentence]")
+        raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
     yield from map(tokenize, captions)
 
 

@@ -59,10 +59,10 @@ class PairBatches:
     Args:
         images: where image inputs come from.
         codes: ``(M, L)`` word codes, left-aligned; lengths: ``(M,)``.
-        image_of_sentence: ``(M,)``; group_of_sentence: ``(M,)`` integers.
-        class_of_sentence: ``(M,)`` integers in ``[0, C)``, what the classifier learns; None: the groups.
-        shift: whether each sentence starts at a random position (Zheng et al., section 3.2, position shift).
-        candidates: random sentences beside those of a batch, none of a group of its first half, among which
+        image_of_caption: ``(M,)``; group_of_caption: ``(M,)`` integers.
+        class_of_caption: ``(M,)`` integers in ``[0, C)``, what the classifier learns; None: the groups.
+        shift: whether each caption starts at a random position (Zheng et al., section 3.2, position shift).
+        candidates: random captions beside those of a batch, none of a group of its first half, among which
             :class:`~imtext.training.DualPathObjective` finds the released negatives.
     """
 
@@ -71,32 +71,32 @@ class PairBatches:
         images: ImageSource,
         codes: np.ndarray,
         lengths: np.ndarray,
-        image_of_sentence: np.ndarray,
-        group_of_sentence: np.ndarray,
+        image_of_caption: np.ndarray,
+        group_of_caption: np.ndarray,
         batch_size: int,
         seed: int = 0,
         shift: bool = True,
-        sentences_per_group: int | None = None,
-        class_of_sentence: np.ndarray | None = None,
+        captions_per_group: int | None = None,
+        class_of_caption: np.ndarray | None = None,
         candidates: int = 0,
     ) -> None:
         self.images = images
         self.codes, self.lengths = torch.as_tensor(codes), torch.as_tensor(lengths)
-        self.image_of_sentence = np.asarray(image_of_sentence)
-        self.group_of_sentence = np.asarray(group_of_sentence)
-        classes = group_of_sentence if class_of_sentence is None else class_of_sentence
-        self.class_of_sentence = np.asarray(classes)
+        self.image_of_caption = np.asarray(image_of_caption)
+        self.group_of_caption = np.asarray(group_of_caption)
+        classes = group_of_caption if class_of_caption is None else class_of_caption
+        self.class_of_caption = np.asarray(classes)
         self.batch_size, self.seed, self.shift = batch_size, seed, shift
-        self.sentences_per_group, self.candidates = sentences_per_group, candidates
+        self.captions_per_group, self.candidates = captions_per_group, candidates
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Batches of an epoch, one step ahead.
 
-        Each holds ``images``, ``codes (B, L)``, ``groups``, ``classes`` and ``sentences (B,)``, the indices
-        of the sentences; where there are any, also ``candidates (K, L)`` and ``candidate_classes (K,)``.
+        Each holds ``images``, ``codes (B, L)``, ``groups``, ``classes`` and ``captions (B,)``, the indices
+        of the captions; where there are any, also ``candidates (K, L)`` and ``candidate_classes (K,)``.
         """
         order = group_batches(
-            self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
+            self.group_of_caption, self.batch_size, epoch, self.seed, per_group=self.captions_per_group
         )
         with ThreadPoolExecutor(1) as ahead:
             following = ahead.submit(self._batch, order[0], epoch, 0) if order else None
@@ -110,31 +110,31 @@ class PairBatches:
         """Number of batches of an epoch."""
         return len(
             group_batches(
-                self.group_of_sentence, self.batch_size, epoch, self.seed, per_group=self.sentences_per_group
+                self.group_of_caption, self.batch_size, epoch, self.seed, per_group=self.captions_per_group
             )
         )
 
-    def _batch(self, sentences: np.ndarray, epoch: int, step: int) -> dict[str, Tensor]:
+    def _batch(self, captions: np.ndarray, epoch: int, step: int) -> dict[str, Tensor]:
         seed = np.random.SeedSequence([self.seed, epoch, step]).generate_state(1, np.uint64)[0] >> np.uint64(
             1
         )
         generator = torch.Generator().manual_seed(int(seed))
         batch = {
-            "codes": self._placed(sentences, generator),
-            "images": self.images.take(self.image_of_sentence[sentences], generator),
-            "groups": torch.from_numpy(self.group_of_sentence[sentences]),
-            "classes": torch.from_numpy(self.class_of_sentence[sentences]),
-            "sentences": torch.from_numpy(np.asarray(sentences)),
+            "codes": self._placed(captions, generator),
+            "images": self.images.take(self.image_of_caption[captions], generator),
+            "groups": torch.from_numpy(self.group_of_caption[captions]),
+            "classes": torch.from_numpy(self.class_of_caption[captions]),
+            "captions": torch.from_numpy(np.asarray(captions)),
         }
         if self.candidates:
-            anchors = self.group_of_sentence[sentences[: len(sentences) // 2]]
-            others = np.flatnonzero(~np.isin(self.group_of_sentence, anchors))
+            anchors = self.group_of_caption[captions[: len(captions) // 2]]
+            others = np.flatnonzero(~np.isin(self.group_of_caption, anchors))
             drawn = others[torch.randint(len(others), (self.candidates,), generator=generator).numpy()]
             batch["candidates"] = self._placed(drawn, generator)
-            batch["candidate_classes"] = torch.from_numpy(self.class_of_sentence[drawn])
+            batch["candidate_classes"] = torch.from_numpy(self.class_of_caption[drawn])
         return batch
 
-    def _placed(self, sentences: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Codes of sentences, each where it stands this time."""
-        codes = self.codes[sentences]
-        return position_shift(codes, self.lengths[sentences], generator) if self.shift else codes
+    def _placed(self, captions: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Codes of captions, each where it stands this time."""
+        codes = self.codes[captions]
+        return position_shift(codes, self.lengths[captions], generator) if self.shift else codes

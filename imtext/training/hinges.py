@@ -132,7 +132,7 @@ class HingeObjective(nn.Module):
         ``batch``: ``images``, ``codes (B, L)``, ``groups (B,)``; for SCAN ``images (B, R, D)`` and, where
         images have different numbers of regions, ``region_counts (B,)``.
 
-        With a constraint also ``hinges``, ``constraint_images`` and ``constraint_sentences``, the parts of
+        With a constraint also ``hinges``, ``constraint_images`` and ``constraint_captions``, the parts of
         the loss, the constraints without their weight.
         """
         options = {
@@ -147,24 +147,24 @@ class HingeObjective(nn.Module):
             scores = self.net.scores(regions, words, batch.get("region_counts"), counts)
             out = {"loss": score_ranking_loss(scores, **options)}
         else:
-            images, sentences = self.net(batch["images"], batch["codes"])
-            out = {"loss": ranking_loss(images, sentences, **options)}
+            images, captions = self.net(batch["images"], batch["codes"])
+            out = {"loss": ranking_loss(images, captions, **options)}
             if self.constraint is not None:
-                out = self._constrained(out["loss"], images, sentences, options["groups"])
+                out = self._constrained(out["loss"], images, captions, options["groups"])
         if self.training:
             self._count()
         return out
 
     def _constrained(
-        self, hinges: Tensor, images: Tensor, sentences: Tensor, groups: Tensor | None
+        self, hinges: Tensor, images: Tensor, captions: Tensor, groups: Tensor | None
     ) -> dict[str, Tensor]:
         """Hinges and constraints (Eq. 3): `intra_modal_loss` with its parts kept apart."""
-        of_images, of_sentences = (self.constraint.term(rows, groups) for rows in (images, sentences))
+        of_images, of_captions = (self.constraint.term(rows, groups) for rows in (images, captions))
         return {
-            "loss": hinges + self.constraint.weight * (of_images + of_sentences),
+            "loss": hinges + self.constraint.weight * (of_images + of_captions),
             "hinges": hinges.detach(),
             "constraint_images": of_images.detach(),
-            "constraint_sentences": of_sentences.detach(),
+            "constraint_captions": of_captions.detach(),
         }
 
     def _count(self) -> None:

@@ -113,13 +113,13 @@ class _Watch:
         self.every = 1 if device.type == "cpu" else self.EVERY
         self.first_bad = torch.zeros((), dtype=torch.int64, device=device)  # 0: none
         self.step = 0
-        self.sentences: dict[int, Any] = {}
+        self.captions: dict[int, Any] = {}
 
     def batch(self, step: int, batch: dict[str, Tensor]) -> None:
-        """Remember which sentences a batch holds."""
+        """Remember which captions a batch holds."""
         self.step = step
-        self.sentences[step] = batch.get("sentences")
-        self.sentences.pop(step - self.EVERY, None)
+        self.captions[step] = batch.get("captions")
+        self.captions.pop(step - self.EVERY, None)
 
     def loss(self, loss: Tensor) -> None:
         """Take the loss of the batch remembered last, or its gradient's norm."""
@@ -133,12 +133,12 @@ class _Watch:
         step = int(self.first_bad)
         if not step:
             return
-        held = self.sentences.get(step)
+        held = self.captions.get(step)
         which = ""
         if held is not None:
             names = ", ".join(str(int(number)) for number in held[:4])
             more = ", ..." if len(held) > 4 else ""
-            which = f" (training sentences {names}{more})"
+            which = f" (training captions {names}{more})"
         kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
         raise TrainingError(
             f"{self.label}: the loss or its gradient is not finite in epoch {self.epoch + 1}, "

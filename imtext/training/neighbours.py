@@ -18,20 +18,20 @@ from imtext.training.batches import ImageSource
 
 
 class NeighbourBatches:
-    """Random pairs of images and sentences with precomputed features; each item once in a batch.
+    """Random pairs of images and captions with precomputed features; each item once in a batch.
 
-    "For each x_i in a given minibatch, we add one more positive sentence distinct from the ones that may
+    "For each x_i in a given minibatch, we add one more positive caption distinct from the ones that may
     already be included among the sampled pairs, resulting in mini-batches of variable size"
     (section 2.2); for regions and phrases also one more region for each phrase (section 3.3).
 
     Args:
-        images: ``(N, Dx)`` features; sentences: ``(M, Dy)`` features, dense or sparse.
-        pairs: ``(P, 2)`` integers, image and sentence of each pair; an item may be in many.
+        images: ``(N, Dx)`` features; captions: ``(M, Dy)`` features, dense or sparse.
+        pairs: ``(P, 2)`` integers, image and caption of each pair; an item may be in many.
         batch_size: pairs drawn for a batch (paper: 1,500).
-        more_sentences, more_images: whether positives are added.
+        more_captions, more_images: whether positives are added.
         seed: batches are a function of (seed, epoch) alone.
-        negatives: for each sentence, rows of ``images`` that it must not match, as a sparse ``(M, N)`` matrix
-            or None; some are added to each batch that the sentence is in.
+        negatives: for each caption, rows of ``images`` that it must not match, as a sparse ``(M, N)`` matrix
+            or None; some are added to each batch that the caption is in.
         negatives_each: how many, drawn at random.
         pairs_each: pairs of each image drawn for an epoch; None takes all. What matches does not change.
 
@@ -42,10 +42,10 @@ class NeighbourBatches:
     def __init__(
         self,
         images: np.ndarray,
-        sentences: Any,
+        captions: Any,
         pairs: np.ndarray,
         batch_size: int = 1500,
-        more_sentences: bool = True,
+        more_captions: bool = True,
         more_images: bool = False,
         seed: int = 0,
         negatives: sparse.csr_array | None = None,
@@ -58,15 +58,15 @@ class NeighbourBatches:
             raise ConfigError(
                 f"pairs_each={pairs_each}: expected at least 1 pair of an image, or None for all"
             )
-        self.images, self.sentences, self.pairs = images, sentences, np.asarray(pairs, dtype=np.int64)
+        self.images, self.captions, self.pairs = images, captions, np.asarray(pairs, dtype=np.int64)
         self.batch_size, self.seed = batch_size, seed
-        self.more_sentences, self.more_images = more_sentences, more_images
+        self.more_captions, self.more_images = more_captions, more_images
         self.negatives, self.negatives_each = negatives, negatives_each
         self.pairs_each = pairs_each
         ones = np.ones(len(self.pairs), dtype=bool)
-        shape = (images.shape[0], sentences.shape[0])
+        shape = (images.shape[0], captions.shape[0])
         self.matches = sparse.csr_array((ones, tuple(self.pairs.T)), shape=shape)
-        self.matches_by_sentence = sparse.csr_array(self.matches.T)
+        self.matches_by_caption = sparse.csr_array(self.matches.T)
 
     def steps(self, epoch: int = 0) -> int:
         """Number of batches of an epoch."""
@@ -75,45 +75,45 @@ class NeighbourBatches:
         return -(-int(drawn) // self.batch_size)
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Batches: ``images (n, Dx)``, ``texts (m, Dy)``, ``match (n, m)`` bool, ``sentences (m,)``."""
-        for images, sentences in self.rows(epoch):
+        """Batches: ``images (n, Dx)``, ``texts (m, Dy)``, ``match (n, m)`` bool, ``captions (m,)``."""
+        for images, captions in self.rows(epoch):
             features = torch.from_numpy(np.asarray(self.images[images], dtype=np.float32))
-            yield {"images": features, **self.text_side(images, sentences)}
+            yield {"images": features, **self.text_side(images, captions)}
 
     def rows(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Which images ``(n,)`` and sentences ``(m,)`` each batch of an epoch holds, in rising order."""
+        """Which images ``(n,)`` and captions ``(m,)`` each batch of an epoch holds, in rising order."""
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(len(self.pairs))
         if self.pairs_each is not None:
             order = order[_place_in_group(self.pairs[order, 0]) < self.pairs_each]
         for part in np.array_split(order, self.steps()):
-            images, sentences = (np.unique(column) for column in self.pairs[part].T)
-            more = _one_more(self.matches, images, sentences, random) if self.more_sentences else sentences
+            images, captions = (np.unique(column) for column in self.pairs[part].T)
+            more = _one_more(self.matches, images, captions, random) if self.more_captions else captions
             if self.more_images:
-                images = _one_more(self.matches_by_sentence, sentences, images, random)
+                images = _one_more(self.matches_by_caption, captions, images, random)
             yield self._with_negatives(images, more, random), more
 
-    def text_side(self, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
-        """A batch but for its images: ``texts (m, Dy)``, ``match (n, m)`` bool, ``sentences (m,)``."""
-        texts = self.sentences[sentences]
+    def text_side(self, images: np.ndarray, captions: np.ndarray) -> dict[str, Tensor]:
+        """A batch but for its images: ``texts (m, Dy)``, ``match (n, m)`` bool, ``captions (m,)``."""
+        texts = self.captions[captions]
         texts = texts.toarray() if sparse.issparse(texts) else np.asarray(texts)
-        match = self.matches[images][:, sentences].toarray()
+        match = self.matches[images][:, captions].toarray()
         return {
             "texts": torch.from_numpy(np.asarray(texts, dtype=np.float32)),
             "match": torch.from_numpy(match.astype(bool)),
-            "sentences": torch.from_numpy(sentences),
+            "captions": torch.from_numpy(captions),
         }
 
     def _with_negatives(
-        self, images: np.ndarray, sentences: np.ndarray, random: np.random.Generator
+        self, images: np.ndarray, captions: np.ndarray, random: np.random.Generator
     ) -> np.ndarray:
-        """``images`` and a few hard negatives of each sentence."""
+        """``images`` and a few hard negatives of each caption."""
         if self.negatives is None:
             return images
         found = [images]
-        for sentence in sentences:
+        for caption in captions:
             own = self.negatives.indices[
-                self.negatives.indptr[sentence] : self.negatives.indptr[sentence + 1]
+                self.negatives.indptr[caption] : self.negatives.indptr[caption + 1]
             ]
             found.append(random.choice(own, min(len(own), self.negatives_each), replace=False))
         return np.unique(np.concatenate(found))
@@ -122,10 +122,10 @@ class NeighbourBatches:
 class PixelNeighbours:
     """The batches of :class:`NeighbourBatches` with pixels in place of features: for a CNN that is trained.
 
-    Each image is once in a batch, however many of its sentences are, and so goes through the CNN once.
+    Each image is once in a batch, however many of its captions are, and so goes through the CNN once.
 
     Args:
-        neighbours: says which images and sentences are in a batch; of its images only the number counts.
+        neighbours: says which images and captions are in a batch; of its images only the number counts.
         images: where the pixels come from; what it draws is a function of (seed, epoch, batch) alone.
     """
 
@@ -140,19 +140,19 @@ class PixelNeighbours:
         """Batches, one ahead: ``images (n, 3, H, W)`` and the others of :class:`NeighbourBatches`."""
         with ThreadPoolExecutor(1) as ahead:
             waiting = None
-            for step, (images, sentences) in enumerate(self.neighbours.rows(epoch)):
-                following = ahead.submit(self._batch, epoch, step, images, sentences)
+            for step, (images, captions) in enumerate(self.neighbours.rows(epoch)):
+                following = ahead.submit(self._batch, epoch, step, images, captions)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = following
             if waiting is not None:
                 yield waiting.result()
 
-    def _batch(self, epoch: int, step: int, images: np.ndarray, sentences: np.ndarray) -> dict[str, Tensor]:
+    def _batch(self, epoch: int, step: int, images: np.ndarray, captions: np.ndarray) -> dict[str, Tensor]:
         state = np.random.SeedSequence([self.neighbours.seed, epoch, step]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
         pixels = self.images.take(images, generator)
-        return {"images": pixels, **self.neighbours.text_side(images, sentences)}
+        return {"images": pixels, **self.neighbours.text_side(images, captions)}
 
 
 def _place_in_group(groups: np.ndarray) -> np.ndarray:
@@ -214,5 +214,5 @@ class StructureObjective(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss of a batch of :class:`NeighbourBatches`."""
-        images, sentences = self.net(batch["images"], batch["texts"])
-        return {"loss": structure_preserving_loss(images, sentences, batch["match"], **self.options)}
+        images, captions = self.net(batch["images"], batch["texts"])
+        return {"loss": structure_preserving_loss(images, captions, batch["match"], **self.options)}

@@ -24,8 +24,8 @@ class DualPathObjective(nn.Module):
         negatives: of the ranking loss: ``"hardest"``, ``"all"`` or ``"mean"`` as for
             :func:`~imtext.losses.ranking.ranking_loss`, or ``"released"`` as in the authors' public code.
             There the first half of a batch are anchors. The negative image of each is one of the other half;
-            its negative sentence is the one among random ``candidates`` of the batch that the network, as it
-            is when it tests, finds nearest to the anchor's image. It takes the place of a sentence of the
+            its negative caption is the one among random ``candidates`` of the batch that the network, as it
+            is when it tests, finds nearest to the anchor's image. It takes the place of a caption of the
             other half, in the instance loss too.
         all_epochs: epochs at the start in which all negatives count before the hardest alone does.
 
@@ -63,7 +63,7 @@ class DualPathObjective(nn.Module):
         self.epoch = 0
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The loss of a batch, and the share of images and of sentences put into the wrong class.
+        """The loss of a batch, and the share of images and of captions put into the wrong class.
 
         ``batch``: ``images``, ``codes``, ``groups (B,)``; ``classes (B,)`` where they are not the groups; for
         the released negatives ``candidates (K, L)`` and ``candidate_classes (K,)``, of no anchor's group.
@@ -74,30 +74,30 @@ class DualPathObjective(nn.Module):
         codes = batch["codes"]
         if rank and negatives == RELEASED:
             codes, classes["text"] = self._with_candidates(batch, classes["text"])
-        images, sentences = self.net(batch["images"], codes)
+        images, captions = self.net(batch["images"], codes)
         loss = images.new_zeros(())
         if rank:
-            loss = loss + rank * self._ranking(images, sentences, batch["groups"], negatives)
+            loss = loss + rank * self._ranking(images, captions, batch["groups"], negatives)
         out = {}
-        for name, weight, features in (("image", visual, images), ("text", textual, sentences)):
+        for name, weight, features in (("image", visual, images), ("text", textual, captions)):
             if weight:
                 logits = self.instance.logits(features)
                 loss = loss + weight * nn.functional.cross_entropy(logits, classes[name])
                 out[f"{name}_error"] = (logits.detach().argmax(1) != classes[name]).float().mean()
         return {"loss": loss, **out}
 
-    def _ranking(self, images: Tensor, sentences: Tensor, groups: Tensor, negatives: str) -> Tensor:
+    def _ranking(self, images: Tensor, captions: Tensor, groups: Tensor, negatives: str) -> Tensor:
         """The ranking loss over the number of pairs, of which the released negatives leave half."""
         if negatives != RELEASED:
-            return ranking_loss(images, sentences, groups, self.margin, negatives, reduction="mean")
+            return ranking_loss(images, captions, groups, self.margin, negatives, reduction="mean")
         half = len(images) // 2
         anchors, others = slice(half), slice(half, 2 * half)
-        sides = images[anchors], sentences[anchors], images[others], sentences[others]
+        sides = images[anchors], captions[anchors], images[others], captions[others]
         return quadruple_ranking_loss(*sides, self.margin, reduction="sum") / len(images)
 
     @torch.no_grad()
     def _with_candidates(self, batch: dict[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and classes of the sentences, the hardest candidates in place of the second half's."""
+        """Codes and classes of the captions, the hardest candidates in place of the second half's."""
         half, training = len(classes) // 2, self.net.training
         self.net.eval()
         images, candidates = self.net(batch["images"][:half], batch["candidates"])

@@ -18,7 +18,7 @@ class Recipe:
     """One stage of training.
 
     Attributes:
-        epochs: passes over the training sentences, or over as many of each group as ``sentences_per_group``
+        epochs: passes over the training captions, or over as many of each group as ``captions_per_group``
             says: with 1 and one image a group, passes over the images.
         batch_size: pairs per step.
         optimiser: ``"sgd"`` (Nesterov, momentum .9) or ``"adamw"``.
@@ -28,7 +28,7 @@ class Recipe:
         cosine: fall to zero along a half cosine instead.
         warmup: epochs over which the rate rises from zero.
         lr_scale: (prefix, factor) on the rate of parameters whose name begins so; 0 freezes.
-        sentences_per_group: sentences drawn per group and epoch; None takes all.
+        captions_per_group: captions drawn per group and epoch; None takes all.
         clip: largest gradient norm; None does not clip.
 
     >>> recipe = Recipe(epochs=2, lr=0.1, milestones=(1,))
@@ -46,7 +46,7 @@ class Recipe:
     cosine: bool = False
     warmup: float = 0.0
     lr_scale: tuple[tuple[str, float], ...] = ()
-    sentences_per_group: int | None = None
+    captions_per_group: int | None = None
     clip: float | None = None
 
     def __post_init__(self) -> None:

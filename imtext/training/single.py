@@ -16,7 +16,7 @@ from imtext.errors import ConfigError, DataError
 from imtext.losses.centre import RATE, CentreLoss
 from imtext.losses.instance import InstanceLoss
 
-# Forms of an image and of a sentence in an epoch.
+# Forms of an image and of a caption in an epoch.
 CONFIGS = {"standard": (1, 1), "2": (2, 2)}
 
 
@@ -24,7 +24,7 @@ class TextSource(Protocol):
     """What draws the texts of a batch, such as ``TextImage.lazy`` returns."""
 
     def take(self, indices: np.ndarray, offsets: np.ndarray | None = None) -> Tensor:
-        """Pictures ``(B, 3, S, S)`` of the sentences; ``offsets (B, 2)``, top and left of each crop."""
+        """Pictures ``(B, 3, S, S)`` of the captions; ``offsets (B, 2)``, top and left of each crop."""
 
 
 class SingleObjective(nn.Module):
@@ -37,7 +37,7 @@ class SingleObjective(nn.Module):
 
     Args:
         net: pictures ``(B, 3, S, S)`` to embeddings ``(B, D)``, with an attribute ``dim``.
-        classes: number of classes C: one per image with its sentences, or per identity.
+        classes: number of classes C: one per image with its captions, or per identity.
         weight: lambda, of the centre loss beside the softmax (Wen et al. settle on 0.003).
         softmax: whether the cross-entropy is there.
         rate: of the centres, see :class:`imtext.losses.centre.CentreLoss`.
@@ -124,20 +124,20 @@ def _spread(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MixedBatches:
-    """Batches in which every item is a photograph or a drawn sentence, each with its class.
+    """Batches in which every item is a photograph or a drawn caption, each with its class.
 
-    A group is what has one class: ``"standard"``, an image and its (five) sentences; ``"2"``, the image, its
-    mirror image and two crops of each sentence's picture, ten (Nawaz et al., section 4.1). The crops of a
-    sentence are two different ones, drawn anew each epoch; in ``"standard"`` it is the middle one. Batches
+    A group is what has one class: ``"standard"``, an image and its (five) captions; ``"2"``, the image, its
+    mirror image and two crops of each caption's picture, ten (Nawaz et al., section 4.1). The crops of a
+    caption are two different ones, drawn anew each epoch; in ``"standard"`` it is the middle one. Batches
     are a function of (seed, epoch) alone.
 
     Args:
         images: has ``take(indices, generator)``, such as :class:`imtext.training.batches.Pixels`, or is an
             image store, whose whole pictures are taken as they are.
-        texts: draws the sentences, see :class:`TextSource`: pictures of the side and type of the images.
-        class_of_image: ``(N,)`` whole numbers from 0; class_of_sentence: ``(M,)``.
+        texts: draws the captions, see :class:`TextSource`: pictures of the side and type of the images.
+        class_of_image: ``(N,)`` whole numbers from 0; class_of_caption: ``(M,)``.
         batch_size: groups in a batch with everything they have (paper: 45), or items, see ``whole_groups``.
-        config: ``"standard"``, ``"2"``, or how many forms of an image and of a sentence, 1 or 2 each.
+        config: ``"standard"``, ``"2"``, or how many forms of an image and of a caption, 1 or 2 each.
         seed: of order, crops and whatever ``images`` draws.
         whole_groups: False: items are shuffled one by one and ``batch_size`` counts these, as in facenet.
         slack: largest offset of a crop; None asks ``texts.how.slack``.
@@ -152,7 +152,7 @@ class MixedBatches:
         images: Any,
         texts: TextSource,
         class_of_image: np.ndarray,
-        class_of_sentence: np.ndarray,
+        class_of_caption: np.ndarray,
         batch_size: int = 45,
         config: str | tuple[int, int] = "standard",
         seed: int = 0,
@@ -170,11 +170,11 @@ class MixedBatches:
         self.forms, self.whole_groups = forms, whole_groups
         classes = [
             _checked_classes(class_of_image, "class_of_image"),
-            _checked_classes(class_of_sentence, "class_of_sentence"),
+            _checked_classes(class_of_caption, "class_of_caption"),
         ]
-        self.n_images, self.n_sentences = map(len, classes)
-        if not self.n_images + self.n_sentences:
-            raise DataError("MixedBatches: there is no image and no sentence; give a training split")
+        self.n_images, self.n_captions = map(len, classes)
+        if not self.n_images + self.n_captions:
+            raise DataError("MixedBatches: there is no image and no caption; give a training split")
         self.slack = self._slack(slack)
         self._list_items(np.concatenate(classes))
 
@@ -190,11 +190,11 @@ class MixedBatches:
         return slack
 
     def _list_items(self, class_of_picture: np.ndarray) -> None:
-        """The items of an epoch: image or sentence, the first or second form of it, class by class."""
-        forms = np.repeat(self.forms, [self.n_images, self.n_sentences])
+        """The items of an epoch: image or caption, the first or second form of it, class by class."""
+        forms = np.repeat(self.forms, [self.n_images, self.n_captions])
         picture = np.repeat(np.arange(len(class_of_picture)), forms)
         by_class = np.argsort(class_of_picture[picture], kind="stable")
-        self.picture = picture[by_class]  # images, then sentences behind them
+        self.picture = picture[by_class]  # images, then captions behind them
         second = np.r_[False, picture[1:] == picture[:-1]].astype(np.int64)
         self.form = second[by_class]
         self.class_of_item = class_of_picture[self.picture]
@@ -214,13 +214,13 @@ class MixedBatches:
         return [batch for batch in batches if len(batch) > 1]
 
     def crops(self, epoch: int) -> np.ndarray | None:
-        """Offsets of an epoch's crops ``(M, 2, 2)``: sentence, form, top and left; None: the middle one."""
+        """Offsets of an epoch's crops ``(M, 2, 2)``: caption, form, top and left; None: the middle one."""
         if self.forms[1] == 1:
             return None
         random = np.random.default_rng([self.seed, epoch, 1])
         places = (self.slack + 1) ** 2
-        chosen = random.integers(places, size=self.n_sentences)
-        other = (chosen + random.integers(1, places, size=self.n_sentences)) % places
+        chosen = random.integers(places, size=self.n_captions)
+        other = (chosen + random.integers(1, places, size=self.n_captions)) % places
         return np.stack(np.divmod(np.stack([chosen, other], 1), self.slack + 1), -1)
 
     def steps(self, epoch: int = 0) -> int:
@@ -231,7 +231,7 @@ class MixedBatches:
         """Batches of an epoch, made one step ahead.
 
         Each holds ``inputs (B, 3, S, S)``, channels last, images before texts; ``classes (B,)``;
-        ``is_text (B,)`` bool; and ``sentences``, the indices of the sentences drawn.
+        ``is_text (B,)`` bool; and ``captions``, the indices of the captions drawn.
         """
         crops = self.crops(epoch)
         jobs = ((epoch, step, rows, crops) for step, rows in enumerate(self.rows(epoch)))
@@ -242,16 +242,16 @@ class MixedBatches:
         rows = np.concatenate([rows[~is_text], rows[is_text]])
         count = len(rows) - int(is_text.sum())
         picture, form = self.picture[rows], self.form[rows]
-        sentences = picture[count:] - self.n_images
+        captions = picture[count:] - self.n_images
         parts = []
         if count:
             state = np.random.SeedSequence([self.seed, epoch, step]).generate_state(1, np.uint64)[0]
             images = self._images(picture[:count], int(state >> np.uint64(1)))
             second = torch.from_numpy(form[:count] == 1)[:, None, None, None]
             parts.append(torch.where(second, mirror(images), images))
-        if len(sentences):
-            offsets = None if crops is None else crops[sentences, form[count:]]
-            parts.append(self.texts.take(sentences, offsets))
+        if len(captions):
+            offsets = None if crops is None else crops[captions, form[count:]]
+            parts.append(self.texts.take(captions, offsets))
         if len(parts) == 2 and (parts[0].shape[1:] != parts[1].shape[1:] or parts[0].dtype != parts[1].dtype):
             raise DataError(
                 f"one network takes images and texts of one size and type, found {tuple(parts[0].shape[1:])} "
@@ -262,7 +262,7 @@ class MixedBatches:
             "inputs": torch.cat(parts).contiguous(memory_format=torch.channels_last),
             "classes": torch.from_numpy(self.class_of_item[rows]),
             "is_text": torch.arange(len(rows)) >= count,
-            "sentences": torch.from_numpy(sentences),
+            "captions": torch.from_numpy(captions),
         }
 
     def _images(self, indices: np.ndarray, seed: int) -> Tensor:

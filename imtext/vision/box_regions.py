@@ -132,10 +132,10 @@ def _write(path: Path, part: Dataset, features: np.ndarray, owner: np.ndarray, b
             for begin in range(0, len(rows), _BLOCK):
                 file.write(np.ascontiguousarray(features[rows[begin : begin + _BLOCK]], "<f4").data)
         os.replace(partial, path.with_name(f"{path.name}_ims.npy"))
-        sentences = np.concatenate([part.sentences_of(image) for image in range(part.n_images)])
+        order = np.concatenate([part.captions_of(image) for image in range(part.n_images)])
         # A caption is a line of the file, whatever white space it holds.
-        captions = [" ".join(part.captions[i].split()) for i in sentences]
-        ids = [part.image_ids[part.image_of_sentence[i]] for i in sentences]
+        captions = [" ".join(part.captions[i].split()) for i in order]
+        ids = [part.image_ids[part.image_of_caption[i]] for i in order]
         for name, lines in (("caps", captions), ("ids", ids)):
             partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             os.replace(partial, path.with_name(f"{path.name}_{name}.txt"))

@@ -67,7 +67,7 @@ def test_what_is_right_is_called_right(folder):
     assert lines[0] == f"karpathy at {folder.root}: right"
     assert lines[-1] == "To do: nothing."
     facts = report.to_dict()
-    assert facts["counts"]["splits"]["train"] == {"images": 3, "sentences": 6, "groups": 3, "published": {}}
+    assert facts["counts"]["splits"]["train"] == {"images": 3, "captions": 6, "groups": 3, "published": {}}
     assert facts["pictures"]["ok"] == 5
     assert facts["pictures"]["modes"] == {"RGB": 5}
     assert facts["captions"]["histogram"] == {"2": 5}
@@ -240,7 +240,7 @@ def test_flickr8k_as_it_is(shared_data):
     assert report.of("warning") == []
     facts = report.to_dict()
     assert facts["counts"]["splits"]["val"] == {
-        "images": 1000, "sentences": 5000, "groups": 1000, "published": {"images": 1000}
+        "images": 1000, "captions": 5000, "groups": 1000, "published": {"images": 1000}
     }  # fmt: skip
     assert facts["captions"]["histogram"] == {"5": 8000}
     assert facts["encoding"]["captions"] == 0

@@ -32,7 +32,7 @@ def dataset(captions: list[list[str]], splits: list[str], **more: object) -> Dat
     numbers = np.arange(len(captions))
     fields = {"image_files": files, "image_ids": files, "group_of_image": numbers, **more}
     return Dataset(
-        "mine", Path("."), captions=flat, image_of_sentence=owner, split_of_image=np.array(splits), **fields
+        "mine", Path("."), captions=flat, image_of_caption=owner, split_of_image=np.array(splits), **fields
     )
 
 
@@ -107,26 +107,26 @@ def test_features_are_looked_at_in_place_of_pictures():
 
 
 def test_embeddings():
-    images, sentences = np.eye(3), np.eye(3)[[0, 0, 1]]
-    report = check_arrays("x.npz", images, sentences, np.array([0, 0, 1]))
-    assert {finding.code for finding in report.findings} == {"equal-rows", "no-sentence"}
+    images, captions = np.eye(3), np.eye(3)[[0, 0, 1]]
+    report = check_arrays("x.npz", images, captions, np.array([0, 0, 1]))
+    assert {finding.code for finding in report.findings} == {"equal-rows", "no-caption"}
     assert report.ok
-    huge = check_arrays("x.npz", images * 1e300, sentences, np.array([0, 1, 2]))
+    huge = check_arrays("x.npz", images * 1e300, captions, np.array([0, 1, 2]))
     json.dumps(huge.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
-    ("images", "sentences", "owner", "message"),
+    ("images", "captions", "owner", "message"),
     [
-        (np.eye(2), np.eye(3), [0, 1, 1], "images have 2 columns and sentences 3"),
+        (np.eye(2), np.eye(3), [0, 1, 1], "images have 2 columns and captions 3"),
         (np.ones(3), np.eye(3), [0, 1, 2], "expected numbers of shape"),
         (np.eye(2), np.eye(2), [0, 2], "found 0 to 2"),
         (np.eye(2), np.eye(2), [0.0, 1.0], "expected 2 integers"),
         (np.array([["a", "b"]]), np.eye(2), [0, 0], "expected numbers of shape"),
     ],
 )
-def test_embeddings_that_do_not_fit(images, sentences, owner, message):
-    report = check_arrays("x.npz", images, sentences, np.array(owner))
+def test_embeddings_that_do_not_fit(images, captions, owner, message):
+    report = check_arrays("x.npz", images, captions, np.array(owner))
     assert not report.ok
     assert message in report.findings[0].message
 
@@ -138,7 +138,7 @@ def test_published_counts_follow_the_edition(tmp_path):
 
     assert edition("flickr8k", "a.jpg").images == {"train": 6000, "val": 1000, "test": 1000}
     assert edition("flickr30k", "a.jpg").images["train"] == 29_783
-    assert edition("coco", "train2017/1.jpg").sentences == {"train": 591_753, "val": 25_014}
+    assert edition("coco", "train2017/1.jpg").captions == {"train": 591_753, "val": 25_014}
     assert edition("coco", "train2014/1.jpg").images == {"train": 82_783, "val": 40_504}
     assert edition("cuhk_pedes", "a.jpg").groups == {"train": 11_003, "val": 1000, "test": 1000}
     assert edition("coco_precomp", "testall/1", "test").images["test"] == 5000
@@ -179,7 +179,7 @@ def test_the_command(tmp_path, capsys):
 
 def test_the_command_on_embeddings(tmp_path, capsys):
     path = tmp_path / "x.npz"
-    np.savez(path, images=np.eye(3), sentences=np.eye(3), image_of_sentence=np.arange(3))
+    np.savez(path, images=np.eye(3), captions=np.eye(3), image_of_caption=np.arange(3))
     assert command("embeddings", "--root", str(path)) == 0
     assert "3 x 3" in capsys.readouterr().out
     path.write_bytes(path.read_bytes()[:40])

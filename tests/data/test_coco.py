@@ -98,7 +98,7 @@ def test_native_files_alone(folder):
     assert data.image_files[3] == "val2014/COCO_val2014_000000000042.jpg"
     assert data.split_of_image.tolist() == ["train"] * 3 + ["val"] * 3
     assert data.captions[:3] == ("Caption 0 of 9.", "Caption 1 of 9.", "Caption 0 of 25.")
-    assert [len(data.sentences_of(i)) for i in range(6)] == [2, 2, 2, 3, 2, 2]
+    assert [len(data.captions_of(i)) for i in range(6)] == [2, 2, 2, 3, 2, 2]
     assert data.group_of_image.tolist() == list(range(6))
     assert all(data.image_path(i).is_file() for i in range(6))
     assert data.notes == (
@@ -113,7 +113,7 @@ def test_split_file_gives_split_and_order_native_files_the_captions(folder):
     assert data.split_of_image.tolist() == ["test", "train", "train", "train", "val", "train"]
     assert data.split("train").image_ids == ("9", "42", "30", "25")
     assert data.captions[:2] == ("Caption 0 of 73.", "Caption 1 of 73.")
-    assert len(data.sentences_of(2)) == 3
+    assert len(data.captions_of(2)) == 3
     assert data.image_files[2] == "val2014/COCO_val2014_000000000042.jpg"
     assert data.notes == ()
 
@@ -142,7 +142,7 @@ def test_one_caption_file_is_enough(folder):
     root = folder()
     (root / "annotations" / "captions_train2014.json").unlink()
     data = load_coco(root, subset=True)
-    assert data.summary() == "coco: 3 images, 7 sentences (val 3/7 images/sentences)"
+    assert data.summary() == "coco: 3 images, 7 captions (val 3/7 images/captions)"
     assert data.notes[0] == "captions_train2014.json is not there: its images are left out"
     assert data.notes[1].startswith("no test split: captions_val2014.json is val; put dataset_coco.json")
 
@@ -353,8 +353,8 @@ def test_real_captions_of_2017(shared_data):
     if not (root / "annotations" / "captions_val2017.json").is_file():
         pytest.skip("captions_val2017.json is not on this machine")
     data = load_coco(root, check_files=False)
-    assert data.summary() == "coco: 5,000 images, 25,014 sentences (val 5,000/25,014 images/sentences)"
-    counts = Counter(Counter(data.image_of_sentence.tolist()).values())
+    assert data.summary() == "coco: 5,000 images, 25,014 captions (val 5,000/25,014 images/captions)"
+    counts = Counter(Counter(data.image_of_caption.tolist()).values())
     assert counts == {5: 4987, 6: 12, 7: 1}
     assert data.image_ids[0] == "397133"
     assert data.image_files[0] == "val2017/000000397133.jpg"

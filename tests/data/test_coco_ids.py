@@ -63,13 +63,13 @@ def test_every_caption_has_its_number(kind, request):
     assert ids.dtype == np.int64
     found = {
         (int(data.image_ids[owner]), caption, int(number))
-        for owner, caption, number in zip(data.image_of_sentence, data.captions, ids, strict=True)
+        for owner, caption, number in zip(data.image_of_caption, data.captions, ids, strict=True)
     }
     # Twice the same words: the first is the first in the file. The empty one was skipped.
     assert found == {
         (42, "A dog.", 7), (42, "A dog.", 3), (42, "Two dogs.", 8), (73, "A cat.", 5), (73, "Cats.", 1),
     }  # fmt: skip
-    assert ids[data.image_of_sentence == data.image_ids.index("42")].tolist() == [7, 3, 8]
+    assert ids[data.image_of_caption == data.image_ids.index("42")].tolist() == [7, 3, 8]
 
 
 def test_a_split_alone(karpathy):

@@ -74,7 +74,7 @@ def test_good_files(folder):
     assert data.group_of_image.tolist() == [1, 0, 1, 3, 3, 2]
     assert data.group_of_image.dtype == np.int64
     assert data.captions[:2] == ("Caption 0 of image 0.", "Caption 1 of image 0.")
-    assert [len(data.sentences_of(i)) for i in range(6)] == [2, 2, 2, 2, 10, 2]
+    assert [len(data.captions_of(i)) for i in range(6)] == [2, 2, 2, 2, 10, 2]
     assert all(data.image_path(i).is_file() for i in range(6))
     assert data.notes == ()
     assert load_cuhk_pedes(folder(), name="other", subset=True).name == "other"
@@ -85,10 +85,10 @@ def test_a_split_or_selection_keeps_the_persons(folder):
     data = load_cuhk_pedes(folder(), subset=True)
     test = data.split("test")
     assert test.group_of_image.tolist() == [3, 3]
-    assert test.group_of_sentence.tolist() == [3] * 12
+    assert test.group_of_caption.tolist() == [3] * 12
     taken = data.take([5, 2, 0])
     assert taken.group_of_image.tolist() == [2, 1, 1]
-    assert taken.group_of_sentence.tolist() == [2, 2, 1, 1, 1, 1]
+    assert taken.group_of_caption.tolist() == [2, 2, 1, 1, 1, 1]
     assert taken.split("train").image_ids == ("CUHK01/0002", "CUHK01/0001")
     persons = {file: person for person, _, file in ROWS}
     for part in (data, test, taken, data.split("train")):
@@ -122,7 +122,7 @@ def test_captions_from_tokens_where_they_are_missing(folder):
 
 def test_tokens_are_not_needed(folder):
     data = load_cuhk_pedes(folder(lambda entries: [e.pop("processed_tokens") for e in entries]), subset=True)
-    assert data.n_sentences == 20
+    assert data.n_captions == 20
 
 
 def test_file_without_splits(folder):

@@ -69,10 +69,10 @@ def read(root: Path, **options) -> Dataset:
 def rows(dataset: Dataset, i: int) -> tuple[set, set]:
     """Phrases and boxes of an image; sentences by their place among those of the image."""
     p, r = dataset.phrases, dataset.regions
-    place = {j: k for k, j in enumerate(dataset.sentences_of(i).tolist())}
+    place = {j: k for k, j in enumerate(dataset.captions_of(i).tolist())}
     phrases = {
         (place[s], int(p.start[k]), int(p.stop[k]), p.words[k], int(p.chain[k]), p.type[k])
-        for k, s in enumerate(p.sentence.tolist())
+        for k, s in enumerate(p.caption.tolist())
         if s in place
     }
     boxes = {(*r.boxes[k].tolist(), int(r.chain[k])) for k in np.flatnonzero(r.image_of_region == i)}
@@ -219,9 +219,9 @@ def test_unrelated_captions(flickr):
     listed = write(flickr / "UNRELATED_CAPTIONS", "# format: <imageID> <sentence number>\n102 1\n999 5\n")
     kept = read(flickr)
     note = "1 captions do not describe their image, says UNRELATED_CAPTIONS: "
-    assert kept.n_sentences == 12 and kept.notes[0].startswith(note + "kept")
+    assert kept.n_captions == 12 and kept.notes[0].startswith(note + "kept")
     dropped = read(flickr, unrelated="drop")
-    assert dropped.n_sentences == 11 and dropped.notes[0] == note + "dropped"
+    assert dropped.n_captions == 11 and dropped.notes[0] == note + "dropped"
     assert {phrase[1:] for phrase in rows(dropped, 1)[0]} == {p[1:] for p in rows(kept, 1)[0] if p[0] > 0}
     assert rows(dropped, 2) == rows(kept, 2)
     for bad in ("102 4\n", "102 0\n", "102\n", "102 one\n", b"\xff 1\n"):

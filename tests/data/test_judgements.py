@@ -17,7 +17,7 @@ CROWD = ["a.jpg\ta.jpg#0\t1\t3\t0", "b.jpg\ta.jpg#1\t0.333333333333333\t1\t2", "
 
 @pytest.fixture
 def pets():
-    """Two images in an order unlike that of their names, sentences not image by image."""
+    """Two images in an order unlike that of their names, captions not image by image."""
     return Dataset(
         "pets",
         Path("."),
@@ -41,7 +41,7 @@ def folder(tmp_path, expert=EXPERT, crowd=CROWD):
 def test_pairs_are_joined_by_name_and_number(tmp_path, pets):
     found = load_judgements(folder(tmp_path), pets)
     expert, crowd = found.expert, found.crowd
-    assert [(int(i), pets.captions[s]) for i, s in zip(expert.image, expert.sentence, strict=True)] == [
+    assert [(int(i), pets.captions[s]) for i, s in zip(expert.image, expert.caption, strict=True)] == [
         (1, "b one"),
         (0, "b zero"),
     ]
@@ -50,7 +50,7 @@ def test_pairs_are_joined_by_name_and_number(tmp_path, pets):
     assert expert.own.tolist() == [False, True]
     assert (expert.outside, expert.no_photograph) == (1, 0)
     assert expert.right(3).tolist() == [False, True] and expert.right(2.0).all()
-    assert [(int(i), pets.captions[s]) for i, s in zip(crowd.image, crowd.sentence, strict=True)] == [
+    assert [(int(i), pets.captions[s]) for i, s in zip(crowd.image, crowd.caption, strict=True)] == [
         (1, "a zero"),
         (0, "a one"),
     ]
@@ -143,8 +143,8 @@ def test_the_published_files(shared_data):
     assert found.expert.value[found.expert.own].mean() > 3.9
     # The first line of the file, by hand.
     assert dataset.image_ids[found.expert.image[0]] == "1056338697_4f7d7ce270"
-    owner = dataset.image_of_sentence[found.expert.sentence[0]]
+    owner = dataset.image_of_caption[found.expert.caption[0]]
     assert dataset.image_ids[owner] == "2549968784_39bfbe44f9"
-    assert dataset.sentences_of(int(owner))[2] == found.expert.sentence[0]
+    assert dataset.captions_of(int(owner))[2] == found.expert.caption[0]
     half = load_judgements(root, dataset.take(np.arange(500)))
     assert len(half.expert) + half.expert.outside == 5822 and 0 < len(half.expert) < 5822

@@ -54,7 +54,7 @@ def test_the_shortest_way(make, tmp_path):
     assert data.name == "own" and data.image_root.name == "images"
     assert data.image_files == ("a.jpg", "b.jpg", "c.jpg") and data.image_ids == ("a", "b", "c")
     assert data.captions == ("A dog.", "A black dog.", "A cat.", "A bird.")
-    assert data.image_of_sentence.tolist() == [0, 0, 1, 2]
+    assert data.image_of_caption.tolist() == [0, 0, 1, 2]
     assert set(data.split_of_image.tolist()) == {"train", "val", "test"}
     assert len(data.notes) == 1 and data.notes[0].startswith("no split is given; made here: 1 / 1 / 1 images")
     store = ImageStore.open(data, size=8, cache_dir=tmp_path / "cache")
@@ -286,7 +286,7 @@ def test_names_without_ending(make):
     data = load_own(root)
     assert data.image_files == ("a.jpg", "photo.001.PNG", "sub/c.jpeg")
     assert data.image_ids == ("a", "photo.001", "c")
-    assert data.image_of_sentence.tolist() == [0, 0, 1, 2, 2]
+    assert data.image_of_caption.tolist() == [0, 0, 1, 2, 2]
     make({}, images=("a.png",))
     refuses("line 2: expected one file for image 'a' in .*found a.jpg, a.png; write the ending", root)
 
@@ -326,11 +326,11 @@ def test_links_inside_are_fine(make):
 def test_repeated_and_empty_captions(make):
     root = make({"captions.csv": PLAIN + "a.jpg, A  dog. \nb.jpg,A dog.\n"})
     data = load_own(root)
-    assert data.n_sentences == 5 and data.notes[0] == "dropped: 1 caption that an image has twice"
+    assert data.n_captions == 5 and data.notes[0] == "dropped: 1 caption that an image has twice"
     make({"captions.csv": PLAIN + "b.jpg, \n"})
     refuses("line 6: image b.jpg has an empty caption; write one, delete the row or pass", root)
     data = load_own(root, on_empty="skip")
-    assert data.n_sentences == 4 and "1 empty captions skipped, 0 images left" in data.notes[-1]
+    assert data.n_captions == 4 and "1 empty captions skipped, 0 images left" in data.notes[-1]
     make({"captions.csv": PLAIN + ",A dog.\n"})
     refuses("line 6: expected the name of an image, found an empty field", root)
 
@@ -348,7 +348,7 @@ def test_real_flickr8k_in_the_form_of_kaggle(shared_data, tmp_path):
     data = load_own(tmp_path, subset=True)
     assert data.n_images == 8091
     for i in range(0, 8091, 97):
-        own = [data.captions[j] for j in data.sentences_of(i)]
+        own = [data.captions[j] for j in data.captions_of(i)]
         assert own == list(dict.fromkeys(known[data.image_files[i]]))
 
 
@@ -372,7 +372,7 @@ def test_images_of_one_id_are_one_person(make):
     text = persons((0, "a.jpg", "train"), (0, "b.jpg", "train"), (1, "c.jpg", "test"))
     root = make({"data_captions.json": text})
     data = load_own(root)
-    assert data.group_of_image.tolist() == [0, 0, 1] and data.n_sentences == 6
+    assert data.group_of_image.tolist() == [0, 0, 1] and data.n_captions == 6
     assert "images with the same 'id' are one group: 2 groups of 3 images" in data.notes[0]
     assert load_own(root, columns={"group": None}).group_of_image.tolist() == [0, 1, 2]
     lines = "id\timage\tcaption\n7\ta.jpg\tA dog.\n8\tb.jpg\tA cat.\n7\tc.jpg\tA bird.\n"

@@ -71,12 +71,12 @@ def packed(data, tmp_path) -> Dataset:
 def assert_same(a: Dataset, b: Dataset) -> None:
     for field in ("name", "image_files", "image_ids", "captions", "notes", "scenes"):
         assert getattr(a, field) == getattr(b, field), field
-    for field in ("image_of_sentence", "split_of_image", "group_of_image"):
+    for field in ("image_of_caption", "split_of_image", "group_of_image"):
         assert np.array_equal(getattr(a, field), getattr(b, field)), field
     assert replace(a, features=None).fingerprint() == replace(b, features=None).fingerprint()
     for field, names in (
         ("regions", ("boxes", "image_of_region", "chain")),
-        ("phrases", ("sentence", "start", "stop", "words", "chain", "type")),
+        ("phrases", ("caption", "start", "stop", "words", "chain", "type")),
     ):
         one, other = getattr(a, field), getattr(b, field)
         assert (one is None) == (other is None)
@@ -269,7 +269,7 @@ def test_commands(data, tmp_path, monkeypatch, capsys):
     assert asked == [(("noise", tmp_path), {"subset": True})]
     said = capsys.readouterr().out
     assert "11 images (8 pixels, squash, 1 corrupt ones left out)" in said
-    assert "noise: 11 images, 21 sentences" in said
+    assert "noise: 11 images, 21 captions" in said
     for option in ("subset", "=1", "x=[", "x=" + "[" * 5000):
         arguments = parser.parse_args(["pack", "noise", "--out", "x", "--option", option])
         with pytest.raises(ConfigError, match="expected KEY=VALUE"):

@@ -75,7 +75,7 @@ def test_a_smaller_training_set_is_the_beginning_of_a_larger_one(root, tmp_path)
 def test_load_reads_through_the_reader_of_cuhk_pedes(tmp_path):
     dataset = load(tmp_path, 6, 2, 3, size=64, n_jobs=1)
     assert dataset.name == "picturebook_pedestrians"
-    assert dataset.n_sentences == 2 * dataset.n_images
+    assert dataset.n_captions == 2 * dataset.n_images
     assert len(set(dataset.group_of_image.tolist())) == 11
     assert len(set(dataset.split("test").group_of_image.tolist())) == 3
     for i, scene in enumerate(dataset.scenes):

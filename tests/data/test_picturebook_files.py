@@ -44,7 +44,7 @@ def digest(folder: Path, patterns=("*.json*", "*.txt", "Sentences/*", "Annotatio
 def test_formats_on_disk(root):
     dataset = load_karpathy(root)
     assert dataset.name == "picturebook"
-    assert dataset.n_images == 56 and dataset.n_sentences == 280
+    assert dataset.n_images == 56 and dataset.n_captions == 280
     for split, count in GROUPS.items():
         listed = (root / f"{split}.txt").read_text().split()
         assert listed == list(dataset.split(split).image_ids) and len(listed) == count
@@ -96,7 +96,7 @@ def test_load_fills_phrases_regions_scenes_and_pairs(tmp_path):
     assert len(dataset.scenes) == 20
     for k in range(0, len(dataset.phrases), 7):
         p = dataset.phrases
-        words = dataset.captions[p.sentence[k]].rstrip(".").split()[p.start[k] : p.stop[k]]
+        words = dataset.captions[p.caption[k]].rstrip(".").split()[p.start[k] : p.stop[k]]
         assert " ".join(words) == p.words[k]
     boxed = set(dataset.regions.chain.tolist())
     visible = [t not in ("scene",) for t in dataset.phrases.type]

@@ -41,14 +41,14 @@ def root(tmp_path):
 def test_the_usual_form(root):
     data = load_precomp(root)
     assert data.summary() == (
-        "precomp: 11 images, 55 sentences (train 6/30, val 3/15, test 2/10 images/sentences)"
+        "precomp: 11 images, 55 captions (train 6/30, val 3/15, test 2/10 images/captions)"
     )
     assert data.image_files[6:9] == data.image_ids[6:9] == ("dev/000000", "dev/000001", "dev/000002")
     assert data.features.shape == (11, 4)
     assert data.features[range(11)][:, 0].tolist() == [*range(6), 1000, 1001, 1002, 2000, 2001]
     val = data.split("val")
     assert val.captions[5] == "dev image 1 caption 0"
-    assert val.features[val.image_of_sentence[[5]]][0, 0] == 1001
+    assert val.features[val.image_of_caption[[5]]][0, 0] == 1001
     assert isinstance(data.features.parts[0], np.memmap)
     assert data.notes == ()
     assert load_precomp(root.parent, name=root.name).fingerprint() == data.fingerprint()
@@ -65,7 +65,7 @@ def test_every_form_gives_the_same_images(tmp_path, dtype, shape, repeat, check_
     assert data.features.shape == (11, *shape)
     first = data.features[range(11)].reshape(11, -1)[:, 0]
     assert first.tolist() == [*range(6), 1000, 1001, 1002, 2000, 2001]
-    assert np.bincount(data.image_of_sentence).tolist() == [5] * 11
+    assert np.bincount(data.image_of_caption).tolist() == [5] * 11
     assert sum("images kept once" in note for note in data.notes) == 3 * repeat
 
 
@@ -86,8 +86,8 @@ def test_ids_of_captions_allow_any_number_for_an_image(root, repeat):
     (root / "dev_caps.txt").write_text("".join(f"caption {i}\n" for i in range(9)))
     (root / "dev_ids.txt").write_text("".join(f"{i}\n" for i in np.repeat(["a", "b", "c"], counts)))
     val = load_precomp(root).split("val")
-    assert np.bincount(val.image_of_sentence).tolist() == counts
-    assert [val.captions[i] for i in val.sentences_of(2)] == ["caption 7", "caption 8"]
+    assert np.bincount(val.image_of_caption).tolist() == counts
+    assert [val.captions[i] for i in val.captions_of(2)] == ["caption 7", "caption 8"]
     assert val.features[[0, 1, 2]][:, 0].tolist() == [1000, 1001, 1002]
     with pytest.raises(
         DataError, match=r"dev_ids.txt: expected 5 captions for each image .* found 1 for 'a'"
@@ -99,9 +99,9 @@ def test_ids_of_captions_allow_any_number_for_an_image(root, repeat):
 def test_one_caption_an_image_must_be_said(tmp_path, ids):
     for stem in SIZES:
         write(tmp_path, stem, n=10, each=1, ids=[f"{stem}{i}" for i in range(10)] if ids else None)
-    assert load_precomp(tmp_path, captions_per_image=1).n_sentences == 30
+    assert load_precomp(tmp_path, captions_per_image=1).n_captions == 30
     if ids:
-        assert load_precomp(tmp_path).n_sentences == 30
+        assert load_precomp(tmp_path).n_captions == 30
     else:
         with pytest.raises(DataError, match=r"rows 0 and 1 differ.*pass captions_per_image \(1 if each"):
             load_precomp(tmp_path)
@@ -120,7 +120,7 @@ def test_ids_that_name_captions_do_not_hide_repeated_rows(tmp_path):
 def test_other_numbers_of_captions_by_parameter(tmp_path):
     for stem in SIZES:
         write(tmp_path, stem, each=2, repeat=stem == "dev")
-    assert load_precomp(tmp_path, captions_per_image=2).n_sentences == 22
+    assert load_precomp(tmp_path, captions_per_image=2).n_captions == 22
     with pytest.raises(DataError, match="if every image has 2, pass captions_per_image=2"):
         load_precomp(tmp_path)
 
@@ -167,7 +167,7 @@ def test_blank_lines_shift_nothing(root):
     with pytest.raises(DataError, match=r"dev_caps.txt, line 4: image dev/000000 has an empty caption"):
         load_precomp(root)
     val = load_precomp(root, on_empty="skip").split("val")
-    assert np.bincount(val.image_of_sentence).tolist() == [4, 4, 5]
+    assert np.bincount(val.image_of_caption).tolist() == [4, 4, 5]
     assert val.captions[8] == "dev image 2 caption 0"
     path.write_text("\n".join(lines[:5] + [""] * 5 + lines[10:]))
     data = load_precomp(root, on_empty="skip")

@@ -91,7 +91,7 @@ def test_flickr8k_form(flickr):
     assert data.image_ids == ("a", "b", "c", "d")
     assert data.split_of_image.tolist() == ["train", "train", "val", "test"]
     assert data.captions[:3] == ("Caption 0 of a .", "Caption 1 of a .", "Caption 0 of b .")
-    assert data.image_of_sentence.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert data.image_of_caption.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert data.image_path(2).is_file()
     assert data.notes == (
         "5 captions name an image that has no file and is in no split (2258277193_586949ec62.jpg.1): dropped",
@@ -114,7 +114,7 @@ def test_flickr30k_token_form(flickr, tmp_path):
 def test_flickr30k_prefers_the_json(karpathy):
     root = karpathy(name="dataset_flickr30k.json")
     data = load_dataset("flickr30k", root, subset=True)
-    assert (data.name, data.n_sentences) == ("flickr30k", 12)
+    assert (data.name, data.n_captions) == ("flickr30k", 12)
     refuses("expected dataset_flickr30k.json or results_20130124.token", "flickr30k", root.parent)
 
 
@@ -324,10 +324,10 @@ def test_registry_messages(tmp_path):
 
 def test_real_flickr8k(shared_data):
     data = load_dataset("flickr8k", shared_data / "flickr8k")
-    counts = [(data.split(s).n_images, data.split(s).n_sentences) for s in ("train", "val", "test")]
+    counts = [(data.split(s).n_images, data.split(s).n_captions) for s in ("train", "val", "test")]
     assert counts == [(6000, 30000), (1000, 5000), (1000, 5000)]
     assert len(data.notes) == 2
     assert data.notes[0].startswith("5 captions name an image that has no file")
     assert data.notes[1] == "91 images with 455 captions are in no split: dropped"
     assert data.image_ids[0] == "2513260012_03d33305cf"
-    assert data.image_of_sentence.tolist() == [i for i in range(8000) for _ in range(5)]
+    assert data.image_of_caption.tolist() == [i for i in range(8000) for _ in range(5)]

@@ -15,7 +15,7 @@ def no_group_twice(batches, groups) -> bool:
     return all(len(set(groups[batch].tolist())) == len(batch) for batch in batches)
 
 
-def test_every_sentence_once_in_even_batches():
+def test_every_caption_once_in_even_batches():
     groups = np.repeat(np.arange(200), 5)
     batches = group_batches(groups, 64, epoch=0, seed=0)
     assert sorted(np.concatenate(batches).tolist()) == list(range(1000))
@@ -36,7 +36,7 @@ def test_same_seed_and_epoch_same_order():
     assert flat(7, 3) != flat(3, 7)
 
 
-def test_per_group_sentences_change_with_the_epoch():
+def test_per_group_captions_change_with_the_epoch():
     groups = np.repeat(np.arange(60), 5)
     groups = np.concatenate([groups, [60]])
     seen = set()
@@ -101,5 +101,5 @@ def test_bad_input():
     ):
         with pytest.raises(ConfigError, match=message):
             group_batches(groups, *arguments)
-    with pytest.raises(DataError, match="one group per sentence"):
+    with pytest.raises(DataError, match="one group per caption"):
         group_batches(np.array([]), 2, 0, 0)

@@ -34,7 +34,7 @@ def dataset_of(described, split="test"):
                 (len(captions) + k, start, stop, " ".join(text), chain + chain_offset(split, i), kind)
             )
         captions += [plain_text(p) for p in pieces]
-    sentence, start, stop, words, chain, kind = zip(*columns, strict=True)
+    caption, start, stop, words, chain, kind = zip(*columns, strict=True)
     return Dataset(
         "picturebook",
         Path("."),
@@ -45,7 +45,7 @@ def dataset_of(described, split="test"):
         np.array([split] * len(scenes)),
         np.arange(len(scenes)),
         scenes=tuple(scenes),
-        phrases=Phrases(np.array(sentence), np.array(start), np.array(stop), words, np.array(chain), kind),
+        phrases=Phrases(np.array(caption), np.array(start), np.array(stop), words, np.array(chain), kind),
     )
 
 
@@ -158,7 +158,7 @@ def test_captions_of_three_and_four_things_equal_a_loop(dataset):
 
 def test_several_captions_fit_other_scenes_but_most_do_not(dataset):
     relevance = scene_relevance(dataset)
-    own = relevance[dataset.image_of_sentence, np.arange(300)]
+    own = relevance[dataset.image_of_caption, np.arange(300)]
     assert (own == 1).all()
     others = (relevance == 1).sum(0) - 1
     assert 0.05 < (others > 0).mean() < 0.5
@@ -169,7 +169,7 @@ def test_a_split_and_a_selection_give_the_same_numbers(dataset):
     whole = scene_relevance(dataset, "test")
     chosen = [7, 3, 40]
     part = scene_relevance(dataset.take(chosen))
-    columns = np.concatenate([dataset.sentences_of(i) for i in chosen])
+    columns = np.concatenate([dataset.captions_of(i) for i in chosen])
     assert np.array_equal(part, whole[np.ix_(chosen, columns)])
 
 

@@ -20,20 +20,20 @@ def make(**changes) -> Dataset:
         "image_files": ("a.jpg", "b.jpg", "c.jpg"),
         "image_ids": ("a", "b", "c"),
         "captions": ("a dog", "one cat", "a black dog", "two cats sit"),
-        "image_of_sentence": np.array([0, 1, 0, 2]),
+        "image_of_caption": np.array([0, 1, 0, 2]),
         "split_of_image": np.array(["train", "test", "train"]),
         "group_of_image": np.array([5, 6, 5]),
     }
     return Dataset(**{**fields, **changes})
 
 
-def test_sentences_of_every_image_in_order():
+def test_captions_of_every_image_in_order():
     data = make()
-    assert [data.sentences_of(i).tolist() for i in range(3)] == [[0, 2], [1], [3]]
-    assert data.group_of_sentence.tolist() == [5, 6, 5, 5]
+    assert [data.captions_of(i).tolist() for i in range(3)] == [[0, 2], [1], [3]]
+    assert data.group_of_caption.tolist() == [5, 6, 5, 5]
     assert data.image_path(1) == Path("photos/b.jpg")
     with pytest.raises(DataError, match="images 0 to 2, asked for 3"):
-        data.sentences_of(3)
+        data.captions_of(3)
 
 
 def test_take_renumbers_everything():
@@ -45,22 +45,22 @@ def test_take_renumbers_everything():
     taken = data.take([2, 0])
     assert taken.image_ids == ("c", "a")
     assert taken.captions == ("two cats sit", "a dog", "a black dog")
-    assert taken.image_of_sentence.tolist() == [0, 1, 1]
+    assert taken.image_of_caption.tolist() == [0, 1, 1]
     assert taken.group_of_image.tolist() == [5, 5]
     assert taken.regions.boxes.tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
     assert taken.regions.image_of_region.tolist() == [0, 1]
     assert taken.phrases.words == ("a dog", "a black dog", "two cats")
-    assert taken.phrases.sentence.tolist() == [1, 2, 0]
+    assert taken.phrases.caption.tolist() == [1, 2, 0]
     assert taken.scenes == ({"n": 2}, {"n": 0})
-    for sentence, words in zip(taken.phrases.sentence, taken.phrases.words, strict=True):
-        assert words in taken.captions[sentence]
+    for caption, words in zip(taken.phrases.caption, taken.phrases.words, strict=True):
+        assert words in taken.captions[caption]
 
 
 def test_split_and_summary():
     data = make()
     assert data.split("train").image_ids == ("a", "c")
     assert data.split("train").split("train").fingerprint() == data.split("train").fingerprint()
-    assert data.summary() == "small: 3 images, 4 sentences (train 2/3, test 1/1 images/sentences)"
+    assert data.summary() == "small: 3 images, 4 captions (train 2/3, test 1/1 images/captions)"
     with pytest.raises(DataError, match="no image in split 'val'; it has: test, train"):
         data.split("val")
     with pytest.raises(ConfigError, match="split='dev'"):
@@ -75,7 +75,7 @@ def test_fingerprint_follows_the_content_only():
         {"image_ids": ("a", "b", "d")},
         {"captions": ("a dog", "one cat", "a black dog", "two cats")},
         {"captions": ("a dogone", " cat", "a black dog", "two cats sit")},
-        {"image_of_sentence": np.array([0, 1, 2, 2])},
+        {"image_of_caption": np.array([0, 1, 2, 2])},
         {"split_of_image": np.array(["train", "val", "train"])},
         {"group_of_image": np.array([5, 6, 7])},
     ):
@@ -84,11 +84,11 @@ def test_fingerprint_follows_the_content_only():
 
 def test_arrays_are_read_only_copies():
     owner = np.array([0, 1, 0, 2])
-    data = make(image_of_sentence=owner)
+    data = make(image_of_caption=owner)
     owner[0] = 2
-    assert data.image_of_sentence[0] == 0
+    assert data.image_of_caption[0] == 0
     with pytest.raises(ValueError, match="read-only"):
-        data.image_of_sentence[0] = 1
+        data.image_of_caption[0] = 1
     assert replace(data, notes=("odd",)).notes == ("odd",)
 
 
@@ -100,11 +100,11 @@ def test_arrays_are_read_only_copies():
         ({"image_ids": ("a", "b", "b")}, "image id 'b' is there twice"),
         ({"image_files": ("a.jpg", "b.jpg", "../c.jpg")}, "leaves the image folder"),
         ({"captions": ("a dog", "  ", "b", "c")}, "caption 1 is empty"),
-        ({"image_of_sentence": np.array([0, 1, 0])}, "expected 4 entries, found 3"),
-        ({"image_of_sentence": np.array([0, 1, 2, 3])}, "indices 0 to 2, found 3"),
-        ({"image_of_sentence": np.array([0, 1, 2, -1])}, "indices 0 to 2, found -1"),
-        ({"image_of_sentence": np.array([0.0, 1, 2, 2])}, "integer array"),
-        ({"image_of_sentence": np.array([0, 0, 0, 2])}, "b.jpg has no caption"),
+        ({"image_of_caption": np.array([0, 1, 0])}, "expected 4 entries, found 3"),
+        ({"image_of_caption": np.array([0, 1, 2, 3])}, "indices 0 to 2, found 3"),
+        ({"image_of_caption": np.array([0, 1, 2, -1])}, "indices 0 to 2, found -1"),
+        ({"image_of_caption": np.array([0.0, 1, 2, 2])}, "integer array"),
+        ({"image_of_caption": np.array([0, 0, 0, 2])}, "b.jpg has no caption"),
         ({"split_of_image": np.array(["train", "dev", "train"])}, "unknown split 'dev'"),
         ({"split_of_image": np.array(["train", "val"])}, "one split per image"),
         ({"split_of_image": np.array(["train", "val", "test"])}, "group 5 lies in two splits"),
@@ -113,7 +113,7 @@ def test_arrays_are_read_only_copies():
         ({"regions": Regions([[0, 0, 1, 1]], [3], [0])}, "indices 0 to 2, found 3"),
         ({"phrases": Phrases([4], [0], [1], ("a",), [0], ("x",))}, "indices 0 to 3, found 4"),
         (
-            {"image_ids": (), "image_files": (), "captions": (), "image_of_sentence": np.empty(0, int)},
+            {"image_ids": (), "image_files": (), "captions": (), "image_of_caption": np.empty(0, int)},
             "holds no image",
         ),
     ],

@@ -95,7 +95,7 @@ def test_metrics_and_ranks_are_those_of_the_stored_embeddings(made):
 
 def test_untrained_is_the_network_before_its_first_step(made, tmp_path):
     still = tiny.study(tmp_path, seeds=(1,)).run({"l1": L1.but(recipe={"lr": 1e-12})})["l1"]
-    for side in ("images", "sentences"):
+    for side in ("images", "captions"):
         before, after = still.untrained()[0][side], still.embeddings()[0][side]
         assert np.allclose(before, after, atol=1e-6)
         assert np.array_equal(before, made[1]["l1"].untrained()[1][side])
@@ -163,7 +163,7 @@ def test_gains_by_loops(made):
         sum((ranks <= k).mean() for k in (1, 5, 10)) * 100 / 3
         for ranks in (results["vse"].ranks("text")[0], results["l1"].ranks("text")[0])
     ]
-    assert mean.per_seed[0] == pytest.approx(hits[0] - hits[1]) and data.n_sentences == len(data.captions)
+    assert mean.per_seed[0] == pytest.approx(hits[0] - hits[1]) and data.n_captions == len(data.captions)
 
 
 def test_a_published_file_has_every_row_and_seed(made, tmp_path):
@@ -240,21 +240,21 @@ def test_a_run_is_an_encoder_that_gives_the_stored_embeddings(made, key):
     encoder = imtext.load(run.dir)
     assert encoder.experiment == results[key].rows[0].experiment
     captions, files = encoder.test.captions, [encoder.test.image_path(i) for i in (7, 0, 3)]
-    for side in ("images", "sentences"):  # they differ by more than the tolerance
+    for side in ("images", "captions"):  # they differ by more than the tolerance
         assert np.ptp(stored[side], axis=0).max() > 1e-2
     found = encoder.embed_captions([captions[j] for j in (1, 6, 2)])
-    assert np.allclose(found, stored["sentences"][[1, 6, 2]], atol=1e-4)
-    assert np.allclose(encoder.embed_captions([captions[6]])[0], stored["sentences"][6], atol=1e-4)
+    assert np.allclose(found, stored["captions"][[1, 6, 2]], atol=1e-4)
+    assert np.allclose(encoder.embed_captions([captions[6]])[0], stored["captions"][6], atol=1e-4)
     pictures = [Image.open(file).convert("RGB") for file in files]
     tensors = [imtext_tensor(picture) for picture in pictures]
     for given in (files, pictures, tensors):
         assert np.allclose(encoder.embed_images(given), stored["images"][[7, 0, 3]], atol=1e-4)
     answer = search(load_encoder(run.dir), captions[0], top=3)
-    best = np.argsort(-(stored["images"] @ stored["sentences"][0]), kind="stable")[:3]
+    best = np.argsort(-(stored["images"] @ stored["captions"][0]), kind="stable")[:3]
     assert [hit.image for hit in answer.hits] == [Path(encoder.test.image_path(int(i))) for i in best]
     answer = search(load_encoder(run.dir), str(files[0]), top=2)
-    best = np.argsort(-(stored["sentences"] @ stored["images"][7]), kind="stable")[:2]
-    assert [hit.sentences[0] for hit in answer.hits] == [captions[int(j)] for j in best]
+    best = np.argsort(-(stored["captions"] @ stored["images"][7]), kind="stable")[:2]
+    assert [hit.captions[0] for hit in answer.hits] == [captions[int(j)] for j in best]
 
 
 def imtext_tensor(picture):

@@ -9,7 +9,7 @@ PAPER = Experiment(
     text=Words(min_count=2, length=20, dim=20),
     network=Joint(dim=32),
     loss=Hinges(all_epochs=1, constraint=Constraint(distance="cosine", reading="released_cosine")),
-    recipe=adam(2, 3e-3, 10, cosine=True, sentences_per_group=1),
+    recipe=adam(2, 3e-3, 10, cosine=True, captions_per_group=1),
     precision="64",
 )
 

@@ -260,32 +260,32 @@ def test_degenerate_batches(name, reading):
 
 
 def test_loss_is_hinges_and_both_constraints():
-    images, sentences, groups = draw(8), draw(8, seed=1), torch.tensor([0, 0, 1, 2, 3, 4, 4, 5])
+    images, captions, groups = draw(8), draw(8, seed=1), torch.tensor([0, 0, 1, 2, 3, 4, 4, 5])
     for name, reading in ALL:
         low, high = (0.1, 0.9) if reading == "released_distance" else WIDE[name]
         for given in (None, groups):
             parts = [
-                intra_modal_constraint(rows, name, reading, low, high, given) for rows in (images, sentences)
+                intra_modal_constraint(rows, name, reading, low, high, given) for rows in (images, captions)
             ]
-            hinges = ranking_loss(images, sentences, given, 0.3, "all", "mean")
+            hinges = ranking_loss(images, captions, given, 0.3, "all", "mean")
             ours = intra_modal_loss(
-                images, sentences, given, 0.7, name, reading, low, high, 0.3, "all", "mean"
+                images, captions, given, 0.7, name, reading, low, high, 0.3, "all", "mean"
             )
             assert float(ours) == pytest.approx(float(hinges + 0.7 * (parts[0] + parts[1])))
             assert parts[0] > 0 and parts[1] > 0 and parts[0] != parts[1]
-    default = ranking_loss(images, sentences, margin=0.2, reduction="sum")
-    assert torch.equal(intra_modal_loss(images, sentences, weight=0.0), default)
-    terms = [intra_modal_constraint(x, "l1", "released_distance", 0.05, 0.5) for x in (images, sentences)]
-    assert float(intra_modal_loss(images, sentences)) == pytest.approx(float(default + sum(terms)))
+    default = ranking_loss(images, captions, margin=0.2, reduction="sum")
+    assert torch.equal(intra_modal_loss(images, captions, weight=0.0), default)
+    terms = [intra_modal_constraint(x, "l1", "released_distance", 0.05, 0.5) for x in (images, captions)]
+    assert float(intra_modal_loss(images, captions)) == pytest.approx(float(default + sum(terms)))
 
 
 @pytest.mark.parametrize(("name", "reading"), ALL)
 def test_half_precision_and_autocast_keep_distances_apart(name, reading):
-    images, sentences = draw(64, 16).float(), draw(64, 16, seed=1).float()
+    images, captions = draw(64, 16).float(), draw(64, 16, seed=1).float()
     options = {"distance": name, "reading": reading, "low": 0.2, "high": 0.9}
-    plain = intra_modal_loss(images, sentences, **options)
+    plain = intra_modal_loss(images, captions, **options)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(plain, intra_modal_loss(images, sentences, **options))
+        assert torch.equal(plain, intra_modal_loss(images, captions, **options))
     half = images.bfloat16()
     assert torch.equal(pair_distances(half, name), pair_distances(half.float(), name))
     assert constraint_of_distances(pair_distances(half, name).half(), reading).dtype == torch.float32

@@ -17,12 +17,12 @@ def cosine(a, b):
     return float(a @ b) / norm if norm else 0.0
 
 
-def naive(images, sentences, groups, margin, negatives):
+def naive(images, captions, groups, margin, negatives):
     """Eq. 4 for every pair, negatives taken from the batch one by one; sum over the pairs."""
     total = 0.0
     for i in range(len(images)):
-        positive = cosine(images[i], sentences[i])
-        for anchor, others in ((images[i], sentences), (sentences[i], images)):
+        positive = cosine(images[i], captions[i])
+        for anchor, others in ((images[i], captions), (captions[i], images)):
             hinges = [
                 max(0.0, margin - positive + cosine(anchor, other))
                 for other, group in zip(others, groups, strict=True)
@@ -37,12 +37,12 @@ def naive(images, sentences, groups, margin, negatives):
 @pytest.mark.parametrize("groups", [[0, 1, 2, 3, 4], [0, 0, 1, 2, 2], [3, 3, 3, 3, 3]])
 def test_equals_loops(negatives, margin, groups):
     torch.manual_seed(1)
-    images, sentences = torch.randn(2, 5, 3, dtype=torch.float64)
+    images, captions = torch.randn(2, 5, 3, dtype=torch.float64)
     groups = torch.tensor(groups)
-    ours = ranking_loss(images, sentences, groups, margin, negatives, reduction="sum")
-    expected = naive(images, sentences, groups, margin, negatives)
+    ours = ranking_loss(images, captions, groups, margin, negatives, reduction="sum")
+    expected = naive(images, captions, groups, margin, negatives)
     assert float(ours) == pytest.approx(expected, abs=1e-12)
-    mean = ranking_loss(images, sentences, groups, margin, negatives, reduction="mean")
+    mean = ranking_loss(images, captions, groups, margin, negatives, reduction="mean")
     assert float(mean) == pytest.approx(expected / 5, abs=1e-12)
 
 
@@ -51,10 +51,10 @@ def test_quadruples_equal_loops(margin):
     torch.manual_seed(2)
     sides = torch.randn(4, 6, 3, dtype=torch.float64)
     expected = 0.0
-    for image, sentence, other_image, other_sentence in zip(*sides, strict=True):
-        positive = cosine(image, sentence)
-        expected += max(0.0, margin - (positive - cosine(image, other_sentence)))
-        expected += max(0.0, margin - (positive - cosine(sentence, other_image)))
+    for image, caption, other_image, other_caption in zip(*sides, strict=True):
+        positive = cosine(image, caption)
+        expected += max(0.0, margin - (positive - cosine(image, other_caption)))
+        expected += max(0.0, margin - (positive - cosine(caption, other_image)))
     assert float(quadruple_ranking_loss(*sides, margin)) == pytest.approx(expected, abs=1e-12)
     mean = quadruple_ranking_loss(*sides, margin, reduction="mean")
     assert float(mean) == pytest.approx(expected / 6, abs=1e-12)
@@ -75,9 +75,9 @@ def test_quadruples_are_checked():
 def test_gradient(negatives):
     torch.manual_seed(3)
     images = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    sentences = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    captions = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda i, s: ranking_loss(i, s, None, 1.0, negatives), (images, sentences)
+        lambda i, s: ranking_loss(i, s, None, 1.0, negatives), (images, captions)
     )
 
 
@@ -100,24 +100,24 @@ def test_degenerate_batches(negatives):
 
 def test_scale_of_the_features_does_not_matter():
     torch.manual_seed(4)
-    images, sentences = torch.randn(2, 5, 3, dtype=torch.float64)
-    assert float(ranking_loss(images, sentences)) == pytest.approx(
-        float(ranking_loss(7 * images, 0.1 * sentences))
+    images, captions = torch.randn(2, 5, 3, dtype=torch.float64)
+    assert float(ranking_loss(images, captions)) == pytest.approx(
+        float(ranking_loss(7 * images, 0.1 * captions))
     )
 
 
 def test_the_hinges_have_one_set_of_defaults():
     torch.manual_seed(9)
-    images, sentences = F.normalize(torch.randn(2, 6, 4, dtype=torch.float64), dim=2)
-    plain = float(ranking_loss(images, sentences))
-    assert plain == pytest.approx(float(score_ranking_loss(images @ sentences.T)), abs=1e-12)
-    assert plain == pytest.approx(float(intra_modal_loss(images, sentences, weight=0)), abs=1e-12)
+    images, captions = F.normalize(torch.randn(2, 6, 4, dtype=torch.float64), dim=2)
+    plain = float(ranking_loss(images, captions))
+    assert plain == pytest.approx(float(score_ranking_loss(images @ captions.T)), abs=1e-12)
+    assert plain == pytest.approx(float(intra_modal_loss(images, captions, weight=0)), abs=1e-12)
 
 
 def test_embeddings_are_multiplied_once():
-    images, sentences = torch.randn(2, 5, 3)
+    images, captions = torch.randn(2, 5, 3)
     with FlopCounterMode(display=False) as counter:
-        ranking_loss(images, sentences)
+        ranking_loss(images, captions)
     assert counter.get_total_flops() == 2 * 5 * 5 * 3
 
 
@@ -132,7 +132,7 @@ def test_bad_arguments():
 
 
 def naive_scores(scores, groups, margin, negatives):
-    """Every image against the sentences of its row, every sentence against the images of its column."""
+    """Every image against the captions of its row, every caption against the images of its column."""
     total, count = 0.0, len(scores)
     for i in range(count):
         for others in (
@@ -164,11 +164,11 @@ def test_scores_equal_loops(negatives, groups, ties):
 @pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
 def test_scores_that_are_cosines_give_the_loss_of_the_embeddings(negatives):
     torch.manual_seed(6)
-    images, sentences = F.normalize(torch.randn(2, 7, 4, dtype=torch.float64), dim=2)
+    images, captions = F.normalize(torch.randn(2, 7, 4, dtype=torch.float64), dim=2)
     groups = torch.tensor([0, 1, 1, 2, 3, 3, 4])
-    ours = score_ranking_loss(images @ sentences.T, groups, 0.3, negatives)
+    ours = score_ranking_loss(images @ captions.T, groups, 0.3, negatives)
     assert float(ours) == pytest.approx(
-        float(ranking_loss(images, sentences, groups, 0.3, negatives, reduction="sum")), abs=1e-12
+        float(ranking_loss(images, captions, groups, 0.3, negatives, reduction="sum")), abs=1e-12
     )
 
 
@@ -183,7 +183,7 @@ def test_gradient_of_scores(negatives):
 def test_the_hardest_negative_alone_is_moved():
     scores = torch.tensor([[0.5, 0.6, 0.1], [0.4, 0.9, 0.2], [0.3, 0.3, 0.9]], requires_grad=True)
     score_ranking_loss(scores).backward()
-    # Image 0 meets sentence 1; sentence 0 meets image 1; everything else lies beyond the margin.
+    # Image 0 meets caption 1; caption 0 meets image 1; everything else lies beyond the margin.
     assert scores.grad.tolist() == [[-2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
 
@@ -203,14 +203,14 @@ def test_degenerate_scores(negatives):
 
 def test_half_precision_and_autocast_do_not_blunt_the_hinges():
     torch.manual_seed(8)
-    images, sentences = torch.randn(2, 64, 32)
-    plain = ranking_loss(images, sentences, margin=0.2, reduction="sum")
+    images, captions = torch.randn(2, 64, 32)
+    plain = ranking_loss(images, captions, margin=0.2, reduction="sum")
     with torch.autocast("cpu", torch.bfloat16):
-        inside = ranking_loss(images, sentences, margin=0.2, reduction="sum")
+        inside = ranking_loss(images, captions, margin=0.2, reduction="sum")
     assert torch.equal(plain, inside)
     half = score_ranking_loss(torch.randn(64, 64).bfloat16())
     assert half.dtype == torch.float32
-    assert ranking_loss(images.bfloat16(), sentences.bfloat16()).dtype == torch.float32
+    assert ranking_loss(images.bfloat16(), captions.bfloat16()).dtype == torch.float32
 
 
 def test_bad_scores_and_groups():

@@ -21,27 +21,27 @@ LOSSES = {
 
 
 def rows(dtype=torch.float64):
-    """Images and sentences, the second sentence without a known word."""
+    """Images and captions, the second caption without a known word."""
     random = torch.Generator().manual_seed(0)
-    images, sentences = torch.randn(2, 4, 3, generator=random, dtype=dtype)
-    sentences[1] = 0
-    return images.requires_grad_(), sentences.requires_grad_()
+    images, captions = torch.randn(2, 4, 3, generator=random, dtype=dtype)
+    captions[1] = 0
+    return images.requires_grad_(), captions.requires_grad_()
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_row_of_zeros_gets_no_gradient_and_the_others_theirs(name, dtype):
-    images, sentences = rows(dtype)
-    LOSSES[name](images, sentences).backward()
-    assert not sentences.grad[1].any()
-    for gradient in (images.grad, sentences.grad):
+    images, captions = rows(dtype)
+    LOSSES[name](images, captions).backward()
+    assert not captions.grad[1].any()
+    for gradient in (images.grad, captions.grad):
         assert gradient.any() and gradient.abs().max() < 100
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_beside_a_row_of_zeros_are_those_of_the_loss(name):
-    images, sentences = rows()
-    others = sentences.detach()[[0, 2, 3]].requires_grad_()
+    images, captions = rows()
+    others = captions.detach()[[0, 2, 3]].requires_grad_()
 
     def loss(images, others):
         return LOSSES[name](images, torch.cat([others[:1], torch.zeros(1, 3).to(others), others[1:]]))
@@ -52,7 +52,7 @@ def test_gradients_beside_a_row_of_zeros_are_those_of_the_loss(name):
 def test_two_pairs_of_which_one_item_is_zero():
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0]], requires_grad=True)
     ranking_loss(x, torch.eye(2), margin=0.2, reduction="mean").backward()
-    # Row 1 is drawn to its own sentence (0, 1), once as image and once as a sentence's image.
+    # Row 1 is drawn to its own caption (0, 1), once as image and once as a caption's image.
     assert x.grad.tolist() == [[0.0, 0.0], [0.0, -1.0]]
 
 

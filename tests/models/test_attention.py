@@ -48,8 +48,8 @@ def naive(regions, words, region_counts, word_counts, *settings):
     return torch.tensor(
         [
             [
-                naive_score(image[:r].double(), sentence[:w].double(), *settings)
-                for sentence, w in zip(words, word_counts, strict=True)
+                naive_score(image[:r].double(), caption[:w].double(), *settings)
+                for caption, w in zip(words, word_counts, strict=True)
             ]
             for image, r in zip(regions, region_counts, strict=True)
         ],
@@ -58,7 +58,7 @@ def naive(regions, words, region_counts, word_counts, *settings):
 
 
 def ragged(dtype=torch.float64, seed=0):
-    """Nine images and eleven sentences that share directions, counts from 0 up, NaN behind them."""
+    """Nine images and eleven captions that share directions, counts from 0 up, NaN behind them."""
     torch.manual_seed(seed)
     topics = torch.randn(4, 6)
     regions = topics[torch.randint(4, (9, 5))] + 0.7 * torch.randn(9, 5, 6)
@@ -174,7 +174,7 @@ def test_rows_may_have_any_length_and_order_of_items_does_not_matter():
     assert torch.allclose(shuffled, scores[a][:, b], atol=1e-12)
 
 
-def test_one_image_one_sentence_and_none():
+def test_one_image_one_caption_and_none():
     regions, words, region_counts, word_counts = ragged()
     scores = scan_scores(regions, words, region_counts, word_counts)
     one = scan_scores(regions[4:5], words, region_counts[4:5], word_counts)
@@ -230,11 +230,11 @@ def test_a_gpu_gives_the_same(settings):
 @pytest.mark.parametrize("direction", attention.DIRECTIONS)
 def test_attend_gives_the_weights_of_the_loops(direction):
     regions, words, *_ = ragged()
-    image, sentence = regions[0], words[4, :2]
-    unit = [rows / rows.norm(dim=1, keepdim=True) for rows in (image, sentence)]
+    image, caption = regions[0], words[4, :2]
+    unit = [rows / rows.norm(dim=1, keepdim=True) for rows in (image, caption)]
     context, queries = unit if direction == "t-i" else unit[::-1]
     expected = torch.tensor(naive_weights(context, queries, 7.0), dtype=torch.float64)
-    weights = attend(image, sentence, direction, 7.0)
+    weights = attend(image, caption, direction, 7.0)
     assert weights.shape == ((2, 5) if direction == "t-i" else (5, 2))
     assert (weights - expected).abs().max() < 1e-12
     assert torch.allclose(weights.sum(1), torch.ones(len(weights), dtype=torch.float64))

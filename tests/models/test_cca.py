@@ -14,22 +14,22 @@ from imtext.retrieval import evaluate
 
 
 def views(seed=0, n=40, m=120, dx=7, dy=9, noise=0.5):
-    """Images and sentences that share three hidden numbers; every image has at least one sentence."""
+    """Images and captions that share three hidden numbers; every image has at least one caption."""
     rng = np.random.default_rng(seed)
     owner = rng.permutation(np.concatenate([np.arange(n), rng.integers(0, n, m - n)]))
     hidden = rng.standard_normal((n, 3))
     images = hidden @ rng.standard_normal((3, dx)) + noise * rng.standard_normal((n, dx)) + 2
-    sentences = hidden[owner] @ rng.standard_normal((3, dy)) + noise * rng.standard_normal((m, dy)) - 1
-    return images, sentences, owner
+    captions = hidden[owner] @ rng.standard_normal((3, dy)) + noise * rng.standard_normal((m, dy)) - 1
+    return images, captions, owner
 
 
 def unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def naive(images, sentences, eta):
+def naive(images, captions, eta):
     """Eigenvalues and eigenvectors of the generalised problem over rows that stand side by side."""
-    x, y = (rows - rows.mean(0) for rows in (unit(images), unit(sentences)))
+    x, y = (rows - rows.mean(0) for rows in (unit(images), unit(captions)))
     dx, dy = x.shape[1], y.shape[1]
     cross = x.T @ y / len(x)
     left = np.block([[np.zeros((dx, dx)), cross], [cross.T, np.zeros((dy, dy))]])
@@ -44,33 +44,33 @@ def naive(images, sentences, eta):
 @pytest.mark.parametrize("eta", [0.0, 1e-4, 1e-2])
 @pytest.mark.parametrize("shape", [(7, 9), (9, 7)])
 def test_solves_the_generalised_eigenproblem_of_repeated_rows(eta, shape):
-    images, sentences, owner = views(dx=shape[0], dy=shape[1])
-    cca = CCA(eta=eta).fit(images, sentences, owner)
-    values, left, right = naive(images[owner], sentences, eta)
+    images, captions, owner = views(dx=shape[0], dy=shape[1])
+    cca = CCA(eta=eta).fit(images, captions, owner)
+    values, left, right = naive(images[owner], captions, eta)
     assert cca.dim_ == 7
     np.testing.assert_allclose(cca.correlations_, values, rtol=1e-8)
     signs = np.sign((cca.image_weights_ * left).sum(0))
     np.testing.assert_allclose(cca.image_weights_, left * signs, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(cca.sentence_weights_, right * signs, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(cca.caption_weights_, right * signs, rtol=1e-6, atol=1e-7)
 
 
 def test_embeddings_are_weighted_projections_of_length_one():
-    images, sentences, owner = views()
-    cca = CCA(dim=4, eta=1e-3, power=2.5).fit(images, sentences, owner)
-    values, left, right = naive(images[owner], sentences, 1e-3)
-    found = cca.embed_images(images) @ cca.embed_sentences(sentences).T
+    images, captions, owner = views()
+    cca = CCA(dim=4, eta=1e-3, power=2.5).fit(images, captions, owner)
+    values, left, right = naive(images[owner], captions, 1e-3)
+    found = cca.embed_images(images) @ cca.embed_captions(captions).T
     x = (unit(images) - unit(images)[owner].mean(0)) @ left[:, :4] * values[:4] ** 2.5
-    y = (unit(sentences) - unit(sentences).mean(0)) @ right[:, :4] * values[:4] ** 2.5
+    y = (unit(captions) - unit(captions).mean(0)) @ right[:, :4] * values[:4] ** 2.5
     np.testing.assert_allclose(found, unit(x) @ unit(y).T, atol=1e-5)
     assert cca.embed_images(images).dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(cca.embed_sentences(sentences), axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(cca.embed_captions(captions), axis=1), 1, rtol=1e-6)
 
 
 def test_without_eta_the_correlations_are_those_of_scikit_learn():
-    images, sentences, owner = views(n=60, m=200, dx=4, dy=5)
-    cca = CCA(dim=3, eta=0, power=0, unit_rows=False).fit(images, sentences, owner)
-    peer = NipalsCCA(3, scale=False, max_iter=20_000, tol=1e-14).fit(images[owner], sentences)
-    x, y = peer.transform(images[owner], sentences)
+    images, captions, owner = views(n=60, m=200, dx=4, dy=5)
+    cca = CCA(dim=3, eta=0, power=0, unit_rows=False).fit(images, captions, owner)
+    peer = NipalsCCA(3, scale=False, max_iter=20_000, tol=1e-14).fit(images[owner], captions)
+    x, y = peer.transform(images[owner], captions)
     expected = [np.corrcoef(x[:, k], y[:, k])[0, 1] for k in range(3)]
     np.testing.assert_allclose(cca.correlations_, expected, rtol=1e-5)
     z = (images[owner] - cca.image_mean_) @ cca.image_weights_
@@ -78,102 +78,102 @@ def test_without_eta_the_correlations_are_those_of_scikit_learn():
 
 
 def test_images_once_are_images_repeated():
-    images, sentences, owner = views()
-    once = CCA().fit(images, sentences, owner)
-    repeated = CCA().fit(images[owner], sentences, np.arange(len(owner)))
+    images, captions, owner = views()
+    once = CCA().fit(images, captions, owner)
+    repeated = CCA().fit(images[owner], captions, np.arange(len(owner)))
     np.testing.assert_allclose(once.correlations_, repeated.correlations_, rtol=1e-9)
     np.testing.assert_allclose(once.image_mean_, repeated.image_mean_)
     np.testing.assert_allclose(once.embed_images(images), repeated.embed_images(images), atol=1e-5)
 
 
-def test_an_image_without_sentences_changes_nothing():
-    images, sentences, owner = views()
+def test_an_image_without_captions_changes_nothing():
+    images, captions, owner = views()
     more = np.concatenate([images, 9 * np.ones((1, 7))])
     np.testing.assert_allclose(
-        CCA().fit(more, sentences, owner).correlations_, CCA().fit(images, sentences, owner).correlations_
+        CCA().fit(more, captions, owner).correlations_, CCA().fit(images, captions, owner).correlations_
     )
 
 
 def test_pairs_many_to_many():
-    images, sentences, _ = views()
+    images, captions, _ = views()
     rng = np.random.default_rng(1)
     pairs = np.stack([rng.integers(0, 40, 300), rng.integers(0, 120, 300)], axis=1)
     pairs = np.concatenate([pairs, pairs[:50], pairs[:20]])  # some count two or three times
-    cca = CCA(eta=1e-3).fit(images, sentences, pairs=pairs)
-    values, *_ = naive(images[pairs[:, 0]], sentences[pairs[:, 1]], 1e-3)
+    cca = CCA(eta=1e-3).fit(images, captions, pairs=pairs)
+    values, *_ = naive(images[pairs[:, 0]], captions[pairs[:, 1]], 1e-3)
     np.testing.assert_allclose(cca.correlations_, values, rtol=1e-7)
 
 
 def test_pairs_that_say_what_the_owners_say():
-    images, sentences, owner = views()
+    images, captions, owner = views()
     pairs = np.stack([owner, np.arange(120)], axis=1)[::-1]
-    one, two = CCA().fit(images, sentences, owner), CCA().fit(images, sentences, pairs=pairs)
+    one, two = CCA().fit(images, captions, owner), CCA().fit(images, captions, pairs=pairs)
     np.testing.assert_allclose(one.correlations_, two.correlations_, rtol=1e-10)
 
 
 @pytest.mark.parametrize("unit_rows", [True, False])
 def test_sparse_features_and_small_blocks_change_nothing(monkeypatch, unit_rows):
-    images, sentences, owner = views(n=200, m=500)
-    images[images < 2], sentences[sentences < 0] = 0, 0
-    sentences[3] = 0  # a sentence with no known word
-    dense = CCA(eta=1e-2, unit_rows=unit_rows).fit(images, sentences, owner)
+    images, captions, owner = views(n=200, m=500)
+    images[images < 2], captions[captions < 0] = 0, 0
+    captions[3] = 0  # a caption with no known word
+    dense = CCA(eta=1e-2, unit_rows=unit_rows).fit(images, captions, owner)
     monkeypatch.setattr(pair_moments, "_NUMBERS", 1)
     for x in (images, sparse.csr_matrix(images)):
-        for y in (sentences, sparse.csc_array(sentences)):
+        for y in (captions, sparse.csc_array(captions)):
             cca = CCA(eta=1e-2, unit_rows=unit_rows).fit(x, y, owner)
             np.testing.assert_allclose(cca.correlations_, dense.correlations_, rtol=1e-8)
             np.testing.assert_allclose(cca.embed_images(x), dense.embed_images(images), atol=1e-5)
-            np.testing.assert_allclose(cca.embed_sentences(y), dense.embed_sentences(sentences), atol=1e-5)
+            np.testing.assert_allclose(cca.embed_captions(y), dense.embed_captions(captions), atol=1e-5)
 
 
 def test_the_kind_of_array_does_not_matter(tmp_path):
-    images, sentences, owner = views()
+    images, captions, owner = views()
     np.save(tmp_path / "x.npy", images.astype(np.float32))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    expected = CCA().fit(images.astype(np.float32), sentences, owner).correlations_
+    expected = CCA().fit(images.astype(np.float32), captions, owner).correlations_
     for x in (mapped, torch.tensor(images, dtype=torch.float32)):
-        found = CCA().fit(x, torch.tensor(sentences), torch.tensor(owner)).correlations_
+        found = CCA().fit(x, torch.tensor(captions), torch.tensor(owner)).correlations_
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_eta_means_the_same_at_any_scale():
-    images, sentences, owner = views()
-    one = CCA(eta=1e-2).fit(images, sentences, owner)
-    other = CCA(eta=1e-2).fit(1000 * images, sentences / 1000, owner)
+    images, captions, owner = views()
+    one = CCA(eta=1e-2).fit(images, captions, owner)
+    other = CCA(eta=1e-2).fit(1000 * images, captions / 1000, owner)
     np.testing.assert_allclose(one.correlations_, other.correlations_)
-    assert CCA(eta=1e-1).fit(images, sentences, owner).correlations_[0] < one.correlations_[0] < 1
+    assert CCA(eta=1e-1).fit(images, captions, owner).correlations_[0] < one.correlations_[0] < 1
 
 
 def test_a_row_like_the_mean_becomes_zeros():
-    images, sentences, owner = views()
-    cca = CCA(unit_rows=False).fit(images, sentences, owner)
+    images, captions, owner = views()
+    cca = CCA(unit_rows=False).fit(images, captions, owner)
     assert cca.embed_images(cca.image_mean_[None]).tolist() == [[0] * 7]
 
 
 def test_more_columns_than_rows_and_constant_columns():
-    images, sentences, owner = views(n=10, m=30, dx=50, dy=40)
+    images, captions, owner = views(n=10, m=30, dx=50, dy=40)
     images[:, 0] = 0
-    cca = CCA(dim=512).fit(images, sentences, owner)
+    cca = CCA(dim=512).fit(images, captions, owner)
     assert cca.dim_ == 9  # ten centred images span no more
     assert np.isfinite(cca.embed_images(images)).all()
     with pytest.raises(
         ConfigError, match=r"eta=0: .* images is singular \(column 0 is constant\); take a la"
     ):
-        CCA(eta=0, unit_rows=False).fit(images, sentences, owner)
-    with pytest.raises(ConfigError, match=r"eta=0: .* sentences is singular \(30 rows for 40 columns\)"):
-        CCA(eta=0).fit(images[:, 1:6], sentences, owner)
+        CCA(eta=0, unit_rows=False).fit(images, captions, owner)
+    with pytest.raises(ConfigError, match=r"eta=0: .* captions is singular \(30 rows for 40 columns\)"):
+        CCA(eta=0).fit(images[:, 1:6], captions, owner)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200])
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
 def test_numbers_that_are_none(bad, kind):
-    images, sentences, owner = views()
-    broken = sentences.copy()
+    images, captions, owner = views()
+    broken = captions.copy()
     broken[70, 2] = bad
-    with pytest.raises(DataError, match="sentences: row 70 holds NaN, infinity or"):
+    with pytest.raises(DataError, match="captions: row 70 holds NaN, infinity or"):
         CCA().fit(images, kind(broken), owner)
-    with pytest.raises(DataError, match="sentences: row 70 holds NaN"):
-        CCA().fit(images, sentences, owner).embed_sentences(kind(broken))
+    with pytest.raises(DataError, match="captions: row 70 holds NaN"):
+        CCA().fit(images, captions, owner).embed_captions(kind(broken))
 
 
 @pytest.mark.parametrize(
@@ -196,47 +196,47 @@ def test_parameters_out_of_range(arguments, message):
 
 
 def test_data_that_do_not_fit():
-    images, sentences, owner = views()
+    images, captions, owner = views()
     for x, y, message in [
-        (images[0], sentences, "images: expected numbers of shape"),
-        (images[:, :0], sentences, "images: expected numbers"),
-        ([[1.0], [1.0, 2.0]], sentences, "images: expected numbers"),
-        (images, sentences.astype(str), "sentences: expected numbers"),
-        (images, np.ones_like(sentences), "sentences: all rows are equal"),
-        (images, sparse.csr_matrix(np.ones_like(sentences)), "sentences: all rows are equal"),
-        (images, 0 * sentences, "sentences: all rows are equal"),
-        (images, sentences[:5], "image_of_sentence"),
-        (images[:5], sentences, "image_of_sentence: sentence"),
+        (images[0], captions, "images: expected numbers of shape"),
+        (images[:, :0], captions, "images: expected numbers"),
+        ([[1.0], [1.0, 2.0]], captions, "images: expected numbers"),
+        (images, captions.astype(str), "captions: expected numbers"),
+        (images, np.ones_like(captions), "captions: all rows are equal"),
+        (images, sparse.csr_matrix(np.ones_like(captions)), "captions: all rows are equal"),
+        (images, 0 * captions, "captions: all rows are equal"),
+        (images, captions[:5], "image_of_caption"),
+        (images[:5], captions, "image_of_caption: caption"),
     ]:
         with pytest.raises(DataError, match=message):
             CCA().fit(x, y, owner)
     for pairs in ([[0, 0, 0]], [0, 1], [[0.5, 1.0]], [[0, 1], [1]]):
         with pytest.raises(DataError, match=r"pairs: expected whole numbers of shape \(P, 2\)"):
-            CCA().fit(images, sentences, pairs=pairs)
-    with pytest.raises(DataError, match="pairs: pair 1 names sentence 120, but they are numbered 0 to 119"):
-        CCA().fit(images, sentences, pairs=[[0, 0], [1, 120]])
+            CCA().fit(images, captions, pairs=pairs)
+    with pytest.raises(DataError, match="pairs: pair 1 names caption 120, but they are numbered 0 to 119"):
+        CCA().fit(images, captions, pairs=[[0, 0], [1, 120]])
     with pytest.raises(DataError, match="at least two matching pairs, found 1"):
-        CCA().fit(images, sentences, pairs=[[0, 0]])
+        CCA().fit(images, captions, pairs=[[0, 0]])
     with pytest.raises(DataError, match="do not correlate"):
         CCA(unit_rows=False).fit(np.eye(2)[:, :1], np.eye(2)[:, :1], pairs=[[0, 0], [0, 1], [1, 0], [1, 1]])
     with pytest.raises(ConfigError, match="found both or neither"):
-        CCA().fit(images, sentences)
+        CCA().fit(images, captions)
     with pytest.raises(ConfigError, match="found both or neither"):
-        CCA().fit(images, sentences, owner, pairs=[[0, 0], [1, 1]])
+        CCA().fit(images, captions, owner, pairs=[[0, 0], [1, 1]])
     with pytest.raises(ConfigError, match="call fit or load first"):
         CCA().embed_images(images)
     with pytest.raises(DataError, match="images: expected 7 columns as in fit, found 9"):
-        CCA().fit(images, sentences, owner).embed_images(sentences)
+        CCA().fit(images, captions, owner).embed_images(captions)
 
 
 def test_saved_and_loaded(tmp_path):
-    images, sentences, owner = views()
-    cca = CCA(dim=5, eta=3e-4, power=1.5, unit_rows=False).fit(images, sentences, owner)
+    images, captions, owner = views()
+    cca = CCA(dim=5, eta=3e-4, power=1.5, unit_rows=False).fit(images, captions, owner)
     cca.save(tmp_path / "cca.safetensors")
     loaded = CCA.load(tmp_path / "cca.safetensors")
     assert repr(loaded) == repr(cca) == "CCA(dim=5, eta=0.0003, power=1.5, unit_rows=False)"
     np.testing.assert_array_equal(loaded.embed_images(images), cca.embed_images(images))
-    np.testing.assert_array_equal(loaded.embed_sentences(sentences), cca.embed_sentences(sentences))
+    np.testing.assert_array_equal(loaded.embed_captions(captions), cca.embed_captions(captions))
     assert [file.name for file in tmp_path.iterdir()] == ["cca.safetensors"]
     with pytest.raises(DataError, match="cannot be written"):
         cca.save(tmp_path / "nowhere" / "cca.safetensors")
@@ -268,15 +268,15 @@ def test_damaged_files(tmp_path):
 
 
 def test_the_choice_is_the_best_of_the_grid_and_a_plain_fit():
-    images, sentences, owner = views(n=150, m=300, dx=20, dy=30, noise=1.0)
+    images, captions, owner = views(n=150, m=300, dx=20, dy=30, noise=1.0)
     train, val = owner < 100, owner >= 100
-    parts = (images[:100], sentences[train], owner[train], images[100:], sentences[val], owner[val] - 100)
+    parts = (images[:100], captions[train], owner[train], images[100:], captions[val], owner[val] - 100)
     etas, powers, dims = (1e-4, 1e-2), (0, 2), (None, 3)
     best, tried = choose_cca(*parts, etas=etas, powers=powers, dims=dims)
     assert len(tried) == 8 and set(tried.dim) == {20, 3}
     for row in tried.itertuples():
         plain = CCA(row.dim, row.eta, row.power).fit(*parts[:3])
-        found = evaluate(plain.embed_images(parts[3]), plain.embed_sentences(parts[4]), parts[5]).rsum
+        found = evaluate(plain.embed_images(parts[3]), plain.embed_captions(parts[4]), parts[5]).rsum
         assert found == pytest.approx(row.score, abs=2.1)  # ties may part at float32
     assert len(set(tried.score)) > 4
     top = tried.loc[tried.score.idxmax()]
@@ -286,7 +286,7 @@ def test_the_choice_is_the_best_of_the_grid_and_a_plain_fit():
 
 
 def test_the_choice_by_another_score_and_by_pairs():
-    images, sentences, owner = views()
+    images, captions, owner = views()
     pairs = np.stack([owner, np.arange(120)], axis=1)
     seen = []
 
@@ -295,7 +295,7 @@ def test_the_choice_by_another_score_and_by_pairs():
         return -len(seen) // 2
 
     best, tried = choose_cca(
-        images, sentences, pairs, images, sentences, pairs, (1e-3, 1e-2), (1, 3), score=score
+        images, captions, pairs, images, captions, pairs, (1e-3, 1e-2), (1, 3), score=score
     )
     assert seen == [((40, 7), (120, 7), True)] * 4
     assert tried.score.tolist() == [-1, -1, -2, -2] and (best.eta, best.power) == (
@@ -303,8 +303,8 @@ def test_the_choice_by_another_score_and_by_pairs():
         1,
     )  # the first of equals
     with pytest.raises(ConfigError, match="score: expected a finite number, found nan for CCA"):
-        choose_cca(images, sentences, owner, images, sentences, owner, score=lambda *_: float("nan"))
+        choose_cca(images, captions, owner, images, captions, owner, score=lambda *_: float("nan"))
     with pytest.raises(ConfigError, match="at least one eta, power and dim"):
-        choose_cca(images, sentences, owner, images, sentences, owner, etas=())
+        choose_cca(images, captions, owner, images, captions, owner, etas=())
     with pytest.raises(ConfigError, match="power: expected"):
-        choose_cca(images, sentences, owner, images, sentences, owner, powers=(1, -1))
+        choose_cca(images, captions, owner, images, captions, owner, powers=(1, -1))

@@ -121,7 +121,7 @@ def test_the_released_heads():
     net = scrambled(DualPath(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head="released"))
     images, codes = torch.randn(5, 6).double(), torch.randint(1, 10, (5, 12))
     sides = {"image": (net.image_head, images, 4), "text": (net.text_head, net.text(codes), 2)}
-    tested, read = (net.embed_images(images), net.embed_sentences(codes)), net(images, codes)
+    tested, read = (net.embed_images(images), net.embed_captions(codes)), net(images, codes)
     for (head, features, count), test, loss in zip(sides.values(), tested, read, strict=True):
         layers = [layer for layer in head.layers if not isinstance(layer, nn.ReLU)]
         # fc, batch norm; on the image side twice.
@@ -137,22 +137,22 @@ def test_the_classifier_reads_what_the_released_head_gives_after_its_relu():
     images, codes, groups = torch.randn(4, 6).double(), torch.randint(1, 10, (4, 12)), torch.arange(4)
     found = objective({"images": images, "codes": codes, "groups": groups})["loss"]
     classify = objective.instance.classifier
-    features = net.embed_images(images).clamp_min(0), net.embed_sentences(codes).clamp_min(0)
+    features = net.embed_images(images).clamp_min(0), net.embed_captions(codes).clamp_min(0)
     expected = sum(F.cross_entropy(classify(rows).float(), groups) for rows in features)
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
 
 
-def test_sentences_at_all_positions_are_added_up():
+def test_captions_at_all_positions_are_added_up():
     torch.manual_seed(0)
     text = TextCNN(9, 4, width=0.125)
     nets = [scrambled(DualPath(text, 6, 8, head="released", all_positions=all_)) for all_ in (False, True)]
     nets[1].load_state_dict(nets[0].state_dict())
     codes = torch.tensor([[3, 5, 0, 0, 0], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])
     places = [[[3, 5, 0, 0, 0], [0, 3, 5, 0, 0], [0, 0, 3, 5, 0], [0, 0, 0, 3, 5]], [[1, 2, 3, 4, 5]]]
-    expected = [nets[0].embed_sentences(torch.tensor(part)).sum(0) for part in places]
-    expected.append(6 * nets[0].embed_sentences(codes[2:])[0])
-    assert torch.allclose(nets[1].embed_sentences(codes), torch.stack(expected))
-    # The losses read each sentence where it stands.
+    expected = [nets[0].embed_captions(torch.tensor(part)).sum(0) for part in places]
+    expected.append(6 * nets[0].embed_captions(codes[2:])[0])
+    assert torch.allclose(nets[1].embed_captions(codes), torch.stack(expected))
+    # The losses read each caption where it stands.
     images = torch.randn(3, 6).double()
     assert torch.equal(nets[0](images, codes)[1], nets[1](images, codes)[1])
 
@@ -225,8 +225,8 @@ def test_overfits_a_tiny_set(weights):
         optimizer.zero_grad()
         objective(batch)["loss"].backward()
         optimizer.step()
-    images, sentences = net(batch["images"], codes)
-    similarity = F.normalize(images, dim=1) @ F.normalize(sentences, dim=1).T
+    images, captions = net(batch["images"], codes)
+    similarity = F.normalize(images, dim=1) @ F.normalize(captions, dim=1).T
     assert (similarity.argmax(1) == groups).all()
     assert (similarity.argmax(0) == groups).all()
 

@@ -41,7 +41,7 @@ def states_after(rnn, words, ending):
 
 
 def naive(net, codes):
-    """One sentence at a time."""
+    """One caption at a time."""
     rows = []
     for row in codes:
         words = [net.word.weight[code].detach() for code in row.tolist() if code]
@@ -116,10 +116,10 @@ def test_gradient(readout):
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-def test_a_sentence_without_words_is_zero_and_harmless(readout):
+def test_a_caption_without_words_is_zero_and_harmless(readout):
     net = VSE(small(readout).float(), image_dim=5, dim=4)
     assert torch.allclose(net.text(CODES).norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]))
-    rows = net.embed_sentences(CODES)
+    rows = net.embed_captions(CODES)
     assert torch.allclose(rows, net.text(CODES), atol=1e-6)  # VSE finds unit rows already
     ranking_loss(net.embed_images(torch.randn(5, 5)), rows, margin=0.2).backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
@@ -234,11 +234,11 @@ def test_an_odd_dim_has_no_halves_to_join():
 def test_autocast_keeps_lengths(readout):
     net = VSE(small(readout).float(), image_dim=5, dim=4)
     with torch.autocast("cpu", torch.bfloat16):
-        images, sentences = net(torch.randn(5, 5), CODES)
-    assert images.dtype == sentences.dtype == torch.float32
-    assert torch.allclose(sentences.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]), atol=1e-6)
-    assert torch.allclose(sentences, net.embed_sentences(CODES), atol=0.05)
-    ranking_loss(images, sentences).backward()
+        images, captions = net(torch.randn(5, 5), CODES)
+    assert images.dtype == captions.dtype == torch.float32
+    assert torch.allclose(captions.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]), atol=1e-6)
+    assert torch.allclose(captions, net.embed_captions(CODES), atol=0.05)
+    ranking_loss(images, captions).backward()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -44,7 +44,7 @@ def test_start():
 
 
 def by_hand(net, codes):
-    """The unit rows of one sentence without padding: both directions step by step, their mean, L2."""
+    """The unit rows of one caption without padding: both directions step by step, their mean, L2."""
     vectors = net.word.weight[codes]
     states = []
     for suffix, steps in (("", range(len(codes))), ("_reverse", reversed(range(len(codes))))):
@@ -114,7 +114,7 @@ def test_scores_use_the_published_settings(direction, pooling, smooth, sharp):
     assert not scores[2].any() and not scores[:, 2].any()
 
 
-def test_one_image_and_one_sentence_can_be_asked_for():
+def test_one_image_and_one_caption_can_be_asked_for():
     net = small(rich=True).eval()
     features = torch.randn(6, 5, 7)
     with torch.inference_mode():
@@ -148,7 +148,7 @@ def test_a_gpu_gives_the_same():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("direction", ["t-i", "i-t"])
 def test_it_learns_a_tiny_set(direction, kind):
-    """Each of six images shows two things beside noise, and its sentence names them."""
+    """Each of six images shows two things beside noise, and its caption names them."""
     torch.manual_seed(3)  # from others the hinges may end at one pair taken for another
     net = SCAN(5, word_dim=12, dim=24, region_dim=7, direction=direction, **kind).double()
     codes = torch.tensor([[1, 2], [3, 1], [4, 5], [2, 4], [5, 1], [3, 5]])

@@ -1,4 +1,4 @@
-"""VSE++ and its rich text: against explicit loops, sizes, sentences without words, and that it can learn."""
+"""VSE++ and its rich text: against explicit loops, sizes, captions without words, and that it can learn."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def state_after(rnn, words, ending):
 
 
 def naive(net, codes):
-    """One sentence at a time."""
+    """One caption at a time."""
     rows = []
     for row in codes:
         words = [net.word.weight[code].detach() for code in row.tolist() if code]
@@ -86,20 +86,20 @@ def test_gradient(both, pooled):
 
 @pytest.mark.parametrize(("both", "pooled"), VARIANTS)
 @pytest.mark.parametrize("fc", [None, True])
-def test_a_sentence_without_words_is_zero_and_harmless(both, pooled, fc):
+def test_a_caption_without_words_is_zero_and_harmless(both, pooled, fc):
     net = VSE(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4, text_fc=fc)
     with torch.no_grad():
         for head in (net.image_head, net.text_head):
             if head is not None:
                 head.fc.bias.fill_(0.5)  # as it is after training
-    rows = net.embed_sentences(CODES)
+    rows = net.embed_captions(CODES)
     assert torch.allclose(rows.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]))
     images = net.embed_images(torch.randn(5, 5))
     ranking_loss(images, rows, margin=0.2).backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
     for empty in (CODES[3:4], CODES[:0], CODES[:, :0]):
-        assert net.embed_sentences(empty).shape == (len(empty), 4)
-        assert not net.embed_sentences(empty).any()
+        assert net.embed_captions(empty).shape == (len(empty), 4)
+        assert not net.embed_captions(empty).any()
 
 
 def test_padding_never_learns():
@@ -139,9 +139,9 @@ def test_an_image_of_zeros_is_zero_until_the_bias_has_learnt_and_harmless():
     net = VSE(GRUText(6, 3, 4), image_dim=5, dim=4)
     features = torch.randn(5, 5)
     features[2] = 0
-    images, sentences = net(features, CODES)
+    images, captions = net(features, CODES)
     assert images.norm(dim=1).round().tolist() == [1, 1, 0, 1, 1]
-    ranking_loss(images, sentences, margin=0.2).backward()
+    ranking_loss(images, captions, margin=0.2).backward()
     assert max(p.grad.abs().max() for p in net.parameters()) < 100  # not divided by a length of 0
 
 
@@ -181,11 +181,11 @@ def test_autocast_keeps_lengths(pooled):
     torch.manual_seed(5)
     net = VSE(GRUText(6, 3, 8, True, pooled), image_dim=5, dim=8)
     with torch.autocast("cpu", torch.bfloat16):
-        images, sentences = net(torch.randn(5, 5), CODES)
-    assert images.dtype == sentences.dtype == torch.float32
+        images, captions = net(torch.randn(5, 5), CODES)
+    assert images.dtype == captions.dtype == torch.float32
     assert torch.allclose(images.norm(dim=1), torch.ones(5), atol=1e-6)
-    assert torch.allclose(sentences, net.embed_sentences(CODES), atol=0.05)
-    ranking_loss(images, sentences).backward()
+    assert torch.allclose(captions, net.embed_captions(CODES), atol=0.05)
+    ranking_loss(images, captions).backward()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -294,8 +294,8 @@ def archive_tgz(root: Path) -> None:
 
 def _arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    images, sentences = (rng.normal(size=(n, 4)).astype(np.float32) for n in (6, 12))
-    return {"images": images, "sentences": sentences, "image_of_sentence": np.arange(12) // 2}
+    images, captions = (rng.normal(size=(n, 4)).astype(np.float32) for n in (6, 12))
+    return {"images": images, "captions": captions, "image_of_caption": np.arange(12) // 2}
 
 
 def embeddings_npz(root: Path) -> None:

@@ -119,7 +119,7 @@ def made(n=10, seeds=2):
     data = Dataset("made", ".", files, files, captions, owners, np.full(n, "test"), np.arange(n))
 
     def rows():
-        return [{"images": unit(random, n), "sentences": unit(random, len(owners))} for _ in range(seeds)]
+        return [{"images": unit(random, n), "captions": unit(random, len(owners))} for _ in range(seeds)]
 
     found = {}
     for key in ("l1", "hinges"):
@@ -130,7 +130,7 @@ def made(n=10, seeds=2):
         }
         found[key] = SimpleNamespace(
             split=lambda name="test": data,
-            groups=lambda: {"images": data.group_of_image, "sentences": data.group_of_sentence},
+            groups=lambda: {"images": data.group_of_image, "captions": data.group_of_caption},
             embeddings=lambda after=after: after,
             untrained=lambda before=before: before,
             ranks=lambda side, split, ranks=ranks: ranks[side],
@@ -140,9 +140,9 @@ def made(n=10, seeds=2):
 
 def test_distances_before_and_after_with_and_without():
     results, data = made()
-    one, owners = results["l1"], data.image_of_sentence
+    one, owners = results["l1"], data.image_of_caption
     nearer = [
-        np.mean([1 - net["images"][i] @ net["sentences"][j] for j, i in enumerate(owners)])
+        np.mean([1 - net["images"][i] @ net["captions"][j] for j, i in enumerate(owners)])
         for seeds in (one.untrained(), one.embeddings())
         for net in seeds
     ]

@@ -68,7 +68,7 @@ def test_the_paper_profile_is_the_papers():
     assert base.image.size == sizes["text_crop"] and base.image.size + base.text.slack == sizes["image"]
     assert (base.network.width, base.network.blocks, base.network.keep) == (1.0, (5, 10, 5), 0.8)
     best = names["rows"]["config-2"].loss
-    assert (best.images, 5 * best.sentences) == (groups["config_2_images"], groups["config_2_texts"])
+    assert (best.images, 5 * best.captions) == (groups["config_2_images"], groups["config_2_texts"])
     assert base.data.train is base.data.val is base.data.test is None
 
 
@@ -88,7 +88,7 @@ def test_rows_differ_by_what_they_say(made):
     rows = made[0]["rows"]
     forms_of = {"standard": (1, 1), "config-2": (2, 2), "ten-texts": (1, 2), "two-images": (2, 1)}
     for key, forms in forms_of.items():
-        assert (rows[key].loss.images, rows[key].loss.sentences) == forms
+        assert (rows[key].loss.images, rows[key].loss.captions) == forms
     assert not rows["centre-alone"].loss.softmax and rows["softmax-alone"].loss.weight == 0
     assert rows["two-networks"] == rows["standard"].but(network={"networks": 2})
     assert len(set(rows.values())) == len(rows)
@@ -140,16 +140,16 @@ def test_a_run_is_an_encoder_that_gives_the_stored_embeddings(results, key):
     run, stored = results[key].runs[0], results[key].embeddings()[0]
     encoder = imtext.load(run.dir)
     captions, files = encoder.test.captions, [encoder.test.image_path(i) for i in (7, 0, 3)]
-    for side in ("images", "sentences"):  # they differ by more than the tolerance
+    for side in ("images", "captions"):  # they differ by more than the tolerance
         assert np.ptp(stored[side], axis=0).max() > 1e-2
     found = encoder.embed_captions([captions[j] for j in (1, 6, 2)])
-    assert np.allclose(found, stored["sentences"][[1, 6, 2]], atol=1e-4)
+    assert np.allclose(found, stored["captions"][[1, 6, 2]], atol=1e-4)
     for given in (files, [Image.open(file).convert("RGB") for file in files]):
         assert np.allclose(encoder.embed_images(given), stored["images"][[7, 0, 3]], atol=1e-4)
     with pytest.raises(DataError, match="knows no word of 'qqqq zzzz'"):
         encoder.embed_captions(["qqqq zzzz"])
     answer = search(load_encoder(run.dir), captions[0], top=3)
-    best = np.argsort(-(stored["images"] @ stored["sentences"][0]), kind="stable")[:3]
+    best = np.argsort(-(stored["images"] @ stored["captions"][0]), kind="stable")[:3]
     assert [str(hit.image) for hit in answer.hits] == [str(encoder.test.image_path(int(i))) for i in best]
 
 
@@ -166,7 +166,7 @@ def test_two_networks_send_each_modality_to_its_own():
     is_text = torch.tensor([False, True, False])
     assert net(pictures.float(), is_text).flatten().tolist() == [3, -2, 3]
     assert net.embed_images(pictures).flatten().tolist() == [1, 1, 1]
-    assert net.embed_sentences(pictures).flatten().tolist() == [-1, -1, -1]
+    assert net.embed_captions(pictures).flatten().tolist() == [-1, -1, -1]
     with pytest.raises(ConfigError, match="networks: takes one for both modalities or two, found 3"):
         PictureNets(*[Fixed(1.0)] * 3)
 
@@ -180,8 +180,8 @@ def test_a_drawing_reads_word_vectors_only_where_it_is_told_to(made, study):
 
 def test_chance_is_what_random_scores_reach(results):
     test, random = results["standard"].split(), np.random.default_rng(0)
-    shape = (test.n_images, test.n_sentences)
-    found = [evaluate_scores(random.random(shape), test.image_of_sentence).row()["rsum"] for _ in range(400)]
+    shape = (test.n_images, test.n_captions)
+    found = [evaluate_scores(random.random(shape), test.image_of_caption).row()["rsum"] for _ in range(400)]
     chance = results["standard"].chance()
     assert chance["text_query_r10"] == 100  # of ten images
     assert chance["rsum"] == pytest.approx(np.mean(found), rel=0.02)
@@ -194,7 +194,7 @@ def test_chance_is_what_random_scores_reach(results):
 def test_galleries_show_what_was_found_as_it_is_written(results):
     one = results["config-2"]
     test, rows = one.split(), one.embeddings()[0]
-    cosines = rows["sentences"] @ rows["sentences"].T
+    cosines = rows["captions"] @ rows["captions"].T
     pairs = single_network.nearest_pairs(one, 2)
     for cosine, images, captions in pairs:
         first, second = (test.captions.index(caption) for caption in captions)
@@ -203,8 +203,8 @@ def test_galleries_show_what_was_found_as_it_is_written(results):
     assert pairs[0][0] >= pairs[1][0] and not set(pairs[0][1]) & set(pairs[1][1])
     queries = drawn(test.n_images, 3)
     for query, (_, (_, lines)) in zip(queries, single_network.found_captions(one, 3).rows, strict=True):
-        best = np.argsort(-(rows["images"][query] @ rows["sentences"].T), kind="stable")[:5]
-        expected = [(test.captions[j], bool(test.image_of_sentence[j] == query)) for j in best]
+        best = np.argsort(-(rows["images"][query] @ rows["captions"].T), kind="stable")[:5]
+        expected = [(test.captions[j], bool(test.image_of_caption[j] == query)) for j in best]
         assert lines == expected
     assert single_network.drawn_captions(one)._repr_html_().count("<img") == 3
     assert single_network.similar_captions(Absent()) is None
@@ -316,7 +316,7 @@ def models(study, results):
 
 def test_what_is_right_comes_from_scenes(models):
     found, test = models.meaning, models.test
-    own = test.group_of_image[:, None] == test.group_of_sentence[None]
+    own = test.group_of_image[:, None] == test.group_of_caption[None]
     assert (found.relevance[own] == 1).all() and (found.relevance[~own] < 1).any()
 
 
@@ -368,7 +368,7 @@ def test_missed_answers_are_right_and_of_other_groups(models, results, capsys):
     assert len({caption for _, caption, _ in found}) == len(found)
     for image, caption, value in found:
         assert value == 1 and models.scores[best][image].argmax() == caption
-        assert models.test.group_of_image[image] != models.test.group_of_sentence[caption]
+        assert models.test.group_of_image[image] != models.test.group_of_caption[caption]
     assert len(models.missed(results["config-2"]).rows) == len(found)
     assert capsys.readouterr().out == f"answers of: {best}\n"
 
@@ -378,15 +378,15 @@ def test_agreement_by_loops(models):
     table, right = models.agreement(9), []
     for image in range(test.n_images):
         for caption in np.argsort(-scores[image], kind="stable"):
-            if test.group_of_sentence[caption] != test.group_of_image[image]:
+            if test.group_of_caption[caption] != test.group_of_image[image]:
                 right.append(relevance[image, caption] == 1)
                 break
     assert table.loc[BEST, "wrong but right, image query"] == pytest.approx(100 * np.mean(right))
     pairs = [
         (scores[i, j], relevance[i, j])
         for i in range(test.n_images)
-        for j in range(test.n_sentences)
-        if test.group_of_image[i] != test.group_of_sentence[j]
+        for j in range(test.n_captions)
+        if test.group_of_image[i] != test.group_of_caption[j]
     ]
     expected = pd.DataFrame(pairs).corr("spearman").iloc[0, 1]
     assert table.loc[BEST, "Spearman's ρ"] == pytest.approx(expected)
@@ -395,16 +395,16 @@ def test_agreement_by_loops(models):
 
 def test_where_few_pairs_are_judged_the_first_judged_one_counts(models):
     test, random = models.test, np.random.default_rng(3)
-    value = np.where(random.random((test.n_images, test.n_sentences)) < 0.2, 1.0, np.nan)
+    value = np.where(random.random((test.n_images, test.n_captions)) < 0.2, 1.0, np.nan)
     value[random.random(value.shape) < 0.5] *= 4
     value[:2] = np.nan  # two images of which nobody judged a pair
-    image, sentence = np.nonzero(~np.isnan(value))
-    judged = {"image": image, "sentence": sentence, "value": value[image, sentence], "right_from": 3.0}
+    image, caption = np.nonzero(~np.isnan(value))
+    judged = {"image": image, "caption": caption, "value": value[image, caption], "right_from": 3.0}
     few = meaning.Judged(models.scores, test, replace(models.meaning, first_judged=True, **judged))
     expected = []
     for one in range(test.n_images):
         order = np.argsort(-models.scores[BEST][one], kind="stable")
-        other = test.group_of_sentence[order] != test.group_of_image[one]
+        other = test.group_of_caption[order] != test.group_of_image[one]
         said = [value[one, j] for j in order[other] if not np.isnan(value[one, j])]
         expected += [(said[0] >= 3, one)] if said else []
     right, images = few.wrong_answers(BEST)["image_query"]
@@ -421,7 +421,7 @@ def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, monkeypatch):
         return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(images), len(captions)))
 
     monkeypatch.setattr(meaning, "extended_pairs", pairs)
-    monkeypatch.setattr(meaning, "coco_caption_ids", lambda root, split: np.arange(test.n_sentences))
+    monkeypatch.setattr(meaning, "coco_caption_ids", lambda root, split: np.arange(test.n_captions))
     ids = tuple(str(100 + image) for image in range(test.n_images))
     found = meaning.meaning_of("coco", "coco", replace(test, image_ids=ids))
     assert sorted(zip(*found.relevance.nonzero(), strict=True)) == [(0, 7), (3, 2)]

@@ -15,13 +15,13 @@ from matplotlib.text import Text
 
 from imtext.errors import ConfigError, DataError
 from imtext.report.figures import (
+    caption_search,
     error_curves,
     geometry,
     group_cards,
     image_search,
     pearson_maps,
     picture_rows,
-    sentence_search,
     similarity_histograms,
     word_ablation,
     word_classes,
@@ -44,8 +44,8 @@ def _panels(n: int):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(30, 16))
     owners = np.repeat(np.arange(30), 2)
-    sentences = images[owners] + rng.normal(size=(60, 16))
-    return [(f"model {i}", separation(images, sentences, owners)) for i in range(n)]
+    captions = images[owners] + rng.normal(size=(60, 16))
+    return [(f"model {i}", separation(images, captions, owners)) for i in range(n)]
 
 
 def test_ink_reads_on_white_and_on_dark():
@@ -184,8 +184,8 @@ def test_word_ablation_names_mistakes():
 
 def _stage(title="(a) start", weight=None, scale=1.0):
     rng = np.random.default_rng(0)
-    images, sentences = scale * rng.normal(size=(6, 2)), scale * rng.normal(size=(10, 2))
-    return (title, images, sentences, np.repeat([3, 7], 3), np.tile([7, 3], 5), weight)
+    images, captions = scale * rng.normal(size=(6, 2)), scale * rng.normal(size=(10, 2))
+    return (title, images, captions, np.repeat([3, 7], 3), np.tile([7, 3], 5), weight)
 
 
 def test_geometry_draws_every_point_with_mark_and_fill():
@@ -195,7 +195,7 @@ def test_geometry_draws_every_point_with_mark_and_fill():
     left, right = figure.axes
     for axes, stage in zip((left, right), stages, strict=True):
         drawn = {item.get_gid(): item for item in axes.collections}
-        for kind, points, classes in (("image", stage[1], stage[3]), ("sentence", stage[2], stage[4])):
+        for kind, points, classes in (("image", stage[1], stage[3]), ("caption", stage[2], stage[4])):
             for number, label in enumerate((3, 7), start=1):
                 item = drawn[f"{kind} {number}"]
                 np.testing.assert_allclose(item.get_offsets(), points[classes == label])
@@ -205,10 +205,10 @@ def test_geometry_draws_every_point_with_mark_and_fill():
         assert axes.get_xlim()[0] == -axes.get_xlim()[1]
         extent = np.abs(np.concatenate([stage[1], stage[2]])).max()
         assert axes.get_xlim()[1] > extent
-    circles, triangles = (drawn[name].get_paths()[0] for name in ("image 1", "sentence 1"))
+    circles, triangles = (drawn[name].get_paths()[0] for name in ("image 1", "caption 1"))
     assert len(circles.vertices) != len(triangles.vertices)
     text = _texts(figure)
-    assert {"(a) start", "(b) instance loss", "$W_1$", "$W_2$", "image, class 1", "sentence, class 2"} <= set(
+    assert {"(a) start", "(b) instance loss", "$W_1$", "$W_2$", "image, class 1", "caption, class 2"} <= set(
         text
     )
     assert text.count("$W_1$") == 1
@@ -234,21 +234,21 @@ def test_geometry_draws_the_boundary_where_both_scores_are_equal():
 
 
 def test_geometry_names_mistakes():
-    title, images, sentences, of_images, of_sentences, _ = _stage()
+    title, images, captions, of_images, of_captions, _ = _stage()
     with pytest.raises(DataError, match="no stage"):
         geometry([])
     with pytest.raises(ConfigError, match="stage 0 has 3 parts"):
-        geometry([(title, images, sentences)])
+        geometry([(title, images, captions)])
     with pytest.raises(DataError, match=r"images should be \(n, 2\)"):
-        geometry([(title, images[:, :1], sentences, of_images, of_sentences, None)])
+        geometry([(title, images[:, :1], captions, of_images, of_captions, None)])
     with pytest.raises(DataError, match="not finite"):
-        geometry([(title, images * np.nan, sentences, of_images, of_sentences, None)])
+        geometry([(title, images * np.nan, captions, of_images, of_captions, None)])
     with pytest.raises(DataError, match="for 6 images"):
-        geometry([(title, images, sentences, of_images[:3], of_sentences, None)])
+        geometry([(title, images, captions, of_images[:3], of_captions, None)])
     with pytest.raises(DataError, match="expected two classes, found 3"):
-        geometry([(title, images, sentences, np.arange(6) % 3, np.arange(10) % 3, None)])
+        geometry([(title, images, captions, np.arange(6) % 3, np.arange(10) % 3, None)])
     with pytest.raises(DataError, match=r"weight should be \(2, 2\)"):
-        geometry([(title, images, sentences, of_images, of_sentences, np.ones((3, 2)))])
+        geometry([(title, images, captions, of_images, of_captions, np.ones((3, 2)))])
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ def test_figures_are_transparent_no_wider_than_the_book_and_shown_once():
         word_ablation([{"words": ["a"], "drops": [0.1], "image": _picture()}]),
         picture_rows([_picture()], ["one"]),
         image_search(["a dog"], [[_picture()] * 10], [[False] * 10]),
-        sentence_search([_picture()], [["a dog"]], [[True]]),
+        caption_search([_picture()], [["a dog"]], [[True]]),
         group_cards([_picture()] * 4, [["one"]] * 4),
         geometry([_stage(weight=np.eye(2))] * 3),
         word_classes(

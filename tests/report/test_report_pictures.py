@@ -13,10 +13,10 @@ from matplotlib.text import Text
 
 from imtext.errors import ConfigError, DataError
 from imtext.report.figures import (
+    caption_search,
     group_cards,
     image_search,
     picture_rows,
-    sentence_search,
 )
 from imtext.report.style import GREEN, RED
 
@@ -39,7 +39,7 @@ def test_galleries_mark_right_and_wrong_by_sign_and_frame():
     assert width[1] > width[0]
     assert same_color(right.axes.spines["left"].get_edgecolor(), GREEN)
     assert not unknown.axes.spines["left"].get_visible()
-    figure = sentence_search([_picture()], [["a dog .", "a cat"]], [[True, False]])
+    figure = caption_search([_picture()], [["a dog .", "a cat"]], [[True, False]])
     shown = {item.get_text(): item for item in figure.findobj(Text) if item.get_text()}
     assert same_color(shown["a dog."].get_color(), GREEN) and same_color(shown["a cat"].get_color(), RED)
     assert "✓ " in shown and "✗ " in shown
@@ -53,7 +53,7 @@ def test_galleries_mark_by_weight_and_rule_too():
     figure = image_search(["a dog"], [[_picture(), _picture()]], [[True, False]])
     weights = {item.get_text(): item.get_fontweight() for item in figure.findobj(Text) if item.get_text()}
     assert (weights["✓ 1"], weights["✗ 2"]) == ("bold", "normal")
-    figure = sentence_search([_picture()], [["a dog", "a cat", "a cow"]], [[True, False, None]])
+    figure = caption_search([_picture()], [["a dog", "a cat", "a cow"]], [[True, False, None]])
     right, wrong = [line for line in figure.findobj(Line2D) if line.get_gid() == "rule"]
     assert right.get_linewidth() > 2 * wrong.get_linewidth()
     assert same_color(right.get_color(), GREEN) and same_color(wrong.get_color(), RED)
@@ -69,7 +69,7 @@ def test_galleries_take_pictures_of_any_shape(shape, turn):
     columns = 5
     search = image_search([long] * 2, [[given] * columns] * 2, [[True, False, None, True, False]] * 2)
     cards = group_cards([[given, given], given, [given]], [[long] * 2] * 3, ["class 1", "class 2", "class 3"])
-    figures = [search, sentence_search([given], [[long] * 3], [[True, False, None]]), cards]
+    figures = [search, caption_search([given], [[long] * 3], [[True, False, None]]), cards]
     for figure in figures:
         figure.draw_without_rendering()
         for drawn in figure.findobj(AxesImage):
@@ -85,23 +85,23 @@ def test_galleries_take_pictures_of_any_shape(shape, turn):
     assert min(cells) * columns > 0.6 * search.bbox.width
 
 
-def test_cards_hold_pictures_sentences_and_labels():
+def test_cards_hold_pictures_captions_and_labels():
     groups = [_picture(0), [_picture(1), _picture(2)], [_picture(3)], np.stack([_picture(4)] * 2)]
-    sentences = [["one .", "two"], ["three"], ["four", "five"], ["six"]]
-    figure = group_cards(groups, sentences, ["class 1", "class 2", "class 3", "class 4"], per_row=3)
+    captions = [["one .", "two"], ["three"], ["four", "five"], ["six"]]
+    figure = group_cards(groups, captions, ["class 1", "class 2", "class 3", "class 4"], per_row=3)
     texts = _texts(figure)
     assert {"one.", "two", "three", "four", "five", "six", "class 1", "class 4"} <= set(texts)
     assert len(figure.findobj(AxesImage)) == 6
     cards = [item for item in figure.findobj(FancyBboxPatch) if item.get_gid() == "card"]
     assert len({round(card.get_y(), 3) for card in cards}) == 2 and len(cards) == 4
-    assert not {"class 1"} & set(_texts(group_cards(groups, sentences)))
-    with pytest.raises(DataError, match="4 groups of images, 1 of sentences"):
+    assert not {"class 1"} & set(_texts(group_cards(groups, captions)))
+    with pytest.raises(DataError, match="4 groups of images, 1 of captions"):
         group_cards(groups, [["one"]])
-    with pytest.raises(DataError, match="group 0 needs a list of sentences, found 'one'"):
+    with pytest.raises(DataError, match="group 0 needs a list of captions, found 'one'"):
         group_cards(groups[:1], ["one"])
     with pytest.raises(DataError, match="group 0 has no picture"):
         group_cards([[]], [["one"]])
     with pytest.raises(DataError, match="group 0: expected uint8"):
         group_cards([_picture() / 255.0], [["one"]])
     with pytest.raises(ConfigError, match="per_row"):
-        group_cards(groups, sentences, per_row=0)
+        group_cards(groups, captions, per_row=0)

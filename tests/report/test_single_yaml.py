@@ -119,7 +119,7 @@ def test_settings_of_the_paper():
     assert (groups["standard_images"], groups["standard_texts"]) == (1, splits["captions"])
     assert (groups["config_2_images"], groups["config_2_texts"]) == (2, 2 * splits["captions"])
     assert (splits["flickr30k"], splits["coco"]) == (31_783, 123_287)
-    assert paper_values(PAPER, "table_3")["sentences_fourth_image"] == 4
+    assert paper_values(PAPER, "table_3")["captions_fourth_image"] == 4
 
 
 # Claim -> table, rows in the order of its text, columns.

@@ -111,8 +111,8 @@ def spaces():
 
 def _plane(title="a", scale=1.0, query=1):
     random = np.random.default_rng(0)
-    images, sentences = scale * random.normal(size=(6, 2)), scale * random.normal(size=(10, 2))
-    return (title, images, sentences, np.repeat([1, 4], 3), np.tile([4, 1], 5), query)
+    images, captions = scale * random.normal(size=(6, 2)), scale * random.normal(size=(10, 2))
+    return (title, images, captions, np.repeat([1, 4], 3), np.tile([4, 1], 5), query)
 
 
 def test_neighbourhoods_draw_points_and_the_gap():
@@ -122,7 +122,7 @@ def test_neighbourhoods_draw_points_and_the_gap():
     far = []
     for axes, part in zip(figure.axes, parts, strict=True):
         lines = {line.get_gid(): line for line in axes.get_lines() if line.get_gid()}
-        for kind, points, groups in (("image", part[1], part[3]), ("sentence", part[2], part[4])):
+        for kind, points, groups in (("image", part[1], part[3]), ("caption", part[2], part[4])):
             for name, group in (("A", 1), ("B", 4)):
                 line = lines[f"{kind} {name}"]
                 np.testing.assert_allclose(line.get_xydata(), points[groups == group])
@@ -134,12 +134,12 @@ def test_neighbourhoods_draw_points_and_the_gap():
         assert ring.get_width() == pytest.approx(max(near) - min(near))
         first = "AB"[int(np.argmin(near))]
         label = axes.get_xlabel()
-        assert f"nearest sentences: {first} at {min(near):.2f}" in label
+        assert f"nearest captions: {first} at {min(near):.2f}" in label
         assert f"gap {max(near) - min(near):.2f}" in label and ("✓" in label) == (first == "A")
         far.append(max(near))
     limits = {axes.get_xlim() for axes in figure.axes} | {axes.get_ylim() for axes in figure.axes}
     assert limits == {(-1.35 * max(far), 1.35 * max(far))}
-    assert {"group A", "group B", "image", "sentence", "new image, of group A", "gap"} <= set(_texts(figure))
+    assert {"group A", "group B", "image", "caption", "new image, of group A", "gap"} <= set(_texts(figure))
     outside = [sum((np.abs(points) > 0.4).any(1).sum() for points in part[1:3]) for part in parts]
     found = neighbourhoods(*parts, reach=0.4).axes
     assert [f"{n} points outside" in axes.get_xlabel() for n, axes in zip(outside, found, strict=True)] == [
@@ -149,14 +149,14 @@ def test_neighbourhoods_draw_points_and_the_gap():
 
 
 def test_neighbourhoods_name_mistakes():
-    title, images, sentences, of_images, of_sentences, query = good = _plane()
+    title, images, captions, of_images, of_captions, query = good = _plane()
     for wrong, message in (
-        ((title, images[:, :1], sentences, of_images, of_sentences, query), r"images should be \(n, 2\)"),
-        ((title, images, sentences * np.nan, of_images, of_sentences, query), "not finite"),
-        ((title, images, sentences, of_images[:2], of_sentences, query), "for 6 images"),
-        ((title, images, sentences, of_images, np.ones(10), query), "one group only"),
-        ((title, images, sentences, of_images, np.arange(10), query), "at most 4 groups, found 10"),
-        ((title, images, sentences, of_images, of_sentences, 4), "one group of both panels"),
+        ((title, images[:, :1], captions, of_images, of_captions, query), r"images should be \(n, 2\)"),
+        ((title, images, captions * np.nan, of_images, of_captions, query), "not finite"),
+        ((title, images, captions, of_images[:2], of_captions, query), "for 6 images"),
+        ((title, images, captions, of_images, np.ones(10), query), "one group only"),
+        ((title, images, captions, of_images, np.arange(10), query), "at most 4 groups, found 10"),
+        ((title, images, captions, of_images, of_captions, 4), "one group of both panels"),
     ):
         with pytest.raises(DataError, match=message):
             neighbourhoods(good, wrong)
@@ -166,13 +166,13 @@ def test_neighbourhoods_name_mistakes():
         neighbourhoods(good, good, reach=-1)
 
 
-def test_the_structure_term_draws_the_sentences_of_a_group_together(spaces):
+def test_the_structure_term_draws_the_captions_of_a_group_together(spaces):
     without, with_term = map(summary, spaces)
     assert without["matched"] == with_term["matched"] == 1
     assert with_term["within"] < 0.75 * without["within"]
     assert with_term["gap"] > without["gap"] and with_term["ambiguous"] < without["ambiguous"]
     for space in spaces:
-        for points in (space.images, space.sentences, space.queries):
+        for points in (space.images, space.captions, space.queries):
             np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1)
 
 
@@ -181,14 +181,14 @@ def test_gap_and_summary_equal_explicit_loops(spaces):
     found = []
     for query, group in zip(space.queries, space.query_groups, strict=True):
         far = {True: [], False: []}
-        for sentence, of in zip(space.sentences, space.sentence_groups, strict=True):
-            far[bool(of == group)].append(np.linalg.norm(query - sentence))
+        for caption, of in zip(space.captions, space.caption_groups, strict=True):
+            far[bool(of == group)].append(np.linalg.norm(query - caption))
         found.append(min(far[False]) - min(far[True]))
     np.testing.assert_allclose(gaps(space), found, atol=1e-9)
     within = [
-        np.linalg.norm(space.sentences[i] - space.sentences[j])
-        for i, a in enumerate(space.sentence_groups)
-        for j, b in enumerate(space.sentence_groups)
+        np.linalg.norm(space.captions[i] - space.captions[j])
+        for i, a in enumerate(space.caption_groups)
+        for j, b in enumerate(space.caption_groups)
         if i != j and a == b
     ]
     numbers = summary(space)
@@ -205,7 +205,7 @@ def test_the_map_keeps_distances_from_its_middle(spaces):
         query in among and abs((after[among] < after[query]).sum() - (after[among] > after[query]).sum()) <= 1
     )
     for plane, space in zip(on_map(*spaces), spaces, strict=True):
-        for points, unit in ((plane.images, space.images), (plane.sentences, space.sentences)):
+        for points, unit in ((plane.images, space.images), (plane.captions, space.captions)):
             expected = np.linalg.norm(unit - space.queries[query], axis=1)
             np.testing.assert_allclose(np.linalg.norm(points, axis=1), expected, atol=1e-9)
     labels = [axes.get_xlabel() for axes in neighbourhoods(*on_map(*spaces)).axes]
@@ -221,8 +221,8 @@ def test_a_seed_gives_the_same_spaces_again_and_leaves_the_generator_alone():
     assert torch.equal(state, torch.random.get_rng_state()) and torch.get_num_threads() == threads
     assert all(np.array_equal(a, b) for a, b in zip(first[0], again[0], strict=True))
     # Without the term both are one and the same training; with it they are not.
-    assert np.array_equal(first[0].sentences, first[1].sentences)
-    assert not np.array_equal(again[0].sentences, again[1].sentences)
+    assert np.array_equal(first[0].captions, first[1].captions)
+    assert not np.array_equal(again[0].captions, again[1].captions)
     frame = compare([3], steps=4)
     assert frame.loc[3, ("within", "with")] == summary(again[1])["within"]
     assert isinstance(first[0], Space) and typical_query(*two_spaces(3, steps=1, queries=1)) >= 0

@@ -16,11 +16,11 @@ from imtext.report.figures import (
     attention_picture,
     boxes,
     branches,
+    caption_search,
     geometry,
     group_cards,
     image_search,
     picture_rows,
-    sentence_search,
     word_ablation,
     word_classes,
 )
@@ -34,7 +34,7 @@ BOXED = {"image": PICTURE, "spans": [(0, 1)], "truth": BOX, "found": [BOX] * 2, 
 DRAWN = {
     "picture_rows": lambda text: picture_rows([PICTURE], [text], title=text),
     "image_search": lambda text: image_search([text], [[PICTURE]], [[True]]),
-    "sentence_search": lambda text: sentence_search([PICTURE], [[text]], [[False]]),
+    "caption_search": lambda text: caption_search([PICTURE], [[text]], [[False]]),
     "group_cards": lambda text: group_cards([[PICTURE]], [[text]], labels=[text]),
     "word_ablation": lambda text: word_ablation(
         [{"words": [text, "dog"], "drops": [0.2, np.nan], "image": PICTURE}]

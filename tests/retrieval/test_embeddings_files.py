@@ -24,8 +24,8 @@ def make(n=4, k=K, d=5):
     generator = np.random.default_rng(0)
     return {
         "images": generator.normal(size=(n, d)).astype(np.float32),
-        "sentences": generator.normal(size=(n * k, d)).astype(np.float32),
-        "image_of_sentence": np.repeat(np.arange(n), k),
+        "captions": generator.normal(size=(n * k, d)).astype(np.float32),
+        "image_of_caption": np.repeat(np.arange(n), k),
     }
 
 
@@ -66,12 +66,12 @@ def test_captions_per_image(tmp_path, container, repeated, stored):
     if repeated:
         given_["images"] = np.repeat(arrays["images"], K, axis=0)
     if stored is None:
-        del given_["image_of_sentence"]
+        del given_["image_of_caption"]
     elif stored == "arange":
-        given_["image_of_sentence"] = np.arange(12)
+        given_["image_of_caption"] = np.arange(12)
     path = write(tmp_path, container, given_)
     if stored == "arange" and not repeated:
-        with pytest.raises(DataError, match="does not give every image 3 sentences in a row"):
+        with pytest.raises(DataError, match="does not give every image 3 captions in a row"):
             load_embeddings(path, captions_per_image=K)
         return
     for found, expected in zip(load_embeddings(path, captions_per_image=K), arrays.values(), strict=True):
@@ -80,15 +80,15 @@ def test_captions_per_image(tmp_path, container, repeated, stored):
 
 def test_nothing_is_assumed(tmp_path):
     arrays = make()
-    del arrays["image_of_sentence"]
+    del arrays["image_of_caption"]
     path = write(tmp_path, "npz", arrays)
     with pytest.raises(
-        DataError, match="lacks image_of_sentence .*4 images, 12 sentences.*captions_per_image=3"
+        DataError, match="lacks image_of_caption .*4 images, 12 captions.*captions_per_image=3"
     ):
         load_embeddings(path)
-    with pytest.raises(DataError, match=r"expected 5 sentences for each image .* 4 images and 12 sentences"):
+    with pytest.raises(DataError, match=r"expected 5 captions for each image .* 4 images and 12 captions"):
         load_embeddings(path, captions_per_image=5)
-    np.savez(path, images=np.eye(4), sentences=np.eye(4))
+    np.savez(path, images=np.eye(4), captions=np.eye(4))
     with pytest.raises(DataError, match="runs of k"):
         load_embeddings(path)
     assert load_embeddings(path, captions_per_image=1)[2].tolist() == [0, 1, 2, 3]
@@ -97,7 +97,7 @@ def test_nothing_is_assumed(tmp_path):
     for wrong in (0, -5, 1.5, True, "5"):
         with pytest.raises(ConfigError, match="captions_per_image="):
             load_embeddings(path, captions_per_image=wrong)
-    np.savez(path, images=np.ones(4), sentences=np.eye(4))
+    np.savez(path, images=np.ones(4), captions=np.eye(4))
     with pytest.raises(DataError, match="as matrices of numbers"):
         load_embeddings(path, captions_per_image=1)
 
@@ -105,14 +105,14 @@ def test_nothing_is_assumed(tmp_path):
 def test_repeated_images_are_not_taken_for_others(tmp_path):
     path, images = tmp_path / "x.npz", np.eye(4)
     np.savez(
-        path, images=np.repeat(images, 5, axis=0), sentences=np.ones((20, 4)), image_of_sentence=range(20)
+        path, images=np.repeat(images, 5, axis=0), captions=np.ones((20, 4)), image_of_caption=range(20)
     )
     with pytest.raises(DataError, match="images come in runs of 5 equal rows.*captions_per_image=5"):
         load_embeddings(path)
     assert load_embeddings(path, captions_per_image=5)[0].tolist() == images.tolist()
     # A model that has collapsed, or two images alike, is another matter.
     for images in (np.ones((20, 4)), np.eye(20)[[0, 0, *range(2, 20)]]):
-        np.savez(path, images=images, sentences=np.ones((20, 4)), image_of_sentence=range(20))
+        np.savez(path, images=images, captions=np.ones((20, 4)), image_of_caption=range(20))
         assert len(load_embeddings(path)[0]) == 20
 
 
@@ -121,7 +121,7 @@ def test_difference_is_found_in_any_block(tmp_path, monkeypatch):
     images[3:6, 2] = np.nan  # alike
     images[23, 1] += 1
     path = tmp_path / "x.npz"
-    np.savez(path, images=images, sentences=images)
+    np.savez(path, images=images, captions=images)
     for block in (1, 100, 1 << 20):
         monkeypatch.setattr("imtext.retrieval.embeddings._BLOCK", block)
         with pytest.raises(DataError, match="images 21 and 23 differ"):
@@ -140,13 +140,13 @@ def test_bfloat16(tmp_path):
 def test_folders(tmp_path):
     path = write(tmp_path, "folder", make())
     assert isinstance(load_embeddings(path)[0], np.memmap)
-    (path / "sentences.npy").unlink()
-    with pytest.raises(DataError, match="this is a folder that lacks sentences.npy"):
+    (path / "captions.npy").unlink()
+    with pytest.raises(DataError, match="this is a folder that lacks captions.npy"):
         load_embeddings(path)
-    np.save(path / "sentences.npy", np.array([{}]), allow_pickle=True)
+    np.save(path / "captions.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(DataError, match="Python objects, which are never unpickled"):
         load_embeddings(path)
-    (path / "sentences.npy").write_bytes((path / "images.npy").read_bytes() + b"more")
+    (path / "captions.npy").write_bytes((path / "images.npy").read_bytes() + b"more")
     with pytest.raises(DataError, match="its header describes another length"):
         load_embeddings(path)
 
@@ -185,7 +185,7 @@ def test_headers_that_lie(tmp_path, content):
     """No memory is taken for what a header claims, in an archive or in a folder."""
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w") as archive:
-        for key in ("images", "sentences", "image_of_sentence"):
+        for key in ("images", "captions", "image_of_caption"):
             archive.writestr(f"{key}.npy", content)
     folder = write(tmp_path, "folder", make())
     (folder / "images.npy").write_bytes(content)
@@ -197,7 +197,7 @@ def test_headers_that_lie(tmp_path, content):
 def test_archives_that_unpack_to_more(tmp_path, monkeypatch):
     monkeypatch.setattr("imtext.retrieval.embeddings._LARGE", 1 << 16)
     path = tmp_path / "x.npz"
-    np.savez_compressed(path, images=np.zeros((9000, 9)), sentences=np.eye(9), image_of_sentence=range(9))
+    np.savez_compressed(path, images=np.zeros((9000, 9)), captions=np.eye(9), image_of_caption=range(9))
     with pytest.raises(DataError, match="unpacks"):
         load_embeddings(path)
 

@@ -12,7 +12,7 @@ from imtext.retrieval.ensemble import averaged, concatenated, mean_cosines, mean
 
 
 def toy(sizes=(5, 3, 8), n=7, m=19, seed=0):
-    """Embeddings of several models, of one number of images and of sentences and different dimensions."""
+    """Embeddings of several models, of one number of images and of captions and different dimensions."""
     generator = np.random.default_rng(seed)
     return [(generator.normal(size=(n, d)) * 3.0, generator.normal(size=(m, d)) * 0.2) for d in sizes]
 
@@ -25,10 +25,10 @@ def naive_cosine(a, b):
 def naive_mean(models, weights):
     n, m = len(models[0][0]), len(models[0][1])
     total = np.zeros((n, m))
-    for (images, sentences), weight in zip(models, weights, strict=True):
+    for (images, captions), weight in zip(models, weights, strict=True):
         for i in range(n):
             for j in range(m):
-                total[i, j] += weight / sum(weights) * naive_cosine(images[i], sentences[j])
+                total[i, j] += weight / sum(weights) * naive_cosine(images[i], captions[j])
     return total
 
 
@@ -41,9 +41,9 @@ def test_similarities_and_concatenated_features_are_the_loops(weights, numbers, 
     np.testing.assert_allclose(mean_cosines(models, weights), expected, atol=1e-11)
     each = [naive_mean([model], [1]) for model in models]
     np.testing.assert_allclose(mean_scores(each, weights), expected, atol=1e-12)
-    images, sentences = concatenated(models, weights)
+    images, captions = concatenated(models, weights)
     assert images.shape == (7, 16) and images.dtype == torch.float64
-    np.testing.assert_allclose(images @ sentences.T, expected, atol=1e-12)
+    np.testing.assert_allclose(images @ captions.T, expected, atol=1e-12)
     np.testing.assert_allclose(images.norm(dim=1), 1.0)
 
 
@@ -60,8 +60,8 @@ def test_both_ways_give_the_same_ranks():
 
 def test_averaged_features_are_means_of_unit_rows():
     models = toy(sizes=(4, 4))
-    images, sentences = averaged(models, weights=(1, 3))
-    for side, found in ((0, images), (1, sentences)):
+    images, captions = averaged(models, weights=(1, 3))
+    for side, found in ((0, images), (1, captions)):
         for row in range(len(found)):
             one, two = (model[side][row] / np.linalg.norm(model[side][row]) for model in models)
             np.testing.assert_allclose(found[row], 0.25 * one + 0.75 * two, atol=1e-12)
@@ -109,7 +109,7 @@ def test_a_row_of_zeros_has_cosine_zero_in_its_model():
         (lambda: mean_scores([[[float("inf"), 1.0]]]), r"scores\[0\]: row 0 holds NaN"),
         (lambda: mean_scores([[[1.0], [1.0, 2.0]]]), "rows of one length"),
         (lambda: mean_cosines([toy()[0], toy(n=6)[0]]), r"images of models\[1\]: 6 rows"),
-        (lambda: concatenated([toy()[0], toy(m=6)[0]]), r"sentences of models\[1\]: 6 rows"),
+        (lambda: concatenated([toy()[0], toy(m=6)[0]]), r"captions of models\[1\]: 6 rows"),
         (lambda: concatenated([np.eye(3)]), r"models\[0\]: expected a pair"),
         (lambda: averaged(toy()), "5, 3, 8 dimensions"),
         (lambda: mean_cosines([(np.eye(2), np.eye(3))]), "one space"),

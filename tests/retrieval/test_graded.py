@@ -48,7 +48,7 @@ def naive(row, own, gain, threshold):
 
 
 def case(seed, n=9, ties=False):
-    """Scores with a ragged number of sentences in random order, and a relevance with zeros and ones."""
+    """Scores with a ragged number of captions in random order, and a relevance with zeros and ones."""
     random = np.random.default_rng(seed)
     owners = random.permutation(np.repeat(np.arange(n), random.integers(1, 5, n)))
     scores = random.normal(size=(n, len(owners)))
@@ -97,7 +97,7 @@ def test_plain_ranks_are_those_of_evaluate_and_nothing_relevant_changes_nothing(
         assert result.value("rsum") == pytest.approx(usual.rsum)
 
 
-def test_groups_of_images_share_their_sentences():
+def test_groups_of_images_share_their_captions():
     scores, owners, _ = case(3)
     groups = np.array([4, 4, 2, 2, 2, 0, 1, 3, 7])
     result = graded(scores, owners, group_of_image=groups)
@@ -148,7 +148,7 @@ def test_samples_are_means_over_the_images_drawn():
 def test_a_collapsed_embedding_scores_chance():
     owners = np.repeat(np.arange(20), 5)
     relevance = np.zeros((20, 100))
-    relevance[:, 0] = 1  # all images may have the first sentence
+    relevance[:, 0] = 1  # all images may have the first caption
     result = graded(np.zeros((20, 100)), owners, relevance)
     assert result.value("recall@1") == 5.0
     assert result.value("semantic_recall@1", "image_query") == 100.0
@@ -165,7 +165,7 @@ def test_unfit_input_is_named():
     holed[0, 0] = np.nan
     with pytest.raises(DataError, match="expected numbers of 0 to 1, found nan"):
         graded(scores, owners, holed)
-    with pytest.raises(DataError, match="image 8 has no sentence"):
+    with pytest.raises(DataError, match="image 8 has no caption"):
         graded(scores, np.minimum(owners, 7), relevance)
     with pytest.raises(DataError, match="row 2 holds NaN"):
         graded(np.where(np.arange(9)[:, None] == 2, np.nan, scores), owners)
@@ -184,11 +184,11 @@ def test_pair_matrix():
     found = pair_matrix([2, 0], [1, 1], [0.5, 1.0], (3, 4))
     assert found.toarray().tolist() == [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0.5, 0, 0]]
     assert pair_matrix([0], [0], [False], (1, 1)).toarray().tolist() == [[0]]
-    with pytest.raises(DataError, match="image 2 and sentence 1 are there twice"):
+    with pytest.raises(DataError, match="image 2 and caption 1 are there twice"):
         pair_matrix([0, 2, 2], [1, 1, 1], [1, 1, 0], (3, 4))
-    for images, sentences in (([3], [0]), ([0], [4]), ([-1], [0]), ([0.5], [0])):
+    for images, captions in (([3], [0]), ([0], [4]), ([-1], [0]), ([0.5], [0])):
         with pytest.raises(DataError, match="of the pairs: expected 0 to"):
-            pair_matrix(images, sentences, [1], (3, 4))
+            pair_matrix(images, captions, [1], (3, 4))
     with pytest.raises(DataError, match="of one length"):
         pair_matrix([0, 1], [0], [1], (3, 4))
 
@@ -319,5 +319,5 @@ def test_order_of_graded_models():
     same = order_of_models(models, "recall@1", "recall@1", n=10)
     assert same.same == 1 and not same.changed
     other = graded(np.eye(12), np.roll(owners, 1))
-    with pytest.raises(DataError, match="different sentences"):
+    with pytest.raises(DataError, match="different captions"):
         order_of_models({**models, "x": other})

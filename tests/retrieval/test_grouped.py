@@ -30,9 +30,9 @@ def naive_rank(row, targets):
     return best
 
 
-def naive_ranks(images, sentences, owners, groups):
-    images, sentences = np.asarray(images, dtype=np.float64), np.asarray(sentences, dtype=np.float64)
-    scores = [[cosine(image, sentence) for sentence in sentences] for image in images]
+def naive_ranks(images, captions, owners, groups):
+    images, captions = np.asarray(images, dtype=np.float64), np.asarray(captions, dtype=np.float64)
+    scores = [[cosine(image, caption) for caption in captions] for image in images]
     image_ranks, text_ranks = [], []
     for i, row in enumerate(scores):
         targets = [j for j, owner in enumerate(owners) if groups[owner] == groups[i]]
@@ -47,18 +47,18 @@ def found(result: Evaluation):
     return result.image_query_ranks.tolist(), result.text_query_ranks.tolist()
 
 
-def toy(n_images=14, n_sentences=37, n_groups=5, dimensions=6, strength=0.7, seed=0, dtype=np.float32):
-    """Ragged groups of images and of sentences, in no order; a group is a direction of its own."""
+def toy(n_images=14, n_captions=37, n_groups=5, dimensions=6, strength=0.7, seed=0, dtype=np.float32):
+    """Ragged groups of images and of captions, in no order; a group is a direction of its own."""
     generator = np.random.default_rng(seed)
     share = np.arange(1, n_groups + 1) / np.arange(1, n_groups + 1).sum()
     groups = np.concatenate([np.arange(n_groups), generator.choice(n_groups, n_images - n_groups, p=share)])
     generator.shuffle(groups)
-    owners = np.concatenate([np.arange(n_images), generator.integers(0, n_images, n_sentences - n_images)])
+    owners = np.concatenate([np.arange(n_images), generator.integers(0, n_images, n_captions - n_images)])
     generator.shuffle(owners)
     centre = generator.normal(size=(n_groups, dimensions))
     images = generator.normal(size=(n_images, dimensions)) + strength * centre[groups]
-    sentences = generator.normal(size=(n_sentences, dimensions)) + strength * centre[groups[owners]]
-    return images.astype(dtype), sentences.astype(dtype), owners, 10 * groups - 20
+    captions = generator.normal(size=(n_captions, dimensions)) + strength * centre[groups[owners]]
+    return images.astype(dtype), captions.astype(dtype), owners, 10 * groups - 20
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -66,15 +66,15 @@ def toy(n_images=14, n_sentences=37, n_groups=5, dimensions=6, strength=0.7, see
 @pytest.mark.parametrize("pairs", [1 << 18, 7])
 def test_ranks_equal_explicit_loops(monkeypatch, seed, dtype, pairs):
     monkeypatch.setattr(grouped, "_PAIRS", pairs)
-    images, sentences, owners, groups = toy(seed=seed, dtype=dtype)
-    expected = naive_ranks(images, sentences, owners, groups)
+    images, captions, owners, groups = toy(seed=seed, dtype=dtype)
+    expected = naive_ranks(images, captions, owners, groups)
     for block in (None, 1, 5):
-        assert found(evaluate(images, sentences, owners, block=block, group_of_image=groups)) == expected
+        assert found(evaluate(images, captions, owners, block=block, group_of_image=groups)) == expected
 
 
 def test_metrics_follow_from_the_ranks():
-    images, sentences, owners, groups = toy()
-    result = evaluate(images, sentences, owners, group_of_image=groups)
+    images, captions, owners, groups = toy()
+    result = evaluate(images, captions, owners, group_of_image=groups)
     for side, own in (
         (result.image_query, result.image_query_ranks),
         (result.text_query, result.text_query_ranks),
@@ -93,17 +93,17 @@ def test_ties_go_by_index(data):
     groups = data.draw(st.lists(st.integers(-1, 2), min_size=n_images, max_size=n_images))
     vector = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=3, max_size=3)  # also rows of zeros
     images = data.draw(st.lists(vector, min_size=n_images, max_size=n_images))
-    sentences = data.draw(st.lists(vector, min_size=len(owners), max_size=len(owners)))
+    captions = data.draw(st.lists(vector, min_size=len(owners), max_size=len(owners)))
     block = data.draw(st.sampled_from([None, 1, 2, 5]))
-    result = evaluate(images, sentences, owners, block=block, group_of_image=groups)
-    assert found(result) == naive_ranks(images, sentences, owners, groups)
+    result = evaluate(images, captions, owners, block=block, group_of_image=groups)
+    assert found(result) == naive_ranks(images, captions, owners, groups)
 
 
 def test_zero_rows_have_cosine_zero():
-    images, sentences, owners, groups = toy()
-    images[2], sentences[5], sentences[9] = 0, 0, 0
-    result = evaluate(images, sentences, owners, group_of_image=groups)
-    assert found(result) == naive_ranks(images, sentences, owners, groups)
+    images, captions, owners, groups = toy()
+    images[2], captions[5], captions[9] = 0, 0, 0
+    result = evaluate(images, captions, owners, group_of_image=groups)
+    assert found(result) == naive_ranks(images, captions, owners, groups)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-9])
@@ -114,9 +114,9 @@ def test_a_collapsed_embedding_scores_chance(monkeypatch, noise, share):
     generator = np.random.default_rng(0)
     one = generator.normal(size=37)
     images = one + noise * generator.normal(size=(300, 37))
-    sentences = 3 * one + noise * generator.normal(size=(600, 37))
+    captions = 3 * one + noise * generator.normal(size=(600, 37))
     owners, groups = np.repeat(np.arange(300), 2), np.repeat(np.arange(75), 4)
-    result = evaluate(images, sentences, owners, group_of_image=groups)
+    result = evaluate(images, captions, owners, group_of_image=groups)
     assert result.text_query_ranks.tolist() == (4 * groups[owners] + 1).tolist()
     assert result.image_query_ranks.tolist() == (8 * groups + 1).tolist()
     assert result.text_query.r1 == pytest.approx(100 / 75)
@@ -125,21 +125,21 @@ def test_a_collapsed_embedding_scores_chance(monkeypatch, noise, share):
 @pytest.mark.parametrize("strength", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_neither_block_nor_path_changes_a_rank(monkeypatch, strength, share):
-    images, sentences, owners, groups = toy(150, 700, 40, 48, strength)
-    images[7], sentences[3] = images[90], sentences[600]  # copies, hence exact ties
+    images, captions, owners, groups = toy(150, 700, 40, 48, strength)
+    images[7], captions[3] = images[90], captions[600]  # copies, hence exact ties
     unit = [
         x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1)[:, None]
-        for x in (images, sentences)
+        for x in (images, captions)
     ]
     expected = found(evaluate_scores(np.round(unit[0] @ unit[1].T, 13), owners, group_of_image=groups))
     monkeypatch.setattr(ranks, "_EXACT_SHARE", share)
     for block in (None, 1000, 128, 13):
-        assert found(evaluate(images, sentences, owners, block=block, group_of_image=groups)) == expected
+        assert found(evaluate(images, captions, owners, block=block, group_of_image=groups)) == expected
 
 
 def test_a_coarse_product_changes_no_rank(monkeypatch):
-    images, sentences, owners, groups = toy(150, 700, 40, 48, 1.0)
-    expected = found(evaluate(images, sentences, owners, group_of_image=groups))
+    images, captions, owners, groups = toy(150, 700, 40, 48, 1.0)
+    expected = found(evaluate(images, captions, owners, group_of_image=groups))
     product = torch.mm
 
     def coarse(a, b, out):
@@ -147,47 +147,47 @@ def test_a_coarse_product_changes_no_rank(monkeypatch):
 
     monkeypatch.setattr(ranks, "_EXACT_SHARE", 1.0)
     monkeypatch.setattr(torch, "mm", coarse)
-    assert found(evaluate(images, sentences, owners, group_of_image=groups)) == expected
+    assert found(evaluate(images, captions, owners, group_of_image=groups)) == expected
 
 
 def test_groups_of_one_image_each_are_the_plain_path(monkeypatch):
-    images, sentences, owners, _ = toy()
-    plain = found(evaluate(images, sentences, owners))
+    images, captions, owners, _ = toy()
+    plain = found(evaluate(images, captions, owners))
     scores = np.random.default_rng(0).normal(size=(14, 37))
     labels = np.random.default_rng(1).permutation(14) * 3 - 4
     # the general path agrees, and is not taken
     owner, label = torch.from_numpy(owners), torch.from_numpy(labels)
-    general = ranks.cosine_ranks(as_rows(images, "x"), as_rows(sentences, "x"), owner, groups=label)
+    general = ranks.cosine_ranks(as_rows(images, "x"), as_rows(captions, "x"), owner, groups=label)
     assert tuple(part.tolist() for part in general) == plain
     monkeypatch.setattr(ranks, "group_targets", None)
-    assert found(evaluate(images, sentences, owners, group_of_image=labels)) == plain
+    assert found(evaluate(images, captions, owners, group_of_image=labels)) == plain
     assert found(evaluate_scores(scores, owners, group_of_image=labels)) == found(
         evaluate_scores(scores, owners)
     )
 
 
 def test_one_group_of_everything_finds_at_once():
-    images, sentences, owners, _ = toy()
-    result = evaluate(images, sentences, owners, group_of_image=np.zeros(14, dtype=np.int8))
+    images, captions, owners, _ = toy()
+    result = evaluate(images, captions, owners, group_of_image=np.zeros(14, dtype=np.int8))
     assert found(result) == ([1] * 14, [1] * 37)
     assert result.rsum == 600
 
 
 def test_folds_hold_whole_groups():
-    images, sentences, owners, _ = toy(12, 50)
+    images, captions, owners, _ = toy(12, 50)
     groups = np.array([3, 3, 1, 1, 0, 0, 0, 2, 9, 8, 8, 8])
-    folded = evaluate(images, sentences, owners, folds=3, group_of_image=groups)
+    folded = evaluate(images, captions, owners, folds=3, group_of_image=groups)
     for fold in range(3):
         part, members = slice(4 * fold, 4 * fold + 4), np.flatnonzero(owners // 4 == fold)
-        expected = naive_ranks(images[part], sentences[members], owners[members] - 4 * fold, groups[part])
+        expected = naive_ranks(images[part], captions[members], owners[members] - 4 * fold, groups[part])
         assert folded.image_query_ranks[part].tolist() == expected[0]
         assert folded.text_query_ranks[members].tolist() == expected[1]
-    scores = np.array([[cosine(a, b) for b in sentences] for a in images.astype(np.float64)])
+    scores = np.array([[cosine(a, b) for b in captions] for a in images.astype(np.float64)])
     by_scores = evaluate_scores(scores, owners, folds=3, group_of_image=groups)
     assert found(by_scores) == found(folded)
     groups[4] = 1
     for call in (
-        lambda: evaluate(images, sentences, owners, 3, group_of_image=groups),
+        lambda: evaluate(images, captions, owners, 3, group_of_image=groups),
         lambda: evaluate_scores(scores, owners, 3, group_of_image=groups),
     ):
         with pytest.raises(
@@ -198,10 +198,10 @@ def test_folds_hold_whole_groups():
 
 
 def test_ready_scores_give_the_same_as_loops():
-    images, sentences, owners, groups = toy(dtype=np.float64)
-    scores = [[cosine(image, sentence) for sentence in sentences] for image in images]
+    images, captions, owners, groups = toy(dtype=np.float64)
+    scores = [[cosine(image, caption) for caption in captions] for image in images]
     result = evaluate_scores(scores, owners, group_of_image=groups)
-    assert found(result) == naive_ranks(images, sentences, owners, groups)
+    assert found(result) == naive_ranks(images, captions, owners, groups)
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_ready_scores_give_the_same_as_loops():
     [np.zeros(13, int), np.zeros((14, 1), int), np.zeros(14), np.zeros(14, bool), ["a"] * 14, 3],
 )
 def test_unfit_groups_are_refused_in_one_line(groups):
-    images, sentences, owners, _ = toy()
+    images, captions, owners, _ = toy()
     for call in (
-        lambda: evaluate(images, sentences, owners, group_of_image=groups),
+        lambda: evaluate(images, captions, owners, group_of_image=groups),
         lambda: evaluate_scores(np.zeros((14, 37)), owners, group_of_image=groups),
     ):
         with pytest.raises(DataError, match=r"group_of_image: expected whole numbers of shape \(14,\)") as e:
@@ -221,7 +221,7 @@ def test_unfit_groups_are_refused_in_one_line(groups):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_gpu_and_cpu_give_the_same_ranks():
-    images, sentences, owners, groups = toy(700, 3000, 90, 256)
-    cpu = evaluate(images, sentences, owners, group_of_image=groups)
-    gpu = evaluate(torch.tensor(images).cuda(), sentences, owners, group_of_image=torch.tensor(groups).cuda())
+    images, captions, owners, groups = toy(700, 3000, 90, 256)
+    cpu = evaluate(images, captions, owners, group_of_image=groups)
+    gpu = evaluate(torch.tensor(images).cuda(), captions, owners, group_of_image=torch.tensor(groups).cuda())
     assert found(cpu) == found(gpu)

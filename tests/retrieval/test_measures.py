@@ -33,10 +33,10 @@ def embeddings():
 @pytest.mark.parametrize("block", [None, 1, 4])
 @pytest.mark.parametrize("k", [1, 3, 100])
 def test_top_k_sorts_by_score_then_index(embeddings, block, k):
-    images, sentences, _ = embeddings
+    images, captions, _ = embeddings
     gallery = np.concatenate([images, images[::-1], 2 * images])
-    scores, indices = top_k(torch.tensor(sentences), gallery, k, block=block)
-    for query, row, found in zip(sentences, scores, indices, strict=True):
+    scores, indices = top_k(torch.tensor(captions), gallery, k, block=block)
+    for query, row, found in zip(captions, scores, indices, strict=True):
         expected = sorted(range(27), key=lambda i: (-round(cosine(query, gallery[i]), 9), i))[:k]
         assert found.tolist() == expected
         assert row == pytest.approx([cosine(query, gallery[i]) for i in expected])
@@ -53,16 +53,16 @@ def test_top_k_refuses_an_unfit_k(k):
 
 
 def test_separation_equals_explicit_histograms(embeddings):
-    images, sentences, owners = embeddings
-    positive = [cosine(images[owner], sentence) for owner, sentence in zip(owners, sentences, strict=True)]
+    images, captions, owners = embeddings
+    positive = [cosine(images[owner], caption) for owner, caption in zip(owners, captions, strict=True)]
     negative = [
-        cosine(image, sentence)
-        for j, sentence in enumerate(sentences)
+        cosine(image, caption)
+        for j, caption in enumerate(captions)
         for i, image in enumerate(images)
         if i != owners[j]
     ]
     for block in (None, 5):
-        result = separation(images, sentences, owners, bins=20, block=block)
+        result = separation(images, captions, owners, bins=20, block=block)
         p, _ = np.histogram(positive, 20, (-1, 1), density=True)
         q, _ = np.histogram(negative, 20, (-1, 1), density=True)
         np.testing.assert_allclose(result.positive, p)
@@ -135,14 +135,14 @@ def test_bootstrap_of_extremes():
 
 
 def test_bootstrap_of_two_evaluations_adds_both_directions(embeddings):
-    images, sentences, owners = embeddings
-    a = evaluate(images, sentences, owners)
-    b = evaluate(images, np.random.default_rng(0).permutation(sentences), owners)
+    images, captions, owners = embeddings
+    a = evaluate(images, captions, owners)
+    b = evaluate(images, np.random.default_rng(0).permutation(captions), owners)
     result = paired_bootstrap(a, b, k="rsum", n=200)
     assert result.difference == pytest.approx(a.rsum - b.rsum)
     assert result.low <= result.difference <= result.high
     with pytest.raises(DataError, match="one dataset"):
-        paired_bootstrap(a, evaluate(images, sentences[owners >= 0][::-1], owners[::-1]))
+        paired_bootstrap(a, evaluate(images, captions[owners >= 0][::-1], owners[::-1]))
     with pytest.raises(ConfigError, match="drawn by image"):
         paired_bootstrap(a, b, clusters=owners)
 

@@ -34,14 +34,14 @@ def naive_shares(points, is_text, k, metric="euclidean"):
     return shares
 
 
-def naive_sides(images, sentences, k, metric="euclidean"):
-    points = np.concatenate([images, sentences]).astype(np.float64).tolist()
-    is_text = [False] * len(images) + [True] * len(sentences)
+def naive_sides(images, captions, k, metric="euclidean"):
+    points = np.concatenate([images, captions]).astype(np.float64).tolist()
+    is_text = [False] * len(images) + [True] * len(captions)
     sums, others = [0.0, 0.0], len(points) - 1
     for share, text in zip(naive_shares(points, is_text, k, metric), is_text, strict=True):
-        chance = (len(images) if text else len(sentences)) / others
+        chance = (len(images) if text else len(captions)) / others
         sums[text] += share / chance
-    return sums[0] / len(images), sums[1] / len(sentences)
+    return sums[0] / len(images), sums[1] / len(captions)
 
 
 def draw(seed, n=7, m=19, dim=3, high=3):
@@ -61,12 +61,12 @@ def draw(seed, n=7, m=19, dim=3, high=3):
     st.data(),
 )
 def test_equals_loops_on_grids_full_of_ties(seed, n, m, dim, high, metric, data):
-    images, sentences = draw(seed, n, m, dim, high)
+    images, captions = draw(seed, n, m, dim, high)
     k = data.draw(st.integers(1, n + m - 1))
     block = data.draw(st.sampled_from([None, 1, 4]))
-    found = modality_mixing(images, sentences, k, metric=metric, n=3, shuffles=3, block=block)
-    expected = naive_sides(images, sentences, k, metric)
-    assert (found.images, found.sentences) == pytest.approx(expected, abs=1e-9)
+    found = modality_mixing(images, captions, k, metric=metric, n=3, shuffles=3, block=block)
+    expected = naive_sides(images, captions, k, metric)
+    assert (found.images, found.captions) == pytest.approx(expected, abs=1e-9)
     assert found.value == pytest.approx(sum(min(side, 1) for side in expected) / 2, abs=1e-9)
     assert 0 <= found.low <= found.high <= 1 and 0 <= found.value <= 1 and found.k == k
 
@@ -74,15 +74,15 @@ def test_equals_loops_on_grids_full_of_ties(seed, n, m, dim, high, metric, data)
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_equals_loops_on_ragged_sizes_and_does_not_depend_on_the_block(metric):
     random = np.random.default_rng(1)
-    images, sentences = random.normal(size=(23, 5)), random.normal(0.4, 1, (61, 5))
-    images[4] = sentences[[0, 7]] = 0.0
+    images, captions = random.normal(size=(23, 5)), random.normal(0.4, 1, (61, 5))
+    images[4] = captions[[0, 7]] = 0.0
     for k in (1, 7, 60, 82):
-        whole = modality_mixing(images, sentences, k, metric=metric, n=5, shuffles=5)
-        assert (whole.images, whole.sentences) == pytest.approx(naive_sides(images, sentences, k, metric))
-        parts = modality_mixing(images, sentences, k, metric=metric, n=5, shuffles=5, block=9)
+        whole = modality_mixing(images, captions, k, metric=metric, n=5, shuffles=5)
+        assert (whole.images, whole.captions) == pytest.approx(naive_sides(images, captions, k, metric))
+        parts = modality_mixing(images, captions, k, metric=metric, n=5, shuffles=5, block=9)
         assert parts.to_dict() == pytest.approx(whole.to_dict())
     # All others are neighbours: nothing but chance is left.
-    assert modality_mixing(images, sentences, 83, metric=metric, n=5).value == 1
+    assert modality_mixing(images, captions, 83, metric=metric, n=5).value == 1
 
 
 def test_apart_is_nothing_and_one_cloud_is_one():
@@ -94,50 +94,50 @@ def test_apart_is_nothing_and_one_cloud_is_one():
     assert together.low < together.value and together.value > 0.9
     assert together.shuffled_low <= together.shuffled <= together.shuffled_high <= 1
     assert apart.shuffled > 0.9 and apart.shuffled_low > 0.8
-    # Between both: half of the sentences lie where the images are.
+    # Between both: half of the captions lie where the images are.
     half = modality_mixing(one, np.concatenate([two[:150], two[150:] + 100]))
     assert 0.35 < half.value < 0.85
 
 
 def test_it_is_cut_on_each_side():
-    """Sentences around every image cannot make up for sentences that have no image near."""
+    """Captions around every image cannot make up for captions that have no image near."""
     images = np.arange(10.0)[:, None] * 100
-    sentences = (images + np.array([-0.2, -0.1, 0.1, 0.2, 0.3])).reshape(-1, 1)
-    found = modality_mixing(images, sentences, k=4)
+    captions = (images + np.array([-0.2, -0.1, 0.1, 0.2, 0.3])).reshape(-1, 1)
+    found = modality_mixing(images, captions, k=4)
     assert found.images == pytest.approx(59 / 50) and found.images > 1
-    # Of a sentence's four nearest one is the image, which is more than chance too.
-    assert found.sentences == pytest.approx(0.25 * 59 / 10) and found.value == 1
-    one = modality_mixing(images, sentences, k=1)
-    assert one.sentences < 59 / 10 and one.value == pytest.approx((1 + min(one.sentences, 1)) / 2)
+    # Of a caption's four nearest one is the image, which is more than chance too.
+    assert found.captions == pytest.approx(0.25 * 59 / 10) and found.value == 1
+    one = modality_mixing(images, captions, k=1)
+    assert one.captions < 59 / 10 and one.value == pytest.approx((1 + min(one.captions, 1)) / 2)
 
 
 def test_a_collapsed_space_is_as_mixed_as_chance_in_any_order():
     point = np.full((40, 6), 0.3, np.float32)
     found = modality_mixing(point[:10], point, k=7)
-    assert found.value == found.images == found.sentences == 1
+    assert found.value == found.images == found.captions == 1
     # Far from the origin and with tiny spread, distances still count.
     random = np.random.default_rng(2)
-    images, sentences = random.normal(size=(12, 3)), random.normal(1, 1, (30, 3))
-    near = modality_mixing(images, sentences, k=5)
+    images, captions = random.normal(size=(12, 3)), random.normal(1, 1, (30, 3))
+    near = modality_mixing(images, captions, k=5)
     for change in (lambda x: x * 1e-200, lambda x: x * 1e200, lambda x: 1000 + x * 1e-3, lambda x: x - 7):
-        moved = modality_mixing(change(images), change(sentences), k=5)
+        moved = modality_mixing(change(images), change(captions), k=5)
         assert moved.value == pytest.approx(near.value)
 
 
 def test_the_order_of_points_does_not_matter():
-    images, sentences = draw(5, 11, 30, 2, 1)
-    base = modality_mixing(images, sentences, k=4)
-    turned = modality_mixing(images[::-1], sentences[::-1], k=4)
-    swapped = modality_mixing(sentences, images, k=4)
+    images, captions = draw(5, 11, 30, 2, 1)
+    base = modality_mixing(images, captions, k=4)
+    turned = modality_mixing(images[::-1], captions[::-1], k=4)
+    swapped = modality_mixing(captions, images, k=4)
     assert turned.value == pytest.approx(base.value) == swapped.value
-    assert (swapped.images, swapped.sentences) == pytest.approx((base.sentences, base.images))
+    assert (swapped.images, swapped.captions) == pytest.approx((base.captions, base.images))
 
 
-def test_the_interval_draws_images_with_their_sentences():
-    images, sentences = draw(3, 9, 24, 2, 2)
+def test_the_interval_draws_images_with_their_captions():
+    images, captions = draw(3, 9, 24, 2, 2)
     owners = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7, 7, 0, 1, 3, 4, 6])  # 8 has none
-    found = modality_mixing(images, sentences, k=3, image_of_sentence=owners, n=400, seed=4)
-    points = np.concatenate([images, sentences]).astype(float).tolist()
+    found = modality_mixing(images, captions, k=3, image_of_caption=owners, n=400, seed=4)
+    points = np.concatenate([images, captions]).astype(float).tolist()
     shares = naive_shares(points, [False] * 9 + [True] * 24, 3)
     generator, values = np.random.default_rng(4), []
     for picks in generator.integers(0, 9, (400, 9)):
@@ -146,16 +146,16 @@ def test_the_interval_draws_images_with_their_sentences():
         if text:
             values.append((min(1, np.mean(image)) + min(1, np.mean(text))) / 2)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
-    alone = modality_mixing(images, sentences, k=3, n=400, seed=4)
+    alone = modality_mixing(images, captions, k=3, n=400, seed=4)
     assert (alone.low, alone.high) != (found.low, found.high) and alone.value == found.value
 
 
 def test_the_lots_keep_the_neighbours():
     """Shuffled labels on the graph of neighbours, by loops, where no distance is tied."""
     random = np.random.default_rng(8)
-    images, sentences = random.normal(size=(6, 4)), random.normal(3, 1, (14, 4))
-    found = modality_mixing(images, sentences, k=3, shuffles=50, seed=9)
-    points = np.concatenate([images, sentences])
+    images, captions = random.normal(size=(6, 4)), random.normal(3, 1, (14, 4))
+    found = modality_mixing(images, captions, k=3, shuffles=50, seed=9)
+    points = np.concatenate([images, captions])
     far = np.linalg.norm(points[:, None] - points, axis=2) + np.diag([np.inf] * 20)
     nearest, is_text = np.argsort(far, axis=1)[:, :3], np.arange(20) >= 6
     generator, values = np.random.default_rng(9), []
@@ -186,37 +186,37 @@ def test_lots_among_ties_are_spread_evenly_and_reproducible():
 
 @pytest.mark.parametrize("kind", [np.float16, np.int64, torch.float16, torch.bfloat16, torch.float32])
 def test_takes_arrays_and_tensors_of_any_kind(kind):
-    images, sentences = draw(6)
-    expected = modality_mixing(images.astype(float), sentences.astype(float), k=5)
+    images, captions = draw(6)
+    expected = modality_mixing(images.astype(float), captions.astype(float), k=5)
     if isinstance(kind, torch.dtype):
-        images, sentences = (torch.from_numpy(x).to(kind).requires_grad_() for x in (images, sentences))
+        images, captions = (torch.from_numpy(x).to(kind).requires_grad_() for x in (images, captions))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = modality_mixing(images, sentences, k=5)
+            found = modality_mixing(images, captions, k=5)
     else:
-        found = modality_mixing(images.astype(kind), sentences.astype(kind), k=5)
+        found = modality_mixing(images.astype(kind), captions.astype(kind), k=5)
     assert isinstance(found, Mixing) and found.to_dict() == pytest.approx(expected.to_dict())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu():
-    images, sentences = draw(7, 40, 160)
-    found = modality_mixing(torch.from_numpy(images).cuda(), torch.from_numpy(sentences).cuda())
-    assert found.to_dict() == pytest.approx(modality_mixing(images, sentences).to_dict())
+    images, captions = draw(7, 40, 160)
+    found = modality_mixing(torch.from_numpy(images).cuda(), torch.from_numpy(captions).cuda())
+    assert found.to_dict() == pytest.approx(modality_mixing(images, captions).to_dict())
 
 
 def test_mistakes_are_named():
-    images, sentences = draw(0)
+    images, captions = draw(0)
     for wrong in (0, 26, -1, 2.0, True, "3"):
         with pytest.raises(ConfigError, match="k: expected 1 to 25 neighbours among 26 points"):
-            modality_mixing(images, sentences, wrong)
+            modality_mixing(images, captions, wrong)
     for name in ("n", "shuffles", "block"):
         with pytest.raises(ConfigError, match=f"{name}: expected a positive whole number, found 0"):
-            modality_mixing(images, sentences, **{name: 0})
+            modality_mixing(images, captions, **{name: 0})
     with pytest.raises(ConfigError, match="metric: expected one of euclidean, cosine, found 'dot'"):
-        modality_mixing(images, sentences, metric="dot")
-    with pytest.raises(DataError, match="images have 3 dimensions, sentences have 2"):
-        modality_mixing(images, sentences[:, :2])
+        modality_mixing(images, captions, metric="dot")
+    with pytest.raises(DataError, match="images have 3 dimensions, captions have 2"):
+        modality_mixing(images, captions[:, :2])
     with pytest.raises(DataError, match="row 1 holds NaN"):
         modality_mixing([[0.0], [np.nan]], [[1.0]])
     with pytest.raises(DataError, match="points to image 9"):
-        modality_mixing(images, sentences, image_of_sentence=np.full(19, 9))
+        modality_mixing(images, captions, image_of_caption=np.full(19, 9))

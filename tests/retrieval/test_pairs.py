@@ -1,4 +1,4 @@
-"""Sentences told apart from a twin, and means over drawn clusters, against explicit loops."""
+"""Captions told apart from a twin, and means over drawn clusters, against explicit loops."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ def cosine(a, b):
     return float(np.dot(a, b) / scale) if scale else 0.0
 
 
-def naive(images, sentences, owners, pairs):
-    images, sentences = np.asarray(images, dtype=np.float64), np.asarray(sentences, dtype=np.float64)
+def naive(images, captions, owners, pairs):
+    images, captions = np.asarray(images, dtype=np.float64), np.asarray(captions, dtype=np.float64)
     correct, pair_of_query = [], []
     for number, (one, two) in enumerate(pairs):
         for j, owner in enumerate(owners):
             if owner not in (one, two):
                 continue
             twin = two if owner == one else one
-            lead = cosine(images[owner], sentences[j]) - cosine(images[twin], sentences[j])
+            lead = cosine(images[owner], captions[j]) - cosine(images[twin], captions[j])
             correct.append(0.5 if abs(lead) <= 1e-12 else float(lead > 0))
             pair_of_query.append(number)
     return correct, pair_of_query
 
 
 def toy(seed=0, dtype=np.float32):
-    """Ragged sentences in no order; images 8 and 9 have none. Some images are in several pairs."""
+    """Ragged captions in no order; images 8 and 9 have none. Some images are in several pairs."""
     generator = np.random.default_rng(seed)
     owners = generator.permutation(np.concatenate([np.arange(8), generator.integers(0, 8, 20)]))
     images = generator.normal(size=(10, 5))
-    sentences = generator.normal(size=(28, 5)) + images[owners]
+    captions = generator.normal(size=(28, 5)) + images[owners]
     pairs = np.array([[3, 1], [0, 5], [1, 2], [7, 8], [1, 3]])
-    return images.astype(dtype), sentences.astype(dtype), owners, pairs
+    return images.astype(dtype), captions.astype(dtype), owners, pairs
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_told_apart_equals_loops(seed, dtype):
-    images, sentences, owners, pairs = toy(seed, dtype)
-    images[5] = 2 * images[0]  # a tie for every sentence of both
-    images[2], sentences[np.flatnonzero(owners == 3)[0]] = 0, 0
-    correct, pair_of_query = told_apart(images, sentences, owners, pairs)
-    assert (correct.tolist(), pair_of_query.tolist()) == naive(images, sentences, owners, pairs)
+    images, captions, owners, pairs = toy(seed, dtype)
+    images[5] = 2 * images[0]  # a tie for every caption of both
+    images[2], captions[np.flatnonzero(owners == 3)[0]] = 0, 0
+    correct, pair_of_query = told_apart(images, captions, owners, pairs)
+    assert (correct.tolist(), pair_of_query.tolist()) == naive(images, captions, owners, pairs)
     assert (correct.dtype, pair_of_query.dtype) == (np.float64, np.int64)
     assert set(correct[pair_of_query == 1]) == {0.5}
     assert {0.0, 0.5, 1.0} >= set(correct)
-    again = told_apart(torch.tensor(images), torch.tensor(sentences), owners.tolist(), torch.tensor(pairs))
+    again = told_apart(torch.tensor(images), torch.tensor(captions), owners.tolist(), torch.tensor(pairs))
     assert np.array_equal(again[0], correct) and np.array_equal(again[1], pair_of_query)
 
 
@@ -71,23 +71,23 @@ def test_a_collapsed_embedding_is_at_chance():
         ([[0, 1], [10, 2]], "pair 1 is [10, 2], but images are numbered 0 to 9"),
         ([[0, -1]], "pair 0 is [0, -1]"),
         ([[0, 1], [4, 4]], "pair 1 names image 4 twice"),
-        ([[0, 1], [9, 8]], "neither image of pair 1 (9, 8) has a sentence"),
+        ([[0, 1], [9, 8]], "neither image of pair 1 (9, 8) has a caption"),
     ],
 )
 def test_unfit_pairs_are_refused_in_one_line(pairs, words):
-    images, sentences, owners, _ = toy()
+    images, captions, owners, _ = toy()
     with pytest.raises(DataError) as error:
-        told_apart(images, sentences, owners, pairs)
+        told_apart(images, captions, owners, pairs)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_unfit_embeddings_are_refused():
-    images, sentences, owners, pairs = toy()
+    images, captions, owners, pairs = toy()
     with pytest.raises(DataError, match="must lie in one space"):
-        told_apart(images[:, :4], sentences, owners, pairs)
-    with pytest.raises(DataError, match="27 entries for 28 sentences"):
-        told_apart(images, sentences, owners[:27], pairs)
+        told_apart(images[:, :4], captions, owners, pairs)
+    with pytest.raises(DataError, match="27 entries for 28 captions"):
+        told_apart(images, captions, owners[:27], pairs)
 
 
 @pytest.mark.parametrize("draws_held", [1 << 22, 8])

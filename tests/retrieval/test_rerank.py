@@ -26,11 +26,11 @@ def cosines(a, b):
     return np.round(unit(a) @ unit(b).T, 12)
 
 
-def naive_graph(across, within_images, within_sentences, k1, scale):
+def naive_graph(across, within_images, within_captions, k1, scale):
     """The dense matrix of all distances, and every node's neighbours in order, itself first."""
     n, m = across.shape
     total = n + m
-    whole = np.block([[within_images, across], [across.T, within_sentences]]).astype(np.float64)
+    whole = np.block([[within_images, across], [across.T, within_captions]]).astype(np.float64)
     side = np.repeat([0, 1], [n, m])
     off = ~np.eye(total, dtype=bool)
     distance, key = np.ones((total, total)), np.full((total, total), np.inf)
@@ -64,7 +64,7 @@ def naive_graph(across, within_images, within_sentences, k1, scale):
 
 
 def naive_jaccard(distance, order, n, k1, k2, form="released"):
-    """Jaccard similarity of all images and sentences, by loops over nodes."""
+    """Jaccard similarity of all images and captions, by loops over nodes."""
     total = len(order)
 
     def mutual_set(p, k):
@@ -93,21 +93,21 @@ def naive_jaccard(distance, order, n, k1, k2, form="released"):
     return similarity
 
 
-def naive_distance(across, within_images, within_sentences, k1, k2, weight, scale, form="released"):
-    graph = naive_graph(across, within_images, within_sentences, k1, scale)
+def naive_distance(across, within_images, within_captions, k1, k2, weight, scale, form="released"):
+    graph = naive_graph(across, within_images, within_captions, k1, scale)
     overlap = naive_jaccard(*graph, len(across), k1, k2, form)
     original = (across.max() - across) / ((across.max() - across.min()) or 1.0)
     return (1 - weight) * (1 - overlap) + weight * original
 
 
 def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
-    """Embeddings with a ragged number of sentences per image, in no order."""
+    """Embeddings with a ragged number of captions per image, in no order."""
     generator = np.random.default_rng(seed)
     owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
     generator.shuffle(owners)
     images = generator.normal(size=(n, dimensions))
-    sentences = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
-    return images, sentences, owners
+    captions = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
+    return images, captions, owners
 
 
 def as_distance(scores, across, weight):
@@ -120,9 +120,9 @@ def as_distance(scores, across, weight):
 @pytest.mark.parametrize("form", ["released", "printed"])
 @pytest.mark.parametrize("k1, k2, weight", [(6, 3, 0.3), (5, 1, 0.5), (9, 6, 0.1), (3, 8, 0.9), (60, 4, 0.3)])
 def test_equals_explicit_loops(scale, form, k1, k2, weight):
-    images, sentences, _ = toy(seed=k1)
-    found = rerank(images, sentences, k1, k2, weight, scale, form)
-    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    images, captions, _ = toy(seed=k1)
+    found = rerank(images, captions, k1, k2, weight, scale, form)
+    parts = cosines(images, captions), cosines(images, images), cosines(captions, captions)
     expected = naive_distance(*parts, k1, k2, weight, scale, form)
     assert found.dtype == np.float64
     np.testing.assert_allclose(as_distance(found, parts[0], weight), expected, atol=1e-6)
@@ -131,9 +131,9 @@ def test_equals_explicit_loops(scale, form, k1, k2, weight):
 
 
 def test_the_two_forms_differ_and_so_do_the_scales():
-    images, sentences, _ = toy(seed=4)
-    results = [rerank(images, sentences, 6, 3, scale=scale) for scale in ("cross", "none", "zscore", "rank")]
-    results.append(rerank(images, sentences, 6, 3, scale="rank", form="printed"))
+    images, captions, _ = toy(seed=4)
+    results = [rerank(images, captions, 6, 3, scale=scale) for scale in ("cross", "none", "zscore", "rank")]
+    results.append(rerank(images, captions, 6, 3, scale="rank", form="printed"))
     for one in range(4):
         for other in range(one):
             assert np.abs(results[one] - results[other]).max() > 1e-3
@@ -143,55 +143,55 @@ def test_the_two_forms_differ_and_so_do_the_scales():
 def test_equal_items_are_neighbours_by_index(scale):
     generator = np.random.default_rng(1)
     images = generator.normal(size=(4, 3))[generator.integers(0, 4, 9)]
-    sentences = generator.normal(size=(5, 3))[generator.integers(0, 5, 17)]
-    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    captions = generator.normal(size=(5, 3))[generator.integers(0, 5, 17)]
+    parts = cosines(images, captions), cosines(images, images), cosines(captions, captions)
     expected = naive_distance(*parts, 5, 3, 0.3, scale)
-    for found in (rerank(images, sentences, 5, 3, scale=scale), rerank_scores(*parts, 5, 3, scale=scale)):
+    for found in (rerank(images, captions, 5, 3, scale=scale), rerank_scores(*parts, 5, 3, scale=scale)):
         np.testing.assert_allclose(as_distance(found, parts[0], 0.3), expected, atol=1e-6)
 
 
 def test_a_pair_that_shares_nothing_keeps_its_score_bit_for_bit():
-    images, sentences, owners = toy(40, 90, 8, 2.0)
-    found = rerank(images, sentences, 4, 2, weight=0.3)
-    across = cosines(images, sentences)
+    images, captions, owners = toy(40, 90, 8, 2.0)
+    found = rerank(images, captions, 4, 2, weight=0.3)
+    across = cosines(images, captions)
     kept = found == across
     assert 0.05 < kept.mean() < 0.95  # both kinds are there
     assert (found >= across).all()
-    floats = rerank(images.astype(np.float32), sentences.astype(np.float32), 4, 2, weight=0.3)
+    floats = rerank(images.astype(np.float32), captions.astype(np.float32), 4, 2, weight=0.3)
     assert floats.dtype == np.float32
-    assert (floats == cosines(images.astype(np.float32), sentences.astype(np.float32)).astype(np.float32))[
+    assert (floats == cosines(images.astype(np.float32), captions.astype(np.float32)).astype(np.float32))[
         kept
     ].all()
 
 
 def test_weight_one_is_the_search_as_it_was_and_weight_zero_is_jaccard_then_the_original():
-    images, sentences, owners = toy(seed=3)
-    before = evaluate(images, sentences, owners)
-    same = evaluate_scores(rerank(images, sentences, 5, 3, weight=1.0), owners)
+    images, captions, owners = toy(seed=3)
+    before = evaluate(images, captions, owners)
+    same = evaluate_scores(rerank(images, captions, 5, 3, weight=1.0), owners)
     np.testing.assert_array_equal(same.image_query_ranks, before.image_query_ranks)
     np.testing.assert_array_equal(same.text_query_ranks, before.text_query_ranks)
-    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
+    parts = cosines(images, captions), cosines(images, images), cosines(captions, captions)
     overlap = naive_jaccard(*naive_graph(*parts, 5, "cross"), len(images), 5, 3)
-    order = rerank(images, sentences, 5, 3, weight=0.0).argsort(1)[:, ::-1]
+    order = rerank(images, captions, 5, 3, weight=0.0).argsort(1)[:, ::-1]
     for i, row in enumerate(order):
         expected = sorted(range(len(row)), key=lambda j: (-round(overlap[i, j], 9), -parts[0][i, j]))
         assert row.tolist() == expected
 
 
 def test_both_directions_come_from_one_matrix():
-    images, sentences, _ = toy(seed=5)
-    np.testing.assert_allclose(rerank(sentences, images, 6, 3).T, rerank(images, sentences, 6, 3), atol=1e-12)
+    images, captions, _ = toy(seed=5)
+    np.testing.assert_allclose(rerank(captions, images, 6, 3).T, rerank(images, captions, 6, 3), atol=1e-12)
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 @pytest.mark.parametrize("scale", ["cross", "zscore"])
 def test_blocks_and_types_change_nothing(block, scale, monkeypatch):
-    images, sentences, _ = toy(30, 70, 16, seed=6)
-    expected = rerank(images, sentences, 7, 4, scale=scale)
+    images, captions, _ = toy(30, 70, 16, seed=6)
+    expected = rerank(images, captions, 7, 4, scale=scale)
     monkeypatch.setattr(reciprocal, "_TERMS", 50 * block)
     monkeypatch.setattr(neighbours, "_EXACT_ROWS", block)
-    np.testing.assert_allclose(rerank(images, sentences, 7, 4, scale=scale, block=block), expected, atol=1e-6)
-    scaled = torch.from_numpy(images * 3.0), (sentences * 1e-3).tolist()
+    np.testing.assert_allclose(rerank(images, captions, 7, 4, scale=scale, block=block), expected, atol=1e-6)
+    scaled = torch.from_numpy(images * 3.0), (captions * 1e-3).tolist()
     np.testing.assert_allclose(rerank(*scaled, 7, 4, scale=scale), expected, atol=1e-6)
 
 
@@ -245,28 +245,28 @@ def test_collapsed_embeddings_stay_at_chance():
 @pytest.mark.parametrize("scale", ["cross", "none", "zscore", "rank"])
 def test_one_query_or_a_gallery_smaller_than_k1(n, m, scale):
     generator = np.random.default_rng(n)
-    images, sentences = generator.normal(size=(n, 4)), generator.normal(size=(m, 4))
-    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
-    found = rerank(images, sentences, k1=20, scale=scale)
+    images, captions = generator.normal(size=(n, 4)), generator.normal(size=(m, 4))
+    parts = cosines(images, captions), cosines(images, images), cosines(captions, captions)
+    found = rerank(images, captions, k1=20, scale=scale)
     expected = naive_distance(*parts, 20, 6, 0.3, scale)
     np.testing.assert_allclose(as_distance(found, parts[0], 0.3), expected, atol=1e-6)
     assert rerank_scores(parts[0], scale=scale).shape == (n, m)
 
 
 def test_rows_of_zeros_have_cosine_zero():
-    images, sentences, _ = toy()
+    images, captions, _ = toy()
     images[3] = 0.0
-    sentences[[0, 5]] = 0.0
-    parts = cosines(images, sentences), cosines(images, images), cosines(sentences, sentences)
-    found = rerank(images, sentences, 6, 3)
+    captions[[0, 5]] = 0.0
+    parts = cosines(images, captions), cosines(images, images), cosines(captions, captions)
+    found = rerank(images, captions, 6, 3)
     np.testing.assert_allclose(
         as_distance(found, parts[0], 0.3), naive_distance(*parts, 6, 3, 0.3, "cross"), atol=1e-6
     )
 
 
 def test_scores_alone_compare_each_side_by_what_it_scores():
-    images, sentences, _ = toy(seed=8)
-    across = cosines(images, sentences)
+    images, captions, _ = toy(seed=8)
+    across = cosines(images, captions)
     rest = across - across.mean(0) - across.mean(1, keepdims=True) + across.mean()
     parts = across, cosines(rest, rest), cosines(rest.T, rest.T)
     np.testing.assert_allclose(
@@ -278,8 +278,8 @@ def test_scores_alone_compare_each_side_by_what_it_scores():
 
 
 def test_across_alone_reads_nothing_within_a_modality():
-    images, sentences, _ = toy(seed=7)
-    across, noise = cosines(images, sentences), np.random.default_rng(0).normal(size=(29, 29))
+    images, captions, _ = toy(seed=7)
+    across, noise = cosines(images, captions), np.random.default_rng(0).normal(size=(29, 29))
     alone = rerank_scores(across, k1=6, k2=3)
     np.testing.assert_array_equal(rerank_scores(across, noise[:11, :11], noise, k1=6, k2=3), alone)
     other = rerank_scores(across, noise[:11, :11], noise, k1=6, k2=3, scale="zscore")
@@ -287,21 +287,21 @@ def test_across_alone_reads_nothing_within_a_modality():
 
 
 def test_neighbours_within_a_modality_find_the_image_that_the_cosine_misses():
-    """Sentence 0 of each image is lost; its sisters are near it and near their image."""
+    """Caption 0 of each image is lost; its sisters are near it and near their image."""
     generator = np.random.default_rng(0)
     n = 60
     images = generator.normal(size=(n, 24))
     owners = np.repeat(np.arange(n), 5)
     topic = generator.normal(size=(n, 24))
-    sentences = images[owners] * 0.6 + topic[owners] + 0.5 * generator.normal(size=(n * 5, 24))
-    sentences[::5] -= 0.45 * images
-    before = evaluate(images, sentences, owners)
-    after = evaluate_scores(rerank(images, sentences, k1=8, k2=4, scale="zscore"), owners)
+    captions = images[owners] * 0.6 + topic[owners] + 0.5 * generator.normal(size=(n * 5, 24))
+    captions[::5] -= 0.45 * images
+    before = evaluate(images, captions, owners)
+    after = evaluate_scores(rerank(images, captions, k1=8, k2=4, scale="zscore"), owners)
     assert after.text_query.r1 > before.text_query.r1 + 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same():
-    images, sentences, _ = toy(50, 120, 16)
-    expected = rerank(images, sentences, 7, 4)
-    np.testing.assert_allclose(rerank(images, sentences, 7, 4, device="cuda"), expected, atol=1e-6)
+    images, captions, _ = toy(50, 120, 16)
+    expected = rerank(images, captions, 7, 4)
+    np.testing.assert_allclose(rerank(images, captions, 7, 4, device="cuda"), expected, atol=1e-6)

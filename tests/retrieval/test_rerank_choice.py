@@ -18,22 +18,22 @@ from imtext.retrieval.rerank import (
 
 
 def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
-    """Embeddings with a ragged number of sentences per image, in no order."""
+    """Embeddings with a ragged number of captions per image, in no order."""
     generator = np.random.default_rng(seed)
     owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
     generator.shuffle(owners)
     images = generator.normal(size=(n, dimensions))
-    sentences = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
-    return images, sentences, owners
+    captions = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
+    return images, captions, owners
 
 
 def test_folds_are_searches_of_their_own():
-    images, sentences, owners = toy(12, 40, seed=9)
+    images, captions, owners = toy(12, 40, seed=9)
     settings = {"k1": 4, "k2": 2, "weight": 0.4, "scale": "rank"}
-    result = evaluate_reranked(images, sentences, owners, folds=3, **settings)
+    result = evaluate_reranked(images, captions, owners, folds=3, **settings)
     for fold in range(3):
         members = np.flatnonzero(owners // 4 == fold)
-        alone = rerank(images[fold * 4 : fold * 4 + 4], sentences[members], **settings)
+        alone = rerank(images[fold * 4 : fold * 4 + 4], captions[members], **settings)
         expected = evaluate_scores(alone, owners[members] - fold * 4)
         np.testing.assert_array_equal(
             result.image_query_ranks[fold * 4 : fold * 4 + 4], expected.image_query_ranks
@@ -42,20 +42,20 @@ def test_folds_are_searches_of_their_own():
 
 
 def test_the_choice_is_the_best_row_of_a_complete_table():
-    images, sentences, owners = toy(30, 80, 6, 1.2, seed=10)
-    choice = choose_rerank(images, sentences, owners, weights=(0.3, 1.0), k1=(4, 8), k2=[2, 3])
+    images, captions, owners = toy(30, 80, 6, 1.2, seed=10)
+    choice = choose_rerank(images, captions, owners, weights=(0.3, 1.0), k1=(4, 8), k2=[2, 3])
     assert len(choice.table) == 1 + 2 * 2 * len(SCALES) * 2
     for row in choice.table:
         settings = {name: row[name] for name in ("k1", "k2", "weight", "scale", "form")}
-        result = evaluate_reranked(images, sentences, owners, **settings)
+        result = evaluate_reranked(images, captions, owners, **settings)
         assert row["rsum"] == pytest.approx(result.rsum)
         assert row["image_query"] + row["text_query"] == pytest.approx(row["rsum"])
-        assert row["gain"] == pytest.approx(row["rsum"] - evaluate(images, sentences, owners).rsum)
+        assert row["gain"] == pytest.approx(row["rsum"] - evaluate(images, captions, owners).rsum)
     assert choice.best["rsum"] == max(row["rsum"] for row in choice.table)
     assert choice.helps == (choice.best["gain"] > 0)
-    assert rerank(images, sentences, **choice.settings).shape == (30, 80)
+    assert rerank(images, captions, **choice.settings).shape == (30, 80)
     assert str(choice).count("*") == 1 and len(str(choice).splitlines()) == 34
-    one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (images, sentences))
+    one, two = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (images, captions))
     parts = one @ two.T, owners, one @ one.T, two @ two.T
     again = choose_rerank_scores(*parts, weights=(0.3, 1.0), k1=(4, 8), k2=[2, 3])
     assert [row["rsum"] for row in again.table] == pytest.approx([row["rsum"] for row in choice.table])
@@ -96,7 +96,7 @@ def test_bad_settings_are_named(change, message):
 def test_bad_arrays_are_named():
     spoilt = np.eye(3)
     spoilt[1, 2] = np.nan
-    with pytest.raises(DataError, match="sentences: row 1 holds NaN"):
+    with pytest.raises(DataError, match="captions: row 1 holds NaN"):
         rerank(np.eye(3), spoilt)
     with pytest.raises(DataError, match="images have 2 dimensions"):
         rerank(np.eye(2), np.eye(3))
@@ -106,8 +106,8 @@ def test_bad_arrays_are_named():
         DataError, match=r"image_scores: expected numbers of shape \(3, 3\), found .* \(2, 2\)"
     ):
         rerank_scores(np.eye(3), image_scores=np.eye(2))
-    with pytest.raises(DataError, match="sentence_scores: row 1"):
-        rerank_scores(np.eye(3), sentence_scores=spoilt)
+    with pytest.raises(DataError, match="caption_scores: row 1"):
+        rerank_scores(np.eye(3), caption_scores=spoilt)
     with pytest.raises(DataError, match="scores: expected numbers of shape"):
         rerank_scores(np.zeros((0, 3)))
     with pytest.raises(ConfigError, match="by: expected one of"):

@@ -1,4 +1,4 @@
-"""Leaving out words, over a whole split, against one sentence at a time and explicit loops."""
+"""Leaving out words, over a whole split, against one caption at a time and explicit loops."""
 
 import numpy as np
 import pandas as pd
@@ -54,21 +54,21 @@ def _toy_embed(codes):
     return (vectors[codes] / np.arange(1, codes.shape[1] + 1)[:, None]).sum(1)
 
 
-def test_a_split_equals_one_sentence_after_the_other(words, net, images):
+def test_a_split_equals_one_caption_after_the_other(words, net, images):
     fabric = make_fabric("cpu")
     codes, lengths = words.encode(CAPTIONS, 12)
-    sentence, position, drop = split_ablation(
+    caption, position, drop = split_ablation(
         codes, lengths, OWNERS, images, lambda part: embed_codes(net, part, fabric)
     )
-    assert np.unique(sentence).tolist() == [0, 1, 4, 5]
+    assert np.unique(caption).tolist() == [0, 1, 4, 5]
     for number in (0, 1, 4, 5):
         alone = word_ablation(
             words.decode(codes[number]),
             images[OWNERS[number]],
             lambda captions: embed_codes(net, words.encode(captions, 12)[0], fabric),
         )
-        assert position[sentence == number].tolist() == list(range(lengths[number]))
-        assert drop[sentence == number] == pytest.approx(alone, abs=1e-6)
+        assert position[caption == number].tolist() == list(range(lengths[number]))
+        assert drop[caption == number] == pytest.approx(alone, abs=1e-6)
         assert np.abs(alone).max() > 1e-4
 
 
@@ -85,7 +85,7 @@ def test_blocks_do_not_change_the_result(words, images, monkeypatch):
         assert a.dtype == b.dtype and np.allclose(a, b, atol=1e-12)
 
 
-def test_a_sentence_that_fills_every_place_loses_one_word_at_a_time(images):
+def test_a_caption_that_fills_every_place_loses_one_word_at_a_time(images):
     codes = np.array([[3, 1, 2]])
     seen = []
     split_ablation(
@@ -95,7 +95,7 @@ def test_a_sentence_that_fills_every_place_loses_one_word_at_a_time(images):
     assert seen[1].tolist() == [[1, 2, 0], [3, 2, 0], [3, 1, 0]]
 
 
-def test_a_split_without_a_sentence_of_two_words_gives_nothing(images):
+def test_a_split_without_a_caption_of_two_words_gives_nothing(images):
     found = split_ablation(np.array([[1, 0]]), np.array([1]), np.array([0]), images, _toy_embed)
     assert [len(array) for array in found] == [0, 0, 0]
     assert ablation_frame(["dog"], np.array([[1, 0]]), *found).empty
@@ -106,7 +106,7 @@ def test_a_split_without_a_sentence_of_two_words_gives_nothing(images):
     [
         ({"lengths": np.array([2])}, "lengths"),
         ({"codes": np.array([[0, 1, 2], [1, 0, 0]])}, "on the left"),
-        ({"image_of_sentence": np.array([0, 3])}, "found 0 to 3"),
+        ({"image_of_caption": np.array([0, 3])}, "found 0 to 3"),
         ({"embed": lambda part: np.zeros((len(part), 5))}, "embed"),
     ],
 )
@@ -114,7 +114,7 @@ def test_arrays_that_do_not_fit_are_named(images, change, message):
     fitting = {
         "codes": np.array([[1, 2, 0], [1, 0, 0]]),
         "lengths": np.array([2, 1]),
-        "image_of_sentence": np.array([0, 1]),
+        "image_of_caption": np.array([0, 1]),
         "images": images,
         "embed": _toy_embed,
     }
@@ -130,8 +130,8 @@ def frame(words, images):
 
 
 def test_a_line_for_every_word_left_out(frame):
-    assert list(frame.columns) == ["word", "kind", "sentence", "drop"]
-    first = frame[frame["sentence"] == 0]
+    assert list(frame.columns) == ["word", "kind", "caption", "drop"]
+    first = frame[frame["caption"] == 0]
     assert first["word"].tolist() == ["a", "dog", "runs", "on", "the", "beach"]
     assert first["kind"].tolist() == ["function", "content", "content", "function", "function", "content"]
 
@@ -158,14 +158,14 @@ def test_means_by_word_equal_a_loop(frame):
 
 
 @pytest.mark.parametrize("only", [None, ("on", "with")])
-def test_the_bootstrap_draws_whole_sentences(frame, only):
+def test_the_bootstrap_draws_whole_captions(frame, only):
     difference, samples = content_minus_function(frame, n=40, seed=3, function_words=only)
-    sentences = np.unique(frame["sentence"])
+    captions = np.unique(frame["caption"])
 
     def naive(drawn):
         content, function = [], []
         for number in drawn:
-            for line in frame[frame["sentence"] == number].itertuples():
+            for line in frame[frame["caption"] == number].itertuples():
                 if line.kind == "content":
                     content.append(line.drop)
                 elif only is None or line.word in only:
@@ -175,10 +175,10 @@ def test_the_bootstrap_draws_whole_sentences(frame, only):
     random = np.random.default_rng(3)
     expected = []
     while len(expected) < 40:
-        for weights in random.multinomial(len(sentences), np.full(len(sentences), 1 / len(sentences)), 40):
-            value = naive(np.repeat(sentences, weights))
+        for weights in random.multinomial(len(captions), np.full(len(captions), 1 / len(captions)), 40):
+            value = naive(np.repeat(captions, weights))
             expected += [] if value is None else [value]
-    assert difference == pytest.approx(naive(sentences))
+    assert difference == pytest.approx(naive(captions))
     assert samples.shape == (40,)
     assert samples == pytest.approx(np.array(expected[:40]))
 
@@ -189,7 +189,7 @@ def test_the_bootstrap_covers_a_known_difference():
         {
             "word": ["dog", "on"] * 400,
             "kind": ["content", "function"] * 400,
-            "sentence": np.repeat(np.arange(400), 2),
+            "caption": np.repeat(np.arange(400), 2),
             "drop": np.tile([0.1, 0.0], 400) + random.normal(scale=0.05, size=800),
         }
     )

@@ -1,4 +1,4 @@
-"""Rows against each other: R-sum and recalls against loops, ranks within folds, ties, ragged sentences."""
+"""Rows against each other: R-sum and recalls against loops, ranks within folds, ties, ragged captions."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +16,12 @@ KS = (1, 5, 10)
 
 
 def dataset(counts, groups=None):
-    """One split of images with ``counts`` sentences each, the sentences in no order."""
+    """One split of images with ``counts`` captions each, the captions in no order."""
     n = len(counts)
     owners = np.random.default_rng(1).permutation(np.repeat(np.arange(n), counts))
     names = tuple(map(str, range(n)))
     files = tuple(f"{name}.jpg" for name in names)
-    captions = tuple(f"sentence {i}" for i in range(len(owners)))
+    captions = tuple(f"caption {i}" for i in range(len(owners)))
     groups = np.arange(n) if groups is None else np.asarray(groups)
     return Dataset("made", Path("."), files, names, captions, owners, np.full(n, "test"), groups)
 
@@ -50,7 +50,7 @@ def random_rows(data, slugs, seeds=2, high=14):
         for _ in range(seeds):
             ranks = {
                 "image_query": random.integers(1, high + 4 * place, data.n_images),
-                "text_query": random.integers(1, high + 4 * place, data.n_sentences),
+                "text_query": random.integers(1, high + 4 * place, data.n_captions),
             }
             rows[slug].append({"ranks-test.npz": ranks})
     return rows
@@ -66,14 +66,14 @@ def loop_rsum(ranks):
 
 
 def loop_parts(ranks, data):
-    """Per image: its own hits at each K plus N/M times those of its sentences, in per cent."""
-    share = data.n_images / data.n_sentences
+    """Per image: its own hits at each K plus N/M times those of its captions, in per cent."""
+    share = data.n_images / data.n_captions
     parts = []
     for image in range(data.n_images):
         part = sum(100.0 for k in KS if ranks["image_query"][image] <= k)
-        for sentence, owner in enumerate(data.image_of_sentence):
+        for caption, owner in enumerate(data.image_of_caption):
             if owner == image:
-                part += sum(100 * share for k in KS if ranks["text_query"][sentence] <= k)
+                part += sum(100 * share for k in KS if ranks["text_query"][caption] <= k)
         parts.append(part)
     return np.array(parts)
 
@@ -132,7 +132,7 @@ def test_the_mean_of_both_directions_is_a_sixth_and_signs_turn(tmp_path):
 
 
 def test_what_is_equal_differs_by_nothing(tmp_path):
-    # 3 images, 7 sentences: 3 image hits against 7 sentence hits, both a recall of one.
+    # 3 images, 7 captions: 3 image hits against 7 caption hits, both a recall of one.
     data = dataset((1, 2, 4))
     images = {"image_query": np.ones(3, int), "text_query": np.full(7, 99)}
     texts = {"image_query": np.full(3, 99), "text_query": np.ones(7, int)}
@@ -162,10 +162,10 @@ def test_several_pairs_count_as_their_mean(tmp_path):
             assert len(found.per_seed) == 3 and parts[0].difference != parts[2].difference
 
 
-def test_sentences_are_drawn_with_their_image(tmp_path):
+def test_captions_are_drawn_with_their_image(tmp_path):
     data = dataset((10, 10, 10, 10))
-    # All sentences of an image agree: as good as four queries, not forty.
-    ranks = {"image_query": np.array([1, 1, 1, 2]), "text_query": np.where(data.image_of_sentence < 2, 1, 2)}
+    # All captions of an image agree: as good as four queries, not forty.
+    ranks = {"image_query": np.array([1, 1, 1, 2]), "text_query": np.where(data.image_of_caption < 2, 1, 2)}
     worse = {side: np.full(len(values), 2) for side, values in ranks.items()}
     study = Study(tmp_path, data, {"a": [{"ranks-test.npz": ranks}], "b": [{"ranks-test.npz": worse}]})
     image, text = recalls(study, Compared((("a", "b"),), k=1))
@@ -173,16 +173,16 @@ def test_sentences_are_drawn_with_their_image(tmp_path):
 
 
 def loop_folds(scores, owners, folds=5):
-    """Ranks within folds, the best of an image's sentences; ties go to the smaller index."""
+    """Ranks within folds, the best of an image's captions; ties go to the smaller index."""
     size = len(scores) // folds
     images, texts = [], np.empty(len(owners), int)
     for image in range(len(scores)):
         members = [j for j, owner in enumerate(owners) if owner // size == image // size]
         order = sorted(members, key=lambda j: (-scores[image, j], j))
         images.append(1 + min(place for place, j in enumerate(order) if owners[j] == image))
-    for sentence, owner in enumerate(owners):
+    for caption, owner in enumerate(owners):
         members = range(owner // size * size, (owner // size + 1) * size)
-        texts[sentence] = 1 + sorted(members, key=lambda i: (-scores[i, sentence], i)).index(owner)
+        texts[caption] = 1 + sorted(members, key=lambda i: (-scores[i, caption], i)).index(owner)
     return {"image": np.array(images), "text": texts}
 
 
@@ -193,11 +193,11 @@ def whole(scores, owners):
 
 def test_ranks_within_folds_from_scores_embeddings_or_as_kept(tmp_path):
     data = dataset((2, 3, 1, 4, 2, 1, 1, 2, 3, 1))
-    owners, random = data.image_of_sentence, np.random.default_rng(3)
-    images, sentences = (random.integers(-2, 3, (n, 4)).astype(float) for n in (10, len(owners)))
+    owners, random = data.image_of_caption, np.random.default_rng(3)
+    images, captions = (random.integers(-2, 3, (n, 4)).astype(float) for n in (10, len(owners)))
     scores = random.integers(0, 4, (10, len(owners))).astype(float)  # many ties
     kept = {"image_query": np.arange(1, 11), "text_query": np.arange(1, 1 + len(owners))}
-    vectors = {"images": images, "sentences": sentences, "image_of_sentence": owners}
+    vectors = {"images": images, "captions": captions, "image_of_caption": owners}
     common = {"ranks-test.npz": whole(scores, owners), "scores-test.npz": {"scores": scores}}
     rows = {
         "scored": [common],
@@ -205,7 +205,7 @@ def test_ranks_within_folds_from_scores_embeddings_or_as_kept(tmp_path):
         "kept": [common | {"ranks-test_folds.npz": kept}],
     }
     study = Study(tmp_path, data, rows)
-    naive, direct = loop_folds(scores, owners), evaluate(images, sentences, owners, folds=5)
+    naive, direct = loop_folds(scores, owners), evaluate(images, captions, owners, folds=5)
     for side in ("image", "text"):
         (ranks,) = ranks_of(study, "scored", side, "test_folds")
         assert ranks.tolist() == naive[side].tolist()

@@ -30,6 +30,6 @@ def test_both_paths() -> None:
     features = np.random.default_rng(0).normal(size=(2, 3, 6)).astype(np.float32)
     with torch.no_grad():
         images = sum(net.embed_images(torch.from_numpy(side)) for side in features) / 2
-        sentences = net.embed_sentences(torch.from_numpy(CODES))
+        captions = net.embed_captions(torch.from_numpy(CODES))
     assert np.abs(embed_features(net, features, under_autocast()) - images.numpy()).max() < 1e-5
-    assert np.abs(embed_codes(net, CODES, under_autocast()) - sentences.numpy()).max() < 1e-5
+    assert np.abs(embed_codes(net, CODES, under_autocast()) - captions.numpy()).max() < 1e-5

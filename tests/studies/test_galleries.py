@@ -12,7 +12,7 @@ from imtext.studies import galleries
 
 @pytest.fixture
 def people(tmp_path):
-    """Three pictures of two persons, upright, with four sentences."""
+    """Three pictures of two persons, upright, with four captions."""
     for number in range(3):
         Image.new("RGB", (40, 90), (80 * number, 0, 0)).save(tmp_path / f"{number}.png")
     return Dataset(
@@ -28,19 +28,19 @@ def people(tmp_path):
 
 
 IMAGES = np.eye(3)
-SENTENCES = np.array([[1.0, 0.5, 0.0], [0.0, 0.2, 1.0], [0.4, 1.0, 0.0], [0.0, 0.9, 1.0]])
+CAPTIONS = np.array([[1.0, 0.5, 0.0], [0.0, 0.2, 1.0], [0.4, 1.0, 0.0], [0.0, 0.9, 1.0]])
 
 
 def test_any_picture_of_the_person_is_right(people):
-    found = galleries.images_for_sentences(people, IMAGES, SENTENCES, [0, 1], k=2)
+    found = galleries.images_for_captions(people, IMAGES, CAPTIONS, [0, 1], k=2)
     assert found["queries"] == ["a red coat", "red again"]
     assert found["correct"] == [[True, True], [False, True]]
     assert [picture.shape for picture in found["results"][0]] == [(90, 40, 3)] * 2
     assert found["results"][0][1][0, 0, 0] == 80
 
 
-def test_any_sentence_of_the_person_is_right(people):
-    found = galleries.sentences_for_images(people, IMAGES, SENTENCES, [1, 2], k=3)
+def test_any_caption_of_the_person_is_right(people):
+    found = galleries.captions_for_images(people, IMAGES, CAPTIONS, [1, 2], k=3)
     assert found["results"][0] == ["someone else in red", "a dog", "a red coat"]
     assert found["correct"] == [[True, False, True], [False, True, False]]
 

@@ -21,18 +21,18 @@ def test_every_stage_holds_points_of_both_modalities_and_classes(stages):
         "After the ranking loss alone",
     ]
     for stage in stages:
-        assert stage.images.shape == stage.sentences.shape == (24, 2)
-        assert np.isfinite(stage.images).all() and np.isfinite(stage.sentences).all()
-        for classes in (stage.image_classes, stage.sentence_classes):
+        assert stage.images.shape == stage.captions.shape == (24, 2)
+        assert np.isfinite(stage.images).all() and np.isfinite(stage.captions).all()
+        for classes in (stage.image_classes, stage.caption_classes):
             assert np.bincount(classes).tolist() == [12, 12]
     assert [None if stage.weight is None else stage.weight.shape for stage in stages] == [(2, 2)] * 3 + [None]
 
 
 def test_a_stage_is_a_tuple_in_the_order_a_figure_takes(stages):
-    title, images, sentences, image_classes, sentence_classes, weight = stages[1]
+    title, images, captions, image_classes, caption_classes, weight = stages[1]
     assert title == stages[1].title and weight is stages[1].weight
-    assert images is stages[1].images and sentences is stages[1].sentences
-    assert image_classes is stages[1].image_classes and sentence_classes is stages[1].sentence_classes
+    assert images is stages[1].images and captions is stages[1].captions
+    assert image_classes is stages[1].image_classes and caption_classes is stages[1].caption_classes
 
 
 def test_the_classes_overlap_before_the_training(stages):
@@ -75,7 +75,7 @@ def test_a_seed_gives_the_same_points_again_and_leaves_the_generator_alone():
     torch.manual_seed(8)
     second, third = two_classes(seed=3, steps=5), two_classes(seed=4, steps=5)
     for a, b, c in zip(first, second, third, strict=True):
-        assert np.array_equal(a.images, b.images) and np.array_equal(a.sentences, b.sentences)
+        assert np.array_equal(a.images, b.images) and np.array_equal(a.captions, b.captions)
         assert np.array_equal(a.weight, b.weight)
         assert not np.array_equal(a.images, c.images)
 
@@ -92,14 +92,14 @@ def test_summary_equals_explicit_loops():
     )
     pairs = {True: [], False: []}
     for image, a in zip(stage.images, stage.image_classes, strict=True):
-        for sentence, b in zip(stage.sentences, stage.sentence_classes, strict=True):
-            cosine = image @ sentence / (np.linalg.norm(image) * np.linalg.norm(sentence))
+        for caption, b in zip(stage.captions, stage.caption_classes, strict=True):
+            cosine = image @ caption / (np.linalg.norm(image) * np.linalg.norm(caption))
             pairs[bool(a == b)].append(cosine)
     right = [
         np.argmax(stage.weight @ point) == label
         for points, labels in (
             (stage.images, stage.image_classes),
-            (stage.sentences, stage.sentence_classes),
+            (stage.captions, stage.caption_classes),
         )
         for point, label in zip(points, labels, strict=True)
     ]

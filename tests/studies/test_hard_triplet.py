@@ -40,7 +40,7 @@ def test_both_trainings_start_alike_and_end_on_the_sphere(both):
     for training in both:
         assert len(training.zeros) == 151 and training.zeros.index.name == "step"
         for moment in (training.before, training.after):
-            for points in (moment.images, moment.sentences):
+            for points in (moment.images, moment.captions):
                 assert points.shape == (24, 3)
                 np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1)
         ends = training.zeros.iloc[[0, -1]].to_numpy()
@@ -69,13 +69,13 @@ def test_other_seeds_tell_the_same(seed):
 
 def test_hinges_equal_explicit_loops_and_the_loss():
     random = np.random.default_rng(0)
-    images, sentences, groups = (
+    images, captions, groups = (
         _unit(random, 9, 4),
         _unit(random, 9, 4),
         np.array([0, 1, 2, 2, 3, 4, 0, 5, 6]),
     )
     everything, hardest = [], []
-    for anchors, others in ((images, sentences), (sentences, images)):
+    for anchors, others in ((images, captions), (captions, images)):
         for i in range(9):
             own = [
                 max(0.0, 0.3 - anchors[i] @ others[i] + anchors[i] @ others[j])
@@ -84,15 +84,15 @@ def test_hinges_equal_explicit_loops_and_the_loss():
             ]
             everything += own
             hardest.append(max(own))
-    found = hinges(images, sentences, 0.3, groups)
+    found = hinges(images, captions, 0.3, groups)
     np.testing.assert_allclose(found[0], everything, atol=1e-12)
     np.testing.assert_allclose(found[1], hardest, atol=1e-12)
-    tensors = torch.as_tensor(images), torch.as_tensor(sentences), torch.as_tensor(groups)
+    tensors = torch.as_tensor(images), torch.as_tensor(captions), torch.as_tensor(groups)
     for part, negatives in zip(found, ("all", "hardest"), strict=True):
         loss = ranking_loss(*tensors, margin=0.3, negatives=negatives, reduction="sum")
         assert part.sum() == pytest.approx(float(loss))
     shares = [np.mean(np.array(part) == 0) for part in (everything, hardest)]
-    assert zero_shares(images, sentences, 0.3, groups) == pytest.approx(shares)
+    assert zero_shares(images, captions, 0.3, groups) == pytest.approx(shares)
 
 
 def test_a_batch_without_negatives_has_no_hinges():
@@ -107,7 +107,7 @@ def test_a_batch_without_negatives_has_no_hinges():
 
 
 @pytest.mark.parametrize(
-    ("images", "sentences", "groups", "message"),
+    ("images", "captions", "groups", "message"),
     [
         (np.eye(3), np.eye(3)[:2], None, "should be pairs"),
         (np.ones(3), np.ones(3), None, "should be pairs"),
@@ -115,9 +115,9 @@ def test_a_batch_without_negatives_has_no_hinges():
         (np.eye(3) * np.nan, np.eye(3), None, "not finite"),
     ],
 )
-def test_hinges_name_mistakes(images, sentences, groups, message):
+def test_hinges_name_mistakes(images, captions, groups, message):
     with pytest.raises(DataError, match=message):
-        hinges(images, sentences, 0.2, groups)
+        hinges(images, captions, 0.2, groups)
 
 
 def test_distances_equal_explicit_loops():
@@ -125,7 +125,7 @@ def test_distances_equal_explicit_loops():
     moment = Moment("", _unit(random, 5, 3), _unit(random, 5, 3))
     positive, hardest = distances(moment)
     for side, (anchors, others) in enumerate(
-        ((moment.images, moment.sentences), (moment.sentences, moment.images))
+        ((moment.images, moment.captions), (moment.captions, moment.images))
     ):
         for i in range(5):
             far = np.linalg.norm(anchors[i] - others, axis=1)
@@ -143,7 +143,7 @@ def test_maps_keep_the_distances_from_the_anchor(both):
     moments = [both[0].before, both[0].after, both[1].after]
     assert [title for title, _, _ in panels] == [moment.title for moment in moments]
     for (_, positive, negatives), moment in zip(panels, moments, strict=True):
-        far = np.linalg.norm(moment.sentences - moment.images[anchor], axis=1)
+        far = np.linalg.norm(moment.captions - moment.images[anchor], axis=1)
         np.testing.assert_allclose(np.linalg.norm(positive), far[anchor], atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(negatives, axis=1), np.delete(far, anchor), atol=1e-6)
     assert maps(both, anchor=3)[0][1].tolist() != panels[0][1].tolist()

@@ -70,7 +70,7 @@ def test_an_epoch_of_the_paper_profile_is_a_pass_over_the_images(dataset, each, 
     sizes = scales.scale("paper", dataset)
     groups = np.repeat(np.arange(640), each * images)
     for recipe in (sizes.stage1, sizes.stage2):
-        batches = group_batches(groups, recipe.batch_size, 0, 0, per_group=recipe.sentences_per_group)
+        batches = group_batches(groups, recipe.batch_size, 0, 0, per_group=recipe.captions_per_group)
         assert len(batches) == 640 * images / 32
 
 
@@ -109,7 +109,7 @@ def test_pseudo_classes_are_clusters_of_images(monkeypatch):
     prepared = Prepared(DataSpec())
     monkeypatch.setattr(prepared, "features", lambda split: FakeFeatures)
     owners = np.repeat(np.arange(12), 2)
-    train = type("Split", (), {"image_of_sentence": owners, "group_of_sentence": owners})
+    train = type("Split", (), {"image_of_caption": owners, "group_of_caption": owners})
     prepared.__dict__["splits"] = {"train": train}
     classes = prepared.pseudo_classes(3 / 12)
     assert classes.shape == (24,)

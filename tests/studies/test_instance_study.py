@@ -131,13 +131,13 @@ def test_figures_have_their_data(study):
 
 def test_figures_of_groups_and_galleries_have_their_data(study):
     alike = study.alike(pairs=1)
-    assert len(alike["images"]) == len(alike["sentences"]) == len(alike["labels"]) == 2
+    assert len(alike["images"]) == len(alike["captions"]) == len(alike["labels"]) == 2
     assert len(set(alike["labels"])) == 2
     persons = study.samples(persons=True, count=2)
     assert all(len(pictures) > 1 for pictures in persons["images"])
     for gallery in (study.image_gallery(count=2), study.image_gallery(persons=True, count=2, k=6)):
         assert [len(row) for row in gallery["results"]] == [len(row) for row in gallery["correct"]]
-    assert len(study.sentence_gallery(word="dog", count=2)["results"]) == 2
+    assert len(study.caption_gallery(word="dog", count=2)["results"]) == 2
 
 
 def test_a_dataset_of_persons_alone_fills_its_table(study):
@@ -160,8 +160,8 @@ def test_every_word_of_the_test_split_is_left_out_once(study):
     assert set(drops["kind"]) == {"content", "function"}
     encoder = TrainedEncoder(study.runs["full-2"][0])
     words = study.prepared.vocabulary.decode(codes[0])
-    one = word_ablation(words, encoder.images[0], encoder.embed_sentences)
-    assert np.allclose(drops[drops["sentence"] == 0]["drop"], one, atol=1e-5)
+    one = word_ablation(words, encoder.images[0], encoder.embed_captions)
+    assert np.allclose(drops[drops["caption"] == 0]["drop"], one, atol=1e-5)
 
 
 def test_timing_measures_the_networks_of_the_profile(study):
@@ -186,7 +186,7 @@ def test_verdicts_name_only_claims_whose_rows_ran(study):
 def test_encoder_gives_the_stored_embeddings_again(study, slug):
     encoder = TrainedEncoder.load(study.runs[slug][0].dir)
     captions = [encoder.test.captions[i] for i in range(5)]
-    assert np.allclose(encoder.embed_sentences(captions), encoder.sentences[:5], atol=1e-4)
+    assert np.allclose(encoder.embed_captions(captions), encoder.captions[:5], atol=1e-4)
     files = [encoder.test.image_path(i) for i in range(3)]
     assert np.allclose(encoder.embed_image_files(files), encoder.images[:3], rtol=1e-3, atol=1e-3)
 
@@ -202,16 +202,16 @@ def test_a_row_of_released_choices_trains_and_is_found_again(tmp_path, monkeypat
     assert np.isfinite(pd.read_csv(run.dir / "curves.csv")["loss"]).all()
     encoder = TrainedEncoder.load(run.dir)
     captions = [encoder.test.captions[i] for i in range(5)]
-    assert np.allclose(encoder.embed_sentences(captions), encoder.sentences[:5], rtol=1e-3, atol=1e-3)
+    assert np.allclose(encoder.embed_captions(captions), encoder.captions[:5], rtol=1e-3, atol=1e-3)
     # The sum over some twenty places is not the feature at one of them.
     encoder.net.all_positions = False
-    assert not np.allclose(encoder.embed_sentences(captions), encoder.sentences[:5], rtol=0.5)
+    assert not np.allclose(encoder.embed_captions(captions), encoder.captions[:5], rtol=0.5)
 
 
 def test_encoder_says_what_is_wrong(study, tmp_path):
     encoder = TrainedEncoder.load(study.runs["instance-1"][0].dir)
     with pytest.raises(DataError, match="knows no word"):
-        encoder.embed_sentences(["qqqq zzzz"])
+        encoder.embed_captions(["qqqq zzzz"])
     with pytest.raises(RunError, match="not a finished run"):
         TrainedEncoder.load(tmp_path)
 

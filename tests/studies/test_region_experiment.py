@@ -54,7 +54,7 @@ def runs(row, tmp_path_factory):
 
 def test_mentions_by_hand(data):
     split = data.prepared.splits["val"]
-    image = int(split.image_of_sentence[0])
+    image = int(split.image_of_caption[0])
     regions = Regions([[0, 0, 3, 3], [5, 5, 9, 9], [1, 1, 2, 2]], [image, image, image], [7, 7, 8])
     phrases = Phrases([0, 0, 0], [0, 1, 2], [1, 2, 3], ("Two CATS", "sky", "A Dog"), [7, 9, 8], ("x",) * 3)
     found = mentions_of(replace(split, regions=regions, phrases=phrases))

@@ -16,10 +16,10 @@ COCO, FLICKR = ("2", "3", "5", "6", "7", "9"), ("1", "4", "8", "10")
 
 
 def dataset(n, captions=None):
-    """Images with one sentence and with three, in turns."""
+    """Images with one caption and with three, in turns."""
     owners = np.repeat(np.arange(n), np.tile([1, 3], n // 2))
     names = tuple(map(str, range(n)))
-    captions = captions or tuple(f"sentence {i}" for i in range(len(owners)))
+    captions = captions or tuple(f"caption {i}" for i in range(len(owners)))
     files = tuple(f"{name}.jpg" for name in names)
     return Dataset("made", Path("."), files, names, captions, owners, np.full(n, "test"), np.arange(n))
 

@@ -50,9 +50,9 @@ def test_vse_gives_the_stored_embeddings_again(runs, slug):
     captions = [encoder.test.captions[j] for j in (1, 6, 2)]
     assert np.ptp(stored["images"], axis=0).max() > 1e-2  # pictures differ by more than the tolerance
     assert np.allclose(encoder.embed_image_files(files), stored["images"][[7, 0, 3]], atol=1e-4)
-    assert np.allclose(encoder.embed_sentences(captions), stored["sentences"][[1, 6, 2]], atol=1e-4)
-    scores = stored["images"] @ stored["sentences"].T
-    assert np.allclose(encoder.scores_for_sentences(captions), scores[:, [1, 6, 2]], atol=1e-4)
+    assert np.allclose(encoder.embed_captions(captions), stored["captions"][[1, 6, 2]], atol=1e-4)
+    scores = stored["images"] @ stored["captions"].T
+    assert np.allclose(encoder.scores_for_captions(captions), scores[:, [1, 6, 2]], atol=1e-4)
     assert np.allclose(encoder.scores_for_image_files(files), scores[[7, 0, 3]], atol=1e-4)
 
 
@@ -62,10 +62,10 @@ def test_scan_gives_the_stored_scores_again(runs, slug):
     files = [encoder.test.image_path(i) for i in (7, 0, 3)]
     captions = [encoder.test.captions[j] for j in (1, 6, 2)]
     assert np.ptp(stored, axis=0).max() > 1e-3
-    assert np.allclose(encoder.scores_for_sentences(captions), stored[:, [1, 6, 2]], atol=1e-4)
+    assert np.allclose(encoder.scores_for_captions(captions), stored[:, [1, 6, 2]], atol=1e-4)
     assert np.allclose(encoder.scores_for_image_files(files), stored[[7, 0, 3]], atol=1e-4)
-    with pytest.raises(ConfigError, match="no embedding of one side; use scores_for_sentences"):
-        encoder.embed_sentences(captions)
+    with pytest.raises(ConfigError, match="no embedding of one side; use scores_for_captions"):
+        encoder.embed_captions(captions)
     with pytest.raises(ConfigError, match="use scores_for_image_files"):
         encoder.embed_image_files(files)
 
@@ -82,9 +82,9 @@ def test_many_files_are_read_slice_by_slice(runs, monkeypatch):
 def test_what_cannot_be_asked_is_refused(runs, slug, tmp_path):
     encoder = TrainedRich.load(runs[slug].dir)
     with pytest.raises(DataError, match="knows no word of 'qqqq zzzz'"):
-        encoder.scores_for_sentences([encoder.test.captions[0], "qqqq zzzz"])
-    with pytest.raises(ConfigError, match="write \\[sentence\\]"):
-        encoder.scores_for_sentences("a dog")
+        encoder.scores_for_captions([encoder.test.captions[0], "qqqq zzzz"])
+    with pytest.raises(ConfigError, match="write \\[caption\\]"):
+        encoder.scores_for_captions("a dog")
     for paths in ("a.jpg", []):
         with pytest.raises(ConfigError, match="expected a list of image files"):
             encoder.scores_for_image_files(paths)
@@ -124,11 +124,11 @@ def test_precomputed_features_are_refused(runs, monkeypatch):
 
 
 @pytest.mark.parametrize("slug", ["avg-4-max-1234", "scan-ti-avg"])
-def test_the_command_answers_a_sentence_and_a_picture(runs, slug, capsys, tmp_path):
+def test_the_command_answers_a_caption_and_a_picture(runs, slug, capsys, tmp_path):
     encoder = load_encoder(runs[slug].dir)
     assert isinstance(encoder, TrainedRich)
     caption, picture = encoder.test.captions[4], str(encoder.test.image_path(2))
-    scores = encoder.scores_for_sentences([caption])[:, 0]
+    scores = encoder.scores_for_captions([caption])[:, 0]
     page = tmp_path / "page.html"
     assert main(["search", str(runs[slug].dir), caption, "--top", "3", "--out", str(page)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -139,5 +139,5 @@ def test_the_command_answers_a_sentence_and_a_picture(runs, slug, capsys, tmp_pa
     scores = encoder.scores_for_image_files([picture])[0]
     answer = search(encoder, picture, top=2)
     order = np.argsort(-scores, kind="stable")[:2]
-    assert [hit.sentences for hit in answer.hits] == [(encoder.test.captions[j],) for j in order]
+    assert [hit.captions for hit in answer.hits] == [(encoder.test.captions[j],) for j in order]
     assert [hit.score for hit in answer.hits] == pytest.approx(scores[order].tolist())

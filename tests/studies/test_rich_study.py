@@ -161,9 +161,9 @@ def test_times_have_a_mean_and_a_spread(study):
 
 
 def test_figures_have_what_they_need(study):
-    images, sentences = study.image_gallery(), study.sentence_gallery()
+    images, captions = study.image_gallery(), study.caption_gallery()
     assert len(images["queries"]) == len(images["results"]) == 3 and len(images["results"][0]) == 3
-    assert len(sentences["results"][0]) == 5
+    assert len(captions["results"][0]) == 5
     gallery = study.ablation_gallery(count=1)
     assert list(gallery) == ["VSE++", "RFE", "RFE, re-ranked"]
     ranks = study.runs["vse"][0].load_arrays("ranks-test.npz")["image_query"]

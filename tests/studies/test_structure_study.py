@@ -43,7 +43,7 @@ def test_every_own_row_and_every_cca_row_is_there(study):
         assert "smoke" in study.compare(number).to_html()
     rows = set(study.table(1).index)
     assert {"mean_vector_klein", "cca_hglmm_klein", "cca_gmm_hglmm"} <= rows
-    ours = {"cca_tfidf", "lambda_1_one", "more_sentences", "fine_tuned"}
+    ours = {"cca_tfidf", "lambda_1_one", "more_captions", "fine_tuned"}
     assert ours == set(study.extra_labels(1)) <= rows
     assert study.extra_labels(1)["fine_tuned"] in study.compare(1).to_html()
 
@@ -137,7 +137,7 @@ def test_text_features_are_fitted_once_and_on_training_captions(study, monkeypat
     again = text_features(study.prepared, "tfidf", {"words": 50})
     assert (first.train != again.train).nnz == 0
     assert isinstance(again, TextFeatures) and again.unknown["train"] >= 0
-    assert first.test.shape == (study.prepared.splits["test"].n_sentences, 50)
+    assert first.test.shape == (study.prepared.splits["test"].n_captions, 50)
 
 
 def test_figure_3_shows_the_boxes_that_were_found(study):

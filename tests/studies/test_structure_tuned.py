@@ -33,7 +33,7 @@ def row(tmp_path_factory):
         reduction="mean",
         profile="smoke",
     )
-    recipe = Recipe(epochs=2, lr=1e-3, batch_size=12, lr_scale=((BACKBONE, 0.1),), sentences_per_group=1)
+    recipe = Recipe(epochs=2, lr=1e-3, batch_size=12, lr_scale=((BACKBONE, 0.1),), captions_per_group=1)
     return TunedExperiment("plain-tuned", start, recipe)
 
 
@@ -63,7 +63,7 @@ def test_everything_is_written_down(row, runs):
         arrays = run.load_arrays(f"embeddings-{split}.npz")
         assert run.metrics[split]["rsum"] == evaluate(**arrays).rsum
         np.testing.assert_allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
-        assert len(run.load_arrays(f"ranks-{split}.npz")["text_query"]) == len(arrays["sentences"])
+        assert len(run.load_arrays(f"ranks-{split}.npz")["text_query"]) == len(arrays["captions"])
     assert f"{split}_folds" in run.metrics
 
 
@@ -85,7 +85,7 @@ def test_without_a_step_it_is_the_row_it_starts_from(row, runs, monkeypatch):
     idle = run_one(replace(row, slug="idle"), folder)
     for split in ("val", "test"):
         first, second = (run.load_arrays(f"embeddings-{split}.npz") for run in (start, idle))
-        for side in ("images", "sentences"):
+        for side in ("images", "captions"):
             np.testing.assert_allclose(first[side], second[side], atol=1e-5)
 
 

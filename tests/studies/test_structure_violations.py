@@ -12,12 +12,12 @@ from imtext.studies.structure_violations import few_violations, violations
 from imtext.training import Recipe
 
 
-def by_loops(images, sentences, match, margin):
-    distances = torch.cdist(images, sentences).numpy()
+def by_loops(images, captions, match, margin):
+    distances = torch.cdist(images, captions).numpy()
     first, second = [], []
     for i, j in match.nonzero().tolist():
         bound = distances[i, j] + margin
-        first.append(sum(distances[i, k] < bound for k in range(len(sentences)) if not match[i, k]))
+        first.append(sum(distances[i, k] < bound for k in range(len(captions)) if not match[i, k]))
         second.append(sum(distances[k, j] < bound for k in range(len(images)) if not match[k, j]))
     return first, second
 
@@ -25,10 +25,10 @@ def by_loops(images, sentences, match, margin):
 @pytest.mark.parametrize("margin", [0.0, 0.1, 0.5])
 def test_violations_against_loops(margin):
     torch.manual_seed(0)
-    images, sentences = (F.normalize(torch.randn(n, 4, dtype=torch.float64), dim=1) for n in (9, 23))
+    images, captions = (F.normalize(torch.randn(n, 4, dtype=torch.float64), dim=1) for n in (9, 23))
     match = torch.rand(9, 23) < 0.2
-    found = violations(images, sentences, match, margin)
-    expected = by_loops(images, sentences, match, margin)
+    found = violations(images, captions, match, margin)
+    expected = by_loops(images, captions, match, margin)
     assert [side.tolist() for side in found] == [[int(n) for n in side] for side in expected]
     assert max(expected[0]) > 5 > min(expected[0])
 

@@ -68,7 +68,7 @@ def test_forward_and_backward_reach_every_weight_of_a_path():
     net, loss = timing._network("resnet18", 20, 50, 0.125, 16), InstanceLoss(16, 5)
     groups = torch.tensor([0, 1])
     inputs = {"image": torch.randn(2, 3, 32, 32), "text": torch.randint(1, 21, (2, 8))}
-    for path, embed in (("image", net.embed_images), ("text", net.embed_sentences)):
+    for path, embed in (("image", net.embed_images), ("text", net.embed_captions)):
         timing._path_times(net, embed, loss, inputs[path], groups, 1, 1.0)
         touched = {name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None}
         assert touched == {"image": {"backbone", "image_head"}, "text": {"text", "text_head"}}[path]

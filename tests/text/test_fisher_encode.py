@@ -23,11 +23,11 @@ def fitted(kind, dim: int = 5, scale: float = 1.0) -> tuple[np.ndarray, HybridMi
     return points, kind(4, 4).fit(points, random.integers(1, 9, 40))
 
 
-def bags(points: int, sentences: int) -> sp.csr_array:
-    """Sentences of 0 to 9 words, some more than once."""
+def bags(points: int, captions: int) -> sp.csr_array:
+    """Captions of 0 to 9 words, some more than once."""
     random = np.random.default_rng(4)
-    counts = sp.lil_array((sentences, points))
-    for row in range(sentences):
+    counts = sp.lil_array((captions, points))
+    for row in range(captions):
         for word in random.integers(points, size=row % 10):
             counts[row, word] += 1
     return counts.tocsr()
@@ -70,7 +70,7 @@ def test_the_sum_over_words_is_the_direct_form(kind, scale, monkeypatch) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_encoded_sentences_are_rooted_and_of_length_one(kind, monkeypatch) -> None:
+def test_encoded_captions_are_rooted_and_of_length_one(kind, monkeypatch) -> None:
     monkeypatch.setattr(module, "_ROWS", 4)
     points, mixture = fitted(kind)
     counts = bags(40, 30)

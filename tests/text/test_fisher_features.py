@@ -96,7 +96,7 @@ def test_points_are_words_of_length_ten() -> None:
         fisher.points(["w1x", "emu"])
 
 
-def test_pca_is_that_of_the_training_sentences() -> None:
+def test_pca_is_that_of_the_training_captions() -> None:
     train, test = captions(300), captions(40, seed=1)
     full = small(pca=None, seed=3).fit(train)
     reduced = small(pca=10, seed=3, pca_sample=300).fit(train)
@@ -128,13 +128,13 @@ def test_large_pca_is_randomised(monkeypatch) -> None:
     assert 0.95 * one < two < 1.0001 * one  # axes of like variance may turn into one another
 
 
-def test_a_sentence_without_known_words_is_zero_and_counted() -> None:
+def test_a_caption_without_known_words_is_zero_and_counted() -> None:
     train = ["", *captions(100), "never seen"]
     for pca in (None, 10):
         fisher = small(pca=pca).fit(train)
-        assert fisher.unknown_ == 2 and fisher.unknown_sentences_.tolist() == [0, 101]
+        assert fisher.unknown_ == 2 and fisher.unknown_captions_.tolist() == [0, 101]
         found = fisher.transform(["w1x", "of", "...", "w2x w2x"])
-        assert fisher.unknown_ == 2 and fisher.unknown_sentences_.tolist() == [1, 2]
+        assert fisher.unknown_ == 2 and fisher.unknown_captions_.tolist() == [1, 2]
         assert np.isfinite(found).all() and not found[1:3].any() and found[[0, 3]].any(axis=1).all()
         assert not fisher.transform(["?"]).any() and fisher.unknown_ == 1
         assert fisher.transform([]).shape == (0, fisher.dim_)
@@ -180,7 +180,7 @@ def test_blocks_and_ranges_change_nothing(monkeypatch) -> None:
     np.testing.assert_allclose(fisher.transform(test), whole, atol=1e-6)
 
 
-def test_a_sentence_has_one_vector_in_any_company() -> None:
+def test_a_caption_has_one_vector_in_any_company() -> None:
     """Words lie on medians: rounding, which differs from call to call, may not give them a direction."""
     fisher, test = small(pca=None).fit(captions(200)), captions(40, seed=2)
     whole = fisher.transform(test)
@@ -276,5 +276,5 @@ def test_bad_captions_are_named() -> None:
         small().points(["w1x"])
     with pytest.raises(ConfigError, match="not fitted"):
         small().transform(["w1x"])
-    with pytest.raises(DataError, match="1 sentences with a known word.*pca=None"):
+    with pytest.raises(DataError, match="1 captions with a known word.*pca=None"):
         small().fit(["w1x w2x w3x w4x"])

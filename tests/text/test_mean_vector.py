@@ -1,4 +1,4 @@
-"""Mean word vectors against a loop; unknown sentences; saved and loaded."""
+"""Mean word vectors against a loop; unknown captions; saved and loaded."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_is_the_mean_of_the_known_words(vectors, unit_words, unit):
     found = mean.fit(CAPTIONS).transform(CAPTIONS)
     assert found.dtype == np.float32 and found.shape == (6, 5)
     np.testing.assert_allclose(found, by_hand(vectors, CAPTIONS, unit_words, unit), rtol=1e-6, atol=1e-7)
-    assert mean.unknown_ == 2 and mean.unknown_sentences_.tolist() == [1, 2]
+    assert mean.unknown_ == 2 and mean.unknown_captions_.tolist() == [1, 2]
     assert not found[[1, 2]].any()
 
 
@@ -59,7 +59,7 @@ def test_is_a_transformer_of_scikit_learn(vectors):
     assert pipeline[0].get_params()["unit"] is True
 
 
-def test_glove_gives_like_sentences_like_vectors():
+def test_glove_gives_like_captions_like_vectors():
     glove = load_word_vectors("glove", only=["a", "dog", "puppy", "runs", "sprints", "plane", "lands"])
     dog, puppy, plane = MeanVector(glove, unit=True).transform(
         ["a dog runs", "a puppy sprints", "a plane lands"]
@@ -69,7 +69,7 @@ def test_glove_gives_like_sentences_like_vectors():
 
 def test_bad_input(vectors):
     with pytest.raises(
-        ConfigError, match=r"expected a list of sentences, found one string; write \[sentence\]"
+        ConfigError, match=r"expected a list of captions, found one string; write \[caption\]"
     ):
         MeanVector(vectors).fit("a dog")
     with pytest.raises(DataError, match="captions: expected strings, found float at index 1"):

@@ -55,8 +55,8 @@ def test_weights_follow_the_formula(words):
     assert sparse.issparse(found) and found.format == "csr" and found.dtype == np.float32
     expected = by_hand([*TRAIN, "dogs dogs cat", "zebra"], tfidf.words_)
     np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5, atol=1e-7)
-    assert tfidf.unknown_sentences_.tolist() == np.flatnonzero(~expected.any(axis=1)).tolist()
-    assert tfidf.unknown_ == len(tfidf.unknown_sentences_) >= 2
+    assert tfidf.unknown_captions_.tolist() == np.flatnonzero(~expected.any(axis=1)).tolist()
+    assert tfidf.unknown_ == len(tfidf.unknown_captions_) >= 2
 
 
 def test_the_vocabulary_is_the_most_frequent_lemmas_then_spelling():
@@ -80,7 +80,7 @@ def test_bad_input():
     for words in (0, -1, True, 2.0, None):
         with pytest.raises(ConfigError, match="words: expected a positive whole number, found"):
             TfIdf(words).fit(TRAIN)
-    with pytest.raises(ConfigError, match="expected a list of sentences, found one string"):
+    with pytest.raises(ConfigError, match="expected a list of captions, found one string"):
         TfIdf().fit("a dog")
     with pytest.raises(DataError, match="expected strings, found int at index 0"):
         TfIdf().fit([3])

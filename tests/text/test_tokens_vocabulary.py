@@ -181,7 +181,7 @@ def _left_aligned(rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     return codes, lengths
 
 
-def test_position_shift_moves_whole_sentences():
+def test_position_shift_moves_whole_captions():
     codes, lengths = _left_aligned(40, 8)
     shifted = position_shift(codes, lengths, torch.Generator().manual_seed(3))
     assert shifted.shape == codes.shape and shifted.dtype == codes.dtype

@@ -83,7 +83,7 @@ def test_gensim_text_is_read_as_gensim_reads_it(tmp_path):
 BAD = {
     "empty.txt": b"",
     "empty.bin": b"",
-    "prose.txt": b"this is a sentence, not vectors\n",
+    "prose.txt": b"this is a caption, not vectors\n",
     "short_line.txt": _text() + b"emu 1 2 3\n",
     "letters.txt": _text() + b"emu 1 2 x 4\n",
     "nan.txt": _text() + b"emu 1 2 nan 4\n",

@@ -58,7 +58,7 @@ def test_the_loss_is_the_ranking_loss_of_the_embeddings(negatives, reduction, sa
     assert torch.equal(objective(given)["loss"], expected)
 
 
-def test_another_sentence_of_the_image_is_a_negative_only_when_asked():
+def test_another_caption_of_the_image_is_a_negative_only_when_asked():
     given = batch((0, 0, 0))
     assert small()(given)["loss"].item() == 0
     assert small(same="negative")(given)["loss"].item() > 0
@@ -123,7 +123,7 @@ def test_with_a_constraint_it_is_the_intra_modal_loss(constraint, same):
     out = objective(given)
     assert torch.equal(out["hinges"], small(**options)(given)["loss"])
     settings = (constraint.distance, constraint.reading, constraint.low, constraint.high)
-    for rows, name in zip(pair, ("constraint_images", "constraint_sentences"), strict=True):
+    for rows, name in zip(pair, ("constraint_images", "constraint_captions"), strict=True):
         assert torch.equal(out[name], intra_modal_constraint(rows, *settings, groups=groups))
         assert out[name] > 0  # the batch has pairs in the window
     expected = intra_modal_loss(
@@ -149,12 +149,12 @@ def test_a_constraint_is_the_papers_unless_told():
     assert Constraint() == Constraint(1.0, "l1", "released_distance", low=0.05, high=0.5)
 
 
-def test_another_sentence_of_the_image_counts_only_when_asked():
+def test_another_caption_of_the_image_counts_only_when_asked():
     constraint = Constraint(distance="cosine", reading="printed", low=-1, high=3)  # whatever the distance
     given = batch((0, 0, 0))
     for same, counts in (("ignore", False), ("negative", True)):
         out = small(constraint=constraint, same=same)(given)
-        assert bool(out["constraint_images"] > 0) == bool(out["constraint_sentences"] > 0) == counts
+        assert bool(out["constraint_images"] > 0) == bool(out["constraint_captions"] > 0) == counts
 
 
 def test_weight_zero_learns_the_hinges_and_reports_the_rest():
@@ -171,7 +171,7 @@ def test_a_constraint_adds_no_weights_and_no_graph_to_what_it_reports():
     plain, watched = small(), small(constraint=Constraint())
     plain.load_state_dict(watched.state_dict())
     out = watched(batch())
-    assert list(out) == ["loss", "hinges", "constraint_images", "constraint_sentences"]
+    assert list(out) == ["loss", "hinges", "constraint_images", "constraint_captions"]
     assert [value.requires_grad for value in out.values()] == [True, False, False, False]
     assert list(plain(batch())) == ["loss"]
 
@@ -200,7 +200,7 @@ def test_a_network_that_scores_takes_no_constraint():
 
 def test_the_constraint_pushes_the_way_its_reading_says(tmp_path):
     torch.manual_seed(6)
-    codes = torch.arange(1, 9).repeat(3, 1).T  # eight sentences, each of a word of its own
+    codes = torch.arange(1, 9).repeat(3, 1).T  # eight captions, each of a word of its own
     given = {"images": torch.randn(8, 6).abs(), "codes": codes, "groups": torch.arange(8)}
     spread = {}
     for name, constraint in {
@@ -217,7 +217,7 @@ def test_the_constraint_pushes_the_way_its_reading_says(tmp_path):
         images = net.embed_images(given["images"]).detach()
         spread[name] = float((1 - images @ images.T).sum() / 56)
         if constraint is not None:
-            sums = curves["hinges"] + curves["constraint_images"] + curves["constraint_sentences"]
+            sums = curves["hinges"] + curves["constraint_images"] + curves["constraint_captions"]
             assert (sums - curves["loss"]).abs().max() < 1e-4
             assert curves["constraint_images"].iloc[-1] < curves["constraint_images"].iloc[0]
     assert spread["printed"] < 0.8 * spread["none"]  # minimised distances attract
@@ -342,5 +342,5 @@ def test_trains_on_pair_batches(tmp_path):
     objective = HingeObjective(VSE(GRUText(9, 8, 32), image_dim=16, dim=32), all_epochs=2)
     recipe = Recipe(epochs=30, lr=1e-2, weight_decay=0.0, milestones=(25,), clip=2.0, batch_size=12)
     fit(make_fabric("cpu"), objective, recipe, batches, tmp_path)
-    images, sentences = objective.net(torch.from_numpy(features[0]), codes)
-    assert ((sentences @ images.T).argmax(1).numpy() == owners).mean() > 0.95
+    images, captions = objective.net(torch.from_numpy(features[0]), codes)
+    assert ((captions @ images.T).argmax(1).numpy() == owners).mean() > 0.95

@@ -110,12 +110,12 @@ def constant(value, steps=2):
 @pytest.mark.parametrize("clip", [None, 2.0])
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, clip):
     def batches(epoch):
-        yield {"x": torch.ones(2, 2), "sentences": torch.tensor([5, 6])}
+        yield {"x": torch.ones(2, 2), "captions": torch.tensor([5, 6])}
         bad = float("nan") if epoch == 1 else 1.0
-        yield {"x": torch.full((2, 2), bad), "sentences": torch.tensor([7, 9])}
-        yield {"x": torch.ones(2, 2), "sentences": torch.tensor([1, 2])}
+        yield {"x": torch.full((2, 2), bad), "captions": torch.tensor([7, 9])}
+        yield {"x": torch.ones(2, 2), "captions": torch.tensor([1, 2])}
 
-    named = r"not finite in epoch 2, batch 2 \(training sentences 7, 9\); the checkpoint of epoch 1 is kept"
+    named = r"not finite in epoch 2, batch 2 \(training captions 7, 9\); the checkpoint of epoch 1 is kept"
     with pytest.raises(TrainingError, match=named):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=3, lr=0.1, clip=clip), batches, tmp_path)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
@@ -149,9 +149,9 @@ def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monk
     def batches(epoch):
         for step in range(1, steps + 1):
             x = torch.full((2, 2), float("inf") if step >= bad else 1.0)
-            yield {"x": x, "sentences": torch.arange(step, step + 6)}
+            yield {"x": x, "captions": torch.arange(step, step + 6)}
 
-    named = rf"epoch 1, batch {bad} \(training sentences {bad}, .*, \.\.\.\); no epoch was finished"
+    named = rf"epoch 1, batch {bad} \(training captions {bad}, .*, \.\.\.\); no epoch was finished"
     with pytest.raises(TrainingError, match=named):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1, clip=clip), batches, tmp_path)
 

@@ -28,7 +28,7 @@ class Images:
 
 
 class Texts:
-    """Sentence i: 100 + its number in red, top and left of the crop in green and blue, 255 for the middle."""
+    """Caption i: 100 + its number in red, top and left of the crop in green and blue, 255 for the middle."""
 
     def __init__(self, side=SIDE, dtype=torch.uint8):
         self.side, self.dtype = side, dtype
@@ -42,13 +42,13 @@ class Texts:
         return out
 
 
-# Not in order: images with 5, 3 and 1 sentences, a class of two images, and one of two sentences alone.
+# Not in order: images with 5, 3 and 1 captions, a class of two images, and one of two captions alone.
 CLASS_OF_IMAGE = np.array([2, 0, 1, 4, 4])
-CLASS_OF_SENTENCE = np.array([0, 0, 2, 2, 1, 2, 2, 2, 0, 4, 3, 3])
+CLASS_OF_CAPTION = np.array([0, 0, 2, 2, 1, 2, 2, 2, 0, 4, 3, 3])
 
 
 def batches(**options):
-    return MixedBatches(Images(5), Texts(), CLASS_OF_IMAGE, CLASS_OF_SENTENCE, **{"slack": 2, **options})
+    return MixedBatches(Images(5), Texts(), CLASS_OF_IMAGE, CLASS_OF_CAPTION, **{"slack": 2, **options})
 
 
 def items(batch):
@@ -68,7 +68,7 @@ def expected_items(config):
     out = []
     for i, c in enumerate(CLASS_OF_IMAGE.tolist()):
         out += [(("image", i, form), c) for form in (("plain", "mirror") if config == "2" else ("plain",))]
-    for i, c in enumerate(CLASS_OF_SENTENCE.tolist()):
+    for i, c in enumerate(CLASS_OF_CAPTION.tolist()):
         out += [(("text", i), c)] * (2 if config == "2" else 1)
     return sorted(out, key=str)
 
@@ -99,11 +99,11 @@ def test_items_one_by_one_count_items_and_mix_groups():
     assert sum(len(found) for found in together) > 5
 
 
-def test_images_come_first_and_sentences_are_named():
+def test_images_come_first_and_captions_are_named():
     for batch in batches(config="2", batch_size=3)(1):
         count = int((~batch["is_text"]).sum())
         assert not batch["is_text"][:count].any()
-        assert batch["sentences"].tolist() == [item[1] for item, _ in items(batch)[count:]]
+        assert batch["captions"].tolist() == [item[1] for item, _ in items(batch)[count:]]
         assert batch["inputs"].dtype == torch.uint8
         assert batch["inputs"].is_contiguous(memory_format=torch.channels_last)
 
@@ -149,7 +149,7 @@ def test_an_image_source_with_a_generator_draws_the_same_each_time():
     def made(seed, epoch):
         options = {"seed": seed, "batch_size": 2}
         source = MixedBatches(
-            images, Texts(dtype=torch.float32), CLASS_OF_IMAGE, CLASS_OF_SENTENCE, **options
+            images, Texts(dtype=torch.float32), CLASS_OF_IMAGE, CLASS_OF_CAPTION, **options
         )
         return [batch["inputs"][~batch["is_text"]] for batch in source(epoch)]
 
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_named():
         batches(batch_size=0)
     with pytest.raises(ConfigError, match="slack=0 leaves one"):
         batches(config="2", slack=None)
-    with pytest.raises(DataError, match="no image and no sentence"):
+    with pytest.raises(DataError, match="no image and no caption"):
         MixedBatches(Images(0), Texts(), np.arange(0), np.arange(0))
     for bad in (np.array([-1, 0]), np.array([0.5, 1]), np.zeros((2, 2), int)):
         with pytest.raises(DataError, match="class_of_image: expected one whole number from 0"):
@@ -201,8 +201,8 @@ def test_drawn_texts_say_how_far_they_can_be_cropped():
     (batch,) = source(4)
     texts = batch["inputs"][batch["is_text"]]
     crops = source.crops(4)
-    for picture, sentence in zip(texts, batch["sentences"].tolist(), strict=True):
-        both = drawn.encode(codes[[sentence] * 2], crops[sentence])
+    for picture, caption in zip(texts, batch["captions"].tolist(), strict=True):
+        both = drawn.encode(codes[[caption] * 2], crops[caption])
         assert any(np.array_equal(picture, one) for one in both)
     assert len(texts.flatten(1).unique(dim=0)) == 12
 

@@ -34,7 +34,7 @@ def data(tmp_path) -> Dataset:
         Image.fromarray(picture).save(folder / f"{i}.png")
     owner = np.repeat(np.arange(len(SPLITS)), CAPTIONS)
     order = rng.permutation(len(owner))
-    captions = [f"sentence {k}\n  of\u2028picture {owner[k]}" for k in order]
+    captions = [f"caption {k}\n  of\u2028picture {owner[k]}" for k in order]
     files = tuple(f"{i}.png" for i in range(len(SPLITS)))
     ids = tuple(f"id {i}" for i in range(len(SPLITS)))
     groups = np.arange(len(SPLITS))
@@ -58,9 +58,9 @@ def test_every_row_is_that_of_its_own_box(data, tmp_path):
             alone = extract_region_features(net, store, box, np.zeros(1, int), extents, tmp_path / "one")
             assert np.abs(found.features[np.array([row])][0, place] - alone[0]).max() < 1e-4
         assert found.split_of_image[row] == SPLITS[image]
-        said = {found.captions[k] for k in found.sentences_of(row)}
-        assert said == {" ".join(data.captions[k].split()) for k in data.sentences_of(image)}
-        assert len(found.sentences_of(row)) == CAPTIONS[image]
+        said = {found.captions[k] for k in found.captions_of(row)}
+        assert said == {" ".join(data.captions[k].split()) for k in data.captions_of(image)}
+        assert len(found.captions_of(row)) == CAPTIONS[image]
     assert 0 < short < 6
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         f"{stem}_{kind}" for stem in ("train", "dev", "test") for kind in ("ims.npy", "caps.txt", "ids.txt")

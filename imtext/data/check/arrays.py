@@ -89,50 +89,50 @@ def feature_section(dataset: Dataset) -> Section:
 
 
 def check_arrays(
-    root: str, images: np.ndarray, sentences: np.ndarray, image_of_sentence: np.ndarray
+    root: str, images: np.ndarray, captions: np.ndarray, image_of_caption: np.ndarray
 ) -> Report:
-    """The report on embeddings ``images (N, D)``, ``sentences (M, D)`` and ``image_of_sentence (M,)``.
+    """The report on embeddings ``images (N, D)``, ``captions (M, D)`` and ``image_of_caption (M,)``.
 
     >>> two = np.eye(2)
     >>> check_arrays("x.npz", two, two, np.array([0, 1])).ok
     True
     >>> check_arrays("x.npz", two, two, np.array([0, 2])).findings[0].message
-    'image_of_sentence: expected indices 0 to 1, found 0 to 2'
+    'image_of_caption: expected indices 0 to 1, found 0 to 2'
     """
     report = Report("embeddings", root)
-    images, sentences, owner = map(np.asarray, (images, sentences, image_of_sentence))
-    trouble = _misfit(images, sentences, owner)
+    images, captions, owner = map(np.asarray, (images, captions, image_of_caption))
+    trouble = _misfit(images, captions, owner)
     if trouble:
         report.findings.append(Finding("error", "shape", trouble, todo="write the arrays again"))
         return report
     report.add(row_section("images", "Images", images))
-    report.add(row_section("sentences", "Sentences", sentences))
+    report.add(row_section("captions", "Sentences", captions))
     counts = np.bincount(owner, minlength=len(images))
     lonely = np.flatnonzero(counts == 0)
     findings = ()
     if len(lonely):
-        text = f"{plural(len(lonely), 'image')} without any sentence: their queries have no answer"
+        text = f"{plural(len(lonely), 'image')} without any caption: their queries have no answer"
         rows = tuple(f"row {i}" for i in lonely.tolist())
-        todo = "leave out the images without sentences"
-        findings = (Finding("warning", "no-sentence", text, rows, todo),)
+        todo = "leave out the images without captions"
+        findings = (Finding("warning", "no-caption", text, rows, todo),)
     facts = {"min": int(counts.min()), "mean": float(counts.mean()), "max": int(counts.max())}
     line = f"per image: {counts.min()} to {counts.max()}, mean {counts.mean():.2f}"
     report.add(Section("captions", "Captions", (line,), {"per_image": facts}, findings))
     return report
 
 
-def _misfit(images: np.ndarray, sentences: np.ndarray, owner: np.ndarray) -> str:
+def _misfit(images: np.ndarray, captions: np.ndarray, owner: np.ndarray) -> str:
     """What is wrong with the form of the three arrays; empty where nothing is."""
-    for what, array in (("images", images), ("sentences", sentences)):
+    for what, array in (("images", images), ("captions", captions)):
         if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
             shape = f"shape {array.shape} of {array.dtype}"
             return f"{what}: expected numbers of shape (n, D), found {shape}"
-    if images.shape[1] != sentences.shape[1]:
-        return f"images have {images.shape[1]} columns and sentences {sentences.shape[1]}: expected the same"
-    if owner.shape != (len(sentences),) or owner.dtype.kind not in "iu":
+    if images.shape[1] != captions.shape[1]:
+        return f"images have {images.shape[1]} columns and captions {captions.shape[1]}: expected the same"
+    if owner.shape != (len(captions),) or owner.dtype.kind not in "iu":
         found = f"shape {owner.shape} of {owner.dtype}"
-        return f"image_of_sentence: expected {len(sentences):,} integers, found {found}"
+        return f"image_of_caption: expected {len(captions):,} integers, found {found}"
     if owner.min() < 0 or owner.max() >= len(images):
         found = f"{owner.min()} to {owner.max()}"
-        return f"image_of_sentence: expected indices 0 to {len(images) - 1}, found {found}"
+        return f"image_of_caption: expected indices 0 to {len(images) - 1}, found {found}"
     return ""

@@ -33,7 +33,7 @@ _UNSEEN = 10
 
 def caption_section(dataset: Dataset) -> Section:
     """Captions per image and words per caption."""
-    per_image = np.bincount(dataset.image_of_sentence, minlength=dataset.n_images)
+    per_image = np.bincount(dataset.image_of_caption, minlength=dataset.n_images)
     words = np.array([len(caption.split()) for caption in dataset.captions])
     histogram = {int(k): int((per_image == k).sum()) for k in np.unique(per_image)}
     most = sorted(histogram.items(), key=lambda item: -item[1])[:6]
@@ -122,10 +122,10 @@ def _plain(caption: str) -> str:
 def shared_section(dataset: Dataset) -> Section:
     """Captions that stand with several images, case and final full stop aside: no model tells those apart."""
     owners: dict[str, set[int]] = defaultdict(set)
-    for caption, image in zip(dataset.captions, dataset.image_of_sentence.tolist(), strict=True):
+    for caption, image in zip(dataset.captions, dataset.image_of_caption.tolist(), strict=True):
         owners[_plain(caption)].add(image)
     across: list[str] = []
-    sentences = Counter(map(_plain, dataset.captions))
+    captions = Counter(map(_plain, dataset.captions))
     groups, splits = dataset.group_of_image, dataset.split_of_image
     within = 0
     for caption, images in owners.items():
@@ -137,7 +137,7 @@ def shared_section(dataset: Dataset) -> Section:
     facts = {"across_splits": len(across), "within_splits": within}
     findings = ()
     if across:
-        across.sort(key=lambda caption: -sentences[caption])
+        across.sort(key=lambda caption: -captions[caption])
         text = f"{plural(len(across), 'caption')} shared by images of different splits"
         findings = (Finding("remark", "shared-captions", text, tuple(across)),)
     line = (
@@ -149,7 +149,7 @@ def shared_section(dataset: Dataset) -> Section:
 
 def vocabulary_section(dataset: Dataset, tokenize: Callable[[str], list[str]]) -> Section:
     """Words of val and test that no training caption holds."""
-    splits = dataset.split_of_image[dataset.image_of_sentence].tolist()
+    splits = dataset.split_of_image[dataset.image_of_caption].tolist()
     words: dict[str, Counter[str]] = defaultdict(Counter)
     for caption, split in zip(dataset.captions, splits, strict=True):
         words[split].update(tokenize(caption))

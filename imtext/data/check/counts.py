@@ -1,4 +1,4 @@
-"""Images, sentences and groups of each split, beside the counts that the publisher states."""
+"""Images, captions and groups of each split, beside the counts that the publisher states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imtext.data.check.published import Published, published
 from imtext.data.check.report import Finding, Section, table
 from imtext.data.schema import SPLITS, Dataset
 
-_KINDS = ("images", "sentences", "groups")
+_KINDS = ("images", "captions", "groups")
 
 
 def count_section(name: str, dataset: Dataset, root: Path, subset: bool) -> Section:
@@ -39,19 +39,19 @@ def count_section(name: str, dataset: Dataset, root: Path, subset: bool) -> Sect
 
 def _here(dataset: Dataset) -> dict[str, dict[str, Any]]:
     here: dict[str, dict[str, Any]] = {}
-    of_sentence = dataset.split_of_image[dataset.image_of_sentence]
+    of_caption = dataset.split_of_image[dataset.image_of_caption]
     for split in SPLITS:
         chosen = dataset.split_of_image == split
         here[split] = {
             "images": int(chosen.sum()),
-            "sentences": int((of_sentence == split).sum()),
+            "captions": int((of_caption == split).sum()),
             "groups": len(np.unique(dataset.group_of_image[chosen])),
         }
     return here
 
 
 def _stated(known: Published, split: str) -> dict[str, int]:
-    columns = (("images", known.images), ("sentences", known.sentences), ("groups", known.groups))
+    columns = (("images", known.images), ("captions", known.captions), ("groups", known.groups))
     return {kind: counts[split] for kind, counts in columns if split in counts}
 
 

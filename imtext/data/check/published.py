@@ -16,7 +16,7 @@ class Published:
 
     edition: str
     images: Mapping[str, int]
-    sentences: Mapping[str, int] = field(default_factory=dict)
+    captions: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
 
 

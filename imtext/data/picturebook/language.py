@@ -257,7 +257,7 @@ class Writer:
             out.append(Piece(pick(self.rng, tail.CLOSERS, RARE)))
         return out
 
-    # -- sentences ------------------------------------------------------------------------------------
+    # -- captions ------------------------------------------------------------------------------------
 
     def _clause(self, subject: Pieces, predicate: Any, many: bool) -> Pieces:
         """Subject and predicate in one of the forms a caption takes; `predicate(form)` gives pieces."""

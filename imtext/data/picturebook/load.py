@@ -77,14 +77,14 @@ def _with_extras(dataset: Dataset, root: Path) -> Dataset:
 def _phrases(dataset: Dataset, scenes: tuple[dict[str, Any], ...]) -> Phrases:
     columns: list[tuple[int, int, int, str, int, str]] = []
     for i, scene in enumerate(scenes):
-        sentences = dataset.sentences_of(i).tolist()
-        split = [dataset.captions[j].rstrip(".").split() for j in sentences]
+        captions = dataset.captions_of(i).tolist()
+        split = [dataset.captions[j].rstrip(".").split() for j in captions]
         for k, start, stop, chain, kind in scene["phrases"]:
             if k < 0 or stop > len(split[k]):
                 raise DataError(f"a phrase of scene {i} that lies outside its caption")
             columns.append(
                 (
-                    sentences[k],
+                    captions[k],
                     start,
                     stop,
                     " ".join(split[k][start:stop]),
@@ -92,8 +92,8 @@ def _phrases(dataset: Dataset, scenes: tuple[dict[str, Any], ...]) -> Phrases:
                     kind,
                 )
             )
-    sentence, start, stop, words, chain, kind = zip(*columns, strict=True)
-    return Phrases(np.array(sentence), np.array(start), np.array(stop), words, np.array(chain), kind)
+    caption, start, stop, words, chain, kind = zip(*columns, strict=True)
+    return Phrases(np.array(caption), np.array(start), np.array(stop), words, np.array(chain), kind)
 
 
 def _regions(scenes: tuple[dict[str, Any], ...]) -> Regions:

@@ -17,7 +17,7 @@ Pieces = list[Piece]
 
 
 def plain_text(pieces: Pieces) -> str:
-    """The caption as a sentence.
+    """The caption as a caption.
 
     >>> plain_text([Piece("a black dog", 2, "animals"), Piece("runs")])
     'A black dog runs.'

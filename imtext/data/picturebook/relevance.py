@@ -42,7 +42,7 @@ def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
         split: name of a split, default all of ``dataset``.
 
     Returns:
-        ``(N, M)`` float32 in [0, 1], images by sentences of the split, 1 for a sentence and its own image.
+        ``(N, M)`` float32 in [0, 1], images by captions of the split, 1 for a caption and its own image.
 
     Raises:
         DataError: the dataset has no scenes, or a caption is not of the grammar.
@@ -54,7 +54,7 @@ def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
     chosen = dataset if split is None else dataset.split(split)
     statements = caption_statements(chosen)
     facts = Facts(chosen.scenes or ())
-    out = np.empty((chosen.n_images, chosen.n_sentences), dtype=np.float32)
+    out = np.empty((chosen.n_images, chosen.n_captions), dtype=np.float32)
     for j, said in enumerate(progress(statements, "relevance of captions", len(statements))):
         out[:, j] = facts.share(said)
     return out
@@ -73,30 +73,30 @@ def caption_statements(dataset: Dataset) -> list[tuple[Statement, ...]]:
         )
     spans: list[list[tuple[int, int, int]]] = [[] for _ in dataset.captions]
     phrases = dataset.phrases
-    rows = zip(phrases.sentence, phrases.start, phrases.stop, phrases.chain, strict=True)
-    for sentence, start, stop, chain in rows:
-        offset = dataset.scenes[dataset.image_of_sentence[sentence]]["chain_offset"]
-        spans[sentence].append((int(start), int(stop), int(chain) - offset))
-    owners = dataset.image_of_sentence
+    rows = zip(phrases.caption, phrases.start, phrases.stop, phrases.chain, strict=True)
+    for caption, start, stop, chain in rows:
+        offset = dataset.scenes[dataset.image_of_caption[caption]]["chain_offset"]
+        spans[caption].append((int(start), int(stop), int(chain) - offset))
+    owners = dataset.image_of_caption
     return [
         read_statements(caption, spans[j], dataset.scenes[owners[j]])
         for j, caption in enumerate(dataset.captions)
     ]
 
 
-def judge(dataset: Dataset, image: int, sentence: int) -> list[tuple[Statement, bool]]:
+def judge(dataset: Dataset, image: int, caption: int) -> list[tuple[Statement, bool]]:
     """Each statement of a caption and whether it is true of a scene, by the match that makes most so.
 
     Raises:
         DataError: as for :func:`scene_relevance`; an index out of range.
     """
-    if not (0 <= image < dataset.n_images and 0 <= sentence < dataset.n_sentences):
+    if not (0 <= image < dataset.n_images and 0 <= caption < dataset.n_captions):
         raise DataError(
-            f"dataset {dataset.name} has {dataset.n_images} images and {dataset.n_sentences} sentences, "
-            f"asked for image {image} and sentence {sentence}"
+            f"dataset {dataset.name} has {dataset.n_images} images and {dataset.n_captions} captions, "
+            f"asked for image {image} and caption {caption}"
         )
-    one = dataset.take([int(dataset.image_of_sentence[sentence])])
-    place = int(np.flatnonzero(dataset.sentences_of(int(dataset.image_of_sentence[sentence])) == sentence)[0])
+    one = dataset.take([int(dataset.image_of_caption[caption])])
+    place = int(np.flatnonzero(dataset.captions_of(int(dataset.image_of_caption[caption])) == caption)[0])
     said = caption_statements(one)[place]
     return Facts([(dataset.scenes or ())[image]]).verdicts(said)
 

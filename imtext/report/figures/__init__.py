@@ -9,7 +9,7 @@ from imtext.report.figures.branches import branches
 from imtext.report.figures.cards import group_cards
 from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.curves import error_curves
-from imtext.report.figures.gallery import image_search, picture_rows, sentence_search
+from imtext.report.figures.gallery import caption_search, image_search, picture_rows
 from imtext.report.figures.histograms import similarity_histograms
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.panels import diagram, group_maps, histograms, panels, sweep
@@ -36,7 +36,7 @@ __all__ = [
     "picture_rows",
     "rich_network",
     "rich_vectors",
-    "sentence_search",
+    "caption_search",
     "similarity_histograms",
     "sweep",
     "triplets",

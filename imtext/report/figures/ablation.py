@@ -1,4 +1,4 @@
-"""Which words a sentence's match with its image hangs on."""
+"""Which words a caption's match with its image hangs on."""
 
 from __future__ import annotations
 

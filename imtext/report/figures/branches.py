@@ -97,7 +97,7 @@ def branches(
     dim: int = 512,
     dropout: float = 0.5,
     lambdas: tuple[float, float, float] = (2, 0, 0.2),
-    names: tuple[str, str] = ("Images X", "Sentences Y"),
+    names: tuple[str, str] = ("Images X", "Captions Y"),
 ) -> Figure:
     """The two-branch network: what each branch does to a feature, with the sizes given, up to the loss.
 

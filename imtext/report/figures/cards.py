@@ -1,4 +1,4 @@
-"""Cards: a group's pictures with its sentences beneath."""
+"""Cards: a group's pictures with its captions beneath."""
 
 from __future__ import annotations
 
@@ -42,33 +42,33 @@ def _band(heights: Sequence[float]) -> float:
 
 def group_cards(
     images: Sequence[Any],
-    sentences: Sequence[Sequence[str]],
+    captions: Sequence[Sequence[str]],
     labels: Sequence[str] | None = None,
     per_row: int = 3,
     size: float = 8.0,
 ) -> Figure:
-    """Groups as cards in rows of `per_row`: pictures side by side, sentences beneath, a label above.
+    """Groups as cards in rows of `per_row`: pictures side by side, captions beneath, a label above.
 
     `images[i]`: one picture of group i or a list of them, uint8, (H, W, 3) or (3, H, W), of any shape;
-    `sentences[i]`: its sentences; `labels[i]`: what stands above, as in "class 1". Raises DataError when
-    there are not as many of each, or a group has no picture or no sentence. Source: instance loss, Figures 1
+    `captions[i]`: its captions; `labels[i]`: what stands above, as in "class 1". Raises DataError when
+    there are not as many of each, or a group has no picture or no caption. Source: instance loss, Figures 1
     and 7.
     """
     if per_row < 1:
         raise ConfigError(f"per_row: expected 1 or more, found {per_row}")
-    counts = {"groups of images": len(images), "of sentences": len(sentences)}
+    counts = {"groups of images": len(images), "of captions": len(captions)}
     counts |= {} if labels is None else {"labels": len(labels)}
     if len(set(counts.values())) != 1 or not len(images):
         found = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise DataError(f"group_cards: expected as many of each and at least one, found {found}")
     groups = [_pictures(group, number) for number, group in enumerate(images)]
-    for number, own in enumerate(sentences):
+    for number, own in enumerate(captions):
         if isinstance(own, str) or not len(own):
-            raise DataError(f"group_cards: group {number} needs a list of sentences, found {own!r}")
+            raise DataError(f"group_cards: group {number} needs a list of captions, found {own!r}")
     columns = min(per_row, len(groups))
     width = (BOOK_WIDTH - GAP * (per_row - 1)) / per_row
     inner = width - 2 * PAD
-    texts = [[wrap(text, inner - INDENT, size) for text in own] for own in sentences]
+    texts = [[wrap(text, inner - INDENT, size) for text in own] for own in captions]
     rows = [range(start, min(start + columns, len(groups))) for start in range(0, len(groups), columns)]
     head = 0.0 if labels is None else 0.21
     bands = [_band([_height(groups[n], inner) for n in row]) for row in rows]
@@ -137,5 +137,5 @@ def _draw_card(
     for text in texts:
         figure.text((left + PAD) / wide, top / high, "–", va="top", fontsize=size)
         place = ((left + PAD + INDENT) / wide, top / high)
-        figure.text(*place, text, va="top", fontsize=size, linespacing=1.18, gid="sentence")
+        figure.text(*place, text, va="top", fontsize=size, linespacing=1.18, gid="caption")
         top -= _text_height([text], size)

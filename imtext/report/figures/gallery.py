@@ -22,7 +22,7 @@ from imtext.report.style import BOOK_WIDTH, GREEN, INK, RED, house_style, new_fi
 _POINTS_PER_INCH = 72
 # DejaVu Sans: the mean advance of a letter in running English text, as a share of the font size.
 _ADVANCE = 0.56
-# Inches: no picture of a gallery is taller, and no gallery so narrow that its sentences break all the time.
+# Inches: no picture of a gallery is taller, and no gallery so narrow that its captions break all the time.
 _TALLEST, _NARROWEST = 1.9, 3.6
 
 
@@ -95,7 +95,7 @@ def image_search(
     correct: Sequence[Sequence[bool | None]],
     size: float = 9,
 ) -> Figure:
-    """One row per sentence: the images found for it, best first, right ones framed in green.
+    """One row per caption: the images found for it, best first, right ones framed in green.
 
     `results[i]`: uint8 images of query i, (H, W, 3) or (3, H, W), of any shape; `correct[i]`: True, False or
     None (not known) for each. Source: instance loss, Figures 9, 12 and 13.
@@ -141,20 +141,20 @@ def _search_row(
         axes.set_xlabel(f"{sign}{number + 1}", color=colour, fontsize=size, fontweight=weight)
 
 
-def sentence_search(
+def caption_search(
     images: Sequence[Any],
     results: Sequence[Sequence[str]],
     correct: Sequence[Sequence[bool | None]],
     size: float = 9,
 ) -> Figure:
-    """One row per image: the sentences found for it, best first, right ones in green with ✓.
+    """One row per image: the captions found for it, best first, right ones in green with ✓.
 
-    `images`: uint8, (H, W, 3) or (3, H, W), of any shape; `results[i]`: sentences for image i; `correct[i]`:
+    `images`: uint8, (H, W, 3) or (3, H, W), of any shape; `results[i]`: captions for image i; `correct[i]`:
     True, False or None (not known) for each. Source: instance loss, Figures 10, 14 and 15.
     """
-    _same_length("sentence_search", images=images, results=results, correct=correct)
+    _same_length("caption_search", images=images, results=results, correct=correct)
     for row, marks in zip(results, correct, strict=True):
-        _same_length("sentence_search", sentences=row, marks=marks)
+        _same_length("caption_search", captions=row, marks=marks)
     pictures = [as_picture(image) for image in images]
     tall = [picture.shape[0] / picture.shape[1] for picture in pictures]
     column = max(min(1.5, _TALLEST / share) for share in tall)
@@ -173,14 +173,14 @@ def sentence_search(
         ):
             show_picture(left, picture)
             left.set_anchor("NW")
-            _found_sentences(right, row, marks, height, size)
+            _found_captions(right, row, marks, height, size)
     return figure
 
 
-def _found_sentences(
+def _found_captions(
     axes: Axes, texts: Sequence[str], marks: Sequence[bool | None], height: float, size: float
 ) -> None:
-    """Sentences one below the other in axes of `height` inches, each with its sign and a rule at its left."""
+    """Captions one below the other in axes of `height` inches, each with its sign and a rule at its left."""
     axes.set_axis_off()
     line = size * 1.35 / _POINTS_PER_INCH
     top = 0.0

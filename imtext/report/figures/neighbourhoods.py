@@ -1,4 +1,4 @@
-"""Neighbourhoods of sentences around a new image, without and with the structure term."""
+"""Neighbourhoods of captions around a new image, without and with the structure term."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from matplotlib.patches import Annulus, Circle
 from imtext.errors import ConfigError, DataError
 from imtext.report.style import BOOK_WIDTH, DASHES, INK, PALETTE, house_style, new_figure
 
-# Squares are images and circles are sentences, as in the paper; groups differ in colour and in fill.
-MARKS = {"image": "s", "sentence": "o"}
-SIZES = {"image": 8.0, "sentence": 6.5}
+# Squares are images and circles are captions, as in the paper; groups differ in colour and in fill.
+MARKS = {"image": "s", "caption": "o"}
+SIZES = {"image": 8.0, "caption": 6.5}
 FILLS = ("full", "none", "left", "top")
-# The panel ends so much beyond the farther of the two sentences that the new image is compared with.
+# The panel ends so much beyond the farther of the two captions that the new image is compared with.
 BEYOND = 1.35
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """Points (n, 2) and groups (n,) by kind, and the two nearest sentences of different groups."""
+    """Points (n, 2) and groups (n,) by kind, and the two nearest captions of different groups."""
 
     title: str
     points: dict[str, np.ndarray]
@@ -35,20 +35,20 @@ class _Panel:
 
     @property
     def distances(self) -> tuple[float, float]:
-        """From the middle to the nearest sentence, and to the nearest one of another group."""
-        first, second = np.linalg.norm(self.points["sentence"][list(self.nearest)], axis=1)
+        """From the middle to the nearest caption, and to the nearest one of another group."""
+        first, second = np.linalg.norm(self.points["caption"][list(self.nearest)], axis=1)
         return float(first), float(second)
 
 
 def _panel(part: Sequence[Any], number: int) -> _Panel:
     if len(part) != 6:
         raise ConfigError(
-            f"neighbourhoods: panel {number} has {len(part)} parts; expected title, images, sentences, "
-            "image_groups, sentence_groups, query_group"
+            f"neighbourhoods: panel {number} has {len(part)} parts; expected title, images, captions, "
+            "image_groups, caption_groups, query_group"
         )
-    title, images, sentences, of_images, of_sentences, query_group = part
-    points = {"image": np.asarray(images, dtype=float), "sentence": np.asarray(sentences, dtype=float)}
-    groups = {"image": np.asarray(of_images), "sentence": np.asarray(of_sentences)}
+    title, images, captions, of_images, of_captions, query_group = part
+    points = {"image": np.asarray(images, dtype=float), "caption": np.asarray(captions, dtype=float)}
+    groups = {"image": np.asarray(of_images), "caption": np.asarray(of_captions)}
     for kind, found in points.items():
         if found.ndim != 2 or found.shape[1] != 2 or not len(found):
             raise DataError(
@@ -61,11 +61,11 @@ def _panel(part: Sequence[Any], number: int) -> _Panel:
                 f"neighbourhoods: {title}: groups of shape {groups[kind].shape} for {len(found)} {kind}s; "
                 "give one each"
             )
-    far = np.linalg.norm(points["sentence"], axis=1)
+    far = np.linalg.norm(points["caption"], axis=1)
     first = int(far.argmin())
-    others = groups["sentence"] != groups["sentence"][first]
+    others = groups["caption"] != groups["caption"][first]
     if not others.any():
-        raise DataError(f"neighbourhoods: {title}: sentences of one group only; give at least two")
+        raise DataError(f"neighbourhoods: {title}: captions of one group only; give at least two")
     second = int(np.where(others, far, np.inf).argmin())
     return _Panel(str(title), points, groups, query_group, (first, second))
 
@@ -92,7 +92,7 @@ def _style(kind: str, number: int) -> dict[str, Any]:
 
 
 def _distance_lines(axes: Axes, panel: _Panel) -> None:
-    """Circles through the two nearest sentences, the ring between them, and a line to each."""
+    """Circles through the two nearest captions, the ring between them, and a line to each."""
     near, far = panel.distances
     for radius in (near, far):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linewidth=0.7, alpha=0.7, zorder=1))
@@ -101,7 +101,7 @@ def _distance_lines(axes: Axes, panel: _Panel) -> None:
         ring.set_gid("gap")
         axes.add_patch(ring)
     for which, dash in zip(panel.nearest, DASHES, strict=False):
-        point = panel.points["sentence"][which]
+        point = panel.points["caption"][which]
         axes.plot(*np.stack([np.zeros(2), point]).T, color=INK, linewidth=1.1, linestyle=dash, zorder=2)
 
 
@@ -110,7 +110,7 @@ def _draw(axes: Axes, panel: _Panel, labels: Sequence[Any], names: Sequence[str]
     axes.spines[:].set_visible(True)
     axes.set_title(panel.title)
     _distance_lines(axes, panel)
-    for kind in ("sentence", "image"):
+    for kind in ("caption", "image"):
         for number, label in enumerate(labels):
             own = panel.points[kind][panel.groups[kind] == label]
             axes.plot(*own.T, zorder=4, gid=f"{kind} {names[number]}", **_style(kind, number))
@@ -118,12 +118,12 @@ def _draw(axes: Axes, panel: _Panel, labels: Sequence[Any], names: Sequence[str]
         0, 0, marker="s", markersize=10, markerfacecolor="white", markeredgecolor=INK, markeredgewidth=1.8,
         linestyle="none", zorder=5, gid="query",
     )  # fmt: skip
-    found = [names[labels.index(panel.groups["sentence"][which])] for which in panel.nearest]
+    found = [names[labels.index(panel.groups["caption"][which])] for which in panel.nearest]
     near, far = panel.distances
-    right = panel.groups["sentence"][panel.nearest[0]] == panel.query_group
+    right = panel.groups["caption"][panel.nearest[0]] == panel.query_group
     beyond = sum(int((np.abs(points) > reach).any(1).sum()) for points in panel.points.values())
     text = (
-        f"nearest sentences: {found[0]} at {near:.2f}, {found[1]} at {far:.2f}\n"
+        f"nearest captions: {found[0]} at {near:.2f}, {found[1]} at {far:.2f}\n"
         f"gap {far - near:.2f}; {'✓ its own group first' if right else '✗ another group first'}"
         + (f"; {beyond} point{'s' * (beyond > 1)} outside" if beyond else "")
     )
@@ -133,11 +133,11 @@ def _draw(axes: Axes, panel: _Panel, labels: Sequence[Any], names: Sequence[str]
 def _legend(labels: Sequence[Any], names: Sequence[str], query: str) -> list[Line2D]:
     handles = []
     for number in range(len(labels)):
-        style = _style("sentence", number)
+        style = _style("caption", number)
         handles.append(Line2D([], [], label=f"group {names[number]}", **style))
     plain = {"color": INK, "linestyle": "none", "markerfacecolor": "none"}
     handles.append(Line2D([], [], label="image", marker="s", markersize=7, **plain))
-    handles.append(Line2D([], [], label="sentence", marker="o", markersize=6, **plain))
+    handles.append(Line2D([], [], label="caption", marker="o", markersize=6, **plain))
     white = {"color": INK, "linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.8}
     handles.append(Line2D([], [], label=f"new image, of group {query}", marker="s", markersize=8, **white))
     handles.append(
@@ -147,16 +147,16 @@ def _legend(labels: Sequence[Any], names: Sequence[str], query: str) -> list[Lin
 
 
 def neighbourhoods(before: Sequence[Any], after: Sequence[Any], reach: float | None = None) -> Figure:
-    """A new image among images and sentences of groups, in an embedding without and one with structure.
+    """A new image among images and captions of groups, in an embedding without and one with structure.
 
-    `before`, `after`: `(title, images (n, 2), sentences (m, 2), image_groups (n,), sentence_groups (m,),
+    `before`, `after`: `(title, images (n, 2), captions (m, 2), image_groups (n,), caption_groups (m,),
     query_group)`, the new image at the origin and everything else as far from it as in the embedding; see
-    `imtext.studies.structure_geometry.on_map`. Squares are images, circles sentences, the white square is the
-    new image. The lines lead to the nearest sentence and to the nearest one of another group, and the ring
+    `imtext.studies.structure_geometry.on_map`. Squares are images, circles captions, the white square is the
+    new image. The lines lead to the nearest caption and to the nearest one of another group, and the ring
     between the circles through these two is the gap: the thinner it is, the more ambiguous the match. Both
     panels end at the same distance from the origin, `reach`; None takes 1.35 times the longest line.
 
-    Raises DataError for other shapes, numbers that are not finite, sentences of one group only or more than
+    Raises DataError for other shapes, numbers that are not finite, captions of one group only or more than
     four groups; ConfigError for other parts. Source: structure-preserving embeddings, Figure 2.
     """
     panels = [_panel(part, number) for number, part in enumerate((before, after))]

@@ -1,4 +1,4 @@
-"""Two classes in two dimensions: where a loss puts images and sentences, drawn as they are."""
+"""Two classes in two dimensions: where a loss puts images and captions, drawn as they are."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from matplotlib.patches import Circle, Polygon
 from imtext.errors import ConfigError, DataError
 from imtext.report.style import BOOK_WIDTH, INK, PALETTE, house_style, new_figure
 
-# The first class is filled, the second hollow; images are round, sentences three-cornered.
+# The first class is filled, the second hollow; images are round, captions three-cornered.
 COLOURS = PALETTE[:2]
-MARKS = {"image": "o", "sentence": "^"}
-SIZES = {"image": 26.0, "sentence": 30.0}
+MARKS = {"image": "o", "caption": "^"}
+SIZES = {"image": 26.0, "caption": 30.0}
 # Shares of half a panel's width: the longer weight vector, and how far out its name may stand.
 ARROW, RIM = 0.8, 0.9
 PER_ROW = 3
@@ -60,15 +60,15 @@ def _panels(stages: Sequence[tuple[Any, ...]]) -> list[_Panel]:
     for number, stage in enumerate(stages):
         if len(stage) != 6:
             raise ConfigError(
-                f"geometry: stage {number} has {len(stage)} parts; expected title, images, sentences, "
-                "image_classes, sentence_classes, weight"
+                f"geometry: stage {number} has {len(stage)} parts; expected title, images, captions, "
+                "image_classes, caption_classes, weight"
             )
-        title, images, sentences, of_images, of_sentences, weight = stage
+        title, images, captions, of_images, of_captions, weight = stage
         points = {
             "image": _pairs(images, f"{title}: images"),
-            "sentence": _pairs(sentences, f"{title}: sentences"),
+            "caption": _pairs(captions, f"{title}: captions"),
         }
-        classes = {"image": np.asarray(of_images), "sentence": np.asarray(of_sentences)}
+        classes = {"image": np.asarray(of_images), "caption": np.asarray(of_captions)}
         for kind, found in classes.items():
             if found.shape != (len(points[kind]),):
                 raise DataError(
@@ -187,9 +187,9 @@ def _legend(panels: Sequence[_Panel]) -> list[Line2D]:
 
 
 def geometry(stages: Sequence[tuple[Any, ...]]) -> Figure:
-    """Images and sentences of two classes in a two-dimensional embedding, one panel per stage.
+    """Images and captions of two classes in a two-dimensional embedding, one panel per stage.
 
-    A stage is `(title, images (n, 2), sentences (m, 2), image_classes (n,), sentence_classes (m,), weight)`
+    A stage is `(title, images (n, 2), captions (m, 2), image_classes (n,), caption_classes (m,), weight)`
     with the class weights W1 and W2 as the rows of `weight` (2, 2), or None where the loss has none. The
     first class in the order of the labels is filled, the second hollow. Every panel has the origin in its
     middle and its own range, equal in both directions, since the cosine is an angle at the origin; a thin

@@ -23,7 +23,7 @@ SHOWN = {"gru": "GRU", "bigru": "BiGRU", "max": "max", "avg": "mean"}
 HATCH = {"avg": "////", "max": None}
 HEADINGS = (
     ("Images", "maxima of stages, then means"),
-    ("Sentences", "state of the GRU, then pooled words"),
+    ("Captions", "state of the GRU, then pooled words"),
 )
 # All in inches.
 HEIGHT, EDGE, ROUND = 3.4, 0.03, 0.05
@@ -109,12 +109,12 @@ def rich_vectors(
     word_dim: int = 300,
     hidden: int = 1024,
 ) -> Figure:
-    """What stands in the vectors of images and sentences, one bar a variant, in proportion to its length.
+    """What stands in the vectors of images and captions, one bar a variant, in proportion to its length.
 
     `images`: avg-<stages> or avg-<stages>-max-<stages>, the maxima and means of stages C1 to C4 with
     `channels` maps each; `texts`: gru or bigru, alone or with -emb-avg or -emb-max, a state of length
     `hidden` and the pooled words of length `word_dim`. Low stages see edges and texture, C4 sees things; of a
-    sentence, words are low and the state, which has read all of them, is high. Means are hatched. Raises
+    caption, words are low and the state, which has read all of them, is high. Means are hatched. Raises
     ConfigError for an unknown variant, none at all, or a size below 1. Source: rich features, Figure 1 and
     section IV-D.
     """

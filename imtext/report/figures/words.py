@@ -151,7 +151,7 @@ def word_classes(frame: pd.DataFrame, least: int = 5) -> Figure:
     """How far the cosine to the image falls when a word is taken out, for content and function words.
 
     `frame` has one line per word: word, kind ('content' or 'function'), drop (mean fall of the cosine over
-    the sentences that hold the word) and count (how many do). Left: every word as a dot, the middle half of
+    the captions that hold the word) and count (how many do). Left: every word as a dot, the middle half of
     the words as a box, and the mean over all places with a 95 % interval from a bootstrap over words. Middle:
     the twelve words with the largest fall among those seen at least `least` times (of all, where there are
     fewer than twelve). Right: the twelve most frequent function words. Solid is content, hollow is function.

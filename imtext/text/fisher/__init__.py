@@ -1,4 +1,4 @@
-"""Fisher vectors of sentences under a mixture of Gaussians and Laplacians."""
+"""Fisher vectors of captions under a mixture of Gaussians and Laplacians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fisher vectors of sets of points under a mixture, one by one or for many sentences at once."""
+"""Fisher vectors of sets of points under a mixture, one by one or for many captions at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imtext.text.fisher.mixture import HybridMixture
 SMALLEST = 1e-16
 # Medians are samples. So near to one, in scales, a point lies on it: rounding must not decide the sign.
 ON_MEDIAN = 1e-9
-_ROWS = 64  # sentences that one thread works on: their vectors stay in the cache
+_ROWS = 64  # captions that one thread works on: their vectors stay in the cache
 _POINTS = 4096  # rows of contributions made at once, in float64
 
 
@@ -71,7 +71,7 @@ def signed_root(*parts: np.ndarray, out: np.ndarray | None = None) -> np.ndarray
 
 
 class Contributions:
-    """What each of ``points (U, D)`` adds to the Fisher vector of a sentence that holds it.
+    """What each of ``points (U, D)`` adds to the Fisher vector of a caption that holds it.
 
     A Fisher vector is a sum over words, up to 1/√N. So a word is worked out once, however often it occurs,
     and only for the components it belongs to (posterior of at least 1e-16): word vectors lie far apart, and
@@ -100,15 +100,15 @@ class Contributions:
         list(pool.map(work, range(0, len(words), _POINTS)))
 
     def sums(self, counts: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
-        """First and second half ``(M, K D)`` float32 of the Fisher vectors of sentences.
+        """First and second half ``(M, K D)`` float32 of the Fisher vectors of captions.
 
-        ``counts (M, U)`` says how often each sentence holds each point. Not normalised, except by 1/√N.
+        ``counts (M, U)`` says how often each caption holds each point. Not normalised, except by 1/√N.
         """
-        sentences = counts.shape[0]
+        captions = counts.shape[0]
         lengths = np.maximum(counts.sum(axis=1), 1)
-        row = np.repeat(np.arange(sentences), np.diff(counts.indptr))
+        row = np.repeat(np.arange(captions), np.diff(counts.indptr))
         value = counts.data / np.sqrt(lengths)[row]
-        # Each word of each sentence becomes one entry for each component that claims it.
+        # Each word of each caption becomes one entry for each component that claims it.
         sizes = self.sizes[counts.indices]
         ends = np.cumsum(sizes)
         column = np.arange(ends[-1] if len(ends) else 0)
@@ -116,9 +116,9 @@ class Contributions:
         place = np.repeat(row, sizes) * self.components + self.parts[column]
         spread = sp.csr_array(
             (np.repeat(value, sizes).astype(np.float32), (place, column)),
-            shape=(sentences * self.components, len(self.parts)),
+            shape=(captions * self.components, len(self.parts)),
         )
-        shape = (sentences, self.components * self.dim)
+        shape = (captions, self.components * self.dim)
         return (spread @ self.first).reshape(shape), (spread @ self.second).reshape(shape)
 
     def encode(self, counts: sp.csr_array, pool: ThreadPoolExecutor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sentences as Fisher vectors: words to points, points to vectors, vectors to fewer numbers."""
+"""Captions as Fisher vectors: words to points, points to vectors, vectors to fewer numbers."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _PARAMETERS = ("components", "mixture", "iterations", "sample", "pca", "ica", "s
 _OF_MIXTURE = ("priors", "means", "variances", "medians", "scales", "laplace")
 _SCALE = 10.0  # the paper's authors multiply by 10, for the numerics
 _EXACT = 6144  # up to so many numbers PCA is exact
-_BLOCK = 1024  # sentences encoded at once
+_BLOCK = 1024  # captions encoded at once
 _CONTRIBUTIONS = 1 << 29  # bytes for what words contribute
 _PROBES = 16  # words by which word vectors are recognised
 
 
 class FisherVectors(TransformerMixin, BaseEstimator):
-    """Sentences as Fisher vectors of their word vectors, reduced by PCA.
+    """Captions as Fisher vectors of their word vectors, reduced by PCA.
 
     ``fit`` takes the training captions: the vectors of their words brought to length 1; FastICA on a sample
     of these words, its matrix applied without removing the mean; length 1 again, times 10; the mixture by EM
-    on the same sample. ``transform`` sums what the known words of a sentence contribute, takes the signed
+    on the same sample. ``transform`` sums what the known words of a caption contribute, takes the signed
     square root, brings the vector to length 1 and projects it on the principal components of a sample of
-    training sentences. A sentence without a known word becomes a row of zeros, and is counted.
+    training captions. A caption without a known word becomes a row of zeros, and is counted.
 
-    PCA is scikit-learn's. It fits on ``pca_sample`` sentences, not on all, because that bounds memory: 18,000
-    sentences of 18,000 numbers are 1.3 GB. Up to 6,144 numbers it is exact (float64, the eigenvectors of the
+    PCA is scikit-learn's. It fits on ``pca_sample`` captions, not on all, because that bounds memory: 18,000
+    captions of 18,000 numbers are 1.3 GB. Up to 6,144 numbers it is exact (float64, the eigenvectors of the
     covariance); above it is randomised (float32), because exact PCA needs the eigenvectors of a matrix of
     18,000 x 18,000 and IncrementalPCA, with 6,000 components, one large decomposition for each batch.
 
@@ -52,18 +52,18 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         mixture: ``"hglmm"`` (Gaussian or Laplacian by dimension) or ``"gmm"`` (Gaussian).
         iterations: EM steps.
         sample: at most so many words are drawn for ICA and EM.
-        pca: numbers per sentence, or fewer where the data do not allow as many; None for no PCA.
+        pca: numbers per caption, or fewer where the data do not allow as many; None for no PCA.
         ica: False leaves the word vectors as they are, apart from their length.
         seed: of all draws.
         once: whether ICA and EM see each word once, or (False) as often as it occurs. Wang et al. do not say;
             the code that Klein et al. released draws uniformly from the vocabulary of word2vec. A few words
             have most of the occurrences, and with False many components hold one word each.
-        pca_sample: sentences that PCA is fitted on; None for three times what it may give, at least 1,000.
+        pca_sample: captions that PCA is fitted on; None for three times what it may give, at least 1,000.
 
     Attributes:
-        dim_: numbers per sentence.
-        unknown_: number of sentences without a known word in the last ``transform`` (or ``fit``).
-        unknown_sentences_: their indices, int64.
+        dim_: numbers per caption.
+        unknown_: number of captions without a known word in the last ``transform`` (or ``fit``).
+        unknown_captions_: their indices, int64.
         likelihoods_: mean log-likelihood of a word before the first EM step and after each.
         mixture_, unmixing_, ica_iterations_: the fitted mixture; the ICA matrix ``(R, D)`` or None; the
             iterations it took (200 is the limit).
@@ -75,7 +75,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
 
     >>> words = WordVectors(["red", "dog", "cat", "a"], np.random.default_rng(0).normal(size=(4, 3)))
     >>> fisher = FisherVectors(words, components=2, pca=None).fit(["a red dog", "a cat", "a red cat"])
-    >>> fisher.transform(["a dog", "?"]).shape, fisher.unknown_sentences_.tolist()
+    >>> fisher.transform(["a dog", "?"]).shape, fisher.unknown_captions_.tolist()
     ((2, 12), [1])
     """
 
@@ -168,7 +168,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
 
     @property
     def dim_(self) -> int:
-        """Numbers per sentence."""
+        """Numbers per caption."""
         self._check_fitted()
         return 2 * self.mixture_.means_.size if self.pca_components_ is None else len(self.pca_components_)
 
@@ -242,7 +242,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         self._probes = [str(word) for word in settings["probes"]]
 
     def _count(self, captions: Iterable[str]) -> tuple[sp.csr_array, list[str]]:
-        """How often each sentence holds each known word ``(M, U)``, and the words."""
+        """How often each caption holds each known word ``(M, U)``, and the words."""
         captions = as_captions(captions)
         code: dict[str, int] = {}  # -1 for words without a vector
         words: list[str] = []
@@ -261,8 +261,8 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         shape = (len(captions), len(words))
         counts = sp.csr_array((np.ones(len(found)), np.array(found, np.int64), ends), shape=shape)
         counts.sum_duplicates()
-        self.unknown_sentences_ = np.flatnonzero(np.diff(ends) == 0)
-        self.unknown_ = len(self.unknown_sentences_)
+        self.unknown_captions_ = np.flatnonzero(np.diff(ends) == 0)
+        self.unknown_ = len(self.unknown_captions_)
         return counts, words
 
     def _rows(self, words: Sequence[str]) -> np.ndarray:
@@ -300,7 +300,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         size = min(len(known), max(3 * wanted, 1000) if self.pca_sample is None else self.pca_sample)
         if size < 2:
             raise DataError(
-                f"captions: {size} sentences with a known word, expected two or more to fit PCA; "
+                f"captions: {size} captions with a known word, expected two or more to fit PCA; "
                 "give more captions, or pca=None"
             )
         chosen = np.sort(random.choice(known, size, replace=False))
@@ -325,7 +325,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         kept = variances > max(1e-9 * variances[0], 1e-12)  # the rest are directions of rounding
         if not kept.any():
             raise DataError(
-                "captions: all sentences for PCA have the same Fisher vector; give other captions, "
+                "captions: all captions for PCA have the same Fisher vector; give other captions, "
                 "or pca=None"
             )
         # Products in float32 differ from processor to processor, and training amplifies what differs.
@@ -376,7 +376,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _ranges(counts: sp.csr_array, sizes: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Ranges of sentences, whole blocks, whose words have at most ``most`` contributions where possible."""
+    """Ranges of captions, whole blocks, whose words have at most ``most`` contributions where possible."""
     waiting, found = [(0, counts.shape[0])], []
     while waiting:
         start, stop = waiting.pop()

@@ -1,4 +1,4 @@
-"""Descriptions of a person: facts of a view in varied sentences of 15 to 30 words together."""
+"""Descriptions of a person: facts of a view in varied captions of 15 to 30 words together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def joined(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def sentence(text: str) -> str:
+def caption(text: str) -> str:
     """A text with a capital and a full stop."""
     return text[0].upper() + text[1:] + "."
 
@@ -84,7 +84,7 @@ class Describer:
         )
 
     def _write(self, wanted: list[str]) -> str:
-        """Sentences that name the wanted facts."""
+        """Captions that name the wanted facts."""
         rng = self.rng
         wear = [w for w in WEAR if w in wanted]
         rest = [w for w in (*HAVE, *DOES) if w in wanted]
@@ -96,11 +96,11 @@ class Describer:
         first = wear[:cut] + rest[:few]
         later = wear[cut:] + rest[few:]
         rng.shuffle(later)
-        out = [sentence(self._first(first))]
-        self.worn = bool(wear[:cut])  # only then may a later sentence say also
+        out = [caption(self._first(first))]
+        self.worn = bool(wear[:cut])  # only then may a later caption say also
         while later:
             take = weighted(rng, {1: 0.3, 2: 0.4, 3: 0.3}) if len(later) > 1 else 1
-            out.append(sentence(self._more(later[:take])))
+            out.append(caption(self._more(later[:take])))
             later = later[take:]
         return " ".join(out)
 
@@ -113,7 +113,7 @@ class Describer:
         return wear, have, act
 
     def _first(self, facts: list[str]) -> str:
-        """The opening sentence."""
+        """The opening caption."""
         rng = self.rng
         wear, have, act = self._split(facts)
         who = self.phrases.who()
@@ -142,7 +142,7 @@ class Describer:
         return self._finite(who, wear, have, act)
 
     def _attached(self, text: str, act: list[str]) -> str:
-        """A sentence with what is done hung on at its end."""
+        """A caption with what is done hung on at its end."""
         rng = self.rng
         for k, phrase in enumerate(act):
             if phrase.startswith("with "):
@@ -172,7 +172,7 @@ class Describer:
         return f"{who} {joined(parts)}{tail}"
 
     def _more(self, facts: list[str]) -> str:
-        """A further sentence, mostly about `he` or `she`."""
+        """A further caption, mostly about `he` or `she`."""
         rng = self.rng
         if len(facts) == 1 and rng.random() < 0.4:
             alone = self._alone(facts[0])
@@ -198,7 +198,7 @@ class Describer:
         return self._finite(who, wear, have, act)
 
     def _alone(self, fact: str) -> str:
-        """A sentence about one thing: its colour, or the hair."""
+        """A caption about one thing: its colour, or the hair."""
         rng, person, his = self.rng, self.person, self.phrases.his
         if fact == "hair":
             return self.phrases.hair_is()

@@ -1,4 +1,4 @@
-"""Noun phrases and participles for what a view shows: one function of the facts each, no sentence yet."""
+"""Noun phrases and participles for what a view shows: one function of the facts each, no caption yet."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Phrases:
         return self._put(pick(self.rng, lexicon.HAIR[hair["style"]], 1.0), colour)
 
     def hair_is(self) -> str:
-        """A sentence about the hair."""
+        """A caption about the hair."""
         hair = self.person["hair"]
         if hair["style"] == "bald":
             return f"{self.he} is bald"
