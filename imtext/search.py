@@ -122,13 +122,8 @@ def search(encoder: Any, query: str, top: int = 5) -> Answer:
 
 def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Scores and indices of the ``top`` answers, best first, and the size of the gallery."""
-    if hasattr(encoder, "embed_captions"):
-        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_images([picture])
-        gallery = encoder.images if picture is None else encoder.captions
-        scores, found = top_k(asked, gallery, top)
-        return scores[0], found[0], len(gallery)
     if not hasattr(encoder, "scores_for_captions"):
-        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_image_files([picture])
+        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_images([picture])
         gallery = encoder.images if picture is None else encoder.captions
         scores, found = top_k(asked, gallery, top)
         return scores[0], found[0], len(gallery)
@@ -137,7 +132,7 @@ def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.
     if picture is None:
         scores = encoder.scores_for_captions([query])[:, 0]
     else:
-        scores = encoder.scores_for_image_files([picture])[0]
+        scores = encoder.scores_for_images([picture])[0]
     found = np.argsort(-scores, kind="stable")[:top]
     return scores[found], found, len(scores)
 

@@ -34,13 +34,13 @@ class ColourEncoder:
             image_path=lambda i: self.files[i],
             captions_of=lambda i: np.flatnonzero(i == OWNERS),
         )
-        self.images = self.embed_image_files(self.files)
+        self.images = self.embed_images(self.files)
         self.captions = self.embed_captions(CAPTIONS)
 
     def embed_captions(self, captions):
         return np.array([[float(name in caption) for name in COLOURS] for caption in captions]) + 0.01
 
-    def embed_image_files(self, files):
+    def embed_images(self, files):
         return np.array([np.asarray(Image.open(file), dtype=float).mean((0, 1)) for file in files])
 
 
@@ -141,7 +141,7 @@ class PairEncoder(ColourEncoder):
     def scores_for_captions(self, captions):
         return np.array([[7.0 if name in one else 2.0 for one in captions] for name in COLOURS])
 
-    def scores_for_image_files(self, files):
+    def scores_for_images(self, files):
         return np.array([[float(file.stem in one) for one in CAPTIONS] for file in files])
 
 

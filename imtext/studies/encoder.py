@@ -108,7 +108,7 @@ class TrainedEncoder:
         return embed_codes(self.net, codes, self.fabric)
 
     @torch.no_grad()
-    def embed_image_files(self, paths: Sequence[str | Path]) -> np.ndarray:
+    def embed_images(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Image files to embeddings ``(N, D)``, the mean over image and mirror.
 
         Raises:

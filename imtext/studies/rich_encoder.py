@@ -38,7 +38,7 @@ class TrainedRich:
     """Network, vocabulary and test gallery of a finished VSE++ or SCAN row of the study.
 
     VSE++ has an embedding for each picture and each caption, also where its image CNN was trained too; SCAN
-    scores pairs. `scores_for_captions` and `scores_for_image_files` serve both.
+    scores pairs. `scores_for_captions` and `scores_for_images` serve both.
 
     Attributes:
         attention: whether it is SCAN.
@@ -94,14 +94,14 @@ class TrainedRich:
         self._needs_embeddings("scores_for_captions")
         return in_blocks(self.net.embed_captions, self._codes(captions), self.fabric, BATCH)
 
-    def embed_image_files(self, paths: Sequence[str | Path]) -> np.ndarray:
+    def embed_images(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Image files to embeddings ``(P, D)``, of their centre crops.
 
         Raises:
             ConfigError: of SCAN, or for paths that are no list.
             DataError: a file that is missing or no image.
         """
-        self._needs_embeddings("scores_for_image_files")
+        self._needs_embeddings("scores_for_images")
         return in_blocks(self.net.embed_images, self._read(paths), self.fabric, BATCH)
 
     def scores_for_captions(self, captions: Sequence[str]) -> np.ndarray:
@@ -115,7 +115,7 @@ class TrainedRich:
             return self.images @ self.embed_captions(captions).T
         return score_places(self.net, self._places, self._codes(captions), self.fabric)
 
-    def scores_for_image_files(self, paths: Sequence[str | Path]) -> np.ndarray:
+    def scores_for_images(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Scores ``(P, M)`` of image files with all test captions, the cosine for VSE++.
 
         Raises:
@@ -123,7 +123,7 @@ class TrainedRich:
             DataError: a file that is missing or no image.
         """
         if not self.attention:
-            return self.embed_image_files(paths) @ self.captions.T
+            return self.embed_images(paths) @ self.captions.T
         places = in_blocks(self.net.embed_regions, self._read(paths), self.fabric, BATCH)
         codes, _ = self.vocabulary.encode(self.test.captions, self.inputs.length)
         return score_places(self.net, places, codes, self.fabric)

@@ -188,7 +188,7 @@ def test_encoder_gives_the_stored_embeddings_again(study, slug):
     captions = [encoder.test.captions[i] for i in range(5)]
     assert np.allclose(encoder.embed_captions(captions), encoder.captions[:5], atol=1e-4)
     files = [encoder.test.image_path(i) for i in range(3)]
-    assert np.allclose(encoder.embed_image_files(files), encoder.images[:3], rtol=1e-3, atol=1e-3)
+    assert np.allclose(encoder.embed_images(files), encoder.images[:3], rtol=1e-3, atol=1e-3)
 
 
 def test_a_row_of_released_choices_trains_and_is_found_again(tmp_path, monkeypatch):

@@ -49,11 +49,11 @@ def test_vse_gives_the_stored_embeddings_again(runs, slug):
     files = [encoder.test.image_path(i) for i in (7, 0, 3)]
     captions = [encoder.test.captions[j] for j in (1, 6, 2)]
     assert np.ptp(stored["images"], axis=0).max() > 1e-2  # pictures differ by more than the tolerance
-    assert np.allclose(encoder.embed_image_files(files), stored["images"][[7, 0, 3]], atol=1e-4)
+    assert np.allclose(encoder.embed_images(files), stored["images"][[7, 0, 3]], atol=1e-4)
     assert np.allclose(encoder.embed_captions(captions), stored["captions"][[1, 6, 2]], atol=1e-4)
     scores = stored["images"] @ stored["captions"].T
     assert np.allclose(encoder.scores_for_captions(captions), scores[:, [1, 6, 2]], atol=1e-4)
-    assert np.allclose(encoder.scores_for_image_files(files), scores[[7, 0, 3]], atol=1e-4)
+    assert np.allclose(encoder.scores_for_images(files), scores[[7, 0, 3]], atol=1e-4)
 
 
 @pytest.mark.parametrize("slug", SCANS)
@@ -63,19 +63,19 @@ def test_scan_gives_the_stored_scores_again(runs, slug):
     captions = [encoder.test.captions[j] for j in (1, 6, 2)]
     assert np.ptp(stored, axis=0).max() > 1e-3
     assert np.allclose(encoder.scores_for_captions(captions), stored[:, [1, 6, 2]], atol=1e-4)
-    assert np.allclose(encoder.scores_for_image_files(files), stored[[7, 0, 3]], atol=1e-4)
+    assert np.allclose(encoder.scores_for_images(files), stored[[7, 0, 3]], atol=1e-4)
     with pytest.raises(ConfigError, match="no embedding of one side; use scores_for_captions"):
         encoder.embed_captions(captions)
-    with pytest.raises(ConfigError, match="use scores_for_image_files"):
-        encoder.embed_image_files(files)
+    with pytest.raises(ConfigError, match="use scores_for_images"):
+        encoder.embed_images(files)
 
 
 def test_many_files_are_read_slice_by_slice(runs, monkeypatch):
     encoder = TrainedRich.load(runs["vse"].dir)
     files = [encoder.test.image_path(i) for i in range(7)]
-    whole = encoder.embed_image_files(files)
+    whole = encoder.embed_images(files)
     monkeypatch.setattr(rich_encoder, "_FILES", 3)
-    assert np.allclose(encoder.embed_image_files(files), whole, atol=1e-5)
+    assert np.allclose(encoder.embed_images(files), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("slug", ["vse", "scan-ti-avg"])
@@ -87,9 +87,9 @@ def test_what_cannot_be_asked_is_refused(runs, slug, tmp_path):
         encoder.scores_for_captions("a dog")
     for paths in ("a.jpg", []):
         with pytest.raises(ConfigError, match="expected a list of image files"):
-            encoder.scores_for_image_files(paths)
+            encoder.scores_for_images(paths)
     with pytest.raises(DataError, match=r"no\.jpg"):
-        encoder.scores_for_image_files([tmp_path / "no.jpg"])
+        encoder.scores_for_images([tmp_path / "no.jpg"])
 
 
 def test_runs_without_a_network_are_refused_in_one_line(runs, tmp_path, capsys):
@@ -136,7 +136,7 @@ def test_the_command_answers_a_caption_and_a_picture(runs, slug, capsys, tmp_pat
     assert lines[0] == f"{caption}  (the 10 images of the test split of {encoder.test.name})"
     assert [line.split()[2] for line in lines[1:4]] == best
     assert f"by {'SCAN score' if slug in SCANS else 'cosine'}." in page.read_text()
-    scores = encoder.scores_for_image_files([picture])[0]
+    scores = encoder.scores_for_images([picture])[0]
     answer = search(encoder, picture, top=2)
     order = np.argsort(-scores, kind="stable")[:2]
     assert [hit.captions for hit in answer.hits] == [(encoder.test.captions[j],) for j in order]
