@@ -66,7 +66,7 @@ def _adamw_all(epochs: int, batch_size: int, captions: int = 1) -> Recipe:
 
 
 SMOKE = Scale(
-    data={"precision": "64", "train": 80, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
+    data={"precision": "64", "train": 40, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
     network={"width": 0.125, "dim": 128, "dropout": 0.2},
     stage1=_adamw(3, 64),
     stage2=_adamw_all(1, 32),
@@ -140,7 +140,7 @@ def scale(profile: str, dataset: str) -> Scale:
     """Sizes for a profile on a dataset; photographs get more groups and epochs than drawn pictures.
 
     >>> scale("smoke", "picturebook").data["train"]
-    80
+    40
     """
     if dataset in PERSONS:
         return {"smoke": PERSONS_SMOKE, "quick": PERSONS_QUICK, "paper": PERSONS_PAPER}[profile]
