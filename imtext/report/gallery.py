@@ -33,7 +33,8 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         """The rows, one below the other."""
-        style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; font-size: 0.85em;"
+        style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; "
+        style += "font-size: 0.85em; text-align: left;"
         rows = ("".join(map(_cell, row)) for row in self.rows)
         return "\n".join(f'<div style="{style}">{row}</div>' for row in rows)
 
