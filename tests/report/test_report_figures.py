@@ -26,7 +26,7 @@ from imtext.report.figures import (
     word_ablation,
     word_classes,
 )
-from imtext.report.figures.histograms import _coarser
+from imtext.report.figures.similarity import _coarser
 from imtext.report.figures.words import mean_fall
 from imtext.report.style import BOOK_WIDTH, GREEN, INK, PAGES, PALETTE, RED, contrast
 from imtext.retrieval import pearson_map, separation

@@ -11,10 +11,10 @@ from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.curves import error_curves
 from imtext.report.figures.gallery import caption_search, image_search, picture_rows
 from imtext.report.figures.general import diagram, group_maps, histograms, panels, sweep
-from imtext.report.figures.histograms import similarity_histograms
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
 from imtext.report.figures.rich import rich_network, rich_vectors
+from imtext.report.figures.similarity import similarity_histograms
 from imtext.report.figures.triplet import hinge_histograms, triplets
 from imtext.report.figures.words import word_classes
 
