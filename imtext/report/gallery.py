@@ -33,8 +33,7 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         """The rows, one below the other."""
-        style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; "
-        style += "font-size: 0.85em; text-align: left;"
+        style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; font-size: 0.85em;"
         rows = ("".join(map(_cell, row)) for row in self.rows)
         return "\n".join(f'<div style="{style}">{row}</div>' for row in rows)
 
@@ -43,7 +42,7 @@ def _cell(cell: Cell) -> str:
     picture, lines = cell
     shown = "" if picture is None else f'<img src="{inline(picture)}" alt="" style="margin: 0;">'
     width = "1 1 22em" if picture is None else f"0 0 {SIDE + 20}px"
-    return f'<div style="flex: {width};">{shown}{"".join(map(_line, lines))}</div>'
+    return f'<div style="flex: {width}; text-align: left;">{shown}{"".join(map(_line, lines))}</div>'
 
 
 def _line(line: Line) -> str:
