@@ -13,9 +13,9 @@ from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Result, Results, Study
 from imtext.experiment.claims import SIDES
-from imtext.experiment.meaning import Judged, Meaning, meaning_of
 from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures, place_of
+from imtext.papers.meaning import Judged, Meaning, meaning_of
 from imtext.report import Evidence, from_samples, read_published, results_folder
 from imtext.report.figures import panels
 from imtext.report.gallery import Gallery

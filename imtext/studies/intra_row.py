@@ -21,7 +21,7 @@ PAPER = Experiment(
 LITE = {"backbone": "efficientnet_lite1"}
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {
-        "data": {"train": 80, "val": 60, "test": 60},
+        "data": {"train": 80, "val": 40, "test": 40},
         "image": {"size": 64, "crop": 64, "views": 1, **LITE},
         "text": {"min_count": 2, "length": 20, "dim": 50},
         "network": {"dim": 32},

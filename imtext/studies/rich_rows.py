@@ -51,7 +51,7 @@ def _tuning(epochs: int, batch_size: int, lr: float, cnn: float, captions: int |
 
 
 SMOKE = Scale(
-    data={"precision": "64", "train": 80, "val": 60, "test": 60, "size": 64, "crop": 64, "views": 1},
+    data={"precision": "64", "train": 80, "val": 40, "test": 40, "size": 64, "crop": 64, "views": 1},
     inputs=RichSpec(min_count=2, length=20),
     network={"dim": 32, "word_dim": 16, "all_epochs": 1},
     scan_network={"dim": 16, "all_epochs": 1},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import joblib
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -116,7 +116,7 @@ class PaperStudy:
         self._say_what_words_lack()
         seeds = {seed: self.experiments(seed) for seed in self.parameters.seeds}
         wanted = [seeds[seed][slug] for slug in self.slugs for seed in seeds]
-        jobs = min(self.jobs, os.cpu_count() or 1) if self.parameters.device == "cpu" else 1
+        jobs = min(self.jobs, joblib.cpu_count()) if self.parameters.device == "cpu" else 1
         # One thread a row: the same digits for any number of cores, which rows side by side use better.
         runs = run_all(wanted, self.parameters.runs_dir, jobs, threads=1)
         by_slug: dict[str, list[Run]] = {slug: [] for slug in self.slugs}
