@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 
 import imtext
 from imtext.errors import ConfigError, DataError
-from imtext.experiment import Absent, Drawn, Pictures, Results, inputs_of, meaning
+from imtext.experiment import Absent, Drawn, Pictures, Results, inputs_of
 from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import plain
 from imtext.experiment.results import drawn
 from imtext.models import PictureNets
-from imtext.papers import across, single_network
+from imtext.papers import across, meaning, single_network
 from imtext.report import paper_values, read_published
 from imtext.retrieval import evaluate, evaluate_scores
 from imtext.search import search
