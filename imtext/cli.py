@@ -120,9 +120,9 @@ def _search(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check_out(arguments.out)
     device = device_here(arguments.device)
-    from imtext.studies.encoder import load_encoder
+    from imtext import load
 
-    answer = search(load_encoder(arguments.run_dir, device=device), arguments.query, arguments.top)
+    answer = search(load(arguments.run_dir, device), arguments.query, arguments.top)
     print(answer)
     if arguments.out is not None:
         print(f"wrote {write_answer(answer, arguments.out)}")

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval import top_k
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _SIDE = 320  # longest side, in pixels, of a picture on a page
@@ -93,7 +92,7 @@ class Answer:
 def search(encoder: Any, query: str, top: int = 5) -> Answer:
     """Find the test images that answer a caption, or the test captions that answer an image file.
 
-    ``encoder``: what `imtext.studies.encoder.load_encoder` gives. ``query``: a caption, or the path of an
+    ``encoder``: what `imtext.load` gives. ``query``: a caption, or the path of an
     image; what ends like an image file is taken as one. ``top``: how many answers, best first, ties by index.
 
     Raises `DataError` for an empty query or a picture that is missing or unreadable, `ConfigError` for a
@@ -116,17 +115,12 @@ def search(encoder: Any, query: str, top: int = 5) -> Answer:
             Hit(rank, float(score), Path(test.image_path(int(image))), captions)
             for rank, (score, (image, captions)) in enumerate(zip(scores, hits, strict=True), start=1)
         ),
-        getattr(encoder, "measure", "cosine"),
+        encoder.measure,
     )
 
 
 def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Scores and indices of the ``top`` answers, best first, and the size of the gallery."""
-    if not hasattr(encoder, "scores_for_captions"):
-        asked = encoder.embed_captions([query]) if picture is None else encoder.embed_images([picture])
-        gallery = encoder.images if picture is None else encoder.captions
-        scores, found = top_k(asked, gallery, top)
-        return scores[0], found[0], len(gallery)
     if top < 1:
         raise ConfigError(f"top: expected at least 1, found {top}")
     if picture is None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-# Papers whose rows stand in their notebooks.
-MOVED = ("intra_modal", "single_network")
+PAPERS = ("instance_loss", "intra_modal", "rich_features", "single_network", "structure_preserving")
 
 
 def sources(name: str) -> list[str]:

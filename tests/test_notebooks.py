@@ -7,7 +7,6 @@ import copy
 from pathlib import Path
 
 import pytest
-from notebook_source import MOVED
 
 from imtext.publish.normalise import dump_notebook, normalise_notebook, refuse_unfit
 from imtext.publish.parameters import declared_parameters
@@ -15,9 +14,7 @@ from imtext.publish.parameters import declared_parameters
 nbformat = pytest.importorskip("nbformat")
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
-PARAMETERS = ["dataset", "data_root", "profile", "seeds", "device", "runs_dir", "tables"]
-# Of notebooks that hold their rows.
-WITH_ROWS = [
+PARAMETERS = [
     "dataset", "data_root", "profile", "seeds", "tables", "device", "jobs", "runs_dir", "overrides"
 ]  # fmt: skip
 
@@ -28,15 +25,11 @@ def code_cells(path: Path) -> list:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def parameters_of(path: Path) -> list[str]:
-    return WITH_ROWS if path.stem in MOVED else PARAMETERS
-
-
 def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
     first = code_cells(path)[0]
     assert first.metadata.get("tags") == ["parameters"]
     declared = declared_parameters(path)
-    assert list(declared) == parameters_of(path)
+    assert list(declared) == PARAMETERS
     assert declared["profile"].default == "smoke"
     assert declared["runs_dir"].default is None, "the runner says where runs go"
     statements = ast.parse(first.source).body
@@ -45,7 +38,7 @@ def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
 
 def test_papermill_sees_the_parameters(path: Path) -> None:
     papermill = pytest.importorskip("papermill")
-    assert list(papermill.inspect_notebook(path)) == parameters_of(path)
+    assert list(papermill.inspect_notebook(path)) == PARAMETERS
 
 
 def test_it_was_run_and_is_fit_to_commit(path: Path) -> None:
@@ -68,8 +61,8 @@ def test_it_holds_no_helper_code(path: Path) -> None:
         assert not found, f"code cell {number} defines {found[0].name}: it belongs into the library"
 
 
-def test_cells_with_rows_are_short_and_have_no_guards(path: Path) -> None:
-    for number, cell in enumerate(code_cells(path) if path.stem in MOVED else (), start=1):
+def test_cells_are_short_and_have_no_guards(path: Path) -> None:
+    for number, cell in enumerate(code_cells(path), start=1):
         assert len(cell.source.splitlines()) <= 25, f"code cell {number} is long"
         guards = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.If)]
         assert not guards, f"code cell {number}: what was not asked for is None, without an if"

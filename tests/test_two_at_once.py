@@ -14,14 +14,15 @@ from nbformat.v4 import new_code_cell, new_notebook
 CELLS = (
     'runs_dir = ""',
     """\
-from dataclasses import replace
-from imtext.studies import scales
-from imtext.studies.instance_loss import InstanceLossStudy
+from imtext.experiment import Data, Dual, Experiment, Instance, KnownWords, Mirrored, Recipe
+from imtext.papers import instance_loss
 
-sizes = {"train": 24, "val": 12, "test": 12, "size": 64, "crop": 64, "views": 1}
-scales.SMOKE = replace(scales.SMOKE, data=sizes, jobs=1)
-study = InstanceLossStudy(profile="smoke", device="cpu", runs_dir=runs_dir, tables="6")
-print(study.table(6).to_csv())""",
+image = Mirrored("efficientnet_lite0", size=64, crop=64, views=1)
+net, recipe = Dual(width=0.125, dim=32), Recipe(2, 2e-3, 12)
+one = Experiment(Data(24, 12, 12), image, KnownWords(), net, Instance(), recipe)
+study = instance_loss.study("picturebook", None, "smoke", [0], "6", "cpu", 1, runs_dir)
+runs = study.run({"instance-1": one, "left-alignment": one.but(loss=dict(shift=False))})
+print(runs.summary().to_csv())""",
 )
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

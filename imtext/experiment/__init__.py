@@ -2,34 +2,67 @@
 
 from imtext.experiment.compute import inputs_of
 from imtext.experiment.experiment import Experiment, adam
-from imtext.experiment.images import Given, Pictures, Pooled
-from imtext.experiment.networks import GRU, BiLSTM, Centre, Hinges, Joint, Single
+from imtext.experiment.features import Beside, Fisher, MeanWords, TfIdf
+from imtext.experiment.images import Averaged, Crops, Given, Grid, Mirrored, Pictures, Pooled
+from imtext.experiment.networks import (
+    GRU,
+    BiLSTM,
+    Branches,
+    Cca,
+    Centre,
+    Dual,
+    Ensemble,
+    Hinges,
+    Instance,
+    Joint,
+    Reranked,
+    Scan,
+    Single,
+    Structure,
+)
 from imtext.experiment.results import Absent, Result, Results, none_of_absent
 from imtext.experiment.source import Data
 from imtext.experiment.study import Measured, Study
-from imtext.experiment.texts import Drawn, Words
+from imtext.experiment.texts import Drawn, KnownWords, Words
 from imtext.training import Constraint, Recipe
 
 __all__ = [
     "GRU",
     "Absent",
+    "Averaged",
+    "Beside",
     "BiLSTM",
+    "Branches",
+    "Cca",
     "Centre",
     "Constraint",
+    "Crops",
     "Data",
     "Drawn",
+    "Dual",
+    "Ensemble",
     "Experiment",
+    "Fisher",
     "Given",
+    "Grid",
     "Hinges",
+    "Instance",
     "Joint",
+    "KnownWords",
+    "MeanWords",
     "Measured",
+    "Mirrored",
     "Pictures",
     "Pooled",
     "Recipe",
+    "Reranked",
     "Result",
     "Results",
+    "Scan",
     "Single",
+    "Structure",
     "Study",
+    "TfIdf",
     "Words",
     "adam",
     "inputs_of",

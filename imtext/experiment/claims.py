@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -46,6 +46,32 @@ def compared(
     return [_evidence(f"{label}{side} query {name}", gains[side], clusters[side], scale) for side in sides]
 
 
+def localised(
+    results: Results, pairs: Sequence[Sequence[str]], k: int = 1, ap: bool = False, label: str = ""
+) -> list[Evidence]:
+    """Gain of phrases that look for boxes: recall at ``k``, the mentions of an image drawn together.
+
+    With ``ap`` also that in average precision over phrases. Of several pairs the mean counts.
+    """
+    kept = {
+        key: [run.load_arrays("ranks-test.npz") for run in results[key].runs]
+        for pair in pairs
+        for key in pair
+    }
+
+    def mean(value: Callable[[Mapping[str, np.ndarray]], np.ndarray]) -> np.ndarray:
+        scores = {key: np.stack([value(arrays) for arrays in seeds]) for key, seeds in kept.items()}
+        return sum(scores[better] - scores[worse] for better, worse in pairs) / len(pairs)
+
+    label, clusters = f"{label}, " if label else "", next(iter(kept.values()))[0]["image"]
+    hits = mean(lambda arrays: 1.0 * (arrays["ranks"] <= k))
+    found = [_evidence(f"{label}R@{k}", hits, clusters, 100.0)]
+    if ap:  # in per cent already, one number a phrase
+        precisions = mean(lambda arrays: arrays["ap"])
+        found.append(_evidence(f"{label}mAP", precisions, None, 1.0))
+    return found
+
+
 def gain(results: Results, pairs: Sequence[Sequence[str]], side: str, k: int | str, split: str) -> np.ndarray:
     """Hits that the better rows have more ``(S, Q)``, whole numbers, added over pairs and cutoffs."""
     cutoffs = CUTOFFS if isinstance(k, str) else (k,)
@@ -68,5 +94,5 @@ def image_parts(image: np.ndarray, text: np.ndarray, data: Dataset) -> np.ndarra
     return data.n_captions * image + data.n_images * of_captions
 
 
-def _evidence(name: str, gains: np.ndarray, clusters: np.ndarray, scale: float) -> Evidence:
+def _evidence(name: str, gains: np.ndarray, clusters: np.ndarray | None, scale: float) -> Evidence:
     return from_scores(name, list(gains), list(np.zeros_like(gains)), clusters, scale=scale)

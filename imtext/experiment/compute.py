@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,17 @@ from scipy import sparse
 from torch import nn
 
 from imtext.data.schema import Dataset
+from imtext.errors import RunError
 from imtext.experiment.experiment import Experiment, plain
 from imtext.experiment.source import SPLITS, Places, source_of
 from imtext.precision import working_precision
 from imtext.progress import announce
-from imtext.retrieval import evaluate
+from imtext.retrieval import Evaluation, evaluate, evaluate_scores
 from imtext.runs import Run, provenance
 from imtext.training import fit, make_fabric
 
-MODEL, FOLDS, BLOCK = "model.safetensors", 5, 256
+MODEL, FOLDS = "model.safetensors", 5
+Metrics = dict[str, dict[str, float]]
 
 
 class Inputs:
@@ -94,32 +97,80 @@ def untrained(experiment: Experiment, inputs: Inputs) -> nn.Module:
     return experiment.loss.build(experiment.network.build(inputs), inputs)
 
 
-def compute(row: Row, run: Run) -> None:
-    """Everything a run holds; metrics come last."""
+def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
+    """Everything a run holds; metrics come last. ``starts``: finished runs of the rows it goes on from."""
     began, label = time.perf_counter(), f"{row.slug}, seed {row.experiment.seed}"
-    experiment, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
-    objective = untrained(experiment, inputs)
-    batches = experiment.loss.batches(inputs, experiment.recipe, experiment.seed)
-    curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
-    run.save_table("curves.csv", curves)
-    run.save_tensors(MODEL, objective.net.state_dict())
-    inputs.text.save(run)
+    evaluated = row.experiment.network.compute(row, run, starts)
     announce(f"{label}: evaluating")
-    metrics: dict[str, Any] = {}
-    for split in ("val", "test"):
-        rows = embedded(objective.net.eval(), inputs, split, fabric)
-        metrics |= evaluate_split(inputs.splits[split], split, *rows, run)
-    about = {"dataset": experiment.data.dataset, "profile": row.profile, "seed": experiment.seed}
+    metrics = evaluated("val") | evaluated("test")
+    about = {"dataset": row.experiment.data.dataset, "profile": row.profile, "seed": row.experiment.seed}
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
     (run.dir / "checkpoint.pt").unlink(missing_ok=True)
 
 
+def trained(row: Row, run: Run, starts: Sequence[Run]) -> tuple[nn.Module, Any]:
+    """The trained network of a row, ready to embed, and its fabric; the run keeps curves, weights and words.
+
+    It begins with the weights of the run that it goes on from, if there is one.
+    """
+    experiment, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
+    objective = untrained(experiment, inputs)
+    for start in starts:
+        load_weights(objective, start.dir / MODEL, new="net.backbone.")
+    objective = fabric.to_device(objective)
+    if fabric.device.type == "cuda" and inputs.image.trains_cnn:
+        objective = objective.to(memory_format=torch.channels_last)
+    batches = experiment.loss.batches(inputs, experiment.recipe, experiment.seed, objective.net)
+    label = f"{row.slug}, seed {experiment.seed}"
+    with inputs.image.training(objective.net):
+        curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
+    run.save_table("curves.csv", curves)
+    run.save_tensors(MODEL, objective.state_dict())
+    inputs.text.save(run)
+    return faster(objective.net.eval()), fabric
+
+
+def faster(net: nn.Module) -> nn.Module:
+    """A trained network with the batch norms of its image CNN, if it has one, folded into convolutions."""
+    if getattr(net, "backbone", None) is not None:
+        net.backbone = net.backbone.fused()
+    return net
+
+
+def load_net(net: nn.Module, path: Path) -> None:
+    """Load the weights of a network that a run has written; RunError for a missing or foreign file."""
+    load_weights(nn.ModuleDict({"net": net}), path, others=False)
+
+
+def load_weights(objective: nn.Module, path: Path, new: str = "", others: bool = True) -> None:
+    """Load the weights that a run has written, of network and loss.
+
+    Args:
+        objective: the loss with its network; path: of the file.
+        new: what begins so may be missing there; others: whether it may hold no other than these.
+
+    Raises:
+        RunError: a missing or foreign file.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        kept = load_file(path)
+        kept = kept if others else {name: part for name, part in kept.items() if name.startswith("net.")}
+        missing, foreign = objective.load_state_dict(kept, strict=not new)
+    except Exception as error:  # safetensors and torch raise almost anything
+        raise RunError(f"{path}: expected the weights of a run, found {error}; train it again") from None
+    foreign = [name for name in missing if not name.startswith(new)] + list(foreign)
+    if foreign:
+        raise RunError(f"{path}: weights of another network ({foreign[0]} does not fit); train it again")
+
+
 def embedded(net: nn.Module, inputs: Inputs, split: str, fabric: Any) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings of a split, images ``(N, D)`` and captions ``(M, D)``."""
-    images = in_blocks(net.embed_images, inputs.image.test(split), fabric, BLOCK)
-    return images, in_blocks(net.embed_captions, inputs.text.test(split), fabric, BLOCK)
+    images = in_blocks(net.embed_images, inputs.image.test(split), fabric, inputs.image.block)
+    return images, in_blocks(net.embed_captions, inputs.text.test(split), fabric, inputs.image.block)
 
 
 @lru_cache(maxsize=8)
@@ -133,7 +184,7 @@ def before_training(experiment: Experiment, places: Places) -> dict[str, np.ndar
 
 def evaluate_split(
     dataset: Dataset, split: str, images: np.ndarray, captions: np.ndarray, run: Run
-) -> dict[str, dict[str, float]]:
+) -> Metrics:
     """Keep embeddings ``(N, D)``, ``(M, D)`` and ranks of a split in the run; its metrics by name.
 
     Beside ``split`` itself there is ``<split>_folds``: the mean over five consecutive fifths of the images,
@@ -144,10 +195,39 @@ def evaluate_split(
     whole = folds = evaluate(images, captions, owners, group_of_image=groups)
     if has_folds(dataset):
         folds = evaluate(images, captions, owners, folds=FOLDS)
+    return _kept(split, whole, folds, run)
+
+
+def evaluate_pairs(
+    dataset: Dataset, split: str, scores: np.ndarray, run: Run, folds: Evaluation | None = None
+) -> Metrics:
+    """The same for scores ``(N, M)`` of a split; ``folds``: where its fifths have scores of their own."""
+    owners, groups = dataset.image_of_caption, dataset.group_of_image
+    run.save_arrays(f"scores-{split}.npz", scores=scores, image_of_caption=owners)
+    whole = evaluate_scores(scores, owners, group_of_image=groups)
+    if folds is None:
+        folds = evaluate_scores(scores, owners, folds=FOLDS) if has_folds(dataset) else whole
+    return _kept(split, whole, folds, run)
+
+
+def _kept(split: str, whole: Evaluation, folds: Evaluation, run: Run) -> Metrics:
     for name, found in ((split, whole), (f"{split}_folds", folds)):
         ranks = {"image_query": found.image_query_ranks, "text_query": found.text_query_ranks}
         run.save_arrays(f"ranks-{name}.npz", **ranks)
     return {split: whole.row(), f"{split}_folds": folds.row()}
+
+
+def scores_of(run: Run, split: str = "test") -> np.ndarray:
+    """Scores ``(N, M)`` of a finished run: as they were kept, or the cosines of its embeddings."""
+    if (run.dir / f"scores-{split}.npz").is_file():
+        return run.load_arrays(f"scores-{split}.npz")["scores"]
+    arrays = run.load_arrays(f"embeddings-{split}.npz")
+    return unit(arrays["images"]) @ unit(arrays["captions"]).T
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1; zeros stay zeros."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def has_folds(dataset: Dataset) -> bool:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from imtext import experiment as parts
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, RunError
-from imtext.experiment.compute import BLOCK, MODEL, Inputs, in_blocks
+from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_net, unit
 from imtext.experiment.experiment import Experiment
+from imtext.experiment.networks import SolvedNet, pair_scores
 from imtext.experiment.source import Places
+from imtext.models import CCA
 from imtext.runs import Run
 from imtext.training import make_fabric
 
@@ -22,30 +23,45 @@ from imtext.training import make_fabric
 class Encoder:
     """Network, vocabulary and test gallery of a finished run.
 
+    SCAN has no embeddings; `scores_for_captions` and `scores_for_images` serve every kind of row.
+
     Attributes:
         experiment: what was trained.
-        images: ``(N, D)`` embeddings of the test images; captions: ``(M, D)`` of the test captions;
-            image_of_caption: ``(M,)``.
+        images: ``(N, D)`` embeddings of the test images; captions: ``(M, D)`` of the test captions; of SCAN
+            None; image_of_caption: ``(M,)``.
         test: the test split, for pictures and captions; read when it is asked for.
+        measure: what the scores are.
     """
-
-    measure = "cosine"
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         if not run.finished:
             raise RunError(f"{run.dir}: not a finished run (it has no metrics.json); give the folder of one")
         run.check()
+        kind = run.config.get("image", {}).get("kind")
+        if kind not in parts.__all__:
+            raise RunError(
+                f"{run.dir}: nothing to search with: its images are {kind}; take a row with pictures"
+            )
         self.experiment = rebuilt({name: run.config[name] for name in ("kind", *Experiment.__annotations__)})
-        places = Places(**run.load_json("source.json") | {"device": device})
         one = self.experiment
+        if one.start and not hasattr(one.network, "build"):
+            raise RunError(
+                f"{run.dir}: {one.network.said}, without a network of its own; search a row it starts from"
+            )
+        places = Places(**run.load_json("source.json") | {"device": device})
         self.inputs = Inputs(one.data, one.image, one.text, "32", places)
         self.inputs.text = one.text.build(self.inputs.source, run)
         self.fabric = make_fabric(device)
-        self.net = one.network.build(self.inputs)
-        load_weights(self.net, run.dir / MODEL)
-        self.net = self.fabric.to_device(self.net).eval()
-        kept = run.load_arrays("embeddings-test.npz")
-        self.images, self.captions = kept["images"], kept["captions"]
+        if isinstance(one.network, parts.Cca):
+            net = SolvedNet(CCA.load(run.dir / MODEL))
+        else:
+            net = one.network.build(self.inputs)
+            load_net(net, run.dir / MODEL)
+        self.net = self.fabric.to_device(faster(net.eval()))
+        self.pairwise = isinstance(one.network, parts.Scan)
+        self.measure = "SCAN score" if self.pairwise else "cosine"
+        kept = run.load_arrays(f"{'scores' if self.pairwise else 'embeddings'}-test.npz")
+        self.images, self.captions = kept.get("images"), kept.get("captions")
         self.image_of_caption = kept["image_of_caption"]
 
     @property
@@ -57,24 +73,47 @@ class Encoder:
         """Embeddings ``(P, D)`` of files, pictures of Pillow, or uint8 tensors ``(3, H, W)``.
 
         Raises:
-            ConfigError: no list.
+            ConfigError: no list, or SCAN.
             DataError: a file that is missing or no image.
             RunError: the run was trained on features that come with its dataset.
         """
-        _listed(pictures, "[path]")
-        blocks = [pictures[begin : begin + 32] for begin in range(0, len(pictures), 32)]
-        rows = np.concatenate([self.inputs.image.read(block) for block in blocks])
-        return in_blocks(self.net.embed_images, rows, self.fabric, BLOCK)
+        self._has_embeddings()
+        return in_blocks(self.net.embed_images, self._read(pictures), self.fabric, 32)
 
     def embed_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Embeddings ``(C, D)`` of captions.
 
         Raises:
-            ConfigError: no list.
+            ConfigError: no list, or SCAN.
             DataError: a caption without a single word of the vocabulary.
         """
+        self._has_embeddings()
+        return in_blocks(self.net.embed_captions, self._codes(captions), self.fabric, 256)
+
+    def scores_for_captions(self, captions: Sequence[str]) -> np.ndarray:
+        """Scores ``(N, C)`` of all test images with captions; errors as for `embed_captions`."""
+        if not self.pairwise:
+            return unit(self.images) @ unit(self.embed_captions(captions)).T
+        return pair_scores(self.net, self.inputs.image.test("test"), self._codes(captions), self.fabric)
+
+    def scores_for_images(self, pictures: Sequence[Any]) -> np.ndarray:
+        """Scores ``(P, M)`` of pictures with all test captions; errors as for `embed_images`."""
+        if not self.pairwise:
+            return unit(self.embed_images(pictures)) @ unit(self.captions).T
+        return pair_scores(self.net, self._read(pictures), self.inputs.text.test("test"), self.fabric)
+
+    def _read(self, pictures: Sequence[Any]) -> np.ndarray:
+        _listed(pictures, "[path]")
+        blocks = [pictures[begin : begin + 32] for begin in range(0, len(pictures), 32)]
+        return np.concatenate([self.inputs.image.read(block) for block in blocks])
+
+    def _codes(self, captions: Sequence[str]) -> np.ndarray:
         _listed(captions, "[caption]")
-        return in_blocks(self.net.embed_captions, self.inputs.text.read(captions), self.fabric, BLOCK)
+        return self.inputs.text.read(captions)
+
+    def _has_embeddings(self) -> None:
+        if self.pairwise:
+            raise ConfigError("SCAN scores pairs and has no embeddings; use scores_for_captions or _images")
 
 
 def load(run: str | Path, device: str = "cpu") -> Encoder:
@@ -97,16 +136,6 @@ def rebuilt(value: Any) -> Any:
         kind = getattr(parts, value["kind"])
         return kind(**{name: rebuilt(one) for name, one in value.items() if name != "kind"})
     return tuple(map(rebuilt, value)) if isinstance(value, list) else value
-
-
-def load_weights(net: torch.nn.Module, path: Path) -> None:
-    """Load the weights that a run has written; RunError for a missing or foreign file."""
-    from safetensors.torch import load_file
-
-    try:
-        net.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors and torch raise almost anything
-        raise RunError(f"{path}: expected the weights of a run, found {error}; train it again") from None
 
 
 def _listed(given: Any, example: str) -> None:

@@ -50,12 +50,11 @@ class Experiment:
     @property
     def said(self) -> str:
         """What ran, for people."""
-        return "; ".join(filter(None, (self.image.said, self.network.said, self.loss.said)))
+        parts = (self.image, self.text, self.network, self.loss)
+        return "; ".join(filter(None, (part.said for part in parts)))
 
 
-def adam(
-    epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0, **options: Any
-) -> Recipe:
+def adam(epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0, **options: Any) -> Recipe:
     """The Adam of public code: AdamW without weight decay, with gradients clipped at a norm of 2.
 
     Args:

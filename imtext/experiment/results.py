@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from math import comb
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
-from imtext.experiment.compute import FOLDS, Row, before_training, has_folds
+from imtext.experiment.compute import FOLDS, Row, before_training, has_folds, scores_of
 from imtext.runs import Run
 
 CUTOFFS = (1, 5, 10)
@@ -62,6 +62,10 @@ class Result:
                 found[f"{side}_query_r{k}"] = 100 * (1 - float(np.mean(missed)))
         return found | {"rsum": sum(found.values())}
 
+    def curves(self) -> list[pd.DataFrame]:
+        """What the training reported, one line an epoch, one frame a seed."""
+        return [pd.read_csv(run.dir / "curves.csv") for run in self.runs]
+
     def embeddings(self, split: str = "test") -> list[dict[str, np.ndarray]]:
         """``images (N, D)``, ``captions (M, D)`` and ``image_of_caption (M,)``, one dictionary a seed."""
         return [run.load_arrays(f"embeddings-{split}.npz") for run in self.runs]
@@ -69,6 +73,12 @@ class Result:
     def ranks(self, side: str, split: str = "test") -> list[np.ndarray]:
         """Ranks from 1 of the queries of one side, one array a seed."""
         return [run.load_arrays(f"ranks-{split}.npz")[f"{side}_query"] for run in self.runs]
+
+    def found(self, side: str, queries: Sequence[int], k: int = 5) -> np.ndarray:
+        """The ``k`` best answers ``(Q, k)`` to test queries of a side, under the first seed."""
+        scores = scores_of(self.runs[0])
+        asked = (scores if side == "image" else scores.T)[list(queries)]
+        return np.argsort(-asked, axis=1, kind="stable")[:, :k]
 
     def untrained(self) -> list[dict[str, np.ndarray]]:
         """Test embeddings before training, one dictionary a seed."""
@@ -122,11 +132,12 @@ class Results(dict[str, Any]):
         return {key: one for key, one in self.items() if one}
 
     def summary(self) -> pd.DataFrame:
-        """Runs and validation R-sum of each row."""
-        lines = {
-            key: {"runs": len(one.runs), "validation R-sum": one.rsum("val").mean()}
-            for key, one in self.present.items()
-        }
+        """Runs and validation R-sum of each row, or R@1 where phrases look for boxes."""
+        lines = {}
+        for key, one in self.present.items():
+            metrics = one.metrics("val")
+            name, said = ("rsum", "R-sum") if "rsum" in metrics else ("r1", "R@1")
+            lines[key] = {"runs": len(one.runs), f"validation {said}": metrics[name].mean()}
         return pd.DataFrame.from_dict(lines, orient="index").round(1)
 
     def has(self, *keys: str) -> bool:

@@ -37,14 +37,13 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
     done = store.get(row.paper, row.slug, config)
     if done is not None:
         return done
-    for start in row.starts:
-        run_one(start, runs_dir, jobs)
+    starts = [run_one(start, runs_dir, jobs) for start in row.starts]
     threads = 1 if row.places.device == "cpu" else torch.get_num_threads()
     exact = working_precision(row.experiment.precision)
     with store.open(row.paper, row.slug, config) as run, torch_threads(threads), exact:
         if not run.finished:
             with _slot(Path(runs_dir) / "cache" / "slots", jobs):
-                compute(row, run)
+                compute(row, run, starts)
     return run
 
 

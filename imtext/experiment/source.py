@@ -23,6 +23,7 @@ class Data:
     Attributes:
         train, val, test: groups (an image with its captions, or a person) of each split; None takes all.
         seed: of the choice of groups, of generated data and of the cached views of images.
+        persons: groups are persons with several images each, who are searched by description.
         dataset: as for :func:`imtext.data.load_dataset`; a study puts the notebook's in its place.
         subset, on_empty: as for the readers of downloaded datasets.
     """
@@ -32,6 +33,7 @@ class Data:
     test: int | None = None
     seed: int = 0
     dataset: str = "picturebook"
+    persons: bool = False
     subset: bool = False
     on_empty: str = "raise"
 

@@ -14,15 +14,15 @@ from pandas.io.formats.style import Styler
 
 from imtext.data import GENERATED
 from imtext.errors import ConfigError
-from imtext.experiment.claims import compared
+from imtext.experiment.claims import compared, localised
 from imtext.experiment.compute import Row, inputs_of
 from imtext.experiment.experiment import Experiment, differences
-from imtext.experiment.images import Given, Pictures
 from imtext.experiment.parameters import check_parameters
 from imtext.experiment.results import Absent, Result, Results
 from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.source import Places
 from imtext.report import (
+    Claim,
     Evidence,
     Verdict,
     claims_table,
@@ -37,8 +37,9 @@ from imtext.report.markup import Page
 from imtext.report.paper import Paper
 from imtext.runs import Run
 
-ON_PHOTOGRAPHS = "quick on photographs"
-READ = {"test": "test split", "test_folds": "a fifth of the test split"}
+DRAWN_PERSONS = "picturebook_pedestrians"
+PERSONS = ("cuhk_pedes", DRAWN_PERSONS)
+READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 EMPTY: Mapping[Experiment, str] = MappingProxyType({})
 Measures = Mapping[str, Callable[[Results], Sequence[Evidence]]]
 
@@ -91,32 +92,66 @@ class Study:
         root = str(Path(given.data_root).resolve()) if given.data_root else None
         self.places = Places(root, str((given.runs_dir / "cache").resolve()), given.device)
 
-    @property
-    def profile(self) -> str:
-        """The profile; on downloaded data ``quick`` has sizes of its own."""
-        given = self.parameters
-        return (
-            ON_PHOTOGRAPHS if given.profile == "quick" and given.dataset not in GENERATED else given.profile
-        )
+    def choose(self, by_profile: Mapping[str, Any]) -> Any:
+        """Of what a notebook says for profiles, that of this one.
 
-    def scale(self, paper: Experiment, profiles: Mapping[str, Mapping[str, Any]]) -> Experiment:
+        A key such as ``"quick on photographs"`` or ``"paper on coco"`` goes before that of the profile alone.
+        """
+        given = self.parameters
+        photographs = [] if given.dataset in GENERATED else [f"{given.profile} on photographs"]
+        keys = [f"{given.profile} on {given.dataset}", *photographs, given.profile]
+        return by_profile[next(key for key in keys if key in by_profile)]
+
+    def scale(self, paper: Any, profiles: Mapping[str, Mapping[str, Any]]) -> Any:
         """The paper's experiment on the notebook's dataset, as small as the profile, with the overrides.
+
+        Several experiments may be given by name: then a profile holds their changes by name, and of the
+        overrides those under such a name are for it alone, others for each that has the part.
 
         Raises:
             ConfigError: an override of a field that is not there.
         """
-        changes = dict(profiles[self.profile])
-        if self.parameters.dataset.endswith("precomp") and not isinstance(paper.image, Pictures):
-            changes["image"] = Given()
-        base = paper.but(**changes).but(data={"dataset": self.parameters.dataset})
+        if isinstance(paper, Experiment):
+            return self._overridden({"": self.sized(paper, self.choose(profiles))})[""]
+        changes = self.choose(profiles)
+        return self._overridden(
+            {name: self.sized(one, changes.get(name, {})) for name, one in paper.items()}
+        )
+
+    def sized(self, paper: Experiment, changes: Mapping[str, Any]) -> Experiment:
+        """An experiment on the notebook's dataset with changes, but without the overrides."""
+        changes, here = dict(changes), self.parameters.dataset
+        if self.precomputed and hasattr(paper.image, "given"):
+            changes["image"] = paper.image.given
+        here = DRAWN_PERSONS if paper.data.persons and here == "picturebook" else here
+        return paper.but(**changes).but(data={"dataset": here})
+
+    def _overridden(self, bases: dict[str, Experiment]) -> dict[str, Experiment]:
         overrides = self.parameters.overrides
         for name in ("seed", "start"):
             if name in overrides:
                 raise ConfigError(f"overrides: {name} is no setting of the base; use the parameter seeds")
         try:
-            return base.but(**overrides)
+            for name, change in overrides.items():
+                if name in bases:
+                    bases[name] = bases[name].but(**change)
+                else:
+                    bases |= _where_it_fits(bases, {name: change})
         except ConfigError as error:
             raise ConfigError(f"overrides: {error}") from None
+        return bases
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether the dataset, by its name, brings features in the place of pictures."""
+        return self.parameters.dataset.endswith("precomp")
+
+    def lacks(self, row: Experiment) -> bool:
+        """Whether the dataset cannot fill a row: it lacks what is read, or its groups are no persons."""
+        fits = getattr(row.image, "fits", None)
+        persons = row.data.dataset in PERSONS
+        missing = row.data.persons != persons or (fits is not None and not fits(row.data.dataset))
+        return missing or any(map(self.lacks, row.start))
 
     def describe(self, paper: Experiment, base: Experiment) -> pd.DataFrame:
         """What differs here from the paper's own settings, and what there is of the data."""
@@ -138,13 +173,18 @@ class Study:
         given = self.parameters
         named = {line.run for table in self.paper.tables.values() for line in table.lines if line.run}
         asked = set().union(*map(self.paper.rows_of, given.tables))
-        wanted = [key for key in rows if key in asked or key not in named]
+        wanted = [key for key in rows if (key in asked or key not in named) and not self.lacks(rows[key])]
+        if not wanted and any(key in asked for key in rows):
+            raise ConfigError(
+                f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
+                "fill them with; ask for other tables, or take another dataset"
+            )
         slugs: dict[Experiment, str] = {}
-        for key in wanted:
+        for key in rows:
             slugs.setdefault(rows[key], key)
         jobs = jobs_here(given.jobs, given.profile, given.device)
         made = {
-            key: [self.row(slugs[rows[key]], replace(rows[key], seed=seed), slugs) for seed in given.seeds]
+            key: [self.row(slugs[rows[key]], rows[key], seed, slugs) for seed in given.seeds]
             for key in wanted
         }
         self._say_what_words_lack(made)
@@ -152,23 +192,28 @@ class Study:
         found = {key: Result(own, [next(runs) for _ in own]) for key, own in made.items()}
         return Results({key: found.get(key, Absent()) for key in rows})
 
-    def row(self, slug: str, experiment: Experiment, slugs: Mapping[Experiment, str] = EMPTY) -> Row:
+    def row(
+        self, slug: str, experiment: Experiment, seed: int, slugs: Mapping[Experiment, str] = EMPTY
+    ) -> Row:
         """An experiment as it is run here; ``slugs`` are the names of those that it may start from."""
         starts = tuple(
-            self.row(slugs.get(start, f"{slug}-start"), replace(start, seed=experiment.seed), slugs)
-            for start in experiment.start
+            self.row(slugs.get(start, f"{slug}-start"), start, seed, slugs) for start in experiment.start
         )
-        return Row(self.paper.name, slug, experiment, self.places, self.parameters.profile, starts)
+        own = replace(experiment, seed=seed, start=tuple(start.experiment for start in starts))
+        return Row(self.paper.name, slug, own, self.places, self.parameters.profile, starts)
 
     def _say_what_words_lack(self, made: Mapping[str, Sequence[Row]]) -> None:
         texts = dict.fromkeys(own[0].inputs.text for own in made.values())
         for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
             print(note)
 
-    def compare(self, number: str | int, results: Results) -> Page | None:
+    def compare(
+        self, number: str | int, results: Results, measured: pd.DataFrame | None = None
+    ) -> Page | None:
         """A table of the paper beside the published runs on photographs, then beside this page's, with notes.
 
-        Only rows of which there are runs are shown. None where the table was not asked for.
+        Only rows of which there are runs are shown, or of which ``measured`` has numbers, by the table's ids.
+        None where the table was not asked for.
         """
         number = str(number)
         if number not in self.parameters.tables:
@@ -180,20 +225,34 @@ class Study:
             if number in published.tables:
                 ours, source = published.table(number)
                 parts.append(side_by_side(table, ours, source, labels, published.ran(number)))
-        lines = self._lines(number, results)
+        lines = {} if measured is not None else self._lines(number, results)
+        if measured is None and not lines:
+            return Page(*parts, notes=table.notes) if parts else None
         labels |= {line: line for line in lines if line not in labels and line not in table.row_ids}
-        chance = {f"Chance, {READ[split]}": results[key].chance(split) for key, split in lines.values()}
+        chance = {
+            f"Chance, {READ[split]}": results[key].chance(split)
+            for key, split in lines.values()
+            if "rsum" in results[key].metrics(split)
+        }
         labels |= {name: name for name in chance}
-        ours = over_seeds(pd.DataFrame(self._of_table(number, lines, results)))
+        ours = measured
+        if ours is None:
+            ours = over_seeds(pd.DataFrame(self._of_table(number, lines, results)))
         ours = pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
         ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
-        parts.append(side_by_side(table, ours, self.provenance(results), labels, ran))
+        rows = Results({key: results[key] for key, _ in lines.values()})
+        parts.append(side_by_side(table, ours, self.provenance(rows), labels, ran))
         return Page(*parts, notes=table.notes)
 
     def _lines(self, number: str, results: Results) -> dict[str, tuple[str, str]]:
         """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
         present, table = results.present, self.paper.tables[number]
-        lines = {one.id: (one.run, one.read) for one in table.lines if one.run in present}
+        here = "coco" if self.parameters.dataset.startswith("coco") else "other"
+        lines = {
+            one.id: (one.run, one.read)
+            for one in table.lines
+            if one.run in present and one.where in ("", here)
+        }
         named = {line.run for table in self.paper.tables.values() for line in table.lines}
         return lines | {key: (key, "test") for key in present if key not in named}
 
@@ -209,38 +268,59 @@ class Study:
 
     def provenance(self, results: Results) -> dict[str, Any]:
         """What a table says of where it comes from."""
-        given, first = self.parameters, next(iter(results.present.values()))
+        given, first = self.parameters, [*results.present.values()][:1]
         found = {
-            "dataset": given.dataset,
+            "dataset": first[0].rows[0].experiment.data.dataset if first else given.dataset,
             "profile": given.profile,
             "seeds": list(given.seeds),
             "device": given.device,
-            "groups": len(np.unique(first.split("train").group_of_image)),
         }
+        for one in first:
+            found["groups"] = len(np.unique(one.split("train").group_of_image))
         changes = ", ".join(f"{name} = {value}" for name, value in _flat(given.overrides))
         return found | ({"note": f"overrides: {changes}"} if changes else {})
 
-    def claims(self, results: Results, more: Measures | None = None) -> Styler:
+    def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Styler | None:
         """The paper's claims, each with what the runs of this page say; arguments as for `verdicts`."""
-        return claims_table(self.verdicts(results, more), self.provenance(results))
+        found = self.verdicts(results, more, table)
+        name = f"claims-{table}" if table else "claims"
+        return claims_table(found, self.provenance(results), name) if found or not table else None
 
-    def verdicts(self, results: Results, more: Measures | None = None) -> list[Verdict]:
+    def verdicts(self, results: Results, more: Measures | None = None, table: str = "") -> list[Verdict]:
         """A verdict for each claim that the rows and tables asked for can test, in the paper's order.
 
-        ``more``: measures of claims that are about more than the rows.
+        Args:
+            results: of the rows; more: measures of claims that are about more than the rows.
+            table: only claims about this one.
         """
         reason, found = self.measured.reasons.get(self.parameters.profile, ""), []
         measures = {**self.measured.measures, **(more or {})}
         for claim in self.paper.claims.values():
-            keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
             asked = not claim.table or claim.table in self.parameters.tables
-            if not asked or not results.has(*keys):
+            if not asked or not results.has(*claim.needs) or (table and claim.table != table):
                 continue
-            items = [item for one in claim.compare for item in compared(results, **one)]
+            large = self.parameters.dataset.startswith("coco")
+            if claim.size == "small" and large:
+                continue
+            items = self._compared(claim, results)
             if claim.id in measures:
                 items += measures[claim.id](results)
             if items:
-                found.append(decide(claim, items, reason))
+                elsewhere = "the claim is about a large dataset" * (claim.size == "large" and not large)
+                found.append(decide(claim, items, "; ".join(filter(None, (reason, claim.reason, elsewhere)))))
+        return found
+
+    def _compared(self, claim: Claim, results: Results) -> list[Evidence]:
+        """What a claim compares; a part that names a table is left out where that was not asked for."""
+        found = []
+        for one in claim.compare:
+            keys = {key for pair in one["pairs"] for key in pair}
+            table = one.get("table")
+            if results.has(*keys) and (table is None or table in self.parameters.tables):
+                given = {name: part for name, part in one.items() if name not in ("table", "phrases")}
+                found += (localised if one.get("phrases") else compared)(results, **given)
+            elif table is None:
+                return []
         return found
 
     def published_lines(self, results: Results) -> list[dict[str, Any]]:
@@ -265,6 +345,20 @@ def place_of(run: Run) -> dict[str, Any]:
     found = run.load_json("provenance.json")
     cells = {name: found[name] for name in ("dataset", "profile", "device", "hardware", "commit")}
     return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
+
+
+def _where_it_fits(bases: Mapping[str, Experiment], change: Mapping[str, Any]) -> dict[str, Experiment]:
+    """The experiments that have what is changed, changed; ConfigError where none has it."""
+    found, refused = {}, None
+    for name, base in bases.items():
+        try:
+            found[name] = base.but(**change)
+        except ConfigError as error:
+            refused = refused or error
+    if not found:
+        names = f"; the bases are {', '.join(bases)}" if len(bases) > 1 else ""
+        raise ConfigError(f"{refused}{names}")
+    return found
 
 
 def _said(value: Any) -> str:

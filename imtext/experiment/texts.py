@@ -38,6 +38,7 @@ class Words:
     min_count: int = 4
     length: int = 34
     dim: int = 300
+    said = ""
 
     def build(self, source: Source, run: Run | None = None) -> CodedWords:
         """The codes of a dataset, by the vocabulary of a finished run if there is one."""
@@ -90,6 +91,11 @@ class CodedWords:
         """Codes of a split."""
         return self.vocabulary.encode(self.source.splits[split].captions, self.part.length)[0]
 
+    def as_read(self, caption: int, split: str = "test") -> str:
+        """A caption of a split as the network reads it, marks included."""
+        codes = self.test(split)[caption]
+        return " ".join(self.vocabulary.decode(codes[codes > 0]))
+
     def read(self, captions: Sequence[str]) -> np.ndarray:
         """Codes of new captions.
 
@@ -117,6 +123,47 @@ class CodedWords:
 
 
 @dataclass(frozen=True)
+class KnownWords:
+    """Codes of the words of the training captions that word vectors know.
+
+    Attributes:
+        vectors: as for :class:`Words`; start: whether words start from them, or at random.
+        length: longest caption in words.
+    """
+
+    vectors: str = "glove"
+    length: int = 32
+    start: bool = True
+    said = ""
+
+    def build(self, source: Source, run: Run | None = None) -> CodedKnownWords:
+        """The codes of a dataset, by the vocabulary of a finished run if there is one."""
+        return CodedKnownWords(self, source, run)
+
+
+class CodedKnownWords(CodedWords):
+    """Codes ``(M, length)`` of captions, left-aligned."""
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Training words that have a vector."""
+        if self._run is not None:
+            return Vocabulary.load(self._run.dir / VOCABULARY)
+        return Vocabulary.build(self.source.splits["train"].captions, self.vectors)
+
+    @cached_property
+    def start(self) -> np.ndarray | None:
+        """What words start from ``(d + 1, width)``; None for random numbers."""
+        if self.vectors is None or not self.part.start:
+            return None
+        return self.vocabulary.matrix(self.vectors)
+
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know beyond the settings."""
+        return {"words of the dictionary": f"{len(self.vocabulary):,}, {self.width} numbers each"}
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Captions as pictures of the size of the photographs, each word a tile of coloured squares.
 
@@ -140,6 +187,7 @@ class Drawn:
     separator: int = 4
     words: int = 32
     slack: int = 29
+    said = ""
 
     def build(self, source: Source, run: Run | None = None) -> DrawnCaptions:
         """The pictures of a dataset's captions, by the drawing of a finished run if there is one."""

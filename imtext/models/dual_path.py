@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.models.text_cnn import TextCNN
+from imtext.models.views import over_views
 from imtext.text.shift import shift_all
 
 HEADS = ("paper", "released")
@@ -91,7 +92,12 @@ class DualPath(nn.Module):
         self.dim, self.all_positions = dim, all_positions
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """Features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``."""
+        """Features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``.
+
+        Of several views, ``(B, V, image_dim)`` or ``(B, V, 3, H, W)``, the mean embedding counts.
+        """
+        if images.dim() in (3, 5):
+            return over_views(self.embed_images, images)
         if images.dim() == 4:
             if self.backbone is None:
                 raise ConfigError(

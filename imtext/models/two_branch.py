@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses.unit import unit_rows
+from imtext.models.views import over_views
 
 
 class Branch(nn.Module):
@@ -53,6 +54,7 @@ class TwoBranch(nn.Module):
         dim: length of an embedding (paper: 512; 256 for mean word vectors; 4,096 for regions).
         hidden: length of the layer between (paper: 2,048, 1,024, 8,192); None: the linear model.
         dropout: after the ReLU (paper: 0.5).
+        backbone: module from normalised pixels ``(B, 3, H, W)`` to ``(B, image_dim)``, or None for features.
 
     Raises:
         ConfigError: a size is out of range.
@@ -70,14 +72,23 @@ class TwoBranch(nn.Module):
         dim: int = 512,
         hidden: int | None = 2048,
         dropout: float = 0.5,
+        backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.backbone = backbone
         self.image_branch = Branch(image_dim, dim, hidden, dropout)
         self.text_branch = Branch(text_dim, dim, hidden, dropout)
         self.dim = dim
 
     def embed_images(self, features: Tensor) -> Tensor:
-        """Image features ``(N, image_dim)`` to ``(N, dim)``, unit length."""
+        """Image features ``(N, image_dim)`` to ``(N, dim)``, unit length.
+
+        With a backbone also pixels ``(N, 3, H, W)``, or of several views ``(N, V, 3, H, W)``, whose mean
+        feature of length 1 goes on, as the cached features of a frozen CNN have it.
+        """
+        if features.dim() >= 4:
+            several = features.dim() == 5
+            features = unit_rows(over_views(self.backbone, features) if several else self.backbone(features))
         return self.image_branch(features)
 
     def embed_captions(self, features: Tensor) -> Tensor:

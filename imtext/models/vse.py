@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from imtext.errors import ConfigError
 from imtext.losses.unit import unit_rows
+from imtext.models.views import over_views
 
 POOLED = (None, "mean", "max")
 
@@ -184,12 +185,14 @@ class VSE(nn.Module):
     def embed_images(self, images: Tensor) -> Tensor:
         """Features ``(B, image_dim)`` or, with a backbone, pixels ``(B, 3, H, W)``, to ``(B, dim)``.
 
+        Of pixels of several views ``(B, V, 3, H, W)`` the mean feature counts.
         Rows have length 1. Raises ConfigError for pixels without a backbone and features of another length.
         """
-        if images.dim() == 4:
+        if images.dim() >= 4:
             if self.backbone is None:
                 raise ConfigError("this VSE has no backbone: give it features (B, image_dim), not pixels")
-            images = self.backbone(images)
+            several = images.dim() == 5
+            images = over_views(self.backbone, images) if several else self.backbone(images)
         if images.dim() != 2 or images.shape[1] != self.image_dim:
             raise ConfigError(
                 f"this VSE takes image features (B, {self.image_dim}), found {tuple(images.shape)}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from matplotlib.figure import Figure
 
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
-from imtext.experiment import Absent, Result, Results, Study
+from imtext.experiment import Absent, Experiment, Result, Results, Study
 from imtext.experiment.claims import SIDES
+from imtext.experiment.compute import Row, scores_of
 from imtext.experiment.results import drawn
+from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.study import Measures, place_of
 from imtext.papers.meaning import Judged, Meaning, meaning_of
 from imtext.report import Evidence, from_samples, read_published, results_folder
@@ -31,10 +34,10 @@ DRAWS = 2000
 
 
 def models(
-    study: Study, results: Results, others: Callable[[Any], Mapping[str, Run]]
+    study: Study, results: Results, others: Mapping[str, tuple[str, str, Experiment]]
 ) -> Models | Absent:
     """Models of all papers on the test split; absent where Table 3 was not asked for, or nothing is known of
-    meaning. ``others(parameters)``: a finished run of each other paper's models, by name.
+    meaning. ``others``: by name, the paper of each other model, the key of its row there, and what it is.
     """
     given = study.parameters
     if "3" not in given.tables:
@@ -46,8 +49,13 @@ def models(
         print(f"right in meaning: {error}")
         return Absent()
     print(f"right in meaning: {meaning.source}")
+    rows = [
+        Row(paper, key, replace(one, seed=given.seeds[0]), study.places, given.profile)
+        for paper, key, one in others.values()
+    ]
+    runs = run_all(rows, given.runs_dir, jobs_here(given.jobs, given.profile, given.device))
     own = {name: results[key].runs[0] for name, key in OWN.items()}
-    return Models({**others(given), **own}, test, meaning)
+    return Models({**dict(zip(others, runs, strict=True)), **own}, test, meaning)
 
 
 class Models(Judged):
@@ -217,14 +225,6 @@ class Models(Judged):
         """A measure of every model, for each draw of images."""
         samples = {name: one.samples(measure, n=n) for name, one in self.graded.items()}
         return [{name: float(part[i]) for name, part in samples.items()} for i in range(n)]
-
-
-def scores_of(run: Run) -> np.ndarray:
-    """Scores ``(N, M)`` of a finished run on the test split: as kept, or the cosines of its embeddings."""
-    if (run.dir / "scores-test.npz").is_file():
-        return run.load_arrays("scores-test.npz")["scores"]
-    arrays = run.load_arrays("embeddings-test.npz")
-    return arrays["images"] @ arrays["captions"].T
 
 
 def published() -> pd.DataFrame | None:

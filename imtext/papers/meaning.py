@@ -69,9 +69,7 @@ def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
         right = sparse.csr_matrix(shape, dtype=np.float32)
         for one, least in ((found.expert, EXPERT_RIGHT), (found.crowd, CROWD_RIGHT)):
             kept = one.right(least)
-            right = right.maximum(
-                pair_matrix(one.image[kept], one.caption[kept], np.ones(kept.sum()), shape)
-            )
+            right = right.maximum(pair_matrix(one.image[kept], one.caption[kept], np.ones(kept.sum()), shape))
         one, source = found.expert, "pairs that experts or the crowd call right"
         said = "experts: {:.2f} of 4 on average"
         return Meaning(
@@ -111,9 +109,7 @@ class Judged:
             "nDCG@10": "ndcg@10",
             "mAP@R": "map_at_r",
         }
-        found = {
-            model: [one.value(name) for name in names.values()] for model, one in self.graded.items()
-        }
+        found = {model: [one.value(name) for name in names.values()] for model, one in self.graded.items()}
         return pd.DataFrame.from_dict(found, orient="index", columns=list(names)).round(digits)
 
     def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:

@@ -24,7 +24,7 @@ from imtext.report import Evidence, from_samples, from_scores, read_paper
 from imtext.report.figures import diagram, panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
-from imtext.retrieval import Mixing, cluster_bootstrap, modality_mixing, top_k
+from imtext.retrieval import Mixing, cluster_bootstrap, modality_mixing
 from imtext.threads import torch_threads
 from imtext.training import make_fabric
 
@@ -221,20 +221,6 @@ def nearest_pairs(result: Result, count: int) -> list[tuple[float, list[int], li
 
 
 @none_of_absent
-def found_captions(result: Result, count: int = 5, k: int = 5) -> Gallery:
-    """Table 3: the first captions for drawn test images, best first."""
-    data, arrays = result.split(), result.embeddings()[0]
-    queries = drawn(data.n_images, count)
-    _, found = top_k(arrays["images"][queries], arrays["captions"], k)
-    rows = []
-    for query, items in zip(queries, found, strict=True):
-        right = data.group_of_caption[items] == data.group_of_image[query]
-        lines = [(data.captions[j], bool(own)) for j, own in zip(items, right, strict=True)]
-        rows.append([(result.picture(query), []), (None, lines)])
-    return Gallery(rows)
-
-
-@none_of_absent
 @house_style()
 def spaces(*results: Result, most: int = 300) -> Figure:
     """Figure 3: t-SNE of test images and captions, at most ``most`` images; the mixing is that of all."""
@@ -300,7 +286,8 @@ def _steps(row: Row, softmax: bool, steps: int, lr: float) -> list[dict[str, flo
     """Loss, spread and directions, step by step."""
     one = row.experiment.but(data=FEW, loss={"softmax": softmax}, recipe={"batch_size": 10})
     fabric, inputs = make_fabric(row.places.device), inputs_of(one, row.places)
-    objective, batches = untrained(one, inputs), one.loss.batches(inputs, one.recipe, one.seed)
+    objective = untrained(one, inputs)
+    batches = one.loss.batches(inputs, one.recipe, one.seed, objective.net)
     torch.manual_seed(one.seed)  # the softmax has drawn its weights, and dropout is to be the same
     model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
     model.train()

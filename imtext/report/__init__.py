@@ -13,7 +13,7 @@ from imtext.report.claims import (
     from_samples,
     paper_claims,
 )
-from imtext.report.evidence import difference_of_gains, from_gains, from_scores
+from imtext.report.evidence import difference_of_gains, from_gains, from_scores, gain_where
 from imtext.report.numbers import PaperTable, paper_table, paper_values, papers, table_ids
 from imtext.report.paper import Paper, read_paper
 from imtext.report.published import (
@@ -42,6 +42,7 @@ __all__ = [
     "from_ranks",
     "from_samples",
     "from_scores",
+    "gain_where",
     "over_seeds",
     "paper_claims",
     "paper_table",

@@ -56,6 +56,8 @@ class Claim:
     numbers. A claim of `kind` 'greater' says that something is better than something else; 'no_gain' says
     that it is not better by more than `tolerance`; 'about' says that it is better by `around`, give or take
     `within` (in the unit of the difference). `compare`: rows of `table`; `needs`: those of another measure.
+    `size`: "small" or "large" where it is about datasets of that size. `reason`: what is known to be
+    behind a verdict other than "reproduced".
     """
 
     id: str
@@ -70,6 +72,8 @@ class Claim:
     table: str = ""
     compare: Sequence[Mapping[str, Any]] = ()
     needs: Sequence[str] = ()
+    size: str = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

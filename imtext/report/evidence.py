@@ -132,3 +132,34 @@ def difference_of_gains(name: str, more: Sequence[Any], less: Sequence[Any]) -> 
     # The same clusters and seed draw the same images on both sides.
     (own, drawn), (other, other_drawn) = (_samples(name, *side, n=2000, seed=0) for side in (more, less))
     return _evidence(name, own - other, drawn - other_drawn, "points", 2)
+
+
+def gain_where(
+    name: str, gains: Sequence[np.ndarray], chosen: np.ndarray, clusters: np.ndarray, n: int = 2000
+) -> Evidence:
+    """Mean gain of the chosen queries minus that of the others, in points.
+
+    Args:
+        name: of what is measured.
+        gains: gain of each query ``(Q,)``, one array a seed.
+        chosen: ``(Q,)`` bool, at least one query either way.
+        clusters: ``(Q,)``, queries that are drawn together, whether chosen or not.
+        n: bootstrap draws.
+
+    Raises:
+        ConfigError: no query is chosen, or all are.
+
+    >>> gains = np.array([1.0, 1.0, 0.0, 0.0])
+    >>> gain_where("gain", [gains], gains > 0, np.arange(4), n=50).difference
+    100.0
+    """
+    if chosen.all() or not chosen.any():
+        raise ConfigError(f"evidence {name!r}: {chosen.sum()} of {len(chosen)} queries chosen; choose some")
+    own = [100 * (gain[chosen].mean() - gain[~chosen].mean()) for gain in gains]
+    pooled, sides = np.mean(gains, axis=0), []
+    for part in (chosen, ~chosen):
+        # The same clusters are drawn each time: the sum over a part, by how much of it was drawn.
+        total, size = (cluster_bootstrap(values, clusters, n) for values in (pooled * part, part))
+        sides.append(np.divide(total, size, out=np.full(n, np.nan), where=size > 0))
+    low, high = 100 * np.nanpercentile(sides[0] - sides[1], [2.5, 97.5])
+    return Evidence(name, float(np.mean(own)), float(low), float(high), tuple(map(float, own)))

@@ -48,7 +48,7 @@ class Row:
     """One line of a table. `own` marks the paper's own models; `details` holds further text columns.
 
     `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on; `over`
-    the row of the table that this one is to be compared with.
+    the row of the table that this one is to be compared with; `where`: on "coco" or "other" data alone.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Row:
     run: str = ""
     read: str = "test"
     over: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def build_table(paper: str, number: str, raw: dict[str, Any], repeated: bool = F
 
 
 def _row(raw: dict[str, Any]) -> Row:
-    filled = ("run", "read", "over")
+    filled = ("run", "read", "over", "where")
     fixed = {"id", "label", "block", "own", "values", *filled}
     details = tuple((key, text) for key, text in raw.items() if key not in fixed)
     run = {name: raw[name] for name in filled if name in raw}

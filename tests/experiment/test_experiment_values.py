@@ -119,8 +119,8 @@ def test_the_hash_is_of_all_values_and_of_nothing_else(tmp_path):
         assert (config_hash(plain(one)) != here) is (one != base), name
         changed += one != base
     assert changed > 20
-    row = tiny.study(tmp_path / "a").row("l1", base)
-    moved = tiny.study(tmp_path / "b", jobs=3).row("another", base)
+    row = tiny.study(tmp_path / "a").row("l1", base, 0)
+    moved = tiny.study(tmp_path / "b", jobs=3).row("another", base, 0)
     assert row.config() == moved.config()  # neither folders nor names nor jobs
 
 

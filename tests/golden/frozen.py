@@ -75,21 +75,14 @@ def write(path: Path, sections: dict[str, dict[str, Any]]) -> None:
 
 def _papers(runs_dir: Path) -> Iterator[tuple[str, list[dict[str, Any]], list[Any]]]:
     """Name, published lines and verdicts of every paper, in the order of their names."""
-    from imtext.studies.instance_loss import InstanceLossStudy
-    from imtext.studies.rich_features import RichStudy
-    from imtext.studies.structure_preserving import StructureStudy
-
+    names = ("instance_loss", "intra_modal", "rich_features", "single_network", "structure_preserving")
     given = {"profile": "smoke", "device": "cpu", "runs_dir": str(runs_dir)}
-    for kind in (InstanceLossStudy, "intra_modal", RichStudy, "single_network", StructureStudy):
-        if isinstance(kind, str):
-            yield kind, *_of_notebook(kind, seeds=SEEDS.get(kind, [0]), **given)
-        else:
-            study = kind(seeds=SEEDS.get(kind.name, [0]), **given)
-            yield kind.name, study.published_lines(), study.verdicts()
+    for name in names:
+        yield name, *_of_notebook(name, seeds=SEEDS.get(name, [0]), **given)
 
 
 def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Published lines and verdicts of a paper whose rows stand in its notebook."""
+    """Published lines and verdicts of a paper, whose rows stand in its notebook."""
     sys.path.insert(0, str(GOLDEN.parent))
     from notebook_source import defined
 
@@ -97,7 +90,7 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
     study, more, measures = names["study"], [], None
     results = study.run(names["rows"])
     if paper == "single_network":
-        models = names["across"].models(study, results, names["all_models"].runs)
+        models = names["across"].models(study, results, names["others"])
         more, measures = models.lines(given["seeds"][0]), models.claims()
     return study.published_lines(results) + more, study.verdicts(results, measures)
 

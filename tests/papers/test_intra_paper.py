@@ -11,12 +11,9 @@ from notebook_source import defined, sources
 
 from imtext.data.schema import Dataset
 from imtext.experiment import GRU, BiLSTM, Given, Results
-from imtext.experiment.parameters import check_parameters
-from imtext.experiment.study import ON_PHOTOGRAPHS
 from imtext.losses.intra_modal import pair_distances
 from imtext.papers import intra_modal
 from imtext.report import paper_values
-from imtext.studies.intra_row import intra_row
 
 TABLE = intra_modal.PAPER.tables["3"]
 
@@ -85,21 +82,9 @@ def test_rows_differ_by_what_they_say(smoke):
     assert len(set(defined("intra_modal", profile="paper")["rows"].values())) == len(rows) - 3
 
 
-@pytest.mark.parametrize(
-    ("profile", "dataset"),
-    [("smoke", "picturebook"), ("quick", "picturebook"), ("quick", "coco"), ("paper", "coco")],
-)
-def test_the_row_among_models_of_all_papers_is_the_notebooks(profile, dataset, tmp_path):
-    given = {"dataset": dataset, "data_root": str(tmp_path), "profile": profile, "device": "cpu"}
-    row = defined("intra_modal", **given)["rows"]["l1"]
-    parameters = check_parameters(("1",), **given)
-    assert intra_row(parameters, 3).data == row.but(seed=3)
-    assert (row.data.train == 6000) is (profile == "quick" and dataset == "coco")
-
-
 def test_photographs_and_precomputed_features_have_their_own_settings():
     names = defined("intra_modal", dataset="f30k_precomp", data_root="x", profile="quick")
-    assert names["study"].profile == ON_PHOTOGRAPHS
+    assert names["base"].data.train == 6000
     assert names["base"].image == Given() and names["base"].network.dim == 128
 
 

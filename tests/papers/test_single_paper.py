@@ -18,16 +18,16 @@ from threadpoolctl import threadpool_limits
 import imtext
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Drawn, Pictures, Results, inputs_of
+from imtext.experiment.compute import scores_of
 from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import plain
 from imtext.experiment.results import drawn
 from imtext.models import PictureNets
-from imtext.papers import across, meaning, single_network
+from imtext.papers import across, galleries, meaning, single_network
 from imtext.report import paper_values, read_published
 from imtext.retrieval import evaluate, evaluate_scores
+from imtext.runs import Run
 from imtext.search import search
-from imtext.studies import all_models
-from imtext.studies.encoder import load_encoder
 from imtext.text.text_image import TextImage
 from imtext.threads import torch_threads
 
@@ -102,7 +102,7 @@ def test_rows_differ_by_what_they_say(made):
 def test_an_epoch_has_the_items_of_the_configuration(made, study):
     for key, items in {"standard": 6, "config-2": 12, "ten-texts": 11, "two-images": 7}.items():
         row = made[0]["rows"][key]
-        batches = row.loss.batches(inputs_of(row, study.places), row.recipe, 0)
+        batches = row.loss.batches(inputs_of(row, study.places), row.recipe, 0, None)
         assert sum(map(len, batches.rows(0))) == items * 16, key
 
 
@@ -148,7 +148,7 @@ def test_a_run_is_an_encoder_that_gives_the_stored_embeddings(results, key):
         assert np.allclose(encoder.embed_images(given), stored["images"][[7, 0, 3]], atol=1e-4)
     with pytest.raises(DataError, match="knows no word of 'qqqq zzzz'"):
         encoder.embed_captions(["qqqq zzzz"])
-    answer = search(load_encoder(run.dir), captions[0], top=3)
+    answer = search(imtext.load(run.dir), captions[0], top=3)
     best = np.argsort(-(stored["images"] @ stored["captions"][0]), kind="stable")[:3]
     assert [str(hit.image) for hit in answer.hits] == [str(encoder.test.image_path(int(i))) for i in best]
 
@@ -202,7 +202,7 @@ def test_galleries_show_what_was_found_as_it_is_written(results):
         assert cosine == pytest.approx(cosines[first, second], abs=1e-5)
     assert pairs[0][0] >= pairs[1][0] and not set(pairs[0][1]) & set(pairs[1][1])
     queries = drawn(test.n_images, 3)
-    for query, (_, (_, lines)) in zip(queries, single_network.found_captions(one, 3).rows, strict=True):
+    for query, (_, (_, lines)) in zip(queries, galleries.found_captions(one, 3).rows, strict=True):
         best = np.argsort(-(rows["images"][query] @ rows["captions"].T), kind="stable")[:5]
         expected = [(test.captions[j], bool(test.image_of_caption[j] == query)) for j in best]
         assert lines == expected
@@ -303,14 +303,10 @@ def test_the_curves_of_a_row_say_what_it_minimised(results):
 
 
 @pytest.fixture(scope="module")
-def models(study, results):
-    def others(parameters):
-        assert parameters is study.parameters
-        return {
-            "Structure-preserving": results["softmax-alone"].runs[0],
-            "CCA": results["two-networks"].runs[0],
-        }
-
+def models(made, study, results):
+    rows = made[0]["rows"]
+    stand_ins = {"Structure-preserving": "softmax-alone", "CCA": "two-networks"}
+    others = {name: ("single_network", key, rows[key]) for name, key in stand_ins.items()}
     return across.models(study, results, others)
 
 
@@ -435,18 +431,16 @@ def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, monkeypatch):
     assert made.semantic_recall_closes_gap()
 
 
-def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results, monkeypatch, capsys):
-    def trained(parameters):
-        raise AssertionError
-
+def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results, capsys):
+    never = {"never": ("a paper", "a row", None)}  # could not be run
     with pytest.raises(DataError, match="flickr30k has no judgements"):
         meaning.meaning_of("flickr30k", "somewhere", results["standard"].split())
     unknown = SimpleNamespace(parameters=replace(study.parameters, dataset="flickr30k"))
-    found = across.models(unknown, results, trained)
+    found = across.models(unknown, results, never)
     assert capsys.readouterr().out.startswith("right in meaning: flickr30k has no judgements of pairs")
     assert found.measures() is found.claims() is found.order() is None
     not_asked = SimpleNamespace(parameters=replace(study.parameters, tables=("1", "2")))
-    assert not across.models(not_asked, results, trained) and not capsys.readouterr().out
+    assert not across.models(not_asked, results, never) and not capsys.readouterr().out
 
 
 def test_publishing_adds_the_models(study, results, models, tmp_path):
@@ -461,9 +455,23 @@ def test_publishing_adds_the_models(study, results, models, tmp_path):
     assert ours == pytest.approx(table.loc[BEST, "R-sum"], abs=0.01)
 
 
-def test_the_models_name_rows_that_there_are(study):
-    rows = all_models.rows(study.parameters)
-    assert [name for name, *_ in all_models.MODELS] + ["Intra-modal"] == list(rows)
-    studies = [kind.split(".")[0] for _, kind, *_ in all_models.MODELS] + ["intra_modal"]
-    assert [row.study for row in rows.values()] == studies
-    assert across.STRUCTURE in rows
+@pytest.mark.parametrize(
+    ("profile", "dataset"),
+    [("smoke", "picturebook"), ("quick", "picturebook"), ("quick", "coco"), ("paper", "coco")],
+)
+def test_the_models_of_other_papers_are_rows_of_their_notebooks(profile, dataset, tmp_path):
+    given = {"dataset": dataset, "data_root": str(tmp_path), "profile": profile, "device": "cpu"}
+    others = defined("single_network", **given)["others"]
+    assert across.STRUCTURE in others
+    own = {paper: defined(paper, **given)["rows"] for paper, *_ in others.values()}
+    for name, (paper, key, one) in others.items():
+        assert one == own[paper][key], name
+
+
+def test_embeddings_of_any_length_are_compared_by_their_angle(tmp_path):
+    images, captions = np.diag([1.0, 9.0]), np.array([[3.0, 1.0], [0.1, 2.0], [0.0, 0.0]])
+    run = Run(tmp_path)
+    run.save_arrays("embeddings-test.npz", images=images, captions=captions)
+    lengths = [10**0.5, (0.01 + 4) ** 0.5]
+    expected = [[3 / lengths[0], 0.1 / lengths[1], 0], [1 / lengths[0], 2 / lengths[1], 0]]
+    assert scores_of(run) == pytest.approx(np.array(expected))

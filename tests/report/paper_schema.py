@@ -21,7 +21,7 @@ _TABLE = {"caption": str, "section": str, "dataset": str, "split": str, "columns
 _TABLE_MAY = {"prose": list, "repeated": list, "notes": list, "ours": list}
 _COLUMN = {"id": str, "group": str, "label": str, "better": str}
 _ROW = {"id": str, "label": str, "values": list}
-_FILLED = {"run": str, "read": str, "over": str}
+_FILLED = {"run": str, "read": str, "over": str, "where": str}
 _ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, **_FILLED}
 _OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
@@ -33,9 +33,16 @@ _CLAIM_MAY = {
     "table": str,
     "compare": list,
     "needs": list,
+    "size": str,
+    "reason": str,
 }
 _COMPARED = {"pairs": list}
-_COMPARED_MAY = {"k": (int, str), "sides": list, "split": str, "label": str}
+_COMPARED_MAY = {
+    "k": (int, str),
+    **dict.fromkeys(("split", "label", "table"), str),
+    "sides": list,
+    **dict.fromkeys(("phrases", "ap"), bool),
+}
 _VALUES = {"caption": str, "section": str, "numbers": dict}
 
 

@@ -14,6 +14,7 @@ from imtext.report import (
     decide,
     from_ranks,
     from_samples,
+    gain_where,
 )
 
 CLAIM = Claim("c", "A beats B", "section 1", "R@1")
@@ -186,3 +187,24 @@ def test_table_shows_word_and_symbol_and_is_the_same_every_time():
     assert "the text CNN saw 400 groups" in text and "not run" in text and 'id="T_claims"' in text
     frame = claims_frame(verdicts)
     assert list(frame.index) == ["c", "d", "e"] and frame.loc["c", "verdict"] == "✓ reproduced"
+
+
+def test_one_part_of_the_queries_against_the_others():
+    random = np.random.default_rng(5)
+    clusters = np.repeat(np.arange(20), 3)
+    gains = [random.integers(-1, 2, 60).astype(float) for _ in range(2)]
+    chosen = random.random(60) < 0.3
+    found = gain_where("gain", gains, chosen, clusters)
+    own = [100 * (gain[chosen].mean() - gain[~chosen].mean()) for gain in gains]
+    assert found.per_seed == pytest.approx(own)
+    means = []
+    for draw in np.random.default_rng(0).integers(0, 20, (2000, 20)):
+        picked = np.concatenate([np.flatnonzero(clusters == one) for one in draw])
+        gain, part = np.mean(gains, axis=0)[picked], chosen[picked]
+        means.append(100 * (gain[part].mean() - gain[~part].mean()))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    other = gain_where("gain", gains, ~chosen, clusters)
+    assert other.difference == pytest.approx(-found.difference)
+    for all_or_none in (chosen | True, chosen & False):
+        with pytest.raises(ConfigError, match="choose some"):
+            gain_where("gain", gains, all_or_none, clusters)

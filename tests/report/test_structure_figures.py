@@ -11,16 +11,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import same_color
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Annulus, FancyBboxPatch, Rectangle
+from matplotlib.patches import Annulus
 from matplotlib.text import Text
 
 from imtext.errors import ConfigError, DataError
-from imtext.report.figures import boxes, branches, neighbourhoods
-from imtext.report.style import BOOK_WIDTH, INK, PALETTE
-from imtext.studies.structure_geometry import (
+from imtext.papers.structure_geometry import (
     Space,
     compare,
     gaps,
@@ -29,6 +25,8 @@ from imtext.studies.structure_geometry import (
     two_spaces,
     typical_query,
 )
+from imtext.report.figures import neighbourhoods
+from imtext.report.style import BOOK_WIDTH
 
 PAGE = Path(__file__).parents[2] / "book" / "methods" / "structure_preserving.md"
 
@@ -54,51 +52,6 @@ def _inside(figure: Figure) -> None:
     figure.savefig(stream, dpi=40, format="png")
     stream.seek(0)
     assert (plt.imread(stream)[..., 3] == 0).mean() > 0.05
-
-
-# Figure 1
-
-
-def test_branches_say_every_size():
-    figure = branches()
-    text = _texts(figure)
-    for size in ("4,096-d", "6,000-d", "4,096 × 2,048", "6,000 × 2,048", "2,048 × 512", "one 512-d space"):
-        assert size in text
-    for name, count in (
-        ("ReLU", 2),
-        ("dropout", 2),
-        ("BN", 2),
-        ("L2", 2),
-        (".5", 2),
-        ("$W_1$", 1),
-        ("$V_2$", 1),
-    ):
-        assert text.count(name) == count
-    assert [item.get_text() for item in _by_gid(figure, Text, "weight")] == [
-        "1",
-        r"$\lambda_1$ = 2",
-        r"$\lambda_2$ = 0",
-        r"$\lambda_3$ = .2",
-    ]
-    # What is learned has the colour and the dash of its branch.
-    for number in range(2):
-        steps = _by_gid(figure, FancyBboxPatch, f"step {number}")
-        learned = [step for step in steps if same_color(step.get_edgecolor(), PALETTE[number])]
-        assert (len(steps), len(learned)) == (7, 2)
-        edges = [(step.get_x(), step.get_x() + step.get_width()) for step in steps]
-        assert all(end < start for (_, end), (start, _) in zip(edges, edges[1:], strict=False))
-    _inside(figure)
-
-
-def test_branches_of_the_linear_model_and_of_regions():
-    text = _texts(branches(hidden=None, lambdas=(0, 0, 0)))
-    assert "4,096 × 512" in text and "ReLU" not in text and "BN" not in text
-    figure = branches(hidden=8192, dim=4096, lambdas=(2, 0.1, 0.1), names=("Regions X", "Phrases Y"))
-    assert {"4,096 × 8,192", "8,192 × 4,096", "Regions X"} <= set(_texts(figure))
-    _inside(figure)
-    for wrong in ({"dim": 0}, {"dropout": 1.0}, {"hidden": 0}):
-        with pytest.raises(ConfigError, match="branches takes"):
-            branches(**wrong)
 
 
 # Figure 2
@@ -248,84 +201,6 @@ def _example(**changes):
         "hits": [[False, False, False], [True, True, False]],
     }
     return {**whole, **changes}
-
-
-def test_boxes_have_the_colour_and_number_of_their_phrase():
-    figure = boxes([_example()])
-    assert len(figure.findobj(AxesImage)) == 2
-    assert {"CCA", "Best model"} <= set(_texts(figure))
-    for model, axes in enumerate(figure.axes[:2]):
-        found = [item for item in axes.findobj(Rectangle) if item.get_gid() == "found"]
-        true = [item for item in axes.findobj(Rectangle) if item.get_gid() == "truth"]
-        assert (len(found), len(true)) == ((1, 2) if model == 0 else (2, 2))
-        # Pixels have their middle at whole numbers, and both ends belong to a box.
-        assert true[0].get_bbox().bounds == (1.5, 2.5, 10, 20)
-        for number, item in enumerate(true):
-            assert same_color(item.get_edgecolor(), PALETTE[number]) and item.get_linestyle() != "-"
-        tags = [item.get_text() for item in axes.texts if item.get_gid() == "tag"]
-        assert tags == (["1 ✗"] if model == 0 else ["1 ✓", "2 ✓"])
-    words = {item.get_text(): item for item in figure.axes[2].texts}
-    for word, number in (("dog", 0), ("ball", 1)):
-        assert same_color(words[word].get_color(), PALETTE[number]) and words[word].get_fontweight() == "bold"
-    # Grass has no box: plain text, and no third number.
-    assert same_color(words["grass"].get_color(), INK) and words["grass"].get_fontweight() == "normal"
-    numbers = [item.get_text() for item in figure.axes[2].texts if item.get_gid() == "number"]
-    assert numbers == ["1", "2"]
-    lines = [line for line in figure.axes[2].get_lines() if line.get_gid() == "underline"]
-    assert len(lines) == 5
-    _inside(figure)
-
-
-def test_boxes_take_pictures_of_any_shape_and_number():
-    tall, wide = _example(image=_picture(90, 40)), _example(image=_picture(30, 120).transpose(2, 0, 1))
-    figure = boxes([tall, wide, _example(), tall, wide], ["one", "two", "three"][:2], per_row=3)
-    assert len(figure.findobj(AxesImage)) == 10
-    for item in figure.findobj(AxesImage):
-        shape, box = item.get_array().shape, item.axes.get_window_extent()
-        assert box.height / box.width == pytest.approx(shape[0] / shape[1], rel=0.02)
-    _inside(figure)
-    long = _example(words=["extraordinarily"] * 12, spans=[(0, 2), (4, 7), (8, 9)])
-    _inside(boxes([long] * 4))
-    assert _texts(boxes([_example(truth=[None] * 3, found=[[None] * 3] * 2)])).count("✓") == 0
-
-
-def test_tags_of_boxes_at_one_place_stand_apart():
-    same = [(5, 5, 30, 25)] * 3
-    figure = boxes([_example(truth=same, found=[same, same])])
-    for axes in figure.axes[:2]:
-        places = [item.get_position() for item in axes.texts if item.get_gid() == "tag"]
-        assert len(set(places)) == 3
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"spans": [(0, 2), (1, 3), (8, 9)]}, "without overlap"),
-        ({"spans": [(0, 2), (4, 7), (8, 99)]}, "within 10 words"),
-        ({"spans": [(0, 2), (4, 4), (8, 9)]}, "should be"),
-        ({"spans": [(-1, 2), (4, 7), (8, 9)]}, "from word 0 on"),
-        ({"spans": [], "truth": [], "found": [[], []], "hits": [[], []]}, "at least one"),
-        ({"truth": [None]}, "1 boxes for 3 phrases"),
-        ({"truth": [(0, 0, 40, 9), None, None]}, "within 40 x 30 pixels"),
-        ({"truth": [(9, 0, 8, 9), None, None]}, r"box \[9.0, 0.0, 8.0, 9.0\] should be"),
-        ({"found": [[None] * 3]}, "boxes of 1 and hits of 2 models, 2 names"),
-        ({"hits": [[True], [True]]}, "hits of shape"),
-        ({"image": _picture() / 255.0}, "example 1: expected uint8"),
-    ],
-)
-def test_boxes_name_mistakes(change, message):
-    with pytest.raises(DataError, match=message) as error:
-        boxes([_example(), _example(**change)])
-    assert "example 1" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_boxes_need_an_example_with_all_parts():
-    with pytest.raises(DataError, match="no example"):
-        boxes([])
-    with pytest.raises(DataError, match="example 0 lacks 'hits'"):
-        boxes([{key: value for key, value in _example().items() if key != "hits"}])
-    with pytest.raises(ConfigError, match="per_row"):
-        boxes([_example()], per_row=0)
 
 
 def test_the_page_runs_and_its_picture_is_small(tmp_path):

@@ -110,6 +110,41 @@ def sweep(runs: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, marked: 
 
 
 @house_style()
+def attention_picture(
+    picture: np.ndarray, boxes: np.ndarray, words: Sequence[tuple[str, np.ndarray]], per_row: int = 4
+) -> Figure:
+    """A picture as it is, then once a word, darkened but for the regions that the word attends to.
+
+    Beside a word stands its largest weight, which is the brightest of its panel; where boxes overlap, a pixel
+    has the largest weight.
+
+    Args:
+        picture: uint8 ``(H, W, 3)``; boxes: ``(R, 4)``, left, top, right and bottom as shares of it.
+        words: and the weights ``(R,)`` of each, such as those of :func:`imtext.models.attention.attend`.
+    """
+    high, wide = picture.shape[:2]
+    figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row)
+    y, x = (np.arange(high) + 0.5) / high, (np.arange(wide) + 0.5) / wide
+    inside = [
+        np.ix_((y >= top) & (y < bottom), (x >= left) & (x < right)) for left, top, right, bottom in boxes
+    ]
+    for axes, (word, weights) in zip(grid, [("image", np.ones(len(boxes))), *words], strict=True):
+        light = np.zeros((high, wide))
+        for place, weight in zip(inside, weights, strict=True):
+            light[place] = np.maximum(light[place], weight)
+        axes.imshow(picture)
+        if axes is not grid[0]:
+            veil = np.zeros((high, wide, 4))
+            veil[..., 3] = 0.8 * (1 - light / light.max())
+            axes.imshow(veil)
+            axes.set_title(f"{weights.max():.2f}", loc="right", fontweight="normal", fontsize=8)
+        axes.set_title(word)
+        axes.set_axis_off()
+    figure.supxlabel(f"largest weight of {len(boxes)} regions; {1 / len(boxes):.2f} each if even", fontsize=8)
+    return figure
+
+
+@house_style()
 def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str]) -> Figure:
     """A network: for each side its boxes ``(name, size)`` from left to right, then one box of the loss.
 
@@ -120,16 +155,17 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
     axes.set_axis_off()
     end = 0.76
     for number, (title, boxes) in enumerate(lanes.items()):
-        middle, step = 0.68 - 0.45 * number, end / len(boxes)
-        axes.text(0.01, middle + 0.17, title, fontweight="bold")
-        for place, (name, size) in enumerate(boxes):
-            left, learnt = 0.01 + place * step, name.startswith("*")
+        middle, left = 0.68 - 0.45 * number, 0.01
+        # A box is as wide as what stands in it.
+        wide = np.array([max(1.15 * len(name.lstrip("*")), len(size)) + 3 for name, size in boxes])
+        axes.text(left, middle + 0.17, title, fontweight="bold")
+        for (name, size), step in zip(boxes, end * wide / wide.sum(), strict=True):
+            learnt = name.startswith("*")
             look = {"edgecolor": PALETTE[number] if learnt else INK, "linewidth": 1.8 if learnt else 0.9}
             _box(axes, (left, middle - 0.11, step - 0.03, 0.22), name.lstrip("*"), size, **look)
-            ends = (left + step, middle), (left + step - 0.03, middle)
-            axes.annotate(
-                "", *ends, arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
-            )
+            left += step
+            arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (left, middle), (left - 0.03, middle), arrowprops=arrow)
     _box(
         axes, (end + 0.01, 0.08, 0.98 - end, 0.84), loss[0], "\n".join(loss[1:]), edgecolor=INK, linewidth=1.4
     )

@@ -151,7 +151,7 @@ def neighbourhoods(before: Sequence[Any], after: Sequence[Any], reach: float | N
 
     `before`, `after`: `(title, images (n, 2), captions (m, 2), image_groups (n,), caption_groups (m,),
     query_group)`, the new image at the origin and everything else as far from it as in the embedding; see
-    `imtext.studies.structure_geometry.on_map`. Squares are images, circles captions, the white square is the
+    `imtext.papers.structure_geometry.on_map`. Squares are images, circles captions, the white square is the
     new image. The lines lead to the nearest caption and to the nearest one of another group, and the ring
     between the circles through these two is the gap: the thinner it is, the more ambiguous the match. Both
     panels end at the same distance from the origin, `reach`; None takes 1.35 times the longest line.

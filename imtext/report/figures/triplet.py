@@ -104,7 +104,7 @@ def triplets(panels: Sequence[Sequence[Any]], margin: float = 0.2) -> Figure:
     """An anchor, its positive and its negatives at several moments, one panel each.
 
     A panel is `(title, positive (2,), negatives (n, 2))` with the anchor in the origin and everything as far
-    from it as the unit vectors are, from 0 to 2; see `imtext.studies.hard_triplet.maps`. The nearest negative
+    from it as the unit vectors are, from 0 to 2; see `imtext.papers.hard_triplet.maps`. The nearest negative
     is the hardest. The hinge of a negative is above 0 within the dashed circle, whose squared radius is that
     of the positive plus twice the `margin` (on the cosine); the outer circle is where the sphere ends.
 
@@ -168,7 +168,7 @@ def hinge_histograms(
     """What the hinges of a batch are at several moments, one panel each.
 
     A panel is `(title, all (n,), hardest (m,))`: the hinges of all negatives and those of the hardest
-    negative of every anchor, as `imtext.studies.hard_triplet.hinges` gives them. The two bars on the left are
+    negative of every anchor, as `imtext.papers.hard_triplet.hinges` gives them. The two bars on the left are
     the hinges that are exactly 0, which teach nothing, with their share in percent; the curves are the
     others, up to the largest hinge there can be, 2 plus the `margin`.
 
@@ -184,7 +184,7 @@ def hinge_histograms(
         if len(arrays) != 2 or not good:
             raise DataError(
                 f"hinge_histograms: {title}: expected two arrays of hinges from 0 on, at least one each; "
-                "see imtext.studies.hard_triplet.hinges"
+                "see imtext.papers.hard_triplet.hinges"
             )
         parts.append((str(title), arrays))
     edges = np.linspace(0, 2 + margin, bins + 1)

@@ -1,1 +1,0 @@
-"""One module per paper: its tables as data, and what runs them."""

@@ -1,0 +1,34 @@
+"""Embeddings for evaluation are computed in float32, also where training runs under bfloat16 autocast."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from imtext.experiment.compute import in_blocks
+from imtext.models import DualPath, TextCNN
+from imtext.training.device import Fabric
+
+CODES = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
+
+
+def under_autocast() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+
+
+def test_features_of_one_side() -> None:
+    net, rows = nn.Linear(64, 8), np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(rows)).numpy()
+    assert np.abs(in_blocks(net, rows, under_autocast()) - expected).max() < 1e-5
+
+
+def test_views_of_a_picture_and_captions() -> None:
+    net = DualPath(TextCNN(words=5, word_dim=8, width=0.125), image_dim=6, dim=16).eval()
+    views = np.random.default_rng(0).normal(size=(3, 2, 6)).astype(np.float32)
+    with torch.no_grad():
+        images = sum(net.embed_images(torch.from_numpy(views[:, side])) for side in (0, 1)) / 2
+        captions = net.embed_captions(torch.from_numpy(CODES))
+    assert np.abs(in_blocks(net.embed_images, views, under_autocast()) - images.numpy()).max() < 1e-5
+    assert np.abs(in_blocks(net.embed_captions, CODES, under_autocast()) - captions.numpy()).max() < 1e-5

@@ -1,0 +1,86 @@
+"""Notebook parameters: every wrong one is one clear line."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imtext.data import load_dataset
+from imtext.data.images import ImageStore
+from imtext.errors import ConfigError, DataError
+from imtext.experiment.parameters import check_parameters
+from imtext.papers import rich_features
+from imtext.runs import RunStore
+from imtext.text import load_word_vectors
+
+TABLES = ("2", "5", "6")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"dataset": 3}, "parameter dataset must be a text"),
+        ({"data_root": 3}, "parameter data_root must be a folder"),
+        ({"profile": "fast"}, "parameter profile must be one of smoke, quick, paper, found 'fast'"),
+        ({"profile": None}, "parameter profile must be a text"),
+        ({"seeds": "a"}, "parameter seeds must be whole numbers"),
+        ({"seeds": []}, "parameter seeds must be different numbers"),
+        ({"seeds": [0, 0]}, "parameter seeds must be different numbers"),
+        ({"seeds": -1}, "parameter seeds must be different numbers"),
+        ({"seeds": 0.5}, "parameter seeds must be whole numbers"),
+        ({"seeds": True}, "parameter seeds must be whole numbers"),
+        ({"device": "tpu"}, "device must be"),
+        ({"runs_dir": 5}, "parameter runs_dir must be a folder"),
+        ({"tables": "9"}, "parameter tables must be 'all' or among 2, 5, 6"),
+        ({"tables": []}, "parameter tables must be"),
+    ],
+)
+def test_wrong_parameters(given, said):
+    with pytest.raises(ConfigError) as error:
+        check_parameters(TABLES, **given)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_forms_that_papermill_gives():
+    assert check_parameters(TABLES, seeds="0, 2").seeds == (0, 2)
+    assert check_parameters(TABLES, seeds=3).seeds == (3,)
+    assert check_parameters(TABLES, tables="6,2").tables == ("2", "6")
+    assert check_parameters(TABLES, tables=[5]).tables == ("5",)
+    assert check_parameters(TABLES, data_root="").data_root is None
+
+
+def test_runs_go_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("IMTEXT_RUNS", "elsewhere")
+    assert check_parameters(TABLES).runs_dir == Path("elsewhere")
+    assert check_parameters(TABLES, runs_dir="here").runs_dir == Path("here")
+
+
+def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    found = check_parameters(TABLES, data_root="~/pets", runs_dir="~/runs")
+    assert found.data_root == str(tmp_path / "pets") and found.runs_dir == tmp_path / "runs"
+    assert check_parameters(TABLES, data_root=Path("~/pets")).data_root == str(tmp_path / "pets")
+    monkeypatch.setenv("IMTEXT_RUNS", "~/elsewhere")
+    assert check_parameters(TABLES).runs_dir == tmp_path / "elsewhere"
+    study = rich_features.study("own", "~/pets", "smoke", [0], "10", "cpu", 1, "~/runs")
+    assert study.places.data_root == str(tmp_path / "pets")
+    assert study.places.cache == str(tmp_path / "runs" / "cache")
+
+
+def test_the_library_knows_the_tilde_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "pets" / "a.png")
+    (tmp_path / "pets" / "captions.csv").write_text("image,caption\na.png,A field.\n", encoding="utf-8")
+    data = load_dataset("own", "~/pets")
+    assert ImageStore.open(data, 8, "~/cache").pixels[0, :, 0, 0].tolist() == [255, 0, 0]
+    with RunStore("~/runs").open("study", "row", {}) as run:
+        run.save_json("metrics.json", {})
+    (tmp_path / "v.txt").write_text("dog 1 2\n", encoding="utf-8")
+    assert load_word_vectors("~/v.txt").words == ("dog",)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "pets", "runs", "v.txt"]
+    with pytest.raises(DataError, match="data_root=~nobody-of-this-name/x: expected a folder"):
+        load_dataset("own", "~nobody-of-this-name/x")

@@ -1,0 +1,206 @@
+"""Leaving out words, over a whole split, against one caption at a time and explicit loops."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imtext.errors import ConfigError, DataError
+from imtext.experiment.compute import in_blocks
+from imtext.models import DualPath, TextCNN
+from imtext.papers import ablation
+from imtext.papers.ablation import (
+    ablation_frame,
+    by_word,
+    content_minus_function,
+    split_ablation,
+    word_ablation,
+)
+from imtext.text import Vocabulary
+from imtext.training import make_fabric
+
+CAPTIONS = [
+    "A dog runs on the beach.",
+    "Two men sit near a red car",
+    "dog",
+    "?",
+    "the black dog on the black sofa",
+    "a child with a ball in the grass",
+]
+OWNERS = np.array([0, 1, 0, 2, 2, 1])
+
+
+@pytest.fixture(scope="module")
+def words():
+    return Vocabulary.build(CAPTIONS)
+
+
+@pytest.fixture(scope="module")
+def net(words):
+    torch.manual_seed(0)
+    made = DualPath(TextCNN(len(words), 16, width=0.125, zero_init=False), image_dim=6, dim=16)
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+
+
+def _toy_embed(codes):
+    """Embeddings that depend on the words and on their order, without a network."""
+    vectors = np.random.default_rng(1).normal(size=(100, 16))
+    vectors[0] = 0
+    return (vectors[codes] / np.arange(1, codes.shape[1] + 1)[:, None]).sum(1)
+
+
+def test_a_split_equals_one_caption_after_the_other(words, net, images):
+    fabric = make_fabric("cpu")
+    codes, lengths = words.encode(CAPTIONS, 12)
+    caption, position, drop = split_ablation(
+        codes, lengths, OWNERS, images, lambda part: in_blocks(net.embed_captions, part, fabric)
+    )
+    assert np.unique(caption).tolist() == [0, 1, 4, 5]
+    for number in (0, 1, 4, 5):
+        alone = word_ablation(
+            words.decode(codes[number]),
+            images[OWNERS[number]],
+            lambda captions: in_blocks(net.embed_captions, words.encode(captions, 12)[0], fabric),
+        )
+        assert position[caption == number].tolist() == list(range(lengths[number]))
+        assert drop[caption == number] == pytest.approx(alone, abs=1e-6)
+        assert np.abs(alone).max() > 1e-4
+
+
+def test_blocks_do_not_change_the_result(words, images, monkeypatch):
+    codes, lengths = words.encode(CAPTIONS, 12)
+    whole = split_ablation(codes, lengths, OWNERS, images, _toy_embed)
+    monkeypatch.setattr(ablation, "BLOCK", 3)
+    largest = []
+    parts = split_ablation(
+        codes, lengths, OWNERS, images, lambda part: largest.append(len(part)) or _toy_embed(part)
+    )
+    assert max(largest) == 3
+    for a, b in zip(whole, parts, strict=True):
+        assert a.dtype == b.dtype and np.allclose(a, b, atol=1e-12)
+
+
+def test_a_caption_that_fills_every_place_loses_one_word_at_a_time(images):
+    codes = np.array([[3, 1, 2]])
+    seen = []
+    split_ablation(
+        codes, np.array([3]), np.array([0]), images, lambda part: seen.append(part) or _toy_embed(part)
+    )
+    assert seen[0].tolist() == [[3, 1, 2]]
+    assert seen[1].tolist() == [[1, 2, 0], [3, 2, 0], [3, 1, 0]]
+
+
+def test_a_split_without_a_caption_of_two_words_gives_nothing(images):
+    found = split_ablation(np.array([[1, 0]]), np.array([1]), np.array([0]), images, _toy_embed)
+    assert [len(array) for array in found] == [0, 0, 0]
+    assert ablation_frame(["dog"], np.array([[1, 0]]), *found).empty
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lengths": np.array([2])}, "lengths"),
+        ({"codes": np.array([[0, 1, 2], [1, 0, 0]])}, "on the left"),
+        ({"image_of_caption": np.array([0, 3])}, "found 0 to 3"),
+        ({"embed": lambda part: np.zeros((len(part), 5))}, "embed"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(images, change, message):
+    fitting = {
+        "codes": np.array([[1, 2, 0], [1, 0, 0]]),
+        "lengths": np.array([2, 1]),
+        "image_of_caption": np.array([0, 1]),
+        "images": images,
+        "embed": _toy_embed,
+    }
+    split_ablation(**fitting)
+    with pytest.raises(DataError, match=message):
+        split_ablation(**(fitting | change))
+
+
+@pytest.fixture(scope="module")
+def frame(words, images):
+    codes, lengths = words.encode(CAPTIONS, 12)
+    return ablation_frame(words.words, codes, *split_ablation(codes, lengths, OWNERS, images, _toy_embed))
+
+
+def test_a_line_for_every_word_left_out(frame):
+    assert list(frame.columns) == ["word", "kind", "caption", "drop"]
+    first = frame[frame["caption"] == 0]
+    assert first["word"].tolist() == ["a", "dog", "runs", "on", "the", "beach"]
+    assert first["kind"].tolist() == ["function", "content", "content", "function", "function", "content"]
+
+
+def test_codes_of_another_dictionary_are_named():
+    with pytest.raises(DataError, match="size of the dictionary"):
+        ablation_frame(["a"], np.array([[1, 2]]), np.array([0]), np.array([1]), np.array([0.0]))
+
+
+def test_means_by_word_equal_a_loop(frame):
+    found = by_word(frame, least=2)
+    expected = {}
+    for word, drop in zip(frame["word"], frame["drop"], strict=True):
+        expected.setdefault(word, []).append(drop)
+    expected = {word: drops for word, drops in expected.items() if len(drops) >= 2}
+    assert set(found["word"]) == set(expected)
+    for line in found.itertuples():
+        assert line.drop == pytest.approx(np.mean(expected[line.word]))
+        assert line.count == len(expected[line.word])
+    assert found["drop"].is_monotonic_decreasing
+    assert by_word(frame, least=100).empty
+    with pytest.raises(ConfigError, match="least"):
+        by_word(frame, least=0)
+
+
+@pytest.mark.parametrize("only", [None, ("on", "with")])
+def test_the_bootstrap_draws_whole_captions(frame, only):
+    difference, samples = content_minus_function(frame, n=40, seed=3, function_words=only)
+    captions = np.unique(frame["caption"])
+
+    def naive(drawn):
+        content, function = [], []
+        for number in drawn:
+            for line in frame[frame["caption"] == number].itertuples():
+                if line.kind == "content":
+                    content.append(line.drop)
+                elif only is None or line.word in only:
+                    function.append(line.drop)
+        return np.mean(content) - np.mean(function) if content and function else None
+
+    random = np.random.default_rng(3)
+    expected = []
+    while len(expected) < 40:
+        for weights in random.multinomial(len(captions), np.full(len(captions), 1 / len(captions)), 40):
+            value = naive(np.repeat(captions, weights))
+            expected += [] if value is None else [value]
+    assert difference == pytest.approx(naive(captions))
+    assert samples.shape == (40,)
+    assert samples == pytest.approx(np.array(expected[:40]))
+
+
+def test_the_bootstrap_covers_a_known_difference():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "word": ["dog", "on"] * 400,
+            "kind": ["content", "function"] * 400,
+            "caption": np.repeat(np.arange(400), 2),
+            "drop": np.tile([0.1, 0.0], 400) + random.normal(scale=0.05, size=800),
+        }
+    )
+    _, samples = content_minus_function(frame)
+    low, high = np.percentile(samples, [2.5, 97.5])
+    assert samples.shape == (1000,) and low < 0.1 < high
+    assert np.array_equal(samples, content_minus_function(frame)[1])
+
+
+def test_two_kinds_of_words_are_needed(frame):
+    with pytest.raises(DataError, match="0 function words"):
+        content_minus_function(frame[frame["kind"] == "content"])
+    with pytest.raises(ConfigError, match="resamples"):
+        content_minus_function(frame, n=0)

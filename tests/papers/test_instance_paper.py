@@ -1,0 +1,392 @@
+"""The Instance Loss paper: what its notebook trains, what comes of it, and how its claims are measured."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from notebook_source import defined, sources
+from PIL import Image
+from safetensors import safe_open
+
+from imtext.data.sampling import group_batches
+from imtext.errors import DataError, RunError
+from imtext.experiment import Absent, Instance, inputs_of
+from imtext.experiment import study as study_module
+from imtext.experiment.compute import MODEL
+from imtext.experiment.encoder import load
+from imtext.experiment.running import run_one
+from imtext.papers import galleries, instance_loss
+from imtext.papers.ablation import word_ablation
+from imtext.report import read_published
+from imtext.retrieval import evaluate
+
+PAPER = instance_loss.PAPER
+TINY = {"recipe": {"epochs": 2}, "data": {"train": 24, "val": 12, "test": 12}}
+TINY |= {name: {"data": {"train": 10, "val": 4, "test": 6}} for name in ("persons1", "persons2")}
+TINY |= {name: {"recipe": {"epochs": 1}} for name in ("stage2",)}
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return defined("instance_loss")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Study, rows and results of the notebook at its smallest."""
+    folder = tmp_path_factory.mktemp("instance")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        given = {"device": "cpu", "jobs": 1, "runs_dir": str(folder / "runs"), "overrides": TINY}
+        names = defined("instance_loss", **given)
+        results = names["study"].run(names["rows"])
+        yield SimpleNamespace(study=names["study"], rows=names["rows"], results=results, names=names)
+
+
+# What is trained
+
+
+def test_the_notebook_says_what_is_trained():
+    text = "\n".join(sources("instance_loss"))
+    for said in ("Recipe(240, 0.1, 32", "weights=(0.0, 1.0, 1.0)", "margin=1.0", "dropout=0.75", "dim=2048"):
+        assert said in text, said
+
+
+def test_the_paper_profile_takes_the_released_choices_where_the_paper_is_silent():
+    for dataset, epochs, bias in (("flickr30k", 240, True), ("coco", 90, False), ("cuhk_pedes", 180, True)):
+        names = defined("instance_loss", profile="paper", dataset=dataset, data_root="x")
+        first, second = ("persons1", "persons2") if dataset == "cuhk_pedes" else ("stage1", "stage2")
+        one, two = names["bases"][first], names["bases"][second]
+        assert (one.recipe.epochs, one.loss.bias, two.loss.bias) == (epochs, bias, bias)
+        assert one.network.all_positions and two.loss.negatives == "released" and two.loss.candidates == 256
+        assert (one.text.length, one.image.fit) == ((56, "squash") if first == "persons1" else (32, "cover"))
+        assert (two.loss.weights, two.image.fixed_norm, two.image.crops) == ((1.0, 1.0, 1.0), True, 2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "each", "images"), [("flickr30k", 5, 1), ("coco", 5, 1), ("cuhk_pedes", 2, 3)]
+)
+def test_an_epoch_of_the_paper_profile_is_a_pass_over_the_images(dataset, each, images):
+    bases = defined("instance_loss", profile="paper", dataset=dataset, data_root="x")["bases"]
+    groups = np.repeat(np.arange(640), each * images)
+    for name in ("persons1", "persons2") if images > 1 else ("stage1", "stage2"):
+        recipe = bases[name].recipe
+        batches = group_batches(groups, recipe.batch_size, 0, 0, per_group=recipe.captions_per_group)
+        assert len(batches) == 640 * images / 32
+
+
+def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
+    named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
+    assert named == set(smoke["rows"])
+    for claim in PAPER.claims.values():
+        keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
+        assert keys and keys <= named, claim.id
+        assert bool(claim.compare) != (claim.id in instance_loss.MEASURED.measures), claim.id
+    for table in PAPER.tables.values():
+        assert all(row.run for row in table.rows if row.own), table.number
+
+
+def test_rows_differ_by_what_they_say(smoke):
+    rows, one = smoke["rows"], smoke["rows"]["instance-1"]
+    for key, row in rows.items():
+        if row.start:
+            assert len(row.start) == 1 and row.start[0].network == row.network, key
+            assert (row.start[0].data, row.start[0].image.backbone) == (row.data, row.image.backbone), key
+        assert bool(row.start) == (key.endswith("-2") or key == "full-small-margin")
+    assert rows["ranking-2"].start == (rows["ranking-1"],) and rows["full-2"].start == (one,)
+    weights = {key: rows[key].loss.weights for key in ("ranking-1", "instance-1", "full-2")}
+    assert list(weights.values()) == [(1.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
+    assert rows["random-init"] == one.but(text={"start": False})
+    assert rows["left-alignment"] == one.but(loss={"shift": False})
+    assert rows["classes-3000"].loss.class_share == 3_000 / 113_287
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_each_image_cnn_of_the_paper_has_its_place(profile):
+    rows = defined("instance_loss", profile=profile, dataset="flickr30k", data_root="x")["rows"]
+    names = [rows[key].image.backbone for key in ("vgg19-1", "instance-1", "resnet152-1")]
+    assert len(set(names)) == 3
+    assert profile == "quick" or names == ["vgg19", "resnet50", "resnet152"]
+    assert [rows[key].network.depth for key in ("resnet152-1", "text50-1")] == [152, 50]
+    assert rows["resnet152-1"].said.endswith("text 152")
+
+
+@pytest.mark.parametrize(("dataset", "persons"), [("flickr30k", False), ("cuhk_pedes", True)])
+def test_a_dataset_fills_the_rows_it_can(dataset, persons):
+    names = defined("instance_loss", dataset=dataset, data_root="x")
+    filled = {key for key, row in names["rows"].items() if not names["study"].lacks(row)}
+    assert filled == {key for key in names["rows"] if key.startswith("persons") == persons}
+
+
+def test_table_three_has_a_part_for_each_dataset(made):
+    lines = made.study._lines("3", made.results)
+    assert set(lines) == {"flickr30k_text50", "flickr30k_text152"}
+    coco = instance_loss.study("coco", "x", "smoke", [0], "3")
+    assert set(coco._lines("3", made.results)) == {"coco_text50", "coco_text152"}
+
+
+class Heaps:
+    """Twelve images in three clear heaps."""
+
+    train = np.repeat(np.eye(3, 4, dtype=np.float32), 4, axis=0)[None] + np.linspace(0, 0.01, 12)[
+        None, :, None
+    ].astype(np.float32)
+
+
+def test_pseudo_classes_are_clusters_of_images():
+    owners = np.repeat(np.arange(12), 2)
+    inputs = SimpleNamespace(
+        source=SimpleNamespace(groups=owners, data=SimpleNamespace(seed=0)),
+        image=SimpleNamespace(cached=lambda split: Heaps),
+        splits={"train": SimpleNamespace(image_of_caption=owners)},
+    )
+    classes = Instance(class_share=3 / 12).classes(inputs)
+    assert classes.shape == (24,) and len(np.unique(classes)) == 3
+    assert (classes.reshape(3, 8) == classes.reshape(3, 8)[:, :1]).all()
+    assert (Instance(class_share=3 / 12).classes(inputs) == classes).all()
+    assert len(np.unique(Instance(class_share=1e-6).classes(inputs))) == 2
+    assert (Instance().classes(inputs) == owners).all()
+
+
+# What comes of it
+
+
+def test_every_row_of_every_table_has_numbers(made):
+    for number, table in PAPER.tables.items():
+        lines = made.study._lines(number, made.results)
+        assert len(lines) >= len([row for row in table.rows if row.own]) / 2
+        assert "smoke" in made.study.compare(number, made.results)._repr_html_()
+    for one in made.results.present.values():
+        assert np.isfinite(one.metrics()["text_query_r10"]).all()
+
+
+def test_table_seven_ranks_any_picture_of_the_person(made):
+    result = made.results["persons-resnet50-2"]
+    persons = result.split()
+    assert persons.name == "picturebook_pedestrians"
+    assert persons.n_images > len(np.unique(persons.group_of_image)) == 6
+    arrays = result.embeddings()[0]
+    again = evaluate(**arrays, group_of_image=persons.group_of_image)
+    line = result.metrics().loc[0]
+    assert line["text_query_r5"] == again.text_query.r5
+    assert line["text_query_median_rank"] == again.text_query.median_rank
+    assert again.text_query.r5 >= evaluate(**arrays).text_query.r5
+
+
+def test_table_eight_has_folds_and_the_whole_split(made):
+    result = made.results["full-2"]
+    assert result.rsum()[0] == evaluate(**result.embeddings()[0]).rsum
+    # Twelve images do not divide by five: the folds are the whole.
+    assert result.rsum("test_folds")[0] == result.rsum()[0]
+
+
+def shapes(run):
+    with safe_open(run.dir / MODEL, "pt") as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
+def test_fewer_classes_mean_a_smaller_classifier_and_stage_one_has_no_cnn(made):
+    found = {key: shapes(one.runs[0]) for key, one in made.results.present.items()}
+    classes = [
+        found[key]["instance.classifier.weight"][0] for key in ("classes-3000", "classes-10000", "instance-1")
+    ]
+    assert classes == [2, 2, 24]
+    assert not any(name.startswith("net.backbone.") for name in found["instance-1"])
+    assert any(name.startswith("net.backbone.") for name in found["full-2"])
+
+
+def test_stage_two_goes_on_from_network_and_classifier(made):
+    still = made.rows["instance-2"].but(recipe={"lr": 1e-12})
+    row = made.study.row("still", still, 0, {made.rows["instance-1"]: "instance-1"})
+    after, before = run_one(row, made.study.parameters.runs_dir), made.results["instance-1"].runs[0]
+    with safe_open(after.dir / MODEL, "pt") as two, safe_open(before.dir / MODEL, "pt") as one:
+        for name in ("instance.classifier.weight", "net.text.word.weight"):
+            assert torch.allclose(two.get_tensor(name), one.get_tensor(name), atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["instance-1", "full-2", "resnet152-1", "persons-vgg16-2"])
+def test_a_row_gives_the_stored_embeddings_again(made, key):
+    run = made.results[key].runs[0]
+    encoder, stored = load(run.dir), run.load_arrays("embeddings-test.npz")
+    captions = [encoder.test.captions[i] for i in range(5)]
+    assert np.allclose(encoder.embed_captions(captions), stored["captions"][:5], atol=1e-4)
+    files = [encoder.test.image_path(i) for i in range(3)]
+    assert np.allclose(encoder.embed_images(files), stored["images"][:3], rtol=1e-3, atol=1e-3)
+    scores = encoder.scores_for_captions(captions)
+    assert np.abs(scores).max() <= 1 + 1e-6  # cosines, though the embeddings are of any length
+    with pytest.raises(DataError, match="knows no word"):
+        encoder.embed_captions(["qqqq zzzz"])
+    with pytest.raises(RunError, match="not a finished run"):
+        load(run.dir.parent)
+
+
+def test_a_row_of_released_choices_trains_and_is_found_again(made):
+    plain = made.rows["instance-1"]
+    loss = {"negatives": "released", "candidates": 6, "weights": (2.0, 1.0, 0.1)}
+    row = plain.but(network={"head": "released", "all_positions": True}, loss=loss)
+    run = run_one(made.study.row("released", row, 0), made.study.parameters.runs_dir)
+    assert np.isfinite(pd.read_csv(run.dir / "curves.csv")["loss"]).all()
+    encoder = load(run.dir)
+    captions = [encoder.test.captions[i] for i in range(5)]
+    assert np.allclose(encoder.embed_captions(captions), encoder.captions[:5], rtol=1e-3, atol=1e-3)
+    # The sum over some twenty places is not the feature at one of them.
+    encoder.net.all_positions = False
+    assert not np.allclose(encoder.embed_captions(captions), encoder.captions[:5], rtol=0.5)
+
+
+def test_published_rows_can_be_read_back(made, tmp_path):
+    published = read_published(made.study.publish(tmp_path / "instance_loss.csv", made.results))
+    ours, provenance = published.table("2")
+    assert ours.loc["full_stage2", "rsum"] == pytest.approx(made.results["full-2"].rsum("val")[0], abs=0.01)
+    assert provenance["dataset"] == "picturebook"
+    assert published.table("7")[1]["dataset"] == "picturebook_pedestrians"
+
+
+# Claims
+
+
+def test_verdicts_name_only_claims_whose_rows_ran(made):
+    found = {verdict.claim.id: verdict for verdict in made.study.verdicts(made.results)}
+    assert set(found) == set(PAPER.claims)
+    hint = "compare the last row of Table 2"
+    assert (
+        found["stage2_full_beats_instance"].word == "reproduced"
+        or hint in found["stage2_full_beats_instance"].reason
+    )
+    given = {"runs_dir": str(made.study.parameters.runs_dir), "overrides": TINY, "device": "cpu"}
+    alone = defined("instance_loss", tables="6", **given)
+    results = alone["study"].run(alone["rows"])
+    assert {verdict.claim.id for verdict in alone["study"].verdicts(results)} == {
+        "position_shift_helps",
+        "position_shift_adds_five",
+        "features_decorrelate",
+        "image_path_converges_first",
+    }
+
+
+# Figures
+
+
+def test_figures_have_their_data(made):
+    results = made.results
+    before, after = instance_loss.correlations(results["instance-1"])
+    assert before.shape == after.shape == (12, 12)
+    means = instance_loss.correlation_means(results["instance-1"])
+    other = ~np.eye(12, dtype=bool)
+    assert means.to_numpy()[0] == pytest.approx([before[other].mean(), after[other].mean()], abs=0.006)
+    three = results["ranking-2"], results["instance-2"], results["full-2"]
+    table = instance_loss.overlaps(*three, titles=("a", "b", "c"))
+    assert list(table.index) == ["a", "b", "c"] and table["S"].between(0, 1).all()
+    assert instance_loss.separations(*three, titles=("a", "b", "c")).axes
+    labels = {"instance-1": "one", "left-alignment": "two", "nothing": "three"}
+    curves = instance_loss.error_curves(results, labels)
+    lines = curves.axes[0].get_lines()
+    errors = results["instance-1"].curves()[0]["image_error"]
+    assert len(lines) == 2 and lines[0].get_ydata() == pytest.approx(100 * errors.to_numpy())
+    assert instance_loss.overlaps(Absent(), titles=("a",)) is None
+
+
+def test_groups_and_galleries_show_what_there_is(made):
+    alike = instance_loss.alike(made.study, made.rows["instance-1"], pairs=1)
+    labels = [row[-1][1][0] for row in alike.rows]
+    assert len(labels) == len(set(labels)) == 2
+    persons = instance_loss.samples(made.study, made.rows["persons-resnet50-1"], count=2)
+    train = inputs_of(made.rows["persons-resnet50-1"], made.study.places).splits["train"]
+    counts = np.unique(train.group_of_image, return_counts=True)[1][:2]
+    assert [len(row) - 1 for row in persons.rows] == np.minimum(counts, 4).tolist()
+    nobody = made.rows["persons-resnet50-1"].but(data={"dataset": "flickr30k"})
+    assert instance_loss.samples(made.study, nobody) is None
+    found = galleries.found_images(made.results["persons-resnet50-2"], count=2, k=6)
+    assert [len(row) for row in found.rows] == [7, 7]
+
+
+def test_queries_are_taken_by_what_they_show():
+    captions = ("A dog.", "The dog runs.", "Red!", "No.", "a red dog", "x", "red", "red dog", "dog")
+    owners = np.repeat(np.arange(3), 3)
+    data = SimpleNamespace(captions=captions, image_of_caption=owners, n_images=3)
+    result = SimpleNamespace(split=lambda: data)
+    assert galleries.with_word(result, "dog", 2, least=2) == [0, 2]
+    assert galleries.with_word(result, "red", 3, least=2) == [2, 0, 1]
+
+
+def test_every_word_of_the_test_split_is_left_out_once(made):
+    result = made.results["full-2"]
+    drops, encoder = instance_loss.word_drops(result), load(result.runs[0].dir)
+    text, captions = encoder.inputs.text, result.split().captions
+    codes, lengths = text.vocabulary.encode(captions, text.part.length)
+    assert len(drops) == lengths[lengths > 1].sum()
+    assert set(drops["kind"]) == {"content", "function"}
+    words = text.vocabulary.decode(codes[0][: lengths[0]])
+    one = word_ablation(words, encoder.images[0], encoder.embed_captions)
+    assert np.allclose(drops[drops["caption"] == 0]["drop"], one, atol=1e-5)
+    assert instance_loss.word_classes(result).axes
+    falls = instance_loss.word_falls(result, count=2)
+    assert len(falls.axes) == 4 and falls.axes[1].get_xticklabels()
+
+
+def test_timing_measures_the_networks_of_the_row(made):
+    table = instance_loss.timing(made.study, made.rows["instance-1"])
+    assert (table[["image path ms", "text path ms"]].iloc[-1] > 0).all()
+
+
+# Words that vectors do not know
+
+
+class Trained(Exception):
+    """Training would have begun."""
+
+
+def own_captions(folder, captions, monkeypatch):
+    """The study and rows of the notebook on captions of one's own."""
+    entries = []
+    for number, caption in enumerate(captions):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+        split = "train" if number < 8 else "val" if number < 10 else "test"
+        entries.append({"image": f"{number}.png", "caption": caption, "split": split})
+    (folder / "captions.json").write_text(json.dumps(entries), encoding="utf-8")
+
+    def training(*_, **__):
+        raise Trained
+
+    monkeypatch.setattr(study_module, "run_all", training)
+    given = {"dataset": "own", "data_root": str(folder), "runs_dir": str(folder / "runs"), "tables": "2"}
+    return defined("instance_loss", **given)
+
+
+def test_vectors_that_know_no_word_are_an_error_before_training(tmp_path, monkeypatch):
+    chinese = [f"一只{animal}在雪地里奔跑" for animal in "狗猫鸟马牛羊猪鸡鸭鹅鱼虎"]
+    names = own_captions(tmp_path, chinese, monkeypatch)
+    with pytest.raises(DataError, match="glove.* none of the words asked for; .* blanks between") as error:
+        names["study"].run(names["rows"])
+    assert "\n" not in str(error.value) and not (tmp_path / "runs").exists()  # nothing was decoded
+
+
+def test_vectors_that_know_few_words_are_said(tmp_path, monkeypatch, capsys):
+    captions = ["xqwzj vvkqz qqpxj a", "zzqwk vvkqz qqpxj a", "kkqwz vvkqz qqpxj a"] * 4
+    names = own_captions(tmp_path, captions, monkeypatch)
+    capsys.readouterr()
+    with pytest.raises(Trained):
+        names["study"].run(names["rows"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("note: the word vectors glove know 8 of the 32 words of the training captions")
+
+
+def test_plain_captions_need_no_word(tmp_path, monkeypatch, capsys):
+    captions = [f"A {animal} runs in the snow." for animal in ("dog", "cat", "cow")] * 4
+    names = own_captions(tmp_path, captions, monkeypatch)
+    capsys.readouterr()
+    with pytest.raises(Trained):
+        names["study"].run(names["rows"])
+    assert capsys.readouterr().out == ""
+
+
+def test_overrides_reach_every_base():
+    given = {"overrides": {"text": {"vectors": "other.txt"}, "stage2": {"recipe": {"epochs": 3}}}}
+    rows = defined("instance_loss", **given)["rows"]
+    assert {row.text.vectors for row in rows.values()} == {"other.txt"}
+    assert rows["full-2"].recipe.epochs == 3 and rows["persons-vgg16-2"].recipe.epochs == 1
+    assert replace(rows["full-2"], start=()) != rows["full-2"]
