@@ -15,6 +15,8 @@ from imtext.report.style import GREEN, RED
 Line = str | tuple[str, bool]
 Cell = tuple[Any, Sequence[Line]]
 SIDE = 180
+RIGHT = ("✓ ", f"color: {GREEN}; font-weight: 600;")
+WRONG = ("✗ ", f"color: {RED};")
 
 
 class Gallery:
@@ -46,19 +48,16 @@ def _cell(cell: Cell) -> str:
 
 
 def _line(line: Line) -> str:
-    text, right = (line, None) if isinstance(line, str) else line
-    sign, look = {
-        None: ("", ""),
-        True: ("✓ ", f"color: {GREEN}; font-weight: 600;"),
-        False: ("✗ ", f"color: {RED};"),
-    }[right]
+    text, (sign, look) = line, ("", "")
+    if not isinstance(line, str):
+        text, (sign, look) = line[0], RIGHT if line[1] else WRONG
     return f'<div style="margin: 0.25em 0; {look}">{sign}{html.escape(text)}</div>'
 
 
-def inline(picture: Any, side: int = SIDE) -> str:
-    """A picture as the address of itself: WebP, its longer side at most ``side`` pixels."""
+def inline(picture: Any) -> str:
+    """A picture as the address of itself: WebP, its longer side at most `SIDE` pixels."""
     small = (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     kept = io.BytesIO()
     small.convert("RGB").save(kept, "WEBP", quality=75, method=6)
     return f"data:image/webp;base64,{b64encode(kept.getvalue()).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from imtext.report.figures.correlation import pearson_maps
 from imtext.report.figures.general import (
     attention_picture,
     diagram,
@@ -13,7 +12,7 @@ from imtext.report.figures.general import (
 )
 from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.plane import geometry
-from imtext.report.figures.similarity import similarity_histograms
+from imtext.report.figures.similarity import pearson_maps, similarity_histograms
 from imtext.report.figures.triplet import hinge_histograms, triplets
 
 __all__ = [
