@@ -1,47 +1,64 @@
-"""Evidence for claims beyond a gain in recall: any score that an item has, and one gain against another."""
+"""Evidence for claims: differences, arranged so that *positive means as claimed*, with 95 % intervals.
+
+How seeds are combined. All seeds are tested on the same items. From scores: the difference is the mean over
+seeds of the per-item differences; the bootstrap draws items, and a drawn item brings its scores under every
+seed. From bootstrap samples of a scalar (such as the overlap S): the samples of all seeds are pooled, so that
+the interval also holds the spread between seeds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imtext.errors import ConfigError, DataError
-from imtext.report.claims import Evidence
+from imtext.errors import DataError
+from imtext.report.markup import signed
 from imtext.retrieval import cluster_bootstrap
 
-_MEAN = (1, 5, 10)
+
+@dataclass(frozen=True)
+class Evidence:
+    """One difference with its 95 % interval; positive means as claimed.
+
+    `per_seed` holds each seed's own difference; `unit` and `digits` are for showing it. Raises DataError for
+    a number that is not finite.
+    """
+
+    name: str
+    difference: float
+    low: float
+    high: float
+    per_seed: tuple[float, ...]
+    unit: str = "points"
+    digits: int = 2
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.difference, self.low, self.high, *self.per_seed]).all():
+            raise DataError(f"evidence {self.name!r}: is not finite; look at the run it comes from")
+
+    def show(self) -> str:
+        """The difference and its interval, as in '+4.00 [+2.10, +5.90]'."""
+        low, high = signed(self.low, self.digits), signed(self.high, self.digits)
+        return f"{signed(self.difference, self.digits)} [{low}, {high}]"
 
 
-def _runs(values: Any, name: str) -> np.ndarray:
-    """Values (S, Q) of S seeds from one array (Q,) or a list of them."""
-    if not len(values):
-        raise DataError(f"evidence {name!r}: no seed; give at least one run")
-    rows = [values] if np.ndim(values[0]) == 0 else list(values)
-    rows = [np.asarray(row, dtype=float) for row in rows]
-    if len({row.shape for row in rows}) != 1 or rows[0].ndim != 1 or not rows[0].size:
-        raise DataError(f"evidence {name!r}: the seeds differ in length or are empty; give the same items")
-    return np.stack(rows)
+def from_samples(
+    name: str, difference: float | Sequence[float], samples: Any, unit: str = "", digits: int = 3
+) -> Evidence:
+    """A difference of two scalars with its bootstrap differences (n,), or one array of them per seed.
 
+    Positive means as claimed: for "A has a smaller S than B" give S(B) − S(A). The interval runs from the
+    2.5th to the 97.5th percentile of the samples of all seeds together.
 
-def _samples(
-    name: str, difference: np.ndarray, clusters: Any, n: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(own mean of each seed (S,), bootstrap means (n,) of all seeds together) of differences (S, Q)."""
-    n_seeds, n_items = difference.shape
-    groups = np.arange(n_items) if clusters is None else np.asarray(clusters)
-    if groups.shape != (n_items,):
-        raise DataError(f"evidence {name!r}: {groups.size} clusters for {n_items} items; give one an item")
-    # An item under all its seeds is drawn as one: seeds share the luck of the draw.
-    drawn = cluster_bootstrap(difference.ravel(), np.tile(groups, n_seeds), n=n, seed=seed)
-    return difference.mean(1), drawn
-
-
-def _evidence(name: str, own: np.ndarray, drawn: np.ndarray, unit: str, digits: int) -> Evidence:
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    per_seed = tuple(float(value) for value in own)
-    return Evidence(name, float(own.mean()), float(low), float(high), per_seed, unit, digits)
+    >>> from_samples("S", 0.2, np.linspace(0.1, 0.3, 101)).show()
+    '+0.200 [+0.105, +0.295]'
+    """
+    own = np.atleast_1d(difference).astype(float).tolist()
+    low, high = np.percentile(np.hstack(samples).astype(float), [2.5, 97.5])
+    return Evidence(name, float(np.mean(own)), float(low), float(high), tuple(own), unit, digits)
 
 
 def from_scores(
@@ -52,8 +69,6 @@ def from_scores(
     scale: float = 100.0,
     unit: str = "points",
     digits: int = 2,
-    n: int = 2000,
-    seed: int = 0,
 ) -> Evidence:
     """The gain in the mean of a score that each item has, such as the average precision of a phrase.
 
@@ -61,65 +76,15 @@ def from_scores(
     same order; their differences are multiplied by `scale`. `clusters` (Q,) names items that are drawn
     together, such as the phrases of one image. The interval is that of a bootstrap over items.
 
-    Raises DataError where the two do not match or hold a number that is not finite.
+    Raises DataError for a score that is not finite.
 
     >>> from_scores("mAP", np.full(50, 0.5), np.full(50, 0.25)).show()
     '+25.00 [+25.00, +25.00]'
     """
-    first, second = _runs(better, name), _runs(worse, name)
-    if first.shape != second.shape:
-        raise DataError(
-            f"evidence {name!r}: scores {first.shape} against {second.shape} (seeds, items); "
-            "give both models the same seeds and items"
-        )
-    own, drawn = _samples(name, scale * (first - second), clusters, n, seed)
-    return _evidence(name, own, drawn, unit, digits)
-
-
-def _gain(name: str, side: Sequence[Any], k: int | str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(own gain of each seed, bootstrap gains) in recall@k of (better, worse, clusters)."""
-    better, worse, clusters = side
-    first, second = _runs(better, name), _runs(worse, name)
-    if first.shape != second.shape:
-        raise DataError(
-            f"evidence {name!r}: ranks {first.shape} against {second.shape} (seeds, queries); "
-            "give both models the same seeds and queries"
-        )
-    cutoffs = _MEAN if k == "mean" else (k,)
-    gain = sum((first <= at).astype(float) - (second <= at) for at in cutoffs) / len(cutoffs)
-    return _samples(name, 100 * gain, clusters, n, seed)
-
-
-def from_gains(
-    name: str,
-    more: Sequence[Any],
-    less: Sequence[Any],
-    k: int | str = "mean",
-    n: int = 2000,
-    seed: int = 0,
-) -> Evidence:
-    """How much more one side gains in recall than another, in percentage points.
-
-    `more`, `less`: each `(better, worse, clusters)` with 1-based ranks (Q,) of one seed or a list of them,
-    one per seed, and the image (Q,) that each query belongs to. Both sides have the same images, which are
-    drawn together, such as the text queries and the image queries of one test set. `k`: recall@k, or "mean"
-    for the mean of R@1, R@5 and R@10.
-
-    Raises DataError where sides do not match, ConfigError for another `k`.
-
-    >>> up, same = (np.ones(4), np.full(4, 99), np.arange(4)), (np.ones(4), np.ones(4), np.arange(4))
-    >>> from_gains("gain", up, same).difference
-    100.0
-    """
-    if k != "mean" and (isinstance(k, (bool, str)) or not isinstance(k, (int, np.integer)) or k < 1):
-        raise ConfigError(f"k: expected a positive whole number or 'mean', found {k!r}")
-    if not np.array_equal(np.unique(more[2]), np.unique(less[2])):
-        raise DataError(f"evidence {name!r}: the two sides name different images; give both the same")
-    (own, drawn), (other, other_drawn) = (_gain(name, side, k, n, seed) for side in (more, less))
-    if own.shape != other.shape:
-        raise DataError(f"evidence {name!r}: {len(own)} against {len(other)} seeds; give both sides the same")
-    # The same clusters and seed draw the same images on both sides.
-    return _evidence(name, own - other, drawn - other_drawn, "points", 2)
+    first, second = (np.atleast_2d(np.asarray(scores, dtype=float)) for scores in (better, worse))
+    gains = scale * (first - second)
+    clusters = np.arange(gains.shape[1]) if clusters is None else clusters
+    return from_samples(name, gains.mean(1), _drawn(gains, clusters), unit, digits)
 
 
 def difference_of_gains(name: str, more: Sequence[Any], less: Sequence[Any]) -> Evidence:
@@ -129,14 +94,12 @@ def difference_of_gains(name: str, more: Sequence[Any], less: Sequence[Any]) -> 
     >>> difference_of_gains("gain", up, same).difference
     1.0
     """
-    # The same clusters and seed draw the same images on both sides.
-    (own, drawn), (other, other_drawn) = (_samples(name, *side, n=2000, seed=0) for side in (more, less))
-    return _evidence(name, own - other, drawn - other_drawn, "points", 2)
+    # The same clusters draw the same images on both sides.
+    samples = _drawn(*more) - _drawn(*less)
+    return from_samples(name, more[0].mean(1) - less[0].mean(1), samples, "points", 2)
 
 
-def gain_where(
-    name: str, gains: Sequence[np.ndarray], chosen: np.ndarray, clusters: np.ndarray, n: int = 2000
-) -> Evidence:
+def gain_where(name: str, gains: Sequence[np.ndarray], chosen: np.ndarray, clusters: np.ndarray) -> Evidence:
     """Mean gain of the chosen queries minus that of the others, in points.
 
     Args:
@@ -144,22 +107,23 @@ def gain_where(
         gains: gain of each query ``(Q,)``, one array a seed.
         chosen: ``(Q,)`` bool, at least one query either way.
         clusters: ``(Q,)``, queries that are drawn together, whether chosen or not.
-        n: bootstrap draws.
-
-    Raises:
-        ConfigError: no query is chosen, or all are.
 
     >>> gains = np.array([1.0, 1.0, 0.0, 0.0])
-    >>> gain_where("gain", [gains], gains > 0, np.arange(4), n=50).difference
+    >>> gain_where("gain", [gains], gains > 0, np.arange(4)).difference
     100.0
     """
-    if chosen.all() or not chosen.any():
-        raise ConfigError(f"evidence {name!r}: {chosen.sum()} of {len(chosen)} queries chosen; choose some")
     own = [100 * (gain[chosen].mean() - gain[~chosen].mean()) for gain in gains]
-    pooled, sides = np.mean(gains, axis=0), []
-    for part in (chosen, ~chosen):
+    pooled = np.mean(gains, axis=0)
+
+    def drawn(part: np.ndarray) -> np.ndarray:
         # The same clusters are drawn each time: the sum over a part, by how much of it was drawn.
-        total, size = (cluster_bootstrap(values, clusters, n) for values in (pooled * part, part))
-        sides.append(np.divide(total, size, out=np.full(n, np.nan), where=size > 0))
-    low, high = 100 * np.nanpercentile(sides[0] - sides[1], [2.5, 97.5])
+        total, size = (cluster_bootstrap(values, clusters) for values in (pooled * part, part))
+        return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
+
+    low, high = 100 * np.nanpercentile(drawn(chosen) - drawn(~chosen), [2.5, 97.5])
     return Evidence(name, float(np.mean(own)), float(low), float(high), tuple(map(float, own)))
+
+
+def _drawn(gains: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Bootstrap means ``(n,)`` of ``(S, Q)``; an item is drawn with what it has under all its seeds."""
+    return cluster_bootstrap(gains.ravel(), np.tile(clusters, len(gains)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -12,28 +11,15 @@ from pandas.io.formats.style import Styler
 MINUS = "−"
 LINE = "1px solid rgba(121, 121, 121, 0.45)"
 # Borders and opacity instead of colours: the table takes its ink from the page, light or dark.
-BASE_STYLES: list[dict[str, Any]] = [
-    {
-        "selector": "",
-        "props": "border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.85em;",
-    },
-    {
-        "selector": "caption",
-        "props": "caption-side: top; text-align: left; font-size: 1em; padding-bottom: 0.5em;",
-    },
-    {"selector": "th, td", "props": "padding: 0.2em 0.4em; vertical-align: top;"},
-    {"selector": "th.row_heading", "props": "text-align: left; font-weight: normal;"},
-    {"selector": "th.col_heading", "props": "text-align: right; font-weight: normal;"},
-    {"selector": "th.col_heading.level0", "props": "text-align: center; font-weight: 600;"},
-    {"selector": "td", "props": "text-align: right; white-space: nowrap;"},
-]
-# What the cells of a comparison are: the paper's number, ours, the difference; `none` is an empty one.
-SIDE_STYLES: list[dict[str, Any]] = [
-    {"selector": "td.here", "props": "font-weight: 600;"},
-    {"selector": "td.here small", "props": "font-size: 0.88em; font-weight: normal; opacity: 0.9;"},
-    {"selector": "td.diff", "props": "opacity: 0.85;"},
-    {"selector": "td.none", "props": "font-weight: normal; opacity: 0.6;"},
-]
+BASE_STYLES = {
+    "": "border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.85em;",
+    "caption": "caption-side: top; text-align: left; font-size: 1em; padding-bottom: 0.5em;",
+    "th, td": "padding: 0.2em 0.4em; vertical-align: top;",
+    "th.row_heading": "text-align: left; font-weight: normal;",
+    "th.col_heading": "text-align: right; font-weight: normal;",
+    "th.col_heading.level0": "text-align: center; font-weight: 600;",
+    "td": "text-align: right; white-space: nowrap;",
+}
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -52,27 +38,27 @@ def styled(
     frame: pd.DataFrame,
     uuid: str,
     caption: str,
-    classes: pd.DataFrame | None = None,
-    styles: Sequence[Any] = (),
+    classes: Sequence[Sequence[str]] | None = None,
+    styles: Mapping[str, str] | None = None,
 ) -> Styler:
     """The house style of a table whose cells are ready HTML; row labels are escaped, ids fixed by `uuid`.
 
-    `classes` holds a CSS class per cell and has the shape of `frame`; `styles` are further rules for them.
+    `classes` holds a CSS class per cell; `styles` are further rules for them, properties by selector.
     """
-    rules = BASE_STYLES + list(styles)
+    rules = [*BASE_STYLES.items(), *(styles or {}).items()]
     styler = frame.style.set_uuid(uuid).set_table_attributes('class="dataframe"').set_caption(caption)
-    styler = styler.set_table_styles(rules).format_index(escape="html", axis=0)
+    styler = styler.set_table_styles([{"selector": which, "props": props} for which, props in rules])
     if classes is not None:
-        styler = styler.set_td_classes(classes.set_axis(frame.index, axis=0).set_axis(frame.columns, axis=1))
+        styler = styler.set_td_classes(pd.DataFrame(classes, index=frame.index, columns=frame.columns))
     styler.cell_ids = False
-    return styler
+    return styler.format_index(escape="html", axis=0)
 
 
 class Page:
     """Tables under one another, with notes beneath, as a notebook shows them."""
 
     def __init__(self, *tables: Styler, notes: Sequence[str] = ()) -> None:
-        self.tables, self.notes = tables, tuple(notes)
+        self.tables, self.notes = tables, notes
 
     def __repr__(self) -> str:
         return f"{len(self.tables)} tables, {len(self.notes)} notes"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from imtext.errors import DataError
-from imtext.report.claims import KINDS
 
 _PAPER = {
     "paper": str,
@@ -16,16 +15,16 @@ _PAPER = {
     "arxiv": str,
     "tables": dict,
     "values": dict,
+    "claims": list,
 }
 _TABLE = {"caption": str, "section": str, "dataset": str, "split": str, "columns": list, "rows": list}
-_TABLE_MAY = {"prose": list, "repeated": list, "notes": list, "ours": list}
+_TABLE_MAY = {"prose": list, "notes": list, "ours": list}
 _COLUMN = {"id": str, "group": str, "label": str, "better": str}
 _ROW = {"id": str, "label": str, "values": list}
 _FILLED = {"run": str, "read": str, "over": str, "where": str}
 _ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, **_FILLED}
 _OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
-_REPEATED = {"row": str, "column": str, "value": (int, float), "where": str}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
 _CLAIM_MAY = {
     "kind": str,
@@ -44,6 +43,8 @@ _COMPARED_MAY = {
     **dict.fromkeys(("phrases", "ap"), bool),
 }
 _VALUES = {"caption": str, "section": str, "numbers": dict}
+# The fields that a kind of claim has beyond others.
+_KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 
 
 def _fields(item: Any, where: str, must: dict[str, Any], may: dict[str, Any] | None = None) -> None:
@@ -91,12 +92,12 @@ def _unique(ids: list[str], where: str) -> None:
         raise DataError(f"{where}: id {twice[0]!r} stands there more than once; ids must be unique")
 
 
-def _check_extras(table: dict[str, Any], where: str, field: str, must: dict[str, Any]) -> None:
+def _check_prose(table: dict[str, Any], where: str) -> None:
     columns = {column["id"]: number for number, column in enumerate(table["columns"])}
     rows = {row["id"]: row for row in table["rows"]}
-    for number, item in enumerate(table.get(field, ()), start=1):
-        place = f"{where}, {field} {number}"
-        _fields(item, place, must)
+    for number, item in enumerate(table.get("prose", ()), start=1):
+        place = f"{where}, prose {number}"
+        _fields(item, place, _PROSE)
         if item["row"] not in rows or item["column"] not in columns:
             raise DataError(
                 f"{place}: no cell ({item['row']!r}, {item['column']!r}) in this table; mend the ids"
@@ -134,8 +135,7 @@ def _check_table(table: Any, where: str) -> None:
     for row in (*table["rows"], *table.get("ours", ())):
         if row.get("over", row["id"]) not in known:
             raise DataError(f"{where}, row {row['id']}: over {row['over']!r} is no row; mend the id")
-    _check_extras(table, where, "prose", _PROSE)
-    _check_extras(table, where, "repeated", _REPEATED)
+    _check_prose(table, where)
     for note in table.get("notes", ()):
         if not isinstance(note, str):
             raise DataError(f"{where}: a note should be text, found {note!r}; put it in quotes")
@@ -146,10 +146,12 @@ def _check_claim(claim: Any, where: str) -> None:
     for number, item in enumerate(claim.get("compare", ()), start=1):
         _fields(item, f"{where}, compare {number}", _COMPARED, _COMPARED_MAY)
     kind = claim.get("kind", "greater")
-    if kind not in KINDS:
-        raise DataError(f"{where}: field 'kind' should be one of {', '.join(KINDS)}, found {kind!r}; mend it")
+    if kind not in _KINDS:
+        raise DataError(
+            f"{where}: field 'kind' should be one of {', '.join(_KINDS)}, found {kind!r}; mend it"
+        )
     for key in ("tolerance", "around", "within"):
-        if (key in claim) != (key in KINDS[kind]):
+        if (key in claim) != (key in _KINDS[kind]):
             change = "remove it" if key in claim else "add it"
             found = "does not belong to" if key in claim else "is missing for"
             raise DataError(f"{where}: field {key!r} {found} a claim of kind {kind!r}; {change}")
@@ -165,7 +167,7 @@ def check_paper(document: Any, name: str) -> None:
     Traceback (most recent call last):
     imtext.errors.DataError: x.yaml: field 'title' is missing; add it
     """
-    _fields(document, name, _PAPER, {"claims": list})
+    _fields(document, name, _PAPER)
     for number, table in document["tables"].items():
         if not isinstance(number, str):
             raise DataError(f"{name}: table number {number!r} should be text; put it in quotes")
@@ -176,6 +178,6 @@ def check_paper(document: Any, name: str) -> None:
         for item, value in values["numbers"].items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise DataError(f"{where}, {item}: expected a number, found {value!r}; mend it")
-    for number, claim in enumerate(document.get("claims", ()), start=1):
+    for number, claim in enumerate(document["claims"], start=1):
         _check_claim(claim, f"{name}: claim {number}")
-    _unique([claim["id"] for claim in document.get("claims", ())], f"{name}: claims")
+    _unique([claim["id"] for claim in document["claims"]], f"{name}: claims")

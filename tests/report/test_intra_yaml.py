@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imtext.report import as_printed, paper_claims, paper_table, paper_values, papers, side_by_side, table_ids
+from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
 
 PAPER = "intra_modal"
 SHAPES = {"1": 16, "2": 15, "3": 5}
@@ -29,7 +29,7 @@ def _sum(table: str, row: str, side: str) -> float:
 
 
 def test_all_tables_are_there_and_whole():
-    assert PAPER in papers() and table_ids(PAPER) == tuple(SHAPES)
+    assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, rows in SHAPES.items():
         table = paper_table(PAPER, number)
         assert table.frame().shape == (rows, 7) and not table.frame().isna().any(axis=None)
@@ -100,7 +100,7 @@ def test_the_method_is_one_row_in_two_tables():
     ],
 )
 def test_rows_agree_with_the_papers_they_come_from(table, row, paper, theirs, their_row):
-    there = paper_table(paper, theirs, repeated=True).frame().loc[their_row, RECALLS].dropna()
+    there = paper_table(paper, theirs).frame().loc[their_row, RECALLS].dropna()
     assert len(there) >= 4
     assert paper_table(PAPER, table).frame().loc[row, there.index].tolist() == there.tolist()
 
@@ -186,7 +186,7 @@ QUOTED = {
 
 @pytest.mark.parametrize("name", QUOTED)
 def test_claims_quote_the_numbers_of_their_tables(name):
-    claim = paper_claims(PAPER)[name]
+    claim = read_paper(PAPER).claims[name]
     quoted = {float(number) for number in re.findall(r"\d+\.\d+", claim.paper)}
     expected = set()
     for table, rows, columns in QUOTED[name]:
@@ -201,7 +201,7 @@ def test_claims_quote_the_numbers_of_their_tables(name):
 @pytest.mark.parametrize(("name", "row"), [("early_cosine_helps", "cosine"), ("early_l1_helps", "l1")])
 def test_claims_outside_the_tables_quote_them_too(name, row):
     sums = _value("3", row, "rsum"), _value("3", "lambda_0", "rsum")
-    assert paper_claims(PAPER)[name].paper.endswith("R-sum {} against {}".format(*sums))
+    assert read_paper(PAPER).claims[name].paper.endswith("R-sum {} against {}".format(*sums))
 
 
 def test_the_paper_itself_bears_out_what_it_claims_in_numbers():
@@ -213,13 +213,13 @@ def test_the_paper_itself_bears_out_what_it_claims_in_numbers():
         _value("2", "imc", c) > _value("2", row, c) for row in ("vse", "cmka", "cvse") for c in RECALLS
     )
     assert _value("1", "5k_vse", R1[0]) > _value("1", "5k_imc", R1[0])
-    gains = paper_claims(PAPER)["gain_exceeds_seeds"].paper
+    gains = read_paper(PAPER).claims["gain_exceeds_seeds"].paper
     found = [_value("3", row, "rsum") - none for row in DISTANCES]
     assert f"{min(found):.1f} to {max(found):.1f}" in gains
 
 
 def test_the_gain_of_text_queries_is_quoted_from_the_recalls():
-    text = paper_claims(PAPER)["helps_text_more"].paper
+    text = read_paper(PAPER).claims["helps_text_more"].paper
     gains = {}
     for name, better, worse in (
         ("1k", ("1", "1k_imc"), ("1", "1k_vse")),
@@ -234,7 +234,7 @@ def test_the_gain_of_text_queries_is_quoted_from_the_recalls():
 
 
 def test_claims_come_in_the_papers_order_and_ours_are_marked():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     sections = [claim.section.removeprefix("ours, after ").split(",")[0] for claim in claims.values()]
     assert sections == sorted(sections) and len(claims) == 19
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours, after section ")}

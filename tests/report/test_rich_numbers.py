@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imtext.report import as_printed, paper_claims, paper_table, paper_values, papers, side_by_side, table_ids
+from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
 
 PAPER = "rich_features"
 ROWS = (4, 31, 16, 28, 4, 9, 7, 2, 2, 2)
@@ -33,7 +33,7 @@ def _value(table: str, row: str, column: str) -> float:
 
 
 def test_all_tables_are_there():
-    assert PAPER in papers() and table_ids(PAPER) == tuple(SHAPES)
+    assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, rows in SHAPES.items():
         table = paper_table(PAPER, number)
         assert table.frame().shape == (rows, 4 if number == "5" else 7)
@@ -103,9 +103,9 @@ def test_tables_agree_where_the_paper_repeats_itself():
     ],
 )
 def test_rows_agree_with_the_paper_they_are_taken_from(table, row, paper, theirs, their_row):
-    here = paper_table(PAPER, table).frame().loc[row, RECALLS]
-    there = paper_table(paper, theirs, repeated=True).frame().loc[their_row, RECALLS]
-    assert here.tolist() == there.tolist()
+    there = paper_table(paper, theirs).frame().loc[their_row, RECALLS].dropna()
+    assert len(there) >= 5
+    assert paper_table(PAPER, table).frame().loc[row, there.index].tolist() == there.tolist()
 
 
 def test_sums_add_up_but_for_those_that_the_notes_name():
@@ -193,7 +193,7 @@ QUOTED = {
 
 @pytest.mark.parametrize("name", QUOTED)
 def test_claims_quote_the_numbers_of_their_tables(name):
-    claim = paper_claims(PAPER)[name]
+    claim = read_paper(PAPER).claims[name]
     quoted = {float(number) for number in re.findall(r"\d+\.\d+", claim.paper)}
     for table, rows, columns in QUOTED[name]:
         values = {(row, column): _value(table, row, column) for row in rows for column in columns}
@@ -207,7 +207,7 @@ def test_claims_quote_the_numbers_of_their_tables(name):
 
 
 def test_claims_across_tables_quote_differences_and_means():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     gains = [
         sum(_value(table, f"scan_rfe_{v}", "rsum") - _value(table, f"scan_{v}", "rsum") for v in VARIANTS) / 4
         for table in ("2", "4")
@@ -228,7 +228,7 @@ def test_claims_across_tables_quote_differences_and_means():
 
 
 def test_claims_come_in_the_papers_order():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     places = [claim.section.removeprefix("ours, after ") for claim in claims.values()]
     sections = [place.split(",")[0] for place in places]
     assert sections == sorted(sections) and len(claims) == 27

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imtext.report import as_printed, paper_claims, paper_table, paper_values, papers, side_by_side, table_ids
+from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
 
 PAPER = "single_network"
 SHAPES = {"1": (10, 6), "2": (7, 6)}
@@ -24,10 +24,10 @@ def _value(table: str, row: str, column: str) -> float:
 
 
 def test_both_tables_are_there():
-    assert PAPER in papers() and table_ids(PAPER) == tuple(SHAPES)
+    assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, shape in SHAPES.items():
         table = paper_table(PAPER, number)
-        assert table.frame().shape == shape and list(table.column_ids) == RECALLS
+        assert table.frame().shape == shape and list(table.frame()) == RECALLS
         assert int(table.frame().isna().sum().sum()) == EMPTY[number]
         assert tuple(row.id for row in table.rows if row.own) == OWN == table.row_ids[-2:]
         assert {row.block for row in table.rows} == {"Separate networks", "One network"}
@@ -137,7 +137,7 @@ QUOTED = {
 
 @pytest.mark.parametrize("claim", QUOTED)
 def test_claims_quote_the_tables(claim):
-    found = [float(number) for number in re.findall(r"\d+\.\d+", paper_claims(PAPER)[claim].paper)]
+    found = [float(number) for number in re.findall(r"\d+\.\d+", read_paper(PAPER).claims[claim].paper)]
     expected = [
         _value(table, row, column)
         for table, rows, columns in QUOTED[claim]
@@ -154,7 +154,7 @@ def test_the_best_others_are_those_quoted():
 
 
 def test_the_claim_on_configurations_quotes_both_rows_and_holds_in_the_paper():
-    text = paper_claims(PAPER)["config_2_beats_standard"].paper
+    text = read_paper(PAPER).claims["config_2_beats_standard"].paper
     found = [float(number) for number in re.findall(r"\d+\.\d+", text)]
     rows = ("config_2", "config_standard")
     expected = [_value("2", row, f"{side}_r{k}") for side in SIDES for row in rows for k in (1, 5, 10)]
@@ -164,7 +164,7 @@ def test_the_claim_on_configurations_quotes_both_rows_and_holds_in_the_paper():
 
 
 def test_claims_come_in_the_papers_order_and_say_which_are_ours():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     assert len(claims) == 18 and all(claim.test and claim.text.endswith(".") for claim in claims.values())
     places = [claim.section.removeprefix("ours, after ").split(",")[0] for claim in claims.values()]
     assert places[0] == "abstract" and places[1:] == sorted(places[1:])

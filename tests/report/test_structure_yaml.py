@@ -5,19 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imtext.errors import ConfigError, DataError
-from imtext.report import (
-    as_printed,
-    from_gains,
-    from_ranks,
-    from_scores,
-    paper_claims,
-    paper_table,
-    paper_values,
-    papers,
-    side_by_side,
-    table_ids,
-)
+from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
 
 PAPER = "structure_preserving"
 SHAPES = {"1": (17, 6), "2": (12, 6), "3": (9, 4)}
@@ -29,7 +17,7 @@ def _mean_recall(table: str, row: str, side: str) -> float:
 
 
 def test_all_tables_are_there_and_full():
-    assert PAPER in papers() and table_ids(PAPER) == tuple(SHAPES)
+    assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, shape in SHAPES.items():
         frame = paper_table(PAPER, number).frame()
         assert frame.shape == shape and not frame.isna().any().any()
@@ -75,7 +63,7 @@ def test_rows_agree_with_the_other_paper_that_repeats_them():
 
 
 def test_recall_grows_with_k_and_stays_below_the_upper_bound():
-    for number in table_ids(PAPER):
+    for number in SHAPES:
         frame = paper_table(PAPER, number).frame()
         for side in ("",) if number == "3" else ("image_query_", "text_query_"):
             recalls = frame[[f"{side}r{k}" for k in (1, 5, 10)]]
@@ -123,7 +111,7 @@ FIRST = {
 
 @pytest.mark.parametrize("name", QUOTED)
 def test_claims_quote_mean_recalls_of_their_rows(name):
-    claim, (table, better, worse, sides) = paper_claims(PAPER)[name], QUOTED[name]
+    claim, (table, better, worse, sides) = read_paper(PAPER).claims[name], QUOTED[name]
     for side in sides:
         values = [_mean_recall(table, row, side) for row in (better, worse)]
         assert "{:.1f} against {:.1f}".format(*values) in claim.paper and "mean recall" in claim.paper
@@ -134,7 +122,7 @@ def test_claims_quote_mean_recalls_of_their_rows(name):
 
 @pytest.mark.parametrize("name", FIRST)
 def test_claims_quote_printed_numbers_of_their_rows(name):
-    claim, (number, rows, metrics) = paper_claims(PAPER)[name], FIRST[name]
+    claim, (number, rows, metrics) = read_paper(PAPER).claims[name], FIRST[name]
     table = paper_table(PAPER, number)
     for row in rows:
         for metric in metrics:
@@ -145,7 +133,7 @@ def test_claims_quote_printed_numbers_of_their_rows(name):
 
 
 def test_means_over_rows_lie_in_the_bounds_that_are_claimed():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     low, high = claims["nonlinear_adds_four"].bounds
     for side in SIDES:
         gains = [
@@ -160,7 +148,7 @@ def test_means_over_rows_lie_in_the_bounds_that_are_claimed():
 
 
 def test_claims_come_in_the_papers_order():
-    claims = paper_claims(PAPER)
+    claims = read_paper(PAPER).claims
     sections = [claim.section.split(",")[0] for claim in claims.values()]
     assert sections == sorted(sections) and len(claims) == 27
     assert [name for name, claim in claims.items() if claim.kind == "no_gain"] == ["linear_does_not_beat_cca"]
@@ -182,62 +170,9 @@ def test_notes_say_where_text_and_table_differ():
 
 def test_tables_are_shown_beside_ours():
     provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
-    for number in table_ids(PAPER):
+    for number in SHAPES:
         table = paper_table(PAPER, number)
         ours = table.frame() - 1
         text = side_by_side(table, ours, provenance).to_html()
         assert ">here<" in text and "nan" not in text
         assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
-
-
-def test_mean_recall_is_a_third_of_the_sum():
-    random = np.random.default_rng(0)
-    better, worse = random.integers(1, 20, 80), random.integers(1, 30, 80)
-    total, mean = (from_ranks("gain", better, worse, k=k, n=200) for k in ("rsum", "mean"))
-    for part in ("difference", "low", "high"):
-        assert getattr(total, part) == pytest.approx(3 * getattr(mean, part))
-    assert mean.per_seed == pytest.approx((mean.difference,))
-
-
-def test_gains_of_two_sides_are_subtracted_over_the_same_images():
-    random = np.random.default_rng(1)
-    owners, images = np.repeat(np.arange(30), 5), np.arange(30)
-    text = [random.integers(1, 15, (2, 150)) for _ in range(2)]
-    image = [random.integers(1, 15, (2, 30)) for _ in range(2)]
-    found = from_gains("more", (*text, owners), (*image, images), n=300)
-    parts = [
-        from_ranks("side", list(side[0]), list(side[1]), k="mean", clusters=who, n=2).difference
-        for side, who in ((text, owners), (image, images))
-    ]
-    assert found.difference == pytest.approx(parts[0] - parts[1])
-    assert found.low < found.difference < found.high and len(found.per_seed) == 2
-    same = from_gains("same", (*image, images), (*image, images), k=5, n=50)
-    assert (same.difference, same.low, same.high) == (0, 0, 0)
-    with pytest.raises(DataError, match="different images"):
-        from_gains("odd", (*text, owners), (*image, images + 1))
-    with pytest.raises(DataError, match="2 against 1 seeds"):
-        from_gains("odd", (*text, owners), (image[0][0], image[1][0], images))
-    with pytest.raises(ConfigError, match="k: expected"):
-        from_gains("odd", (*text, owners), (*image, images), k="rsum")
-
-
-def test_scores_equal_a_loop_over_draws():
-    random = np.random.default_rng(2)
-    better, worse, owners = random.random((2, 40)), random.random((2, 40)), np.repeat(np.arange(8), 5)
-    found = from_scores("mAP", list(better), list(worse), owners, n=400)
-    own = 100 * (better - worse).mean(1)
-    assert found.difference == pytest.approx(own.mean()) and found.per_seed == pytest.approx(tuple(own))
-    draws = np.random.default_rng(0).integers(0, 8, (400, 8))
-    per_image = 100 * (better - worse).reshape(2, 8, 5).mean((0, 2))
-    means = [np.mean([per_image[i] for i in draw]) for draw in draws]
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
-    for wrong, message in (
-        ((better[0], worse[0][:-1]), r"\(1, 40\) against \(1, 39\)"),
-        (([better[0], better[1][:3]], list(worse)), "differ in length"),
-        (([], []), "no seed"),
-        ((better[0], np.full(40, np.nan)), "finite"),
-    ):
-        with pytest.raises(DataError, match=message):
-            from_scores("mAP", *wrong)
-    with pytest.raises(DataError, match="3 clusters for 40 items"):
-        from_scores("mAP", better[0], worse[0], [0, 1, 2])
