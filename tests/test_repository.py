@@ -25,7 +25,7 @@ ROOMS = {
     "training": (("training/",), 600, 814),
     "retrieval": (("retrieval/",), 1_500, 2_697),
     "experiment": (("experiment/", "runs/"), 1_900, 2_938),
-    "papers": (("papers/", "report/"), 2_200, 4_110),
+    "papers": (("papers/", "report/"), 2_200, 3_726),
     "publish": (("publish/", "commands/", "cli.py", "search.py", "__main__.py"), 1_200, 1_641),
     "base": (("",), 220, 126),
 }
