@@ -62,17 +62,17 @@ def _add_list(actions: Any) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     from imtext.runs.files import size_of
-    from imtext.runs.listing import CACHE, DAMAGED, leftovers, list_runs
+    from imtext.runs.listing import CACHE, DAMAGED, list_runs
 
     root = _root(arguments)
     runs = list_runs(root, arguments.study, arguments.verify)
-    cache, left = size_of(root / CACHE) if (root / CACHE).exists() else 0, leftovers(root)
+    cache = size_of(root / CACHE)
     if arguments.json:
-        about = {"runs_dir": str(root), "cache_bytes": cache, "leftovers": list(map(str, left))}
+        about = {"runs_dir": str(root), "cache_bytes": cache}
         _print_json({**about, "runs": [run.to_dict() for run in runs]})
     else:
         print("\n".join(_table([_line(run) for run in runs])) if runs else f"no runs in {root}")
-        _print_rest(root, runs, cache, len(left))
+        _print_rest(root, runs, cache)
     return int(any(run.state == DAMAGED for run in runs))
 
 
@@ -91,8 +91,8 @@ def _line(run: Listed) -> dict[str, str]:
     }
 
 
-def _print_rest(root: Path, runs: Sequence[Listed], cache: int, left: int) -> None:
-    """What is wrong, what the states add up to, and what lies about that is no run."""
+def _print_rest(root: Path, runs: Sequence[Listed], cache: int) -> None:
+    """What is wrong, what the states add up to, and the cache."""
     for run in runs:
         if run.state == "running":
             _say(f"{run.name}: {run.reason}")
@@ -102,11 +102,11 @@ def _print_rest(root: Path, runs: Sequence[Listed], cache: int, left: int) -> No
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
     if counts:
         print(f"{counts}; {_size(sum(run.bytes for run in runs))} in {root}")
-    remove = "imtext runs remove" if root == _default_root() else f"imtext runs remove --runs-dir {root}"
     if cache:
-        print(f"cache of pixels and features: {_size(cache)} (`{remove} --cache` removes it)")
-    if left:
-        print(f"{left} leftovers of killed or removed runs (`{remove} --unfinished` removes them)")
+        where = "" if root == _default_root() else f" --runs-dir {root}"
+        print(
+            f"cache of pixels and features: {_size(cache)} (`imtext runs remove{where} --cache` removes it)"
+        )
 
 
 def _add_show(actions: Any) -> None:
@@ -126,13 +126,12 @@ def _add_show(actions: Any) -> None:
 def _show(arguments: argparse.Namespace) -> int:
     from imtext.runs.files import read_object
     from imtext.runs.listing import DAMAGED, FINISHED, OTHER_VERSION, find_run, look_at
-    from imtext.runs.manifest import MANIFEST, files_of
-    from imtext.runs.stamp import STAMP
+    from imtext.runs.manifest import STAMP, files_of
 
     folder = find_run(_root(arguments), arguments.name)
     run = look_at(folder, arguments.verify)
     bad = run.state in (DAMAGED, OTHER_VERSION)
-    verified = arguments.verify and run.state == FINISHED and (folder / MANIFEST).is_file()
+    verified = arguments.verify and run.state == FINISHED
     parts: dict[str, Any] = {"stamp": read_object(folder / STAMP)}
     if run.state != OTHER_VERSION:  # what its files mean only that version knows
         parts |= {name: read_object(folder / f"{name}.json") for name in ("config", "provenance", "metrics")}
@@ -141,8 +140,6 @@ def _show(arguments: argparse.Namespace) -> int:
         _print_json({**run.to_dict(), "verified": verified, **parts})
         return int(bad)
     checked = ", every file verified" if verified else ""
-    if arguments.verify and run.state == FINISHED and not verified:
-        checked = ", written before there were manifests: only its metrics can be checked"
     _say(f"{run.study}/{run.name}", f"folder  {run.folder}", f"state   {run.state}{checked}")
     if run.reason:
         _say(f"        {run.reason}")
@@ -196,7 +193,7 @@ def _add_remove(actions: Any) -> None:
     parser = add_command(
         actions,
         "remove",
-        "remove runs, unfinished runs and leftovers, or the cache",
+        "remove runs, all unfinished runs, or the cache",
         _remove,
         f"{_NAMING} Without --yes nothing is removed: what would go is printed.",
     )
@@ -204,43 +201,37 @@ def _add_remove(actions: Any) -> None:
         "names", nargs="*", metavar="RUN", help="a run's folder, or the beginning of its name"
     )
     _where(parser)
-    parser.add_argument(
-        "--unfinished", action="store_true", help="all unfinished runs that nobody works on, and leftovers"
-    )
+    parser.add_argument("--unfinished", action="store_true", help="all unfinished runs that nobody works on")
     parser.add_argument("--cache", action="store_true", help="stored pixels and features")
     parser.add_argument("--yes", action="store_true", help="do it")
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    from imtext.runs import listing, removing
+    from imtext.runs import listing
     from imtext.runs.files import size_of
 
-    root, left = _root(arguments), []
+    root = _root(arguments)
     if not (arguments.names or arguments.unfinished or arguments.cache):
         raise ConfigError("nothing to remove: name a run, or give --unfinished or --cache")
     folders = [listing.find_run(root, name) for name in arguments.names]
     if arguments.unfinished:
-        runs = [listing.look_at(f) for f in listing.run_folders(root) if f.name.endswith(listing.PARTIAL)]
-        folders += [run.folder for run in runs if run.state == listing.UNFINISHED]
-        left = listing.leftovers(root)
+        folders += [run.folder for run in listing.list_runs(root) if run.state == listing.UNFINISHED]
     folders = list({folder.absolute(): folder for folder in folders}.values())
     for folder in folders:  # all are looked at before the first one goes
-        removing.check_removable(folder)
-    paths = [*folders, *left]
-    if arguments.cache:
-        removing.check_cache(root)
-        paths += [root / listing.CACHE] if (root / listing.CACHE).is_dir() else []
+        listing.check_removable(folder)
+    paths, cache = [*folders], root / listing.CACHE
+    if arguments.cache and cache.is_dir():
+        listing.check_cache(root)
+        paths.append(cache)
     freed = sum(map(size_of, paths))
     for path in paths:
         _say(f"{'removing' if arguments.yes else 'would remove'} {path} ({_size(size_of(path))})")
         if not arguments.yes:
             continue
-        if path in folders:
-            removing.remove_run(path)
-        elif path in left:
-            removing.remove_leftover(path)
+        if path == cache:
+            listing.remove_cache(root)
         else:
-            removing.remove_cache(root)
+            listing.remove_run(path)
     if not paths:
         print("nothing to remove")
     else:

@@ -328,8 +328,8 @@ def timing(study: Study, row: Experiment) -> pd.DataFrame:
     """
     image, net, device = row.image, row.network, study.parameters.device
     words = len(inputs_of(row, study.places).text.vocabulary)
-    given = {"dim": net.dim, "device": device, "length": row.text.length, "words": words, "forward": False}
-    times = [batch_times(image.backbone, image.crop, net.width, budget_s=4.0, **given)]
+    sizes = (image.backbone, image.crop, net.width, net.dim, row.text.length, words)
+    times = [batch_times(*sizes, device=device, seconds=1.0)]
     if study.parameters.profile == "quick":
-        times.append(batch_times(device=device, budget_s=12.0, forward=False))
+        times.append(batch_times(device=device))
     return timing_table(times).set_index("network").rename_axis(None).round(1)

@@ -1,37 +1,37 @@
-"""What lies in a folder of runs: every run with its state, and what is no run."""
+"""What lies in a folder of runs: every run with its state; finding and removing them."""
 
 from __future__ import annotations
 
-import math
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from imtext.errors import RunError
-from imtext.runs.files import read_object, size_of
-from imtext.runs.locks import holder, is_held
-from imtext.runs.manifest import MANIFEST, METRICS, check_whole
-from imtext.runs.stamp import CONFIG, STAMP, check_version
-from imtext.runs.store import LOCK, PARTIAL
+from imtext.runs.files import read_object, size_of, told
+from imtext.runs.locks import LOCK, PARTIAL, holder, is_held, lock_of, partial_of
+from imtext.runs.manifest import CONFIG, METRICS, PROVENANCE, STAMP, OtherVersion, check_run, check_stamp
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
 DAMAGED, OTHER_VERSION = "damaged", "other version"
 CACHE = "cache"
-GONE = ".removed"
-_NAME = re.compile(r"(?P<slug>[^/\\]+)-(?P<hash>[0-9a-f]{10})(?P<partial>\.partial)?")
+_NAME = re.compile(r".+-[0-9a-f]{10}(\.partial)?")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One run as a list shows it.
+    """One run as a list shows it; of a damaged run, or one of another version, only what its place says.
 
     Attributes:
         folder: where it lies; study, slug, hash: what its place says it is.
         state: ``finished``, ``running`` (a living process holds it), ``unfinished``, ``damaged`` or
             ``other version``; reason: one line where there is something to say.
-        rsum: R-sum of the test split, else of the validation split, or None.
+        rsum: R-sum of the test split, or None.
         seed, profile, dataset, date: as the run says; minutes: of the last process that worked on it.
         bytes: on the disk.
     """
@@ -66,17 +66,9 @@ def is_run(folder: Path) -> bool:
     >>> is_run(Path("nowhere/row-0123456789"))
     False
     """
-    found = _NAME.fullmatch(folder.name)
-    if found is None or folder.is_symlink() or not folder.is_dir():
+    if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
-    return bool(found["partial"]) or any(
-        (folder / name).is_file() for name in (CONFIG, METRICS, STAMP, MANIFEST)
-    )
-
-
-def lock_of(folder: Path) -> Path:
-    """The lock file of a run, finished or not."""
-    return folder.with_name(folder.name.removesuffix(PARTIAL) + LOCK)
+    return folder.suffix == PARTIAL or any((folder / name).is_file() for name in (STAMP, CONFIG))
 
 
 def list_runs(root: Path, study: str | None = None, verify: bool = False) -> list[Listed]:
@@ -95,49 +87,37 @@ def list_runs(root: Path, study: str | None = None, verify: bool = False) -> lis
 
 
 def run_folders(root: Path, study: str | None = None) -> list[Path]:
-    """The folders of runs under ``root``. Raises RunError where it cannot be read."""
-    studies = {path.name: path for path in _entries(root) if path.name != CACHE and path.is_dir()}
-    if study is not None:
-        if study not in studies:
-            known = ", ".join(sorted(studies)) or "none"
-            raise RunError(f"{root}: no runs of a study {study!r} here; there are: {known}")
-        studies = {study: studies[study]}
-    return [folder for path in studies.values() for folder in _entries(path) if is_run(folder)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder of runs, found: {error.strerror or error}; name it with --runs-dir"
-        ) from None
+    """The folders of runs under ``root``, of one study or of all. Raises RunError where there is none."""
+    if not root.is_dir():
+        raise RunError(f"{root}: expected a folder of runs, found none; name it with --runs-dir")
+    folders = [path for path in sorted(root.glob("*/*")) if path.parent.name != CACHE and is_run(path)]
+    studies = sorted({folder.parent.name for folder in folders})
+    if study is not None and study not in studies:
+        raise RunError(f"{root}: no runs of {study!r} here; there are: {', '.join(studies) or 'none'}")
+    return [folder for folder in folders if study in (None, folder.parent.name)]
 
 
 def look_at(folder: Path, verify: bool = False) -> Listed:
     """One run, whatever its state."""
-    found = _NAME.fullmatch(folder.resolve().name)
-    slug, hash_ = (found["slug"], found["hash"]) if found else (folder.name, "")
+    slug, _, hash_ = folder.name.removesuffix(PARTIAL).rpartition("-")
     state, reason = _state(folder, verify)
-    config, about = read_object(folder / CONFIG), read_object(folder / "provenance.json")
-    stamp, metrics = read_object(folder / STAMP), read_object(folder / METRICS)
-    seconds = _number(about.get("seconds"))
+    good = state not in (DAMAGED, OTHER_VERSION)
+    names = (CONFIG, PROVENANCE, STAMP, METRICS)
+    config, about, stamp, metrics = (read_object(folder / name) if good else {} for name in names)
     data = config.get("data")
-    dataset = about.get("dataset") or (data.get("dataset") if isinstance(data, Mapping) else "")
-    seed = about.get("seed", config.get("seed"))
     return Listed(
         folder=folder,
-        study=folder.resolve().parent.name,
+        study=folder.parent.name,
         slug=slug,
         hash=hash_,
         state=state,
         reason=reason,
-        rsum=None if state in (RUNNING, UNFINISHED) else _rsum(metrics),
-        seed=seed if isinstance(seed, int) else None,
-        profile=_word(about.get("profile") or config.get("profile")),
-        dataset=_word(dataset),
-        date=_word(about.get("when") or str(stamp.get("begun", ""))[:10]),
-        minutes=None if seconds is None else seconds / 60,
+        rsum=metrics.get("test", metrics).get("rsum") if state == FINISHED else None,
+        seed=config.get("seed"),
+        profile=about.get("profile", ""),
+        dataset=data.get("dataset", "") if isinstance(data, Mapping) else "",
+        date=about.get("when", stamp.get("begun", "")[:10]),
+        minutes=about["seconds"] / 60 if "seconds" in about else None,
         bytes=size_of(folder),
     )
 
@@ -145,40 +125,17 @@ def look_at(folder: Path, verify: bool = False) -> Listed:
 def _state(folder: Path, verify: bool) -> tuple[str, str]:
     """State and, where there is something to say, the reason."""
     try:
-        check_version(folder)
-    except RunError as error:
-        readable = isinstance(read_object(folder / STAMP).get("schema"), int)
-        return (OTHER_VERSION if readable else DAMAGED), str(error)
-    if folder.name.endswith(PARTIAL):
-        if is_held(lock_of(folder)):
-            return RUNNING, f"{holder(folder)} is computing it"
-        return UNFINISHED, "the same command goes on with it"
-    try:
-        check_whole(folder, verify)
+        if folder.suffix != PARTIAL:
+            check_run(folder, full=verify)
+            return FINISHED, ""
+        check_stamp(folder)
+    except OtherVersion as error:
+        return OTHER_VERSION, str(error)
     except RunError as error:
         return DAMAGED, str(error)
-    return FINISHED, ""
-
-
-def _rsum(metrics: Mapping[str, Any]) -> float | None:
-    for part in (metrics.get("test"), metrics.get("val"), metrics):
-        if isinstance(part, Mapping) and _number(part.get("rsum")) is not None:
-            return float(part["rsum"])
-    return None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    if is_held(lock_of(folder)):
+        return RUNNING, f"{holder(folder)} is computing it"
+    return UNFINISHED, "the same command goes on with it"
 
 
 def find_run(root: Path, name: str) -> Path:
@@ -187,41 +144,67 @@ def find_run(root: Path, name: str) -> Path:
     Raises:
         RunError: no such run, or several.
     """
-    path = Path(name) if Path(name).name else Path(name).absolute()
+    path = Path(name).absolute()
     if is_run(path):
         return path
-    if not name.strip() or not root.is_dir():
-        raise RunError(f"{name or '(empty)'}: no run there, and no folder {root} to look in; give --runs-dir")
-    wanted = name.rstrip("/")
-    every = {f"{folder.parent.name}/{folder.name}": folder for folder in run_folders(root)}
-    exact = [f for key, f in every.items() if wanted in (key, f.name)]
-    begins = exact or [f for key, f in every.items() if key.startswith(wanted) or f.name.startswith(wanted)]
-    if len(begins) == 1:
-        return begins[0]
-    if not begins:
+    found = [
+        folder
+        for folder in run_folders(root)
+        if name and (folder.name.startswith(name) or f"{folder.parent.name}/{folder.name}".startswith(name))
+    ]
+    if not found:
         raise RunError(f"{name}: no such run in {root}; `imtext runs list --runs-dir {root}` names them")
-    some = ", ".join(f.name for f in begins[:4]) + (", ..." if len(begins) > 4 else "")
-    raise RunError(f"{name}: {len(begins)} runs begin like this ({some}); give more of the name")
+    if len(found) > 1:
+        raise RunError(f"{name}: {len(found)} runs begin like this ({found[0].name} ...); give more of it")
+    return found[0]
 
 
-def leftovers(root: Path) -> list[Path]:
-    """What killed processes left and no run needs: locks without a run, half of a removed run."""
-    found = []
-    for study in (path for path in _entries(root) if path.name != CACHE and path.is_dir()):
-        for path in _entries(study):
-            if path.is_symlink():
-                continue
-            half_removed = path.name.startswith(".") and GONE in path.name and path.is_dir()
-            temporary = path.name.startswith(".") and path.suffix == ".tmp" and path.is_file()
-            if half_removed or temporary or _is_idle_lock(path):
-                found.append(path)
-    return found
+def check_removable(folder: Path) -> None:
+    """Refuse to remove what is not a run, or what a living process works on.
+
+    Raises:
+        RunError: as its message says.
+    """
+    if not is_run(folder):
+        raise RunError(f"{folder}: not a run (expected a folder <slug>-<hash>); nothing is removed")
+    if is_held(lock_of(folder)):
+        raise RunError(f"{folder}: in use by another process; wait for it, or stop it first")
 
 
-def _is_idle_lock(path: Path) -> bool:
-    """Whether a file is the lock of a run that is not there, held by nobody."""
-    bare = path.name.removesuffix(LOCK)
-    if path.suffix != LOCK or not path.is_file() or not _NAME.fullmatch(bare):
-        return False
-    runs = (path.with_name(bare), path.with_name(bare + PARTIAL))
-    return not any(run.exists() for run in runs) and not is_held(path)
+def remove_run(folder: Path) -> None:
+    """Remove a run and its lock file. Killed half-way, this leaves an unfinished run.
+
+    Raises:
+        RunError: not a run, in use, or the folder cannot be written.
+    """
+    check_removable(folder)
+    partial = partial_of(folder)
+    with told(folder, "removed"), FileLock(lock_of(folder), timeout=0):
+        if folder != partial:  # what is half removed must not be taken for whole
+            os.replace(folder, partial)
+        shutil.rmtree(partial)
+        # Still held: who waits for this file notices that it is gone and takes a new one.
+        lock_of(folder).unlink()
+
+
+def check_cache(root: Path) -> None:
+    """Refuse to remove the cache while a process fills it or computes a run from it. Raises RunError."""
+    if (root / CACHE).is_symlink():
+        raise RunError(f"{root / CACHE}: a link; remove what it leads to by hand")
+    for path in root.rglob(f"*{LOCK}"):
+        if is_held(path):
+            raise RunError(f"{root / CACHE}: in use, a process holds {path}; wait for it, or stop it first")
+
+
+def remove_cache(root: Path) -> None:
+    """Remove stored pixels and features; the next run that needs them computes them anew.
+
+    Raises:
+        RunError: in use, or cannot be removed.
+    """
+    check_cache(root)
+    away = root / f".{CACHE}.removed"
+    with told(root / CACHE, "removed"):
+        shutil.rmtree(away, ignore_errors=True)  # of a process that was killed
+        os.replace(root / CACHE, away)  # what is half removed must not be taken for whole
+        shutil.rmtree(away)

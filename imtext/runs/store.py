@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imtext.errors import RunError
-from imtext.runs import files, locks
-from imtext.runs.files import NO_ROOM, atomic, cannot_write, remove_command, sync_path, write_json
-from imtext.runs.manifest import MANIFEST, METRICS, check_whole, read_manifest, write_manifest
-from imtext.runs.stamp import CONFIG, check_config, check_version, config_hash, write_stamp
+from imtext.runs import locks, manifest
+from imtext.runs.files import atomic, read_json, remove_command, sync_path, told, write_json
+from imtext.runs.locks import PARTIAL, partial_of
+from imtext.runs.manifest import CONFIG, MANIFEST, METRICS, check_run, config_hash
 
-PARTIAL = ".partial"
-LOCK = ".lock"
+# A disk or a quota that is full, a file that may not grow further, a file system that is read-only.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Run:
     """A folder that holds one run: config, curves, embeddings, checkpoint, metrics, provenance.
 
-    Whatever is written through it is written whole or not at all. Once the run is finished its files stay as
-    they are.
+    Whatever is written through it is written whole or not at all; writing raises RunError where the disk is
+    full, or the run is finished: then its files stay as they are.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,20 +45,11 @@ class Run:
         Raises:
             RunError: names the folder or the file, and what to do.
         """
-        check_version(self.dir)
-        check_whole(self.dir, full)
-
-    def writing(self, name: str) -> AbstractContextManager[Path]:
-        """A temporary path for a file that becomes ``name`` when the body succeeds.
-
-        Raises:
-            RunError: the file cannot be written, or belongs to a finished run.
-        """
-        return atomic(self._open_to(name))
+        check_run(self.dir, full=full)
 
     def save_json(self, name: str, content: Any) -> None:
-        """Write ``name`` as JSON, whole or not at all."""
-        write_json(self._open_to(name), content)
+        """Write ``name`` as JSON."""
+        write_json(self._new(name), content)
 
     def load_json(self, name: str) -> Any:
         """Read a JSON file of the run.
@@ -65,14 +57,12 @@ class Run:
         Raises:
             RunError: where the file is missing or not JSON.
         """
-        try:
-            return files.read_json(self.dir / name)
-        except (OSError, ValueError) as error:
-            raise self._unreadable(name, f"a run's {name}", error) from None
+        return self._read(name, read_json)
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
-        """Write arrays as ``name`` (``.npz``), whole or not at all."""
-        files.write_arrays(self._open_to(name), arrays)
+        """Write arrays as ``name`` (``.npz``)."""
+        with atomic(self._new(name)) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
 
     def load_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Read a ``.npz`` of the run, without pickle.
@@ -80,23 +70,20 @@ class Run:
         Raises:
             RunError: where the file is missing, damaged or would need pickle.
         """
-        try:
-            return files.read_arrays(self.dir / name)
-        except (OSError, ValueError) as error:
-            raise self._unreadable(name, "a run's arrays", error) from None
+        return self._read(name, _arrays)
 
     def save_table(self, name: str, table: Any) -> None:
-        """Write a data frame as ``name`` (CSV without its index), whole or not at all."""
-        with self.writing(name) as temporary:
+        """Write a data frame as ``name`` (CSV without its index)."""
+        with atomic(self._new(name)) as temporary:
             table.to_csv(temporary, index=False)
 
     def save_tensors(self, name: str, tensors: Mapping[str, Any]) -> None:
-        """Write tensors as ``name`` (safetensors, which hold nothing to execute), whole or not at all."""
+        """Write tensors as ``name`` (safetensors, which hold nothing to execute)."""
         from safetensors.torch import save
 
         # Its own writer makes files that only their owner can read, and raises errors of its own.
         content = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-        with self.writing(name) as temporary:
+        with atomic(self._new(name)) as temporary:
             temporary.write_bytes(content)
 
     @property
@@ -106,26 +93,30 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The content of ``config.json``; RunError where another version wrote it."""
-        check_version(self.dir)
+        """The content of ``config.json``."""
         return self.load_json(CONFIG)
 
-    def _open_to(self, name: str) -> Path:
-        """The path of a file to write; RunError where it belongs to a finished run."""
-        path = self.dir / name
-        if self.finished and name in (read_manifest(self.dir) or {}):
+    def _new(self, name: str) -> Path:
+        if self.finished:
             raise RunError(
-                f"{path}: belongs to a finished run, which is not changed; write under another name, or "
-                f"remove the run with {remove_command(self.dir)}"
+                f"{self.dir / name}: belongs to a finished run, which is not changed; remove the run with "
+                f"{remove_command(self.dir)}"
             )
-        return path
+        return self.dir / name
 
-    def _unreadable(self, name: str, expected: str, error: Exception) -> RunError:
-        reason = getattr(error, "strerror", None) or error
-        return RunError(
-            f"{self.dir / name}: expected {expected}, found {reason}; remove the run with "
-            f"{remove_command(self.dir)} to run again"
-        )
+    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
+        try:
+            return read(self.dir / name)
+        except Exception as error:  # zipfile, zlib and NumPy raise almost anything on a broken file
+            raise RunError(
+                f"{self.dir / name}: expected a file of a run, found {error}; remove the run with "
+                f"{remove_command(self.dir)} to run again"
+            ) from None
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 class RunStore:
@@ -154,15 +145,9 @@ class RunStore:
             RunError: the run is damaged, or of another version or config; it is never replaced unasked.
         """
         run = Run(self.folder(study, slug, config))
-        try:
-            if not run.dir.is_dir() or not any(run.dir.iterdir()):
-                return None
-        except OSError as error:
-            raise RunError(
-                f"{run.dir}: cannot be read ({error.strerror or error}); give another runs_dir"
-            ) from None
-        run.check()
-        check_config(run.dir, config)
+        if not os.path.isdir(run.dir):
+            return None
+        check_run(run.dir, config)
         return run
 
     @contextmanager
@@ -177,109 +162,53 @@ class RunStore:
             RunError: where the folder cannot be written, or holds another run or version.
         """
         final = self.folder(study, slug, config)
-        done = self.get(study, slug, config)
-        if done is not None:
-            yield done
-            return
-        run = Run(final.with_name(final.name + PARTIAL))
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            lock = locks.take(final.with_name(final.name + LOCK), lambda: _waiting(final.name, run.dir))
-        except OSError as error:
-            raise _no_place(final, error) from None
-        try:
-            done = self.get(study, slug, config) or _adopt(run.dir, final, config)
-            if done is not None:
-                yield done
-                return
-            _begin(run, study, slug, config)
-            with _room(run.dir):
+        run = self.get(study, slug, config)
+        with nullcontext() if run else locks.take(final):
+            run = run or self.get(study, slug, config) or _taken_up(final, config)
+            with told(run.dir, only=_NO_ROOM):
                 yield run
-            if (run.dir / METRICS).is_file():
-                _finish(run.dir, final)
-                run.dir = final
-        finally:
-            with suppress(OSError):
-                (run.dir / locks.WORKER).unlink(missing_ok=True)
-            lock.release()
+            if not run.finished and (run.dir / METRICS).is_file():
+                _finish(run, final)
 
 
-def _waiting(name: str, folder: Path) -> str:
-    return f"waiting for the run {name}: {locks.holder(folder)} is computing it"
-
-
-def _no_place(final: Path, error: OSError) -> RunError:
-    return RunError(
-        f"{final}: cannot write runs here ({error.strerror or error}); finished runs can be read, for new "
-        "ones give another runs_dir"
-    )
-
-
-def _begin(run: Run, study: str, slug: str, config: Mapping[str, Any]) -> None:
-    """A partial folder that is stamped, holds the config and nothing that could be taken for a result."""
+def _taken_up(final: Path, config: Mapping[str, Any]) -> Run:
+    """The run in the partial folder: begun again, or finished where only the last step was missing."""
+    run = Run(partial_of(final))
+    manifest.check_stamp(run.dir, config)
     try:
-        run.dir.mkdir(exist_ok=True)
-        check_version(run.dir)
-        if files.read_object(run.dir / CONFIG):
-            check_config(run.dir, config)
+        manifest.check_whole(run.dir, full=True)
+    except RunError:
+        _begin(run.dir, config)
+    else:
+        _finish(run, final)
+    return run
+
+
+def _begin(folder: Path, config: Mapping[str, Any]) -> None:
+    """Have a folder stamped, with the config and nothing that could be taken for a result."""
+    with told(folder):
+        folder.mkdir(exist_ok=True)
         for name in (METRICS, MANIFEST):
-            (run.dir / name).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
+        _sweep(folder)
+    manifest.write_stamp(folder, config)
+    write_json(folder / CONFIG, config)
+    locks.sign(folder)
+
+
+def _finish(run: Run, final: Path) -> None:
+    """Give a complete run its final name, once all of it is on the disk."""
+    with told(final):
         _sweep(run.dir)
-    except OSError as error:
-        raise _no_place(run.dir, error) from None
-    write_stamp(run.dir, study, slug, config)
-    run.save_json(CONFIG, dict(config))
-    locks.sign(run.dir)
+        manifest.write_manifest(run.dir)
+        sync_path(run.dir)
+        os.replace(run.dir, final)
+        run.dir = final
+        sync_path(final.parent)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process was writing; under the lock nobody else is."""
+    """Remove who works here and what a killed process was writing; under the lock nobody else is."""
     for path in folder.glob(".*"):
-        if path.suffix in (".tmp", PARTIAL) and path.is_file():
-            path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _room(folder: Path) -> Iterator[None]:
-    """A disk that fills up while a run is computed, in one line; what there is stays to go on from."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise cannot_write(Path(error.filename or folder), error) from None
-
-
-def _finish(partial: Path, final: Path) -> None:
-    """Give a complete run its final name, once all of it is on the disk."""
-
-    def steps() -> None:
-        _sweep(partial)
-        (partial / locks.WORKER).unlink(missing_ok=True)
-        write_manifest(partial)
-
-    _land(partial, final, steps)
-
-
-def _adopt(partial: Path, final: Path, config: Mapping[str, Any]) -> Run | None:
-    """The run that a process had written down whole when it was killed before the last step, or None."""
-    if not (partial / MANIFEST).is_file():
-        return None
-    try:
-        check_version(partial)
-        check_config(partial, config)
-        check_whole(partial, full=True)
-    except RunError:  # then it is begun again, which says what is odd about it
-        return None
-    _land(partial, final, lambda: None)
-    return Run(final)
-
-
-def _land(partial: Path, final: Path, before: Callable[[], None]) -> None:
-    try:
-        before()
-        sync_path(partial)
-        os.replace(partial, final)
-        sync_path(final.parent)
-    except OSError as error:
-        raise cannot_write(final, error) from None
+        if path.suffix in (".tmp", PARTIAL):
+            path.unlink()

@@ -170,13 +170,6 @@ def run_folder(root: Path) -> None:
         run.save_arrays("curves.npz", loss=np.arange(5.0), epoch=np.arange(5))
 
 
-def run_files(root: Path) -> None:
-    """A run as it was written before there were manifests: nothing but reading finds what is broken."""
-    run_folder(root)
-    for name in ("manifest.json", "run.json"):
-        next(root.glob(f"instance/row-*/{name}")).unlink()
-
-
 def run_broken_off(root: Path) -> None:
     """A run whose process was killed before the last step."""
     run_folder(root)

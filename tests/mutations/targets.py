@@ -229,7 +229,6 @@ TARGETS: tuple[Target, ...] = (
     Target("archive, tar", "imtext.data.fetch", examples.archive_tar, _unpack, ("data.tar",), False),
     Target("archive, tar.gz", "imtext.data.fetch", examples.archive_tgz, _unpack, ("data.tgz",), False),
     Target("run", "imtext.runs", examples.run_folder, _run, ("instance/row-*/*",)),
-    Target("run, no manifest", "imtext.runs", examples.run_files, _run, ("instance/row-*/*",)),
     Target(
         "run, broken off", "imtext.runs", examples.run_broken_off, _go_on, ("instance/row-*/*",), writes=True
     ),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from imtext.errors import ConfigError, DataError
+from imtext.errors import DataError
 from imtext.experiment.compute import in_blocks
 from imtext.models import DualPath, TextCNN
 from imtext.papers import ablation
@@ -101,28 +101,6 @@ def test_a_split_without_a_caption_of_two_words_gives_nothing(images):
     assert ablation_frame(["dog"], np.array([[1, 0]]), *found).empty
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"lengths": np.array([2])}, "lengths"),
-        ({"codes": np.array([[0, 1, 2], [1, 0, 0]])}, "on the left"),
-        ({"image_of_caption": np.array([0, 3])}, "found 0 to 3"),
-        ({"embed": lambda part: np.zeros((len(part), 5))}, "embed"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_named(images, change, message):
-    fitting = {
-        "codes": np.array([[1, 2, 0], [1, 0, 0]]),
-        "lengths": np.array([2, 1]),
-        "image_of_caption": np.array([0, 1]),
-        "images": images,
-        "embed": _toy_embed,
-    }
-    split_ablation(**fitting)
-    with pytest.raises(DataError, match=message):
-        split_ablation(**(fitting | change))
-
-
 @pytest.fixture(scope="module")
 def frame(words, images):
     codes, lengths = words.encode(CAPTIONS, 12)
@@ -134,11 +112,6 @@ def test_a_line_for_every_word_left_out(frame):
     first = frame[frame["caption"] == 0]
     assert first["word"].tolist() == ["a", "dog", "runs", "on", "the", "beach"]
     assert first["kind"].tolist() == ["function", "content", "content", "function", "function", "content"]
-
-
-def test_codes_of_another_dictionary_are_named():
-    with pytest.raises(DataError, match="size of the dictionary"):
-        ablation_frame(["a"], np.array([[1, 2]]), np.array([0]), np.array([1]), np.array([0.0]))
 
 
 def test_means_by_word_equal_a_loop(frame):
@@ -153,23 +126,17 @@ def test_means_by_word_equal_a_loop(frame):
         assert line.count == len(expected[line.word])
     assert found["drop"].is_monotonic_decreasing
     assert by_word(frame, least=100).empty
-    with pytest.raises(ConfigError, match="least"):
-        by_word(frame, least=0)
 
 
-@pytest.mark.parametrize("only", [None, ("on", "with")])
-def test_the_bootstrap_draws_whole_captions(frame, only):
-    difference, samples = content_minus_function(frame, n=40, seed=3, function_words=only)
+def test_the_bootstrap_draws_whole_captions(frame):
+    difference, samples = content_minus_function(frame, n=40, seed=3)
     captions = np.unique(frame["caption"])
 
     def naive(drawn):
         content, function = [], []
         for number in drawn:
             for line in frame[frame["caption"] == number].itertuples():
-                if line.kind == "content":
-                    content.append(line.drop)
-                elif only is None or line.word in only:
-                    function.append(line.drop)
+                (content if line.kind == "content" else function).append(line.drop)
         return np.mean(content) - np.mean(function) if content and function else None
 
     random = np.random.default_rng(3)
@@ -200,7 +167,5 @@ def test_the_bootstrap_covers_a_known_difference():
 
 
 def test_two_kinds_of_words_are_needed(frame):
-    with pytest.raises(DataError, match="0 function words"):
+    with pytest.raises(DataError, match="nothing to compare"):
         content_minus_function(frame[frame["kind"] == "content"])
-    with pytest.raises(ConfigError, match="resamples"):
-        content_minus_function(frame, n=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -56,7 +55,7 @@ def root(tmp_path) -> Path:
 def test_an_archive_unpacked_elsewhere_is_a_run_there(root, tmp_path, capsys):
     every = sorted(path for path in (root / "tables").iterdir() if path.is_dir())
     assert imtext("export", *every, "--out", tmp_path / "two.zip") == 0
-    assert "two.zip: 2 runs, 19 files" in capsys.readouterr().out
+    assert "two.zip: 2 runs, 18 files" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "two.zip") as archive:
         assert archive.testzip() is None
         archive.extractall(tmp_path / "there")
@@ -65,11 +64,6 @@ def test_an_archive_unpacked_elsewhere_is_a_run_there(root, tmp_path, capsys):
         run.check(full=True)
         assert run.metrics["test"]["rsum"] == 61.25 + seed
     assert [run.state for run in list_runs(tmp_path / "there", verify=True)] == ["finished"] * 2
-    index = json.loads((tmp_path / "there" / "imtext-runs.json").read_text())
-    assert index["runs"] == [f"tables/{folder.name}" for folder in every]
-    for name, entry in index["files"].items():
-        content = (tmp_path / "there" / name).read_bytes()
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"])
 
 
 def test_equal_runs_make_equal_archives(root, tmp_path):
@@ -78,7 +72,7 @@ def test_equal_runs_make_equal_archives(root, tmp_path):
     export_runs(every[::-1], tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert archive.namelist()[1:] == sorted(archive.namelist()[1:])
+        assert archive.namelist() == sorted(archive.namelist())
 
 
 def test_no_path_of_this_machine_leaves_it(root, tmp_path):
@@ -88,7 +82,11 @@ def test_no_path_of_this_machine_leaves_it(root, tmp_path):
     assert source == {"data_root": "drawn", "cache": "cache", "crop": 64}
     for path in (tmp_path / "out").rglob("*.json"):
         assert str(tmp_path) not in path.read_text() and "/data/of" not in path.read_text()
-    assert portable([r"C:\data\coco", "imagenet", None, "a/b"], root) == ["coco", "imagenet", None, "a/b"]
+    assert portable({"a": "imagenet", "b": None, "c": "a/b"}, root) == {
+        "a": "imagenet",
+        "b": None,
+        "c": "a/b",
+    }
 
 
 def test_without_weights(root, tmp_path, capsys):
@@ -97,35 +95,20 @@ def test_without_weights(root, tmp_path, capsys):
     there = tmp_path / "light" / "tables" / folder.name
     assert not (there / "model.safetensors").exists() and (there / "curves.csv").exists()
     Run(there).check(full=True)
-    with pytest.raises(RunError, match="there is something already"):
+    with pytest.raises(RunError, match=r"light: cannot be written \(Directory not empty\)"):
         imtext("export", "ranking-2", "--runs-dir", root, "--out", tmp_path / "light")
-
-
-def test_a_run_from_before_manifests_gets_one(root, tmp_path):
-    folder = make(root, "old")
-    for name in ("run.json", "manifest.json"):
-        (folder / name).unlink()
-    export_runs([folder], tmp_path / "out")
-    there = tmp_path / "out" / "tables" / folder.name
-    Run(there).check(full=True)
-    (there / "curves.csv").write_text("epoch,loss\n1,0.4\n")
-    with pytest.raises(RunError, match=r"curves\.csv"):
-        Run(there).check()
 
 
 def test_what_is_not_whole_is_not_exported(root, tmp_path):
     with RunStore(root).open("tables", "broken-off", {}) as run:
         pass
-    with pytest.raises(RunError, match="not finished"):
+    with pytest.raises(RunError, match="unfinished, only finished runs are exported"):
         export_runs([run.dir], tmp_path / "a.zip")
     folder = make(root, "spoilt")
     with open(folder / "model.safetensors", "r+b") as file:
         file.write(b"\x01")
     with pytest.raises(RunError, match=r"model\.safetensors: its content was changed"):
         export_runs([folder], tmp_path / "a.zip")
-    whole = make(root, "whole")
-    with pytest.raises(RunError, match="name each run once"):
-        export_runs([whole, whole], tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import RunError
-from imtext.runs import RunStore, locks, store
-from imtext.runs.listing import list_runs
-from imtext.runs.removing import remove_run
+from imtext.runs import RunStore, locks, manifest, store
+from imtext.runs.listing import list_runs, remove_run
 
 ROWS = [f"row-{k}" for k in range(5)]
 SPAWN = multiprocessing.get_context("spawn")
@@ -117,10 +116,15 @@ def test_a_killed_process_is_no_obstacle(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.join(60)
     (run,) = list_runs(tmp_path)
-    assert run.state == "unfinished" and (run.folder / "worker.json").is_file()
+    assert run.state == "unfinished"
     with RunStore(tmp_path).open("study", "row", {}) as again:
         again.save_json("metrics.json", {})
-    assert not (again.dir / "worker.json").exists()
+    assert {path.name for path in again.dir.iterdir()} == {
+        "config.json",
+        "manifest.json",
+        "metrics.json",
+        "run.json",
+    }
     assert RunStore(tmp_path).get("study", "row", {}) is not None
 
 
@@ -133,12 +137,12 @@ def killed_at(root: Path, module: str, name: str) -> None:
     with RunStore(root).open("study", "row", {"seed": 1}) as run:
         run.save_json("metrics.json", {"rsum": 4})
         (run.dir / ".model.safetensors.1.tmp").write_text("half")
-        setattr({"store": store, "os": os}[module], name, kill)
+        setattr({"manifest": manifest, "store": store, "os": os}[module], name, kill)
 
 
 @pytest.mark.parametrize(
     ("module", "name", "again"),
-    [("store", "write_manifest", True), ("store", "sync_path", False), ("os", "replace", True)],
+    [("manifest", "write_manifest", True), ("store", "sync_path", False), ("os", "replace", True)],
 )
 def test_killed_at_the_last_steps(tmp_path, module, name, again):
     process = SPAWN.Process(target=killed_at, args=(tmp_path, module, name))
@@ -169,9 +173,12 @@ def test_a_run_half_removed_is_no_run(tmp_path, monkeypatch):
         (folder / "config.json").unlink()
         raise Killed
 
-    monkeypatch.setattr("imtext.runs.removing.shutil.rmtree", rmtree)
+    monkeypatch.setattr("imtext.runs.listing.shutil.rmtree", rmtree)
     with pytest.raises(Killed):
         remove_run(run.dir)
     monkeypatch.undo()
     assert RunStore(tmp_path).get("study", "row", {}) is None
+    (left,) = list_runs(tmp_path)
+    assert left.state == "unfinished"
+    remove_run(left.folder)
     assert list_runs(tmp_path) == []

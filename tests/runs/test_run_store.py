@@ -60,7 +60,7 @@ def test_damaged_json_is_named(tmp_path, content):
 def test_unwritable_folder_is_named(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(RunError, match="another runs_dir"), RunStore(blocked).open("s", "row", {}):
+    with pytest.raises(RunError, match="another folder"), RunStore(blocked).open("s", "row", {}):
         pass
 
 
