@@ -9,11 +9,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Circle, Polygon, StepPatch
+from matplotlib.patches import StepPatch
 from matplotlib.text import Text
 
 from imtext.errors import ConfigError, DataError
-from imtext.report.figures import attention_picture, geometry, pearson_maps, similarity_histograms
+from imtext.report.figures import attention_picture, pearson_maps, similarity_histograms
 from imtext.report.style import BOOK_WIDTH, GREEN, INK, PALETTE, RED
 from imtext.retrieval import pearson_map, separation
 
@@ -78,75 +78,6 @@ def test_pearson_maps_share_their_scale():
         assert f"mean off the diagonal {mean:.3f}" in text
 
 
-def _stage(title="(a) start", weight=None, scale=1.0):
-    rng = np.random.default_rng(0)
-    images, captions = scale * rng.normal(size=(6, 2)), scale * rng.normal(size=(10, 2))
-    return (title, images, captions, np.repeat([3, 7], 3), np.tile([7, 3], 5), weight)
-
-
-def test_geometry_draws_every_point_with_mark_and_fill():
-    weight = np.array([[2.0, 1.0], [-1.0, 0.5]])
-    stages = [_stage(), _stage("(b) instance loss", weight, 4.0)]
-    figure = geometry(stages)
-    left, right = figure.axes
-    for axes, stage in zip((left, right), stages, strict=True):
-        drawn = {item.get_gid(): item for item in axes.collections}
-        for kind, points, classes in (("image", stage[1], stage[3]), ("caption", stage[2], stage[4])):
-            for number, label in enumerate((3, 7), start=1):
-                item = drawn[f"{kind} {number}"]
-                np.testing.assert_allclose(item.get_offsets(), points[classes == label])
-                # The second class is hollow.
-                assert (len(item.get_facecolors()) == 0) == (number == 2)
-        assert axes.get_aspect() == 1 and axes.get_xlim() == axes.get_ylim()
-        assert axes.get_xlim()[0] == -axes.get_xlim()[1]
-        extent = np.abs(np.concatenate([stage[1], stage[2]])).max()
-        assert axes.get_xlim()[1] > extent
-    circles, triangles = (drawn[name].get_paths()[0] for name in ("image 1", "caption 1"))
-    assert len(circles.vertices) != len(triangles.vertices)
-    text = _texts(figure)
-    assert {"(a) start", "(b) instance loss", "$W_1$", "$W_2$", "image, class 1", "caption, class 2"} <= set(
-        text
-    )
-    assert text.count("$W_1$") == 1
-
-
-def test_geometry_draws_the_boundary_where_both_scores_are_equal():
-    weight = np.array([[2.0, 1.0], [-1.0, 0.5]])
-    axes = geometry([_stage(weight=weight)]).axes[0]
-    (line,) = [item for item in axes.get_lines() if item.get_gid() == "boundary"]
-    np.testing.assert_allclose(line.get_xydata() @ (weight[0] - weight[1]), 0, atol=1e-9)
-    planes = [item for item in axes.findobj(Polygon) if item.get_gid() == "half-plane"]
-    for plane, sign in zip(planes, (1, -1), strict=True):
-        scores = plane.get_xy() @ (weight[0] - weight[1])
-        assert (sign * scores > -1e-9).all()
-    assert any(item.get_gid() == "unit" for item in axes.findobj(Circle))
-    # No weights, no boundary; two equal weights have none either.
-    for other in (None, np.ones((2, 2))):
-        assert not [
-            i for i in geometry([_stage(weight=other)]).axes[0].get_lines() if i.get_gid() == "boundary"
-        ]
-    far = geometry([_stage(scale=100.0)]).axes[0]
-    assert not [item for item in far.findobj(Circle) if item.get_gid() == "unit"]
-
-
-def test_geometry_names_mistakes():
-    title, images, captions, of_images, of_captions, _ = _stage()
-    with pytest.raises(DataError, match="no stage"):
-        geometry([])
-    with pytest.raises(ConfigError, match="stage 0 has 3 parts"):
-        geometry([(title, images, captions)])
-    with pytest.raises(DataError, match=r"images should be \(n, 2\)"):
-        geometry([(title, images[:, :1], captions, of_images, of_captions, None)])
-    with pytest.raises(DataError, match="not finite"):
-        geometry([(title, images * np.nan, captions, of_images, of_captions, None)])
-    with pytest.raises(DataError, match="for 6 images"):
-        geometry([(title, images, captions, of_images[:3], of_captions, None)])
-    with pytest.raises(DataError, match="expected two classes, found 3"):
-        geometry([(title, images, captions, np.arange(6) % 3, np.arange(10) % 3, None)])
-    with pytest.raises(DataError, match=r"weight should be \(2, 2\)"):
-        geometry([(title, images, captions, of_images, of_captions, np.ones((3, 2)))])
-
-
 def test_attention_lights_the_regions_of_a_word():
     picture = np.full((40, 60, 3), 200, np.uint8)
     boxes = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1], [0.25, 0, 0.75, 0.5]])
@@ -167,7 +98,6 @@ def test_figures_are_transparent_no_wider_than_the_book_and_shown_once():
         similarity_histograms(_panels(1), [0.5]),
         pearson_maps(np.eye(3), np.eye(3)),
         attention_picture(_picture(), np.array([[0, 0, 1, 1]]), [("dog", np.ones(1))] * 5),
-        geometry([_stage(weight=np.eye(2))] * 3),
     ]
     assert not plt.get_fignums()
     for figure in figures:

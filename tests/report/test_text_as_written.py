@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from imtext.report.figures import attention_picture, diagram, geometry, histograms
+from imtext.papers.instance_geometry import Stage, geometry
+from imtext.report.figures import attention_picture, diagram, histograms
 
 TEXTS = ["Ba$$in$ record_sleeve", "price{$5}or^$6_here", r"$\frac{x}$", r"C:\new\$x$_{a"]
 PICTURE = np.zeros((30, 30, 3), np.uint8)
@@ -43,8 +44,8 @@ def test_users_text_is_drawn_as_written(name, text):
 
 
 def test_the_librarys_own_formulas_are_formulas():
-    panels = [("", np.eye(2), np.eye(2), np.arange(2), np.arange(2), np.eye(2))]
-    (item,) = [item for item in geometry(panels).findobj(Text) if item.get_text() == "$W_1$"]
+    stage = Stage("", np.eye(2), np.eye(2), np.arange(2), np.eye(2))
+    (item,) = [item for item in geometry([stage]).findobj(Text) if item.get_text() == "$W_1$"]
     assert item.get_parse_math()
 
 

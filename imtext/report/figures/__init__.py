@@ -11,14 +11,12 @@ from imtext.report.figures.general import (
     sweep,
 )
 from imtext.report.figures.neighbourhoods import neighbourhoods
-from imtext.report.figures.plane import geometry
 from imtext.report.figures.similarity import pearson_maps, similarity_histograms
 from imtext.report.figures.triplet import hinge_histograms, triplets
 
 __all__ = [
     "attention_picture",
     "diagram",
-    "geometry",
     "group_maps",
     "hinge_histograms",
     "histograms",
