@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
-from imtext.errors import ConfigError, DataError
 from imtext.losses import ranking_loss
-from imtext.papers.structure_geometry import Plane, Space, exact_linear, on_map
-from imtext.threads import torch_threads
+from imtext.papers.structure_geometry import (
+    DIM,
+    by_seed,
+    draw_globe,
+    lower_median,
+    noisy,
+    on_map,
+    own_axes,
+    train,
+)
+from imtext.papers.structure_geometry import distances as all_distances
+from imtext.report.figures import panels
+from imtext.report.style import DASHES, INK, PALETTE, house_style
 
-DIM, HIDDEN, RATE, NOISE = 8, 32, 0.01, 0.6
+PAIRS, NOISE = 24, 0.6
+# On the cosine, as in the paper.
 MARGIN = 0.2
-TITLES = {"all": "After the sum of hinges", "hardest": "After the max of hinges"}
-# Of the first 24 seeds the one nearest to the median seed; see `typical_seed`.
+NEGATIVES = {"sum": "all", "max": "hardest"}
+TITLES = {
+    "before": "Before training",
+    "sum": "After the sum of hinges",
+    "max": "After the max of hinges",
+}
+# Of the first 24 seeds the one whose mean distances, in units of their spread, are nearest to their medians.
 SEED = 5
 
 
 class Moment(NamedTuple):
-    """Pairs on a sphere at one moment: ``images (P, 3)`` and ``captions (P, 3)``, unit rows, row by row."""
+    """Pairs on a sphere at one moment: ``images (24, 3)`` and ``captions (24, 3)``, unit rows, row by row."""
 
-    title: str
     images: np.ndarray
     captions: np.ndarray
 
 
-class Training(NamedTuple):
-    """A training from its first moment to its last.
-
-    Attributes:
-        negatives: ``"all"`` (sum of hinges) or ``"hardest"`` (max of hinges).
-        before: the first moment, the same for both; after: the last one.
-        zeros: one line a step, columns ``all`` and ``hardest``: the share of hinges that are 0 among those of
-            all negatives, and among those of every anchor's hardest negative.
-    """
-
-    negatives: str
-    before: Moment
-    after: Moment
-    zeros: pd.DataFrame
-
-
-def trainings(
-    seed: int = SEED, pairs: int = 24, steps: int = 150, margin: float = MARGIN
-) -> tuple[Training, Training]:
+def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[Moment]]:
     """Train two small branches on the same pairs from the same start, with all negatives and the hardest.
 
     A pair is a centre, of which image and caption are noisy copies, each modality in axes of its own. Three
@@ -63,136 +60,66 @@ def trainings(
     (0 for 41 against 30 %), while the sum leaves fewer hinges in all (0 for 95 against 92 %): it minimises
     what it counts.
 
-    Args:
-        seed: of the points and of the networks.
-        pairs: images, and captions; the batch is all of them.
-        steps: full batches.
-        margin: on the cosine (paper: 0.2).
+    Returns:
+        of ``"sum"`` and ``"max"`` of hinges the moments before the training and after each step.
 
-    Raises:
-        ConfigError: fewer than two pairs, no step, or a margin that is not above 0.
-
-    >>> first, second = trainings(pairs=4, steps=2)
-    >>> first.negatives, second.negatives, second.after.images.shape
-    ('all', 'hardest', (4, 3))
+    >>> after = trainings(steps=2)["max"][-1]
+    >>> after.images.shape
+    (24, 3)
     """
-    if pairs < 2 or steps < 1 or not margin > 0:
-        raise ConfigError(
-            "trainings takes pairs from 2, steps from 1 and a margin above 0, "
-            f"found pairs={pairs}, steps={steps}, margin={margin}"
-        )
-    # Sums this small are slower on several threads. In float64 every processor draws the same figure.
-    with torch_threads(1):
-        points = _points(seed, pairs)
-        return _train(seed, points, "all", steps, margin), _train(seed, points, "hardest", steps, margin)
-
-
-def _points(seed: int, pairs: int) -> list[Tensor]:
-    """Images and captions, ``(pairs, DIM)`` each."""
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(pairs, DIM))
-    found = []
+    centres = random.normal(size=(PAIRS, DIM))
+    points = []
     for _ in range(2):
-        axes = np.linalg.qr(random.normal(size=(DIM, DIM)))[0]
-        noisy = (centres + NOISE * random.normal(size=(pairs, DIM))) @ axes
-        found.append(torch.as_tensor(noisy, dtype=torch.float64))
+        axes = own_axes(random)
+        points.append(noisy(random, centres, NOISE, axes))
+    found = {}
+    for which, negatives in NEGATIVES.items():
+        loss_of = partial(ranking_loss, margin=MARGIN, negatives=negatives, reduction="sum")
+        found[which] = [Moment(*rows) for rows in train(seed, points, loss_of, steps)]
     return found
 
 
-def _train(seed: int, points: list[Tensor], negatives: str, steps: int, margin: float) -> Training:
-    # Own random numbers: a figure must not change those of what is trained after it.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        branches = nn.ModuleList(
-            nn.Sequential(exact_linear(DIM, HIDDEN), nn.Tanh(), exact_linear(HIDDEN, 3)) for _ in range(2)
-        )
-    optimiser = torch.optim.Adam(branches.parameters(), lr=RATE)
-    before, zeros = _moment("Before training", branches, points), []
-    for _ in range(steps):
-        images, captions = (branch(part) for branch, part in zip(branches, points, strict=True))
-        loss = ranking_loss(images, captions, margin=margin, negatives=negatives, reduction="sum")
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        zeros.append(zero_shares(*_moment("", branches, points)[1:], margin))
-    after = _moment(TITLES[negatives], branches, points)
-    lines = pd.DataFrame(
-        [zero_shares(before.images, before.captions, margin), *zeros], columns=["all", "hardest"]
-    )
-    return Training(negatives, before, after, lines.rename_axis("step"))
+def three_moments(both: dict[str, list[Moment]]) -> dict[str, Moment]:
+    """Of :func:`trainings` what they start from, ``"before"``, and their ends, ``"sum"`` and ``"max"``."""
+    return {"before": both["sum"][0], "sum": both["sum"][-1], "max": both["max"][-1]}
 
 
-@torch.no_grad()
-def _moment(title: str, branches: nn.ModuleList, points: list[Tensor]) -> Moment:
-    units = [F.normalize(net(part).double(), dim=1) for net, part in zip(branches, points, strict=True)]
-    return Moment(title, *(unit.numpy() for unit in units))
-
-
-def hinges(
-    images: np.ndarray, captions: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def hinges(images: np.ndarray, captions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The hinges of a batch of pairs: of all negatives, and of the hardest negative of every anchor.
 
-    ``images (B, D)`` and ``captions (B, D)`` are pairs row by row, unit rows; ``groups (B,)``: a row of the
-    same group is no negative, None says that every pair is a group of its own. Both directions count: image
+    ``images (B, D)`` and ``captions (B, D)`` are pairs row by row, unit rows. Both directions count: image
     anchors come first. The sum of the first array is the sum of hinges, that of the second the max of
-    hinges, Eqs. 7 and 8 of the paper with a floor at 0.
+    hinges, Eqs. 7 and 8 of the paper with a floor at 0 and its margin, 0.2.
 
     Returns:
-        ``all (n,)``, n = 2 B (B - 1) where every pair is a group of its own, and ``hardest (m,)``, one for
-        every anchor that has a negative (at most 2 B).
-
-    Raises:
-        DataError: arrays of other shapes or with numbers that are not finite.
+        ``all (2 B (B - 1),)`` and ``hardest (2 B,)``.
 
     >>> everything, hardest = hinges(np.eye(2), np.array([[1.0, 0.0], [0.6, 0.8]]))
     >>> everything.round(2).tolist(), hardest.shape
     ([0.0, 0.0, 0.0, 0.0], (4,))
     """
-    images, captions = np.asarray(images, dtype=float), np.asarray(captions, dtype=float)
-    if images.ndim != 2 or images.shape != captions.shape:
-        raise DataError(
-            f"hinges: images {images.shape} and captions {captions.shape} should be pairs (B, D); "
-            "give a row of either for each pair"
-        )
-    groups = np.arange(len(images)) if groups is None else np.asarray(groups)
-    if groups.shape != (len(images),):
-        raise DataError(f"hinges: groups of shape {groups.shape} for {len(images)} pairs; give one each")
     scores = images @ captions.T
-    if not np.isfinite(scores).all():
-        raise DataError("hinges: the embeddings hold a number that is not finite; look at their run")
-    positive, other = np.diagonal(scores)[:, None], groups[:, None] != groups[None, :]
-    found = [np.maximum(margin - positive + part, 0.0) for part in (scores, scores.T)]
-    anchors = other.any(1)
-    hardest = [np.where(other, part, 0.0)[anchors].max(1, initial=0.0) for part in found]
-    return np.concatenate([part[other] for part in found]), np.concatenate(hardest)
+    positive, negative = np.diagonal(scores)[:, None], ~np.eye(len(scores), dtype=bool)
+    both = [np.maximum(MARGIN - positive + part, 0.0) for part in (scores, scores.T)]
+    hardest = [np.where(negative, part, 0.0).max(1) for part in both]
+    return np.concatenate([part[negative] for part in both]), np.concatenate(hardest)
 
 
-def zero_shares(
-    images: np.ndarray, captions: np.ndarray, margin: float = MARGIN, groups: np.ndarray | None = None
-) -> tuple[float, float]:
-    """Share of hinges that are 0, which teach nothing: among those of all negatives, among the hardest.
-
-    NaN where there is no negative at all. Arguments as in :func:`hinges`.
-    """
-    return tuple(
-        float((part == 0).mean()) if len(part) else float("nan")
-        for part in hinges(images, captions, margin, groups)
-    )
+def zero_shares(images: np.ndarray, captions: np.ndarray) -> tuple[float, float]:
+    """Share of :func:`hinges` that are 0, which teach nothing: of all negatives, and of the hardest."""
+    everything, hardest = hinges(images, captions)
+    return float((everything == 0).mean()), float((hardest == 0).mean())
 
 
 def distances(moment: Moment) -> tuple[np.ndarray, np.ndarray]:
-    """From every anchor to its positive and to its hardest negative, ``(2 P,)`` each, image anchors first.
-
-    Euclidean distances of unit vectors, from 0 to 2.
-    """
-    scores = moment.images @ moment.captions.T
-    far = np.sqrt(np.maximum(0.0, 2 - 2 * scores))
+    """From every anchor to its positive and to its hardest negative, ``(48,)`` each, image anchors first."""
+    far = all_distances(*moment)
     apart = np.where(np.eye(len(far), dtype=bool), np.inf, far)
     return np.tile(np.diagonal(far), 2), np.concatenate([apart.min(1), apart.min(0)])
 
 
-def summary(moment: Moment, margin: float = MARGIN) -> dict[str, float]:
+def summary(moment: Moment) -> dict[str, float]:
     """A moment in six numbers.
 
     Returns:
@@ -201,80 +128,97 @@ def summary(moment: Moment, margin: float = MARGIN) -> dict[str, float]:
         :func:`zero_shares`; ``worst``, the largest hinge.
     """
     positive, hardest = distances(moment)
-    shares = zero_shares(moment.images, moment.captions, margin)
+    zero_all, zero_hardest = zero_shares(*moment)
     return {
-        "positive": float(positive.mean()),
-        "hardest": float(hardest.mean()),
-        "nearer": float((positive < hardest).mean()),
-        "zero_all": shares[0],
-        "zero_hardest": shares[1],
-        "worst": float(hinges(moment.images, moment.captions, margin)[0].max()),
+        "positive": positive.mean(),
+        "hardest": hardest.mean(),
+        "nearer": (positive < hardest).mean(),
+        "zero_all": zero_all,
+        "zero_hardest": zero_hardest,
+        "worst": hinges(*moment)[0].max(),
     }
 
 
-def compare(seeds: Sequence[int] = range(24), **options: Any) -> pd.DataFrame:
-    """:func:`summary` before, after the sum and after the max of hinges, one line a seed, columns (number,
-    which).
-
-    ``options`` are those of :func:`trainings`.
-    """
-    lines = {}
-    for seed in seeds:
-        both = trainings(seed, **options)
-        moments = {"before": both[0].before, "sum": both[0].after, "max": both[1].after}
-        found = {which: summary(moment, options.get("margin", MARGIN)) for which, moment in moments.items()}
-        lines[seed] = {(name, which): found[which][name] for name in found["before"] for which in moments}
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("seed")
+def compare(seeds: Iterable[int] = range(24), steps: int = 150) -> pd.DataFrame:
+    """:func:`summary` of the :func:`three_moments`, one line a seed, columns (number, moment)."""
+    found = {
+        (seed, which): summary(moment)
+        for seed in seeds
+        for which, moment in three_moments(trainings(seed, steps)).items()
+    }
+    return by_seed(found)
 
 
-def typical_seed(found: pd.DataFrame) -> int:
-    """The seed of :func:`compare` that is nearest to the median seed, so that a figure shows the rule.
-
-    Near in the mean distances to positive and hardest negative at all three moments, each in units of its
-    spread over the seeds.
-    """
-    numbers = found[["positive", "hardest"]]
-    spread = numbers.std().replace(0.0, 1.0)
-    return int((((numbers - numbers.median()) / spread) ** 2).sum(axis=1).idxmin())
-
-
-def typical_anchor(both: Sequence[Training]) -> int:
+def typical_anchor(both: dict[str, list[Moment]]) -> int:
     """The image whose hardest negative is nearer than its positive before, and that is the median after.
 
     Of these images, the one whose lead (distance of the hardest negative minus that of the positive, mean
-    over both trainings) is the lower median: neither the best nor the worst. Where there is none, of all.
+    over both trainings) is the lower median: neither the best nor the worst.
     """
-    pairs = len(both[0].before.images)
-    leads = [np.subtract(*distances(moment)[::-1])[:pairs] for moment in (both[0].before, *_ends(both))]
-    among = np.flatnonzero(leads[0] < 0)
-    among = among if len(among) else np.arange(pairs)
-    after = np.mean(leads[1:], axis=0)[among]
-    return int(among[np.argsort(after, kind="stable")[(len(among) - 1) // 2]])
+    leads = []
+    for moment in three_moments(both).values():
+        positive, hardest = distances(moment)
+        leads.append((hardest - positive)[:PAIRS])
+    return lower_median(np.flatnonzero(leads[0] < 0), np.mean(leads[1:], axis=0))
 
 
-def _ends(both: Sequence[Training]) -> list[Moment]:
-    return [training.after for training in both]
+@house_style()
+def triplets(both: dict[str, list[Moment]]) -> Figure:
+    """An image, its caption and its negatives before the training and after either (Fu et al., Fig. 3).
 
-
-def maps(both: Sequence[Training], anchor: int | None = None) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Panels of the figure ``triplets``: title, positive ``(2,)`` and negatives ``(P - 1, 2)``.
-
-    One part before and one after each training: maps of the sphere with an image in the middle, captions
-    around it. How far a point is from the middle is its distance on the sphere (Lambert's equal-area map, see
-    :func:`imtext.papers.structure_geometry.on_map`). ``anchor``: None takes :func:`typical_anchor`.
+    The anchor is :func:`typical_anchor`, in the middle of a map of the sphere
+    (:func:`imtext.papers.structure_geometry.on_map`). The hinge of a negative is above 0 within the dashed
+    circle, whose squared radius is that of the positive plus twice the margin.
     """
-    anchor = typical_anchor(both) if anchor is None else anchor
-    start = _space(both[0].before)
-    planes: list[Plane] = []
-    for end in _ends(both):
-        first, last = on_map(start, _space(end), anchor)
-        planes += [last] if planes else [first, last]
-    return [
-        (plane.title, plane.captions[anchor], np.delete(plane.captions, anchor, axis=0)) for plane in planes
-    ]
+    anchor = typical_anchor(both)
+    figure, grid = panels(3, 3.3)
+    places = None
+    for axes, (which, moment) in zip(grid, three_moments(both).items(), strict=True):
+        places = on_map(moment.images[anchor], moment.captions, like=places)
+        draw_globe(axes, "anchor")
+        positive, negatives = places[anchor], np.delete(places, anchor, axis=0)
+        near, far = np.linalg.norm(positive), np.linalg.norm(negatives, axis=1)
+        hardest = negatives[far.argmin()]
+        reach = min(2.0, np.sqrt(near**2 + 2 * MARGIN))
+        disk = {"facecolor": (INK, 0.16), "edgecolor": INK, "linestyle": (0, (4, 2)), "linewidth": 1.1}
+        axes.add_patch(Circle((0, 0), reach, zorder=0, label="hinge above 0", **disk))
+        ends = {"positive": (positive, "full"), "hardest negative": (hardest, "none")}
+        for number, (name, (end, fill)) in enumerate(ends.items()):
+            look = {"color": PALETTE[number], "linestyle": DASHES[number], "linewidth": 1.5, "zorder": 4}
+            look |= {"marker": "o", "markevery": [1], "fillstyle": fill, "markeredgewidth": 2}
+            axes.plot(*np.transpose([(0, 0), end]), label=name, **look)
+        small = {"marker": "o", "markersize": 4, "fillstyle": "none", "linestyle": "none", "color": INK}
+        axes.plot(*negatives[far > far.min()].T, label="other negatives", **small)
+        worst = max(0.0, MARGIN + (near**2 - far.min() ** 2) / 2)
+        said = f"{'✓' if near < far.min() else '✗'} positive {near:.2f}, hardest {far.min():.2f}\n"
+        said += f"largest hinge {worst:.2f}; {(far < reach).sum()} of {len(far)} above 0"
+        axes.set(title=TITLES[which])
+        axes.set_xlabel(said, fontsize=8.5)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure
 
 
-def _space(moment: Moment) -> Space:
-    """A moment as a space whose new images are its own."""
-    owners = np.arange(len(moment.images))
-    return Space(moment.title, moment.images, moment.captions, owners, owners, moment.images, owners)
+@house_style()
+def hinge_histograms(both: dict[str, list[Moment]]) -> Figure:
+    """Hinges of all negatives and of the hardest, before the training and after either (section III-C).
+
+    The bars on the left are the hinges that are exactly 0, which teach nothing, with their share in percent;
+    the curves are the others, up to the largest that there can be.
+    """
+    figure, grid = panels(3, 2.6, sharey=True)
+    edges = np.linspace(0, 2 + MARGIN, 23)
+    for axes, (which, moment) in zip(grid, three_moments(both).items(), strict=True):
+        for number, name in enumerate(("of all negatives", "of the hardest negatives")):
+            found, colour = hinges(*moment)[number], PALETTE[number]
+            line = {"linestyle": DASHES[number], "linewidth": 1.5}
+            shares = 100 * np.histogram(found[found > 0], edges)[0] / len(found)
+            axes.stairs(shares, edges, color=colour, fill=True, alpha=0.3)
+            axes.stairs(shares, edges, color=colour, label=name, **line)
+            look = {"facecolor": (colour, 0.3), "edgecolor": colour, **line}
+            bar = axes.bar(0.22 * number - 0.38, 100 * np.mean(found == 0), 0.17, **look)
+            axes.bar_label(bar, fmt="%.0f", fontsize=8, padding=1)
+        axes.set(title=TITLES[which], xlabel="hinge", ylim=(0, 112))
+        axes.set_xticks([-0.25, 0.5, 1, 1.5, 2], ["0", "0.5", "1", "1.5", "2"])
+    grid[0].set_ylabel("share of the hinges (%)")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure

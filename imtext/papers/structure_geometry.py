@@ -2,201 +2,171 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Annulus, Circle
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError
 from imtext.losses.structure import structure_preserving_loss
+from imtext.report.figures import panels
+from imtext.report.figures.general import FILLS, MARKS
+from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
 # Standard deviations around a group's centre (whose own entries have 1): captions vary more than images.
 IMAGE_NOISE, CAPTION_NOISE = 0.5, 1.2
 MARGIN = 0.1
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+# Lambda 1 to 3 of Eq. 5: the structure term is all that differs.
+LAMBDAS = {"without": (2.0, 0.0, 0.0), "with": (2.0, 0.0, 0.2)}
 # Of the first 24 seeds the one whose `within` and `gap` are nearest to their medians; see `compare`.
 SEED = 4
 
 
 class Space(NamedTuple):
-    """An embedding with three entries of length 1: points on a sphere.
+    """An embedding on a sphere, in unit rows: what was trained on, and new images.
 
     Attributes:
-        title: with or without the structure term.
-        images: ``(N, 3)``; captions: ``(M, 3)``, those of the training.
-        image_groups: ``(N,)``; caption_groups: ``(M,)``.
-        queries: ``(Q, 3)``, new images that the training has not seen; query_groups: ``(Q,)``.
+        images: ``(12, 3)``, three of each group; captions: ``(20, 3)``, five of each.
+        queries: ``(200, 3)``, images that the training has not seen, fifty of each group.
     """
 
-    title: str
     images: np.ndarray
     captions: np.ndarray
-    image_groups: np.ndarray
-    caption_groups: np.ndarray
     queries: np.ndarray
-    query_groups: np.ndarray
 
 
-class Plane(NamedTuple):
-    """A map of a space, one query in its middle, as :func:`imtext.report.figures.neighbourhoods` takes it.
-
-    Attributes:
-        title: of the space.
-        images: ``(N, 2)``; captions: ``(M, 2)``. How far a point is from the middle is its distance ``d`` to
-            the query in the space.
-        image_groups: ``(N,)``; caption_groups: ``(M,)``; query_group: the group the query belongs to.
-    """
-
-    title: str
-    images: np.ndarray
-    captions: np.ndarray
-    image_groups: np.ndarray
-    caption_groups: np.ndarray
-    query_group: int
+# The group of every row.
+GROUPS = Space(*(np.repeat(np.arange(4), count) for count in (3, 5, 50)))
 
 
-def two_spaces(
-    seed: int = SEED,
-    groups: int = 4,
-    images: int = 3,
-    captions: int = 5,
-    queries: int = 50,
-    steps: int = 200,
-    structure: float = 0.2,
-    activation: str = "tanh",
-) -> tuple[Space, Space]:
+def two_spaces(seed: int = SEED, steps: int = 200, activation: type[nn.Module] = nn.Tanh) -> dict[str, Space]:
     """Train two small branches on the same points from the same start, without and with the structure term.
 
     A group is a centre; its images and captions are noisy copies of it, each modality in axes of its own.
     Three entries and the L2 normalisation at the end put every embedding on a sphere, a surface that can be
-    drawn. Both trainings are full-batch Adam with the library's loss, margin 0.1 and lambda 1 = 2 (Eq. 5);
-    lambda 3 is 0 in the first and ``structure`` in the second. Nothing else differs.
+    drawn. Both trainings take the library's loss, margin 0.1 and lambda 1 = 2 (Eq. 5); lambda 3 is 0 in the
+    first and 0.2, as in the paper, in the second. Nothing else differs.
 
     Over the first 24 seeds (:func:`compare`) the mean distance of two captions of a group falls in every
     one, from 0.43 to 0.29 on average. For new images the gap grows in 19 seeds, from 0.40 to 0.47, and 6.6 %
     instead of 9.2 % of them are ambiguous; the share that finds its group hardly moves (0.90 and 0.91). With
-    ``activation="relu"`` captions lie close together already without the term: it still shortens their
-    distance in every seed (0.27 to 0.20), and the gap stays as it was (0.32 and 0.31).
+    ``activation=nn.ReLU``, as in the paper's network, captions lie close together already without the term:
+    it still shortens their distance in every seed (0.27 to 0.20), and the gap stays as it was (0.32 and
+    0.31).
+
+    Returns:
+        the spaces ``"without"`` and ``"with"`` the term.
+
+    >>> two_spaces(steps=1)["with"].images.shape
+    (12, 3)
+    """
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(4, DIM))
+    image_axes, caption_axes = own_axes(random), own_axes(random)
+    points = (
+        noisy(random, centres[GROUPS.images], IMAGE_NOISE, image_axes),
+        noisy(random, centres[GROUPS.captions], CAPTION_NOISE, caption_axes),
+        noisy(random, centres[GROUPS.queries], IMAGE_NOISE, image_axes),
+    )
+    match = torch.as_tensor(GROUPS.images[:, None] == GROUPS.captions)
+    spaces = {}
+    for which, lambdas in LAMBDAS.items():
+        loss_of = partial(structure_preserving_loss, match=match, margin=MARGIN, lambdas=lambdas)
+        spaces[which] = Space(*train(seed, points, loss_of, steps, activation)[-1])
+    return spaces
+
+
+def own_axes(random: np.random.Generator) -> np.ndarray:
+    """Axes of a modality ``(8, 8)``."""
+    return np.linalg.qr(random.normal(size=(DIM, DIM)))[0]
+
+
+def noisy(random: np.random.Generator, centres: np.ndarray, noise: float, axes: np.ndarray) -> Tensor:
+    """A noisy copy of each centre ``(n, 8)`` in the axes of its modality."""
+    return torch.as_tensor((centres + noise * random.normal(size=centres.shape)) @ axes)
+
+
+def train(
+    seed: int,
+    points: Sequence[Tensor],
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+    activation: type[nn.Module] = nn.Tanh,
+) -> list[list[np.ndarray]]:
+    """Two branches from points to a sphere, by full-batch Adam: where the points are at every moment.
 
     Args:
-        seed: of the points and of the networks.
-        groups: number of groups; images, captions: of each group; queries: new images of each group.
-        steps: full batches.
-        structure: lambda 3 of the second space (paper: 0.2).
-        activation: between the two layers of a branch: ``"tanh"``, or ``"relu"`` as in the paper's network.
+        points: ``(n, 8)`` of images, of captions and perhaps of images that the loss does not see.
+        loss_of: embedded images and captions, ``(n, 3)`` each.
 
-    Raises:
-        ConfigError: fewer than two groups, another size below 1, a negative ``structure``, or another
-            ``activation``.
-
-    >>> without, with_term = two_spaces(steps=1, queries=2)
-    >>> without.images.shape, without.queries.shape
-    ((12, 3), (8, 3))
+    Returns:
+        unit rows ``(n, 3)`` of all points before the training and after each step.
     """
-    if activation not in ACTIVATIONS:
-        raise ConfigError(f"activation: expected one of {', '.join(ACTIVATIONS)}, found {activation!r}")
-    if groups < 2 or min(images, captions, queries, steps) < 1 or structure < 0:
-        raise ConfigError(
-            "two_spaces takes groups from 2, images, captions, queries and steps from 1, structure from 0, "
-            f"found groups={groups}, images={images}, captions={captions}, queries={queries}, "
-            f"steps={steps}, structure={structure}"
-        )
-    # Sums this small are slower on several threads. In float64 every processor draws the same figure.
-    with torch_threads(1):
-        parts = _points(seed, groups, (images, captions, queries))
-        kind = ACTIVATIONS[activation]
-        found = [_train(seed, *parts, kind, steps, weight) for weight in (0.0, structure)]
-    titles = ("Without the structure term", f"With the structure term (λ₃ = {structure:g})")
-    return tuple(Space(title, *space) for title, space in zip(titles, found, strict=True))
-
-
-def exact_linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer in float64 that starts as PyTorch's in float32 does, but for the last digit.
-
-    That digit depends on the processor, and Adam makes figures of it.
-
-    >>> exact_linear(3, 2).weight.dtype
-    torch.float64
-    """
-    layer = torch.nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
-    bound = inputs**-0.5
-    with torch.no_grad():
-        for values in (layer.weight, layer.bias):
-            values.copy_((2 * torch.rand(values.shape).double() - 1) * bound)
-    return layer
-
-
-def _points(seed: int, groups: int, counts: Sequence[int]) -> tuple[list[Tensor], list[np.ndarray]]:
-    """Images, captions and queries ``(groups * count, DIM)`` each, and their groups."""
-    random = np.random.default_rng(seed)
-    centres = random.normal(size=(groups, DIM))
-    axes = [np.linalg.qr(random.normal(size=(DIM, DIM)))[0] for _ in range(2)]
-    points, of_points = [], []
-    # Queries are images: their noise and their axes.
-    for count, noise, own in zip(
-        counts, (IMAGE_NOISE, CAPTION_NOISE, IMAGE_NOISE), (axes[0], axes[1], axes[0]), strict=True
-    ):
-        owner = np.repeat(np.arange(groups), count)
-        drawn = (centres[owner] + noise * random.normal(size=(len(owner), DIM))) @ own
-        points.append(torch.as_tensor(drawn, dtype=torch.float64))
-        of_points.append(owner)
-    return points, of_points
-
-
-def _train(
-    seed: int,
-    points: list[Tensor],
-    groups: list[np.ndarray],
-    activation: type[nn.Module],
-    steps: int,
-    structure: float,
-) -> tuple[np.ndarray, ...]:
-    """The fields of a :class:`Space` after its title."""
-    (images, captions, queries), (of_images, of_captions, of_queries) = points, groups
-    match = torch.as_tensor(of_images[:, None] == of_captions[None, :])
     # Own random numbers: a figure must not change those of what is trained after it.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        branches = nn.ModuleList(
-            nn.Sequential(exact_linear(DIM, HIDDEN), activation(), exact_linear(HIDDEN, 3)) for _ in range(2)
+        image_branch, caption_branch = (
+            nn.Sequential(_exact_linear(DIM, HIDDEN), activation(), _exact_linear(HIDDEN, 3))
+            for _ in range(2)
         )
-    optimiser = torch.optim.Adam(branches.parameters(), lr=RATE)
-    for _ in range(steps):
-        loss = structure_preserving_loss(
-            branches[0](images), branches[1](captions), match, MARGIN, lambdas=(2.0, 0.0, structure)
-        )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    branches = (image_branch, caption_branch, image_branch)
+    optimiser = torch.optim.Adam([*image_branch.parameters(), *caption_branch.parameters()], lr=RATE)
+    # Sums this small are slower on several threads.
+    with torch_threads(1):
+        moments = [_unit_rows(branches, points)]
+        for _ in range(steps):
+            loss = loss_of(image_branch(points[0]), caption_branch(points[1]))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            moments.append(_unit_rows(branches, points))
+    return moments
+
+
+def _exact_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer in float64 that starts as PyTorch's in float32 does, but for the last digit.
+
+    That digit depends on the processor, and Adam makes figures of it.
+    """
+    layer = torch.nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
     with torch.no_grad():
-        pairs = ((0, images), (1, captions), (0, queries))
-        found = [F.normalize(branches[side](points).double(), dim=1).numpy() for side, points in pairs]
-    return found[0], found[1], of_images, of_captions, found[2], of_queries
+        for values in (layer.weight, layer.bias):
+            values.copy_((2 * torch.rand(values.shape).double() - 1) * inputs**-0.5)
+    return layer
 
 
-def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Euclidean distances ``(A, B)`` of unit vectors."""
+@torch.no_grad()
+def _unit_rows(branches: Iterable[nn.Module], points: Sequence[Tensor]) -> list[np.ndarray]:
+    # Some toys have no third part.
+    return [F.normalize(branch(part), dim=1).numpy() for branch, part in zip(branches, points, strict=False)]
+
+
+def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Euclidean distances ``(A, B)`` of unit rows ``(A, D)`` and ``(B, D)``, from 0 to 2."""
     return np.sqrt(np.maximum(0.0, 2 - 2 * first @ second.T))
 
 
 def gaps(space: Space) -> np.ndarray:
-    """How clearly each query belongs to its group, ``(Q,)``.
+    """How clearly each new image belongs to its group, ``(200,)``.
 
     The distance to the nearest caption of another group minus the distance to the nearest one of its own:
-    below 0 the query finds a wrong caption first, and near 0 the match is ambiguous.
+    below 0 the image finds a wrong caption first, and near 0 the match is ambiguous.
     """
-    distances = _distances(space.queries, space.captions)
-    own = space.query_groups[:, None] == space.caption_groups[None, :]
-    return np.where(own, np.inf, distances).min(1) - np.where(own, distances, np.inf).min(1)
+    far = distances(space.queries, space.captions)
+    own = GROUPS.queries[:, None] == GROUPS.captions
+    return np.where(own, np.inf, far).min(1) - np.where(own, far, np.inf).min(1)
 
 
-def summary(space: Space, margin: float = MARGIN) -> dict[str, float]:
+def summary(space: Space) -> dict[str, float]:
     """A space in five numbers.
 
     Returns:
@@ -205,76 +175,110 @@ def summary(space: Space, margin: float = MARGIN) -> dict[str, float]:
         the share whose nearest caption is of their group; ``matched``, 1 where every training image is
         nearer to its captions than to any other, the cross-view property that Figure 2 starts from.
     """
-    distances = _distances(space.captions, space.captions)
-    same = space.caption_groups[:, None] == space.caption_groups[None, :]
-    across = _distances(space.images, space.captions)
-    own = space.image_groups[:, None] == space.caption_groups[None, :]
-    matched = (np.where(own, across, 0).max(1) < np.where(own, np.inf, across).min(1)).all()
+    same = (GROUPS.captions[:, None] == GROUPS.captions) & ~np.eye(len(GROUPS.captions), dtype=bool)
+    across = distances(space.images, space.captions)
+    own = GROUPS.images[:, None] == GROUPS.captions
     gap = gaps(space)
     return {
-        "within": float(distances[same & ~np.eye(len(same), dtype=bool)].mean()),
-        "gap": float(gap.mean()),
-        "ambiguous": float((np.abs(gap) < margin).mean()),
-        "right": float((gap > 0).mean()),
-        "matched": float(matched),
+        "within": distances(space.captions, space.captions)[same].mean(),
+        "gap": gap.mean(),
+        "ambiguous": (np.abs(gap) < MARGIN).mean(),
+        "right": (gap > 0).mean(),
+        "matched": (np.where(own, across, 0).max(1) < np.where(own, np.inf, across).min(1)).all(),
     }
 
 
-def compare(seeds: Sequence[int] = range(24), **options: Any) -> pd.DataFrame:
-    """:func:`summary` without and with the structure term, one line a seed, columns (number, which).
+def compare(seeds: Iterable[int] = range(24), **options: Any) -> pd.DataFrame:
+    """:func:`summary` of :func:`two_spaces`, one line a seed, columns (number, which space)."""
+    found = {
+        (seed, which): summary(space)
+        for seed in seeds
+        for which, space in two_spaces(seed, **options).items()
+    }
+    return by_seed(found)
 
-    ``options`` are those of :func:`two_spaces`.
+
+def by_seed(found: dict[tuple[int, str], dict[str, float]]) -> pd.DataFrame:
+    """One line a seed, columns (number, which), of numbers by seed and which."""
+    frame = pd.DataFrame.from_dict(found, orient="index", dtype=float)
+    return frame.rename_axis(["seed", None]).unstack(sort=False)
+
+
+def typical_query(spaces: dict[str, Space]) -> int:
+    """Of the new images that are ambiguous without the term, that with the (lower) median gap with it.
+
+    Taking the one that gains most would show what does not happen as a rule.
     """
-    lines = {}
-    for seed in seeds:
-        pair = [summary(space) for space in two_spaces(seed, **options)]
-        lines[seed] = {
-            (name, which): found[name]
-            for name in pair[0]
-            for which, found in zip(("without", "with"), pair, strict=True)
-        }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("seed")
+    ambiguous = np.flatnonzero(np.abs(gaps(spaces["without"])) < MARGIN)
+    return lower_median(ambiguous, gaps(spaces["with"]))
 
 
-def typical_query(without: Space, with_term: Space, margin: float = MARGIN) -> int:
-    """Of the queries that are ambiguous without the term, the one whose gap with it is their (lower) median.
-
-    Taking the one that gains most would show what does not happen as a rule. Where none is ambiguous, the
-    one with the smallest gap.
-    """
-    before, after = gaps(without), gaps(with_term)
-    among = np.flatnonzero(np.abs(before) < margin)
-    if not len(among):
-        return int(np.abs(before).argmin())
-    return int(among[np.argsort(after[among], kind="stable")[(len(among) - 1) // 2]])
+def lower_median(among: np.ndarray, numbers: np.ndarray) -> int:
+    """Of some places in an array the one that holds their median; of two in the middle the smaller."""
+    ordered = among[np.argsort(numbers[among], kind="stable")]
+    return int(ordered[(len(among) - 1) // 2])
 
 
-def on_map(without: Space, with_term: Space, query: int | None = None) -> tuple[Plane, Plane]:
-    """Lambert's equal-area map of either space with a query in the middle, the second turned like the first.
+def on_map(middle: np.ndarray, points: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Lambert's equal-area map ``(n, 2)`` of unit rows ``(n, 3)``, one more ``(3,)`` in its middle.
 
     In this map the distance from the middle is the Euclidean distance of the unit vectors, so it is exact
-    for the query; other distances are not. ``query``: None takes :func:`typical_query`.
+    for the middle; other distances are not. The map is turned and mirrored to be close to ``like (n, 2)``.
     """
-    query = typical_query(without, with_term) if query is None else query
-    planes = []
-    for space in (without, with_term):
-        parts = [_lambert(points, space.queries[query]) for points in (space.images, space.captions)]
-        if planes:
-            turn = _alignment(np.concatenate(parts), np.concatenate(planes[0][1:3]))
-            parts = [points @ turn for points in parts]
-        group = int(space.query_groups[query])
-        planes.append(Plane(space.title, *parts, space.image_groups, space.caption_groups, group))
-    return planes[0], planes[1]
-
-
-def _lambert(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Unit vectors ``(n, 3)`` on the plane ``(n, 2)``, as far from the origin as they are from ``middle``."""
     axes = np.linalg.svd(middle[None, :])[2][1:]
     stretch = np.sqrt(2 / np.maximum(1 + points @ middle, 1e-12))
-    return points @ axes.T * stretch[:, None]
+    places = points @ axes.T * stretch[:, None]
+    if like is None:
+        return places
+    left, _, right = np.linalg.svd(places.T @ like)
+    return places @ left @ right
 
 
-def _alignment(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """The rotation or reflection ``(2, 2)`` that brings points closest to others (Procrustes)."""
-    left, _, right = np.linalg.svd(points.T @ onto)
-    return left @ right
+def draw_globe(axes: Axes, middle: str) -> None:
+    """The edge of the map of a whole sphere, and a white square in its middle, named for the legend."""
+    axes.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8, alpha=0.6))
+    square = {"marker": "s", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 1.6}
+    axes.plot(0, 0, color=INK, linestyle="none", label=middle, zorder=5, **square)
+    axes.set(xlim=(-2.06, 2.06), ylim=(-2.06, 2.06), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+@house_style()
+def neighbourhoods(spaces: dict[str, Space]) -> Figure:
+    """A new image among images and captions of four groups (Wang et al., Fig. 2).
+
+    The new image is :func:`typical_query`, in the middle of a map of the sphere (:func:`on_map`); groups
+    differ in colour and fill. The ring is the gap between the nearest caption of its group and the nearest
+    one of another: the thinner it is, the more ambiguous the match.
+    """
+    query = typical_query(spaces)
+    own = GROUPS.captions == GROUPS.queries[query]
+    figure, grid = panels(2, 4.7, per_row=2)
+    places = None
+    for axes, (which, space) in zip(grid, spaces.items(), strict=True):
+        rows = np.concatenate([space.images, space.captions])
+        places = on_map(space.queries[query], rows, like=places)
+        images, captions = np.split(places, [len(space.images)])
+        draw_globe(axes, "new image")
+        ends = [min(captions[chosen], key=np.linalg.norm) for chosen in (own, ~own)]
+        for end, dash, name in zip(ends, DASHES, ("its group", "another"), strict=False):
+            label = f"nearest caption of {name}"
+            axes.plot(*np.transpose([(0, 0), end]), color=INK, linewidth=1.1, linestyle=dash, label=label)
+        near, far = np.linalg.norm(ends, axis=1)
+        ring = {"facecolor": (INK, 0.25), "edgecolor": INK, "linewidth": 0.7, "label": "gap"}
+        axes.add_patch(Annulus((0, 0), max(near, far), abs(far - near), zorder=0, **ring))
+        for side, points, groups in (
+            ("images", images, GROUPS.images),
+            ("captions", captions, GROUPS.captions),
+        ):
+            look = {"marker": MARKS[side], "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
+            axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
+            for group, fill in enumerate(FILLS):
+                chosen = points[groups == group]
+                axes.plot(*chosen.T, color=PALETTE[group], fillstyle=fill, **look)
+        first = "✓ its own group first" if near < far else "✗ another group first"
+        said = f"nearest captions: its group at {near:.2f}, another at {far:.2f}\n"
+        said += f"gap {far - near:.2f}; {first}"
+        axes.set(title=f"{which.capitalize()} the structure term", xlabel=said)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

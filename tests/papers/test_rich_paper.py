@@ -557,11 +557,11 @@ def test_the_triplets_are_those_of_the_figure(monkeypatch):
     monkeypatch.setattr(
         rich_features,
         "compare",
-        lambda seeds, steps: asked.append((seeds, steps)) or compare(seeds, pairs=6, steps=40),
+        lambda seeds, steps: asked.append((seeds, steps)) or compare(seeds, steps=40),
     )
     rich_features._triplets.cache_clear()
     (found,) = rich_features.positive_nearer_than_hardest(results_of(["vse"], []))
-    frame = compare(range(2), pairs=6, steps=40)
+    frame = compare(range(2), steps=40)
     after = (frame["hardest"]["max"] - frame["positive"]["max"]).to_numpy()
     assert found.difference == pytest.approx(after.mean()) and found.difference > 0
     assert asked == [(range(2), 50)] and found.unit == ""

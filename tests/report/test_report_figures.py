@@ -12,7 +12,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
 
-from imtext.errors import ConfigError, DataError
 from imtext.report.figures import attention_picture, pearson_maps, similarity_histograms
 from imtext.report.style import BOOK_WIDTH, GREEN, INK, PALETTE, RED
 from imtext.retrieval import pearson_map, separation

@@ -10,20 +10,15 @@ from imtext.report.figures.general import (
     panels,
     sweep,
 )
-from imtext.report.figures.neighbourhoods import neighbourhoods
 from imtext.report.figures.similarity import pearson_maps, similarity_histograms
-from imtext.report.figures.triplet import hinge_histograms, triplets
 
 __all__ = [
     "attention_picture",
     "diagram",
     "group_maps",
-    "hinge_histograms",
     "histograms",
-    "neighbourhoods",
     "panels",
     "pearson_maps",
     "similarity_histograms",
     "sweep",
-    "triplets",
 ]
