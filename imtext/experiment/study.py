@@ -219,16 +219,16 @@ class Study:
         if number not in self.parameters.tables:
             return None
         table, parts = self.paper.tables[number], []
-        labels = {line.id: line.label for line in table.ours}
         for path in sorted(results_folder().glob(f"*/{self.paper.name}.csv")):
             published = read_published(path)
             if number in published.tables:
                 ours, source = published.table(number)
-                parts.append(side_by_side(table, ours, source, labels, published.ran(number)))
+                parts.append(side_by_side(table, ours, source, ran=published.ran(number)))
         lines = {} if measured is not None else self._lines(number, results)
         if measured is None and not lines:
             return Page(*parts, notes=table.notes) if parts else None
-        labels |= {line: line for line in lines if line not in labels and line not in table.row_ids}
+        of_table = {line.id for line in table.lines}
+        labels = {line: line for line in lines if line not in of_table}
         chance = {
             f"Chance, {READ[split]}": results[key].chance(split)
             for key, split in lines.values()

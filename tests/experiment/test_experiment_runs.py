@@ -1,6 +1,7 @@
 """Rows become runs: once, side by side, also after a kill; rows that were not asked for are absent."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from imtext.experiment import GRU, Absent, none_of_absent
 from imtext.experiment.claims import compared
 from imtext.experiment.running import _slot, jobs_here, run_one
 from imtext.report import read_published
+from imtext.report.markup import signed
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.search import search
@@ -126,6 +128,17 @@ def test_a_row_of_a_readers_own_stands_at_the_foot(made):
     assert own.index("hinges alone") < own.index("again") and "Ours: again" not in own
     for note in study.paper.tables["3"].notes:
         assert note.split(",")[0].replace("'", "&#x27;") in page[page.rindex("</table>") :]
+
+
+def test_rows_of_ours_say_what_they_gain_over_the_row_that_they_name(made):
+    study, results, _ = made
+    page = study.compare(3, results)._repr_html_()
+    own = page[page.rindex("<table") :]
+    line = own[own.index("Ours: L1, last states side by side") :].split("</tr>")[0]
+    gain = results["l1-last"].rsum().mean() - results["hinges"].rsum().mean()
+    assert re.findall(r"<td[^>]*>(.*?)</td>", line)[-1] == signed(gain)
+    published = page[: page.rindex("<table")].split("Ours: L1, λ = 2")[1].split("</tr>")[0]
+    assert "—" not in published
 
 
 def test_the_table_says_what_was_overridden(made):
