@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,10 +40,13 @@ def compared(
     gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
     if k in ("rsum", "both"):
         scale = 100 / (data.n_captions * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
-        return [_evidence(f"{label}{name}", image_parts(*gains.values(), data), data.group_of_image, scale)]
+        parts = image_parts(*gains.values(), data)
+        return [from_scores(f"{label}{name}", parts, 0, data.group_of_image, scale)]
     scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
     clusters = {"image": data.group_of_image, "text": data.group_of_caption}
-    return [_evidence(f"{label}{side} query {name}", gains[side], clusters[side], scale) for side in sides]
+    return [
+        from_scores(f"{label}{side} query {name}", gains[side], 0, clusters[side], scale) for side in sides
+    ]
 
 
 def localised(
@@ -53,22 +56,16 @@ def localised(
 
     With ``ap`` also that in average precision over phrases. Of several pairs the mean counts.
     """
-    kept = {
-        key: [run.load_arrays("ranks-test.npz") for run in results[key].runs]
-        for pair in pairs
-        for key in pair
-    }
 
-    def mean(value: Callable[[Mapping[str, np.ndarray]], np.ndarray]) -> np.ndarray:
-        scores = {key: np.stack([value(arrays) for arrays in seeds]) for key, seeds in kept.items()}
-        return sum(scores[better] - scores[worse] for better, worse in pairs) / len(pairs)
+    def kept(key: str, name: str) -> np.ndarray:
+        return np.stack([run.load_arrays("ranks-test.npz")[name] for run in results[key].runs])
 
-    label, clusters = f"{label}, " if label else "", next(iter(kept.values()))[0]["image"]
-    hits = mean(lambda arrays: 1.0 * (arrays["ranks"] <= k))
-    found = [_evidence(f"{label}R@{k}", hits, clusters, 100.0)]
+    label, clusters = f"{label}, " if label else "", kept(pairs[0][0], "image")[0]
+    hits = sum(1.0 * (kept(better, "ranks") <= k) - (kept(worse, "ranks") <= k) for better, worse in pairs)
+    found = [from_scores(f"{label}R@{k}", hits / len(pairs), 0, clusters)]
     if ap:  # in per cent already, one number a phrase
-        precisions = mean(lambda arrays: arrays["ap"])
-        found.append(_evidence(f"{label}mAP", precisions, None, 1.0))
+        gains = sum(kept(better, "ap") - kept(worse, "ap") for better, worse in pairs)
+        found.append(from_scores(f"{label}mAP", gains / len(pairs), 0, scale=1))
     return found
 
 
@@ -92,7 +89,3 @@ def image_parts(image: np.ndarray, text: np.ndarray, data: Dataset) -> np.ndarra
     of_captions = np.zeros_like(image)
     np.add.at(of_captions, (slice(None), data.image_of_caption), text)
     return data.n_captions * image + data.n_images * of_captions
-
-
-def _evidence(name: str, gains: np.ndarray, clusters: np.ndarray | None, scale: float) -> Evidence:
-    return from_scores(name, list(gains), list(np.zeros_like(gains)), clusters, scale=scale)

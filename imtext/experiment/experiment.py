@@ -65,37 +65,29 @@ def adam(epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0
 
 def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:
     """A part with some fields changed; mappings go on into the parts it holds."""
-    hints = get_type_hints(type(part))
-    known = {one.name: hints[one.name] for one in fields(part)}
-    found = {}
+    hints, found = get_type_hints(type(part)), {}
     for name, change in changes.items():
         path = f"{where}{name}"
-        if name not in known:
-            holder = f"{where.rstrip('.') or 'an experiment'} ({type(part).__name__})"
-            raise ConfigError(f"{path}: {holder} has no such field; it has {', '.join(known)}")
-        held = getattr(part, name)
-        if isinstance(change, Mapping):
-            if not is_dataclass(held):
-                raise ConfigError(f"{path}: expected a value, found a mapping {dict(change)!r}")
+        if name not in hints:
+            raise ConfigError(f"{path}: {type(part).__name__} has no such field; it has {', '.join(hints)}")
+        held, hint = getattr(part, name), hints[name]
+        if isinstance(change, Mapping) and is_dataclass(held):
             found[name] = changed(held, change, f"{path}.")
-        else:
-            found[name] = tuple(change) if isinstance(change, list) else change
-            if not _fits(found[name], known[name]):
-                kind = "a part" if known[name] is Any else getattr(known[name], "__name__", known[name])
-                raise ConfigError(f"{path}: takes {kind} (here {held!r}), found {change!r}")
+            continue
+        found[name] = tuple(change) if isinstance(change, list) else change
+        if not _fits(found[name], hint):
+            kind = "a part" if hint is Any else getattr(hint, "__name__", hint)
+            raise ConfigError(f"{path}: takes {kind} (here {held!r}), found {change!r}")
     return replace(part, **found)
 
 
 def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return is_dataclass(value)
-    for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
-        kind = get_origin(kind) or kind
-        if isinstance(value, bool) and kind is not bool:
-            continue
-        if isinstance(value, (int, float) if kind is float else kind):
-            return True
-    return False
+    kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else [hint])]
+    if isinstance(value, bool):
+        return bool in kinds
+    return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)
 
 
 def plain(value: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from math import comb
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.special import comb
 
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
@@ -50,16 +50,14 @@ class Result:
         """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
         data = self.split(split)
         parts = FOLDS if split.endswith("_folds") and has_folds(data) else 1
-        of_image, of_caption = data.group_of_image, data.group_of_caption
-        sides = {"image": (of_image, of_caption), "text": (of_caption, of_image)}
-        found = {}
-        for side, (asking, answers) in sides.items():
+        images, captions, found = data.group_of_image, data.group_of_caption, {}
+        for side, asking, answers in (("image", images, captions), ("text", captions, images)):
             n = len(answers) // parts
-            right = (answers == asking[:, None]).sum(1).tolist()
+            right = (answers == asking[:, None]).sum(1)
             for k in CUTOFFS:
                 # Of fewer answers than k, all are among the first k.
-                missed = [comb(n - one, min(k, n)) / comb(n, min(k, n)) for one in right]
-                found[f"{side}_query_r{k}"] = 100 * (1 - float(np.mean(missed)))
+                missed = comb(n - right, min(k, n)) / comb(n, min(k, n))
+                found[f"{side}_query_r{k}"] = 100 * (1 - missed.mean())
         return found | {"rsum": sum(found.values())}
 
     def curves(self) -> list[pd.DataFrame]:

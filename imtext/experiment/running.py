@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 import joblib
 import torch
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from imtext.experiment.compute import Row, compute
 from imtext.precision import working_precision
@@ -81,20 +81,9 @@ def jobs_here(jobs: int | str, profile: str, device: str) -> int:
     return max(1, cores)
 
 
-@contextmanager
-def _slot(folder: Path, jobs: int) -> Iterator[None]:
-    """One of so many places, which all processes that train into the same runs share."""
+def _slot(folder: Path, jobs: int) -> AcquireReturnProxy:
+    """One of so many places, which all processes that train into the same runs share, held as a context."""
     folder.mkdir(parents=True, exist_ok=True)
-    locks = [FileLock(folder / f"{number}.lock") for number in range(jobs)]
-    while True:
-        for lock in locks:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            try:
-                yield
-            finally:
-                lock.release()
-            return
-        time.sleep(0.2)
+    for number in cycle(range(jobs)):
+        with suppress(Timeout):
+            return FileLock(folder / f"{number}.lock").acquire(timeout=0.1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ from imtext.errors import ConfigError
 from imtext.experiment.claims import compared, localised
 from imtext.experiment.compute import Row, inputs_of
 from imtext.experiment.experiment import Experiment, differences
-from imtext.experiment.parameters import check_parameters
+from imtext.experiment.parameters import Parameters
 from imtext.experiment.results import Absent, Result, Results
 from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.source import Places
@@ -62,35 +63,19 @@ class Study:
 
     Args:
         paper: its printed numbers and claims; measured: what ranks alone do not decide.
-        dataset, data_root, profile, seeds, tables, device, jobs, runs_dir: as for
-            :func:`imtext.experiment.parameters.check_parameters`.
-        overrides: fields of the notebook's base that are to be otherwise, by part.
+        given, named: what :class:`imtext.experiment.parameters.Parameters` holds.
 
     Raises:
         ConfigError: for a parameter that does not fit.
     """
 
-    def __init__(
-        self,
-        paper: Paper,
-        measured: Measured,
-        dataset: str = "picturebook",
-        data_root: str | None = None,
-        profile: str = "smoke",
-        seeds: Any = (0,),
-        tables: Any = "all",
-        device: str = "auto",
-        jobs: int | str = "auto",
-        runs_dir: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
-    ) -> None:
-        given = check_parameters(
-            paper.numbers, dataset, data_root, profile, seeds, device, runs_dir, tables, jobs, overrides
-        )
-        self.paper, self.measured, self.parameters = paper, measured, given
+    def __init__(self, paper: Paper, measured: Measured, *given: Any, **named: Any) -> None:
+        self.paper, self.measured = paper, measured
+        self.parameters = Parameters(*given, **named).checked(paper.numbers)
+        self.named = {line.run for table in paper.tables.values() for line in table.lines}
         # Absolute, so that a finished run can be read from any folder.
-        root = str(Path(given.data_root).resolve()) if given.data_root else None
-        self.places = Places(root, str((given.runs_dir / "cache").resolve()), given.device)
+        cache = str((self.parameters.runs_dir / "cache").resolve())
+        self.places = Places(self.parameters.data_root, cache, self.parameters.device)
 
     def choose(self, by_profile: Mapping[str, Any]) -> Any:
         """Of what a notebook says for profiles, that of this one.
@@ -111,34 +96,35 @@ class Study:
         Raises:
             ConfigError: an override of a field that is not there.
         """
-        if isinstance(paper, Experiment):
-            return self._overridden({"": self.sized(paper, self.choose(profiles))})[""]
         changes = self.choose(profiles)
+        if isinstance(paper, Experiment):
+            return self._overridden({"base": self.sized(paper, changes)})["base"]
         return self._overridden(
             {name: self.sized(one, changes.get(name, {})) for name, one in paper.items()}
         )
 
     def sized(self, paper: Experiment, changes: Mapping[str, Any]) -> Experiment:
         """An experiment on the notebook's dataset with changes, but without the overrides."""
-        changes, here = dict(changes), self.parameters.dataset
+        dataset = self.parameters.dataset
+        if paper.data.persons and dataset == "picturebook":
+            dataset = DRAWN_PERSONS
         if self.precomputed and hasattr(paper.image, "given"):
-            changes["image"] = paper.image.given
-        here = DRAWN_PERSONS if paper.data.persons and here == "picturebook" else here
-        return paper.but(**changes).but(data={"dataset": here})
+            changes = {**changes, "image": paper.image.given}
+        return paper.but(**changes).but(data={"dataset": dataset})
 
     def _overridden(self, bases: dict[str, Experiment]) -> dict[str, Experiment]:
-        overrides = self.parameters.overrides
-        for name in ("seed", "start"):
-            if name in overrides:
+        for name, change in self.parameters.overrides.items():
+            if name in ("seed", "start"):
                 raise ConfigError(f"overrides: {name} is no setting of the base; use the parameter seeds")
-        try:
-            for name, change in overrides.items():
-                if name in bases:
-                    bases[name] = bases[name].but(**change)
-                else:
-                    bases |= _where_it_fits(bases, {name: change})
-        except ConfigError as error:
-            raise ConfigError(f"overrides: {error}") from None
+            changes, chosen = (change, [name]) if name in bases else ({name: change}, list(bases))
+            refused = []
+            for key in chosen:
+                try:
+                    bases[key] = bases[key].but(**changes)
+                except ConfigError as error:
+                    refused.append(error)
+            if len(refused) == len(chosen):
+                raise ConfigError(f"overrides: {refused[0]}; the bases are {', '.join(bases)}")
         return bases
 
     @property
@@ -171,23 +157,24 @@ class Study:
             RunError, TrainingError, DataError: as their messages say.
         """
         given = self.parameters
-        named = {line.run for table in self.paper.tables.values() for line in table.lines if line.run}
         asked = set().union(*map(self.paper.rows_of, given.tables))
-        wanted = [key for key in rows if (key in asked or key not in named) and not self.lacks(rows[key])]
-        if not wanted and any(key in asked for key in rows):
+        chosen = [key for key in rows if key in asked or key not in self.named]
+        wanted = [key for key in chosen if not self.lacks(rows[key])]
+        if not wanted and asked.intersection(chosen):
             raise ConfigError(
                 f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
                 "fill them with; ask for other tables, or take another dataset"
             )
-        slugs: dict[Experiment, str] = {}
-        for key in rows:
-            slugs.setdefault(rows[key], key)
-        jobs = jobs_here(given.jobs, given.profile, given.device)
+        # Of equal rows, the first gives the name.
+        slugs = {rows[key]: key for key in reversed(rows)}
         made = {
             key: [self.row(slugs[rows[key]], rows[key], seed, slugs) for seed in given.seeds]
             for key in wanted
         }
-        self._say_what_words_lack(made)
+        texts = dict.fromkeys(own[0].inputs.text for own in made.values())
+        for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
+            print(note)
+        jobs = jobs_here(given.jobs, given.profile, given.device)
         runs = iter(run_all([row for own in made.values() for row in own], given.runs_dir, jobs))
         found = {key: Result(own, [next(runs) for _ in own]) for key, own in made.items()}
         return Results({key: found.get(key, Absent()) for key in rows})
@@ -201,11 +188,6 @@ class Study:
         )
         own = replace(experiment, seed=seed, start=tuple(start.experiment for start in starts))
         return Row(self.paper.name, slug, own, self.places, self.parameters.profile, starts)
-
-    def _say_what_words_lack(self, made: Mapping[str, Sequence[Row]]) -> None:
-        texts = dict.fromkeys(own[0].inputs.text for own in made.values())
-        for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
-            print(note)
 
     def compare(
         self, number: str | int, results: Results, measured: pd.DataFrame | None = None
@@ -225,60 +207,41 @@ class Study:
                 ours, source = published.table(number)
                 parts.append(side_by_side(table, ours, source, ran=published.ran(number)))
         lines = {} if measured is not None else self._lines(number, results)
-        if measured is None and not lines:
-            return Page(*parts, notes=table.notes) if parts else None
-        of_table = {line.id for line in table.lines}
-        labels = {line: line for line in lines if line not in of_table}
-        chance = {
-            f"Chance, {READ[split]}": results[key].chance(split)
-            for key, split in lines.values()
-            if "rsum" in results[key].metrics(split)
-        }
-        labels |= {name: name for name in chance}
-        ours = measured
-        if ours is None:
-            ours = over_seeds(pd.DataFrame(self._of_table(number, lines, results)))
-        ours = pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
-        ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
-        rows = Results({key: results[key] for key, _ in lines.values()})
-        parts.append(side_by_side(table, ours, self.provenance(rows), labels, ran))
-        return Page(*parts, notes=table.notes)
+        if lines:
+            measured = _measured(lines, results)
+        if measured is not None:
+            of_table = {line.id for line in table.lines}
+            labels = {name: name for name in measured.index if name not in of_table}
+            ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
+            here = self.provenance(Results({key: results[key] for key, _ in lines.values()}))
+            parts.append(side_by_side(table, measured, here, labels, ran))
+        return Page(*parts, notes=table.notes) if parts else None
 
     def _lines(self, number: str, results: Results) -> dict[str, tuple[str, str]]:
         """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
-        present, table = results.present, self.paper.tables[number]
-        here = "coco" if self.parameters.dataset.startswith("coco") else "other"
+        here = "coco" if self._large else "other"
         lines = {
             one.id: (one.run, one.read)
-            for one in table.lines
-            if one.run in present and one.where in ("", here)
+            for one in self.paper.tables[number].lines
+            if one.run in results.present and one.where in ("", here)
         }
-        named = {line.run for table in self.paper.tables.values() for line in table.lines}
-        return lines | {key: (key, "test") for key in present if key not in named}
+        return lines | {key: (key, "test") for key in results.present if key not in self.named}
 
-    @staticmethod
-    def _of_table(
-        number: str, lines: Mapping[str, tuple[str, str]], results: Results
-    ) -> list[dict[str, Any]]:
-        found = []
-        for line, (key, split) in lines.items():
-            for seed, metrics in results[key].metrics(split).iterrows():
-                found.append({"row": line, "seed": seed, **metrics.to_dict()})
-        return found
+    @property
+    def _large(self) -> bool:
+        return self.parameters.dataset.startswith("coco")
 
     def provenance(self, results: Results) -> dict[str, Any]:
         """What a table says of where it comes from."""
-        given, first = self.parameters, [*results.present.values()][:1]
-        found = {
-            "dataset": first[0].rows[0].experiment.data.dataset if first else given.dataset,
-            "profile": given.profile,
-            "seeds": list(given.seeds),
-            "device": given.device,
-        }
-        for one in first:
+        given = self.parameters
+        found = {name: getattr(given, name) for name in ("dataset", "profile", "seeds", "device")}
+        for one in [*results.present.values()][:1]:
+            found["dataset"] = one.rows[0].experiment.data.dataset
             found["groups"] = len(np.unique(one.split("train").group_of_image))
-        changes = ", ".join(f"{name} = {value}" for name, value in _flat(given.overrides))
-        return found | ({"note": f"overrides: {changes}"} if changes else {})
+        if given.overrides:
+            (changes,) = pd.json_normalize(given.overrides).to_dict("records")
+            found["note"] = "overrides: " + ", ".join(f"{name} = {value}" for name, value in changes.items())
+        return found
 
     def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Styler | None:
         """The paper's claims, each with what the runs of this page say; arguments as for `verdicts`."""
@@ -293,32 +256,31 @@ class Study:
             results: of the rows; more: measures of claims that are about more than the rows.
             table: only claims about this one.
         """
-        reason, found = self.measured.reasons.get(self.parameters.profile, ""), []
+        given, found = self.parameters, []
+        reason = self.measured.reasons.get(given.profile, "")
         measures = {**self.measured.measures, **(more or {})}
         for claim in self.paper.claims.values():
-            asked = not claim.table or claim.table in self.parameters.tables
-            if not asked or not results.has(*claim.needs) or (table and claim.table != table):
+            if claim.table not in ("", *given.tables) or table not in ("", claim.table):
                 continue
-            large = self.parameters.dataset.startswith("coco")
-            if claim.size == "small" and large:
+            if not results.has(*claim.needs) or (claim.size == "small" and self._large):
                 continue
             items = self._compared(claim, results)
             if claim.id in measures:
                 items += measures[claim.id](results)
             if items:
-                elsewhere = "the claim is about a large dataset" * (claim.size == "large" and not large)
-                found.append(decide(claim, items, "; ".join(filter(None, (reason, claim.reason, elsewhere)))))
+                elsewhere = claim.size == "large" and not self._large
+                reasons = [reason, claim.reason, "the claim is about a large dataset" * elsewhere]
+                found.append(decide(claim, items, "; ".join(filter(None, reasons))))
         return found
 
     def _compared(self, claim: Claim, results: Results) -> list[Evidence]:
         """What a claim compares; a part that names a table is left out where that was not asked for."""
         found = []
         for one in claim.compare:
-            keys = {key for pair in one["pairs"] for key in pair}
-            table = one.get("table")
-            if results.has(*keys) and (table is None or table in self.parameters.tables):
-                given = {name: part for name, part in one.items() if name not in ("table", "phrases")}
-                found += (localised if one.get("phrases") else compared)(results, **given)
+            given = dict(one)
+            table, measure = given.pop("table", None), localised if given.pop("phrases", False) else compared
+            if results.has(*chain(*one["pairs"])) and table in (None, *self.parameters.tables):
+                found += measure(results, **given)
             elif table is None:
                 return []
         return found
@@ -347,38 +309,19 @@ def place_of(run: Run) -> dict[str, Any]:
     return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
 
 
-def _where_it_fits(bases: Mapping[str, Experiment], change: Mapping[str, Any]) -> dict[str, Experiment]:
-    """The experiments that have what is changed, changed; ConfigError where none has it."""
-    found, refused = {}, None
-    for name, base in bases.items():
-        try:
-            found[name] = base.but(**change)
-        except ConfigError as error:
-            refused = refused or error
-    if not found:
-        names = f"; the bases are {', '.join(bases)}" if len(bases) > 1 else ""
-        raise ConfigError(f"{refused}{names}")
-    return found
+def _measured(lines: Mapping[str, tuple[str, str]], results: Results) -> pd.DataFrame:
+    """Metrics over seeds of the rows of a table, and of chance on each split that they are read on."""
+    metrics = {line: results[key].metrics(split) for line, (key, split) in lines.items()}
+    chance = {
+        f"Chance, {READ[split]}": results[key].chance(split)
+        for line, (key, split) in lines.items()
+        if "rsum" in metrics[line]
+    }
+    ours = over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
+    return pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
 
 
 def _said(value: Any) -> str:
-    if is_dataclass(value):
-        return (
-            f"{type(value).__name__}({', '.join(f'{name}={one!r}' for name, one in asdict(value).items())})"
-        )
     if value is None:
         return "all"
     return f"{value:,}" if type(value) is int else str(value)
-
-
-def _flat(changes: Mapping[str, Any], where: str = "") -> list[tuple[str, Any]]:
-    """Leaves of nested mappings by dotted name.
-
-    >>> _flat({"recipe": {"epochs": 1}, "precision": "64"})
-    [('recipe.epochs', 1), ('precision', '64')]
-    """
-    found = []
-    for name, value in changes.items():
-        inner = isinstance(value, Mapping)
-        found += _flat(value, f"{where}{name}.") if inner else [(f"{where}{name}", value)]
-    return found

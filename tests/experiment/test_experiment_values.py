@@ -33,25 +33,24 @@ def test_a_dictionary_changes_fields_and_a_part_takes_its_place():
     [
         (
             {"recipe": {"epoch": 1}},
-            r"overrides: recipe\.epoch: recipe \(Recipe\) has no such field; it has epochs, lr",
+            r"overrides: recipe\.epoch: Recipe has no such field; it has epochs, lr.*; the bases are base",
         ),
         (
             {"recepy": {"epochs": 1}},
-            r"overrides: recepy: an experiment \(Experiment\) has no such field; it has data",
+            r"overrides: recepy: Experiment has no such field; it has data",
         ),
         ({"recipe": {"epochs": "one"}}, r"recipe\.epochs: takes int \(here 2\), found 'one'"),
         ({"recipe": {"epochs": True}}, r"recipe\.epochs: takes int"),
         ({"recipe": {"lr": None}}, r"recipe\.lr: takes float"),
         ({"recipe": {"epochs": 0}}, r"epochs >= 1"),
         ({"loss": "hinges"}, r"loss: takes .*found 'hinges'"),
-        ({"loss": {"margin": {"value": 1}}}, r"loss\.margin: expected a value, found a mapping"),
+        ({"loss": {"margin": {"value": 1}}}, r"loss\.margin: takes float \(here 0\.2\), found {'value': 1}"),
         ({"loss": {"constraint": {"distance": "l7"}}}, r"l7"),
         (
             {"network": {"text": {"readouts": "last"}}},
-            r"network\.text\.readouts: network\.text \(BiLSTM\) has no",
+            r"network\.text\.readouts: BiLSTM has no",
         ),
         ({"seed": 3}, r"overrides: seed is no setting of the base; use the parameter seeds"),
-        ("epochs: 1", r"parameter overrides must be a mapping such as"),
     ],
 )
 def test_what_no_base_has_is_refused_in_one_line_before_anything_runs(tmp_path, changes, said):
@@ -83,7 +82,7 @@ def test_a_profile_and_a_dataset_choose_sizes_and_inputs(tmp_path):
     base = quick.scale(tiny.PAPER, profiles)
     assert (base.network.dim, base.data.dataset, base.image) == (128, "flickr8k", tiny.PAPER.image)
     quick.parameters = replace(photographs, dataset="f30k_precomp", overrides={"image": {"views": 3}})
-    with pytest.raises(ConfigError, match=r"image\.views: image \(Given\) has no such field"):
+    with pytest.raises(ConfigError, match=r"image\.views: Given has no such field"):
         quick.scale(tiny.PAPER, profiles)
     quick.parameters = replace(quick.parameters, overrides={})
     base = quick.scale(tiny.PAPER, profiles | {"quick on photographs": {"image": {"views": 2}}})

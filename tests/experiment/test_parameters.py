@@ -8,7 +8,7 @@ from PIL import Image
 from imtext.data import load_dataset
 from imtext.data.images import ImageStore
 from imtext.errors import ConfigError, DataError
-from imtext.experiment.parameters import check_parameters
+from imtext.experiment.parameters import Parameters
 from imtext.papers import rich_features
 from imtext.runs import RunStore
 from imtext.text import load_word_vectors
@@ -19,51 +19,56 @@ TABLES = ("2", "5", "6")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"dataset": 3}, "parameter dataset must be a text"),
-        ({"data_root": 3}, "parameter data_root must be a folder"),
-        ({"profile": "fast"}, "parameter profile must be one of smoke, quick, paper, found 'fast'"),
-        ({"profile": None}, "parameter profile must be a text"),
-        ({"seeds": "a"}, "parameter seeds must be whole numbers"),
-        ({"seeds": []}, "parameter seeds must be different numbers"),
-        ({"seeds": [0, 0]}, "parameter seeds must be different numbers"),
-        ({"seeds": -1}, "parameter seeds must be different numbers"),
-        ({"seeds": 0.5}, "parameter seeds must be whole numbers"),
-        ({"seeds": True}, "parameter seeds must be whole numbers"),
+        ({"dataset": 3}, "parameter dataset: takes str (here 'picturebook'), found 3"),
+        ({"data_root": 3}, "parameter data_root: takes "),
+        ({"profile": "fast"}, "parameter profile: one of smoke, quick, paper, found 'fast'"),
+        ({"profile": None}, "parameter profile: takes str"),
+        ({"seeds": "a"}, "parameter seeds: different whole numbers such as [0, 1, 2], found 'a'"),
+        ({"seeds": []}, "parameter seeds: different whole numbers"),
+        ({"seeds": [0, 0]}, "parameter seeds: different whole numbers"),
+        ({"seeds": -1}, "parameter seeds: different whole numbers"),
+        ({"seeds": [0.5]}, "parameter seeds: different whole numbers"),
+        ({"seeds": 0.5}, "parameter seeds: takes "),
+        ({"seeds": True}, "parameter seeds: takes "),
         ({"device": "tpu"}, "device must be"),
-        ({"runs_dir": 5}, "parameter runs_dir must be a folder"),
-        ({"tables": "9"}, "parameter tables must be 'all' or among 2, 5, 6"),
-        ({"tables": []}, "parameter tables must be"),
+        ({"jobs": 0}, "parameter jobs: 'auto' or a whole number from 1, found 0"),
+        ({"jobs": "two"}, "parameter jobs: 'auto' or a whole number from 1, found 'two'"),
+        ({"jobs": True}, "parameter jobs: takes "),
+        ({"runs_dir": 5}, "parameter runs_dir: takes "),
+        ({"tables": "9"}, "parameter tables: 'all', or among 2, 5, 6, found '9'"),
+        ({"tables": []}, "parameter tables: "),
+        ({"overrides": "epochs: 1"}, "parameter overrides: takes "),
     ],
 )
 def test_wrong_parameters(given, said):
     with pytest.raises(ConfigError) as error:
-        check_parameters(TABLES, **given)
+        Parameters(**given).checked(TABLES)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_forms_that_papermill_gives():
-    assert check_parameters(TABLES, seeds="0, 2").seeds == (0, 2)
-    assert check_parameters(TABLES, seeds=3).seeds == (3,)
-    assert check_parameters(TABLES, tables="6,2").tables == ("2", "6")
-    assert check_parameters(TABLES, tables=[5]).tables == ("5",)
-    assert check_parameters(TABLES, data_root="").data_root is None
+    assert Parameters(seeds="0, 2").checked(TABLES).seeds == (0, 2)
+    assert Parameters(seeds=3).checked(TABLES).seeds == (3,)
+    assert Parameters(tables="6,2").checked(TABLES).tables == ("2", "6")
+    assert Parameters(tables=[5]).checked(TABLES).tables == ("5",)
+    assert Parameters(data_root="").checked(TABLES).data_root is None
 
 
 def test_runs_go_where_the_environment_says(monkeypatch):
     monkeypatch.setenv("IMTEXT_RUNS", "elsewhere")
-    assert check_parameters(TABLES).runs_dir == Path("elsewhere")
-    assert check_parameters(TABLES, runs_dir="here").runs_dir == Path("here")
+    assert Parameters().checked(TABLES).runs_dir == Path("elsewhere")
+    assert Parameters(runs_dir="here").checked(TABLES).runs_dir == Path("here")
 
 
 def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    found = check_parameters(TABLES, data_root="~/pets", runs_dir="~/runs")
+    found = Parameters(data_root="~/pets", runs_dir="~/runs").checked(TABLES)
     assert found.data_root == str(tmp_path / "pets") and found.runs_dir == tmp_path / "runs"
-    assert check_parameters(TABLES, data_root=Path("~/pets")).data_root == str(tmp_path / "pets")
+    assert Parameters(data_root=Path("~/pets")).checked(TABLES).data_root == str(tmp_path / "pets")
     monkeypatch.setenv("IMTEXT_RUNS", "~/elsewhere")
-    assert check_parameters(TABLES).runs_dir == tmp_path / "elsewhere"
+    assert Parameters().checked(TABLES).runs_dir == tmp_path / "elsewhere"
     study = rich_features.study("own", "~/pets", "smoke", [0], "10", "cpu", 1, "~/runs")
     assert study.places.data_root == str(tmp_path / "pets")
     assert study.places.cache == str(tmp_path / "runs" / "cache")
