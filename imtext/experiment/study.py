@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from imtext import report
 from imtext.data import GENERATED
 from imtext.errors import ConfigError
 from imtext.experiment.claims import compared, localised
@@ -22,27 +23,13 @@ from imtext.experiment.parameters import Parameters
 from imtext.experiment.results import Absent, Result, Results
 from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.source import Places
-from imtext.report import (
-    Claim,
-    Evidence,
-    Verdict,
-    claims_table,
-    decide,
-    over_seeds,
-    read_published,
-    results_folder,
-    side_by_side,
-    write_published,
-)
 from imtext.report.markup import Page
-from imtext.report.paper import Paper
 from imtext.runs import Run
 
 DRAWN_PERSONS = "picturebook_pedestrians"
 PERSONS = ("cuhk_pedes", DRAWN_PERSONS)
 READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
-EMPTY: Mapping[Experiment, str] = MappingProxyType({})
-Measures = Mapping[str, Callable[[Results], Sequence[Evidence]]]
+Measures = Mapping[str, Callable[[Results], Sequence[report.Evidence]]]
 
 
 @dataclass(frozen=True)
@@ -69,9 +56,10 @@ class Study:
         ConfigError: for a parameter that does not fit.
     """
 
-    def __init__(self, paper: Paper, measured: Measured, *given: Any, **named: Any) -> None:
+    def __init__(self, paper: report.Paper, measured: Measured, *given: Any, **named: Any) -> None:
         self.paper, self.measured = paper, measured
         self.parameters = Parameters(*given, **named).checked(paper.numbers)
+        self.large = self.parameters.dataset.startswith("coco")
         self.named = {line.run for table in paper.tables.values() for line in table.lines}
         # Absolute, so that a finished run can be read from any folder.
         cache = str((self.parameters.runs_dir / "cache").resolve())
@@ -142,9 +130,8 @@ class Study:
     def describe(self, paper: Experiment, base: Experiment) -> pd.DataFrame:
         """What differs here from the paper's own settings, and what there is of the data."""
         lines = {name: ("", fact) for name, fact in inputs_of(base, self.places).facts().items()}
-        for name, values in differences(paper, base).items():
-            if name != "data.dataset":  # which every table says
-                lines[name] = tuple(_said(value) for value in values)
+        paper = paper.but(data={"dataset": base.data.dataset})  # which every table says
+        lines |= {name: tuple(map(_said, values)) for name, values in differences(paper, base).items()}
         lines["seeds"] = ("", f"{len(self.parameters.seeds)}")
         return pd.DataFrame.from_dict(lines, orient="index", columns=["paper", "here"])
 
@@ -159,7 +146,7 @@ class Study:
         given = self.parameters
         asked = set().union(*map(self.paper.rows_of, given.tables))
         chosen = [key for key in rows if key in asked or key not in self.named]
-        wanted = [key for key in chosen if not self.lacks(rows[key])]
+        wanted = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
         if not wanted and asked.intersection(chosen):
             raise ConfigError(
                 f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
@@ -168,8 +155,8 @@ class Study:
         # Of equal rows, the first gives the name.
         slugs = {rows[key]: key for key in reversed(rows)}
         made = {
-            key: [self.row(slugs[rows[key]], rows[key], seed, slugs) for seed in given.seeds]
-            for key in wanted
+            key: [self.row(slugs[one], one, seed, slugs) for seed in given.seeds]
+            for key, one in wanted.items()
         }
         texts = dict.fromkeys(own[0].inputs.text for own in made.values())
         for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
@@ -179,12 +166,11 @@ class Study:
         found = {key: Result(own, [next(runs) for _ in own]) for key, own in made.items()}
         return Results({key: found.get(key, Absent()) for key in rows})
 
-    def row(
-        self, slug: str, experiment: Experiment, seed: int, slugs: Mapping[Experiment, str] = EMPTY
-    ) -> Row:
+    def row(self, slug: str, experiment: Experiment, seed: int, slugs: Any = None) -> Row:
         """An experiment as it is run here; ``slugs`` are the names of those that it may start from."""
+        known = slugs or {}
         starts = tuple(
-            self.row(slugs.get(start, f"{slug}-start"), start, seed, slugs) for start in experiment.start
+            self.row(known.get(start, f"{slug}-start"), start, seed, known) for start in experiment.start
         )
         own = replace(experiment, seed=seed, start=tuple(start.experiment for start in starts))
         return Row(self.paper.name, slug, own, self.places, self.parameters.profile, starts)
@@ -201,11 +187,11 @@ class Study:
         if number not in self.parameters.tables:
             return None
         table, parts = self.paper.tables[number], []
-        for path in sorted(results_folder().glob(f"*/{self.paper.name}.csv")):
-            published = read_published(path)
+        for path in sorted(report.results_folder().glob(f"*/{self.paper.name}.csv")):
+            published = report.read_published(path)
             if number in published.tables:
                 ours, source = published.table(number)
-                parts.append(side_by_side(table, ours, source, ran=published.ran(number)))
+                parts.append(report.side_by_side(table, ours, source, ran=published.ran(number)))
         lines = {} if measured is not None else self._lines(number, results)
         if lines:
             measured = _measured(lines, results)
@@ -214,22 +200,18 @@ class Study:
             labels = {name: name for name in measured.index if name not in of_table}
             ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
             here = self.provenance(Results({key: results[key] for key, _ in lines.values()}))
-            parts.append(side_by_side(table, measured, here, labels, ran))
+            parts.append(report.side_by_side(table, measured, here, labels, ran))
         return Page(*parts, notes=table.notes) if parts else None
 
     def _lines(self, number: str, results: Results) -> dict[str, tuple[str, str]]:
         """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
-        here = "coco" if self._large else "other"
+        here = "coco" if self.large else "other"
         lines = {
             one.id: (one.run, one.read)
             for one in self.paper.tables[number].lines
             if one.run in results.present and one.where in ("", here)
         }
         return lines | {key: (key, "test") for key in results.present if key not in self.named}
-
-    @property
-    def _large(self) -> bool:
-        return self.parameters.dataset.startswith("coco")
 
     def provenance(self, results: Results) -> dict[str, Any]:
         """What a table says of where it comes from."""
@@ -246,10 +228,13 @@ class Study:
     def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Styler | None:
         """The paper's claims, each with what the runs of this page say; arguments as for `verdicts`."""
         found = self.verdicts(results, more, table)
-        name = f"claims-{table}" if table else "claims"
-        return claims_table(found, self.provenance(results), name) if found or not table else None
+        if table and not found:
+            return None
+        return report.claims_table(found, self.provenance(results), f"claims-{table}".rstrip("-"))
 
-    def verdicts(self, results: Results, more: Measures | None = None, table: str = "") -> list[Verdict]:
+    def verdicts(
+        self, results: Results, more: Measures | None = None, table: str = ""
+    ) -> list[report.Verdict]:
         """A verdict for each claim that the rows and tables asked for can test, in the paper's order.
 
         Args:
@@ -257,23 +242,19 @@ class Study:
             table: only claims about this one.
         """
         given, found = self.parameters, []
-        reason = self.measured.reasons.get(given.profile, "")
         measures = {**self.measured.measures, **(more or {})}
         for claim in self.paper.claims.values():
-            if claim.table not in ("", *given.tables) or table not in ("", claim.table):
+            asked = claim.table in ("", *given.tables) and table in ("", claim.table)
+            if not asked or not results.has(*claim.needs) or (claim.size == "small" and self.large):
                 continue
-            if not results.has(*claim.needs) or (claim.size == "small" and self._large):
-                continue
-            items = self._compared(claim, results)
-            if claim.id in measures:
-                items += measures[claim.id](results)
-            if items:
-                elsewhere = claim.size == "large" and not self._large
-                reasons = [reason, claim.reason, "the claim is about a large dataset" * elsewhere]
-                found.append(decide(claim, items, "; ".join(filter(None, reasons))))
+            measure = measures.get(claim.id, partial(self._compared, claim))
+            if items := measure(results):
+                size = "the claim is about a large dataset" * (claim.size == "large" and not self.large)
+                reasons = [self.measured.reasons.get(given.profile, ""), claim.reason, size]
+                found.append(report.decide(claim, items, "; ".join(filter(None, reasons))))
         return found
 
-    def _compared(self, claim: Claim, results: Results) -> list[Evidence]:
+    def _compared(self, claim: report.Claim, results: Results) -> list[report.Evidence]:
         """What a claim compares; a part that names a table is left out where that was not asked for."""
         found = []
         for one in claim.compare:
@@ -299,7 +280,7 @@ class Study:
 
     def publish(self, path: str | Path, results: Results, more: Sequence[dict[str, Any]] = ()) -> Path:
         """Write every row and seed of the tables, and ``more`` lines, as CSV, all or nothing."""
-        return write_published(path, pd.DataFrame([*self.published_lines(results), *more]))
+        return report.write_published(path, pd.DataFrame([*self.published_lines(results), *more]))
 
 
 def place_of(run: Run) -> dict[str, Any]:
@@ -317,7 +298,7 @@ def _measured(lines: Mapping[str, tuple[str, str]], results: Results) -> pd.Data
         for line, (key, split) in lines.items()
         if "rsum" in metrics[line]
     }
-    ours = over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
+    ours = report.over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
     return pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
 
 
