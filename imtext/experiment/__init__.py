@@ -1,5 +1,7 @@
 """The machine: an experiment of small parts becomes a run, and a notebook's rows become tables and claims."""
 
+# ruff: noqa: F401 - what is imported here is what the package offers
+
 from imtext.experiment.compute import inputs_of
 from imtext.experiment.experiment import Experiment, adam
 from imtext.experiment.features import Beside, Fisher, MeanWords, TfIdf
@@ -26,45 +28,4 @@ from imtext.experiment.study import Measured, Study
 from imtext.experiment.texts import Drawn, KnownWords, Words
 from imtext.training import Constraint, Recipe
 
-__all__ = [
-    "GRU",
-    "Absent",
-    "Averaged",
-    "Beside",
-    "BiLSTM",
-    "Branches",
-    "Cca",
-    "Centre",
-    "Constraint",
-    "Crops",
-    "Data",
-    "Drawn",
-    "Dual",
-    "Ensemble",
-    "Experiment",
-    "Fisher",
-    "Given",
-    "Grid",
-    "Hinges",
-    "Instance",
-    "Joint",
-    "KnownWords",
-    "MeanWords",
-    "Measured",
-    "Mirrored",
-    "Pictures",
-    "Pooled",
-    "Recipe",
-    "Reranked",
-    "Result",
-    "Results",
-    "Scan",
-    "Single",
-    "Structure",
-    "Study",
-    "TfIdf",
-    "Words",
-    "adam",
-    "inputs_of",
-    "none_of_absent",
-]
+__all__ = [name for name in dir() if not name.startswith("_")]
