@@ -33,8 +33,8 @@ class Parameters:
     dataset: str = "picturebook"
     data_root: str | Path | None = None
     profile: str = "smoke"
-    seeds: tuple | int | str = (0,)
-    tables: tuple | int | str = "all"
+    seeds: list | tuple | int | str = (0,)
+    tables: list | tuple | int | str = "all"
     device: str = "auto"
     jobs: int | str = "auto"
     runs_dir: str | Path | None = None

@@ -34,8 +34,7 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
         RunError, TrainingError, DataError: as their messages say.
     """
     store, config = RunStore(runs_dir), row.config()
-    done = store.get(row.paper, row.slug, config)
-    if done is not None:
+    if done := store.get(row.paper, row.slug, config):
         return done
     starts = [run_one(start, runs_dir, jobs) for start in row.starts]
     threads = 1 if row.places.device == "cpu" else torch.get_num_threads()

@@ -71,8 +71,8 @@ class Study:
         A key such as ``"quick on photographs"`` or ``"paper on coco"`` goes before that of the profile alone.
         """
         given = self.parameters
-        photographs = [] if given.dataset in GENERATED else [f"{given.profile} on photographs"]
-        keys = [f"{given.profile} on {given.dataset}", *photographs, given.profile]
+        kind = "drawings" if given.dataset in GENERATED else "photographs"
+        keys = [f"{given.profile} on {given.dataset}", f"{given.profile} on {kind}", given.profile]
         return by_profile[next(key for key in keys if key in by_profile)]
 
     def scale(self, paper: Any, profiles: Mapping[str, Mapping[str, Any]]) -> Any:
