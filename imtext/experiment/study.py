@@ -50,7 +50,8 @@ class Study:
 
     Args:
         paper: its printed numbers and claims; measured: what ranks alone do not decide.
-        given, named: what :class:`imtext.experiment.parameters.Parameters` holds.
+        given, named: the parameters of the notebook, in the order of
+            :class:`imtext.experiment.parameters.Parameters`.
 
     Raises:
         ConfigError: for a parameter that does not fit.
