@@ -105,7 +105,7 @@ def test_every_exported_name_is_on_the_api_page(repository: Path) -> None:
     assert documented
     for path in sorted((repository / "imtext").glob("*/__init__.py")):
         package = importlib.import_module(f"imtext.{path.parent.name}")
-        for name in getattr(package, "__all__", ()):
+        for name in getattr(package, "__all__", vars(package)):
             module = getattr(getattr(package, name), "__module__", "")
             if module.startswith("imtext"):
                 assert module in documented, f"{module} (of {package.__name__}.{name}) is not in book/api.md"

@@ -27,5 +27,3 @@ from imtext.experiment.source import Data
 from imtext.experiment.study import Measured, Study
 from imtext.experiment.texts import Drawn, KnownWords, Words
 from imtext.training import Constraint, Recipe
-
-__all__ = [name for name in dir() if not name.startswith("_")]
