@@ -16,8 +16,7 @@ from matplotlib.patches import Annulus, Circle
 from torch import Tensor, nn
 
 from imtext.losses.structure import structure_preserving_loss
-from imtext.report.figures import panels
-from imtext.report.figures.general import FILLS, MARKS
+from imtext.report.figures import FILLS, MARKS, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.threads import torch_threads
 

@@ -3,7 +3,7 @@
 A figure is drawn once and read on white and on dark pages. So its background is transparent, its ink is a
 grey with the same contrast to white as to #121212 (4.3 : 1), and the line colours are those of the Okabe–Ito
 palette (safe for colour-blind readers) that keep at least 3 : 1 against both. Nothing is told by colour
-alone.
+alone. All that is no colour of a series stands in the style sheet `house.mplstyle` beside this file.
 """
 
 from __future__ import annotations
@@ -29,33 +29,7 @@ BOOK_WIDTH = 7.2
 # Letters that the font lacks, such as Chinese ones, are drawn as boxes; a warning for each would bury a page.
 warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
 
-_SETTINGS = {
-    **dict.fromkeys(("figure.facecolor", "figure.edgecolor", "axes.facecolor"), "none"),
-    **dict.fromkeys(("axes.edgecolor", "text.color", "xtick.color", "ytick.color", "grid.color"), INK),
-    **dict.fromkeys(("axes.labelcolor", "axes.titlecolor", "legend.labelcolor"), INK),
-    "figure.dpi": 110,
-    "figure.constrained_layout.use": True,
-    "savefig.transparent": True,
-    "savefig.dpi": 200,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE, linestyle=DASHES),
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "image.interpolation": "nearest",
-    # Text stays text in SVG, and a fixed salt keeps its ids the same from run to run.
-    "svg.fonttype": "none",
-    "svg.hashsalt": "imtext",
-}
+_SHEET = ("imtext.report.house", {"axes.prop_cycle": mpl.cycler(color=PALETTE, linestyle=DASHES)})
 _AS_WRITTEN = {"text.parse_math": False}
 
 
@@ -64,14 +38,14 @@ def use_house_style() -> None:
 
     The figures of this package use the style in any case.
     """
-    mpl.rcParams.update(_SETTINGS)
+    plt.style.use(_SHEET)
     pd.set_option("display.max_colwidth", None)
 
 
 def house_style() -> AbstractContextManager[None]:
     """The house style within a `with` block or of a function, without touching the defaults outside; text as
     it is written."""
-    return mpl.rc_context(_SETTINGS | _AS_WRITTEN)
+    return plt.style.context([*_SHEET, _AS_WRITTEN])
 
 
 def text_as_written() -> AbstractContextManager[None]:

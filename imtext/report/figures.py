@@ -1,4 +1,4 @@
-"""Figures that serve any paper: panels, histograms, groups on a map, a sweep, a network as boxes."""
+"""Figures that serve any paper. Each takes plain numbers and returns a Figure with transparent background."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
+from imtext.report.style import DASHES, INK, MAP, PALETTE, house_style, new_figure
+from imtext.retrieval import Separation, mean_off_diagonal
 
 MARKS, FILLS = {"images": "s", "captions": "o"}, ("full", "none", "left", "top")
 
@@ -27,6 +28,16 @@ def panels(count: int, height: float = 2.7, per_row: int = 3, **options: Any) ->
     for axes in grid[count:]:
         axes.set_axis_off()
     return figure, grid[:count]
+
+
+def _distribution(
+    axes: Axes, number: int, name: str, heights: np.ndarray, edges: np.ndarray, mean: float
+) -> None:
+    """One of several distributions of a panel, its mean as a dotted line."""
+    colour = PALETTE[number]
+    axes.stairs(heights, edges, fill=True, alpha=0.25, color=colour, linewidth=0)
+    axes.stairs(heights, edges, label=name, linewidth=1.5, color=colour, linestyle=DASHES[number])
+    axes.axvline(mean, linestyle=":", color=colour, linewidth=1.2)
 
 
 @house_style()
@@ -45,11 +56,7 @@ def histograms(
     edges = np.linspace(values.min(), max(values.max(), values.min() + 0.01), 61)
     for axes, (title, own) in zip(grid, shown, strict=True):
         for number, (name, one) in enumerate(own.items()):
-            look = {"color": PALETTE[number], "linestyle": DASHES[number]}
-            heights = np.histogram(one, edges, density=True)[0]
-            axes.stairs(heights, edges, fill=True, alpha=0.22, color=PALETTE[number], linewidth=0)
-            axes.stairs(heights, edges, label=name, linewidth=1.5, **look)
-            axes.axvline(float(np.mean(one)), linestyle=":", color=PALETTE[number], linewidth=1.2)
+            _distribution(axes, number, name, np.histogram(one, edges, density=True)[0], edges, np.mean(one))
         said = f"mean {' → '.join(f'{np.mean(one):.2f}' for one in own.values())}"
         if window:
             axes.axvspan(*window, color=INK, alpha=0.13, linewidth=0)
@@ -57,6 +64,54 @@ def histograms(
             said += f"\nin the window {' → '.join(f'{one:.1f}' for one in inside)} %"
         axes.set(title=title, xlabel=f"{label}: {said}", yticks=[])
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+@house_style()
+def similarity_histograms(shown: Sequence[tuple[str, Separation]], printed: Sequence[float]) -> Figure:
+    """One panel per model: how similar matching pairs (P) and other pairs (Q) are, with S, mean D_p and mean
+    D_n.
+
+    `shown`: (title, `imtext.retrieval.separation(...)`) with an even number of bins, drawn two by two; all
+    share their axes. `printed` are the paper's S, shown in brackets. Source: instance loss, Figure 5 and
+    Equation 10.
+    """
+    figure, grid = panels(len(shown), 2.75, len(shown), sharex=True, sharey=True)
+    filled = []
+    for axes, (title, item), paper in zip(grid, shown, printed, strict=True):
+        edges = item.edges[::2]
+        for number, (name, values, mean) in enumerate((
+            ("P: matching pairs", item.positive, item.mean_positive),
+            ("Q: other pairs", item.negative, item.mean_negative),
+        )):
+            # The eye gets coarser bins than S, to see a shape and not the noise.
+            heights = values.reshape(-1, 2).mean(1)
+            _distribution(axes, number, name, heights, edges, mean)
+            filled.append(edges[:-1][heights > 0.01 * heights.max()])
+        means = f"mean $D_p$ = {item.mean_positive:.3f}, $D_n$ = {item.mean_negative:.3f}"
+        axes.set(title=f"{title}\nS = {item.S:.3f} (paper {paper:.3f})", yticks=[])
+        axes.set_xlabel(f"cosine similarity\n{means}", parse_math=True)
+    ends = np.concatenate(filled)
+    grid[0].set_xlim(ends.min() - 0.05, ends.max() + 0.07)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@house_style()
+def pearson_maps(before: np.ndarray, after: np.ndarray) -> Figure:
+    """Two maps (N, N) of the Pearson correlation between images, before and after Stage I, in one scale.
+
+    Each title carries the mean correlation off the diagonal: lower means that the features tell images apart
+    better. Source: instance loss, Figure 4.
+    """
+    others = [values[~np.eye(len(values), dtype=bool)] for values in (before, after)]
+    low, high = np.percentile(others, [0.5, 99.5])
+    figure, grid = panels(2, 4.0)
+    for axes, values, title in zip(grid, (before, after), ("(a) before", "(b) after"), strict=True):
+        picture = axes.imshow(values, cmap=MAP, vmin=low, vmax=high)
+        mean = f"mean off the diagonal {mean_off_diagonal(values):.3f}"
+        axes.set(title=f"{title} Stage I\n{mean}", xlabel=f"{len(values)} images", xticks=[], yticks=[])
+    figure.colorbar(picture, ax=grid, shrink=0.78, extend="both", label="Pearson correlation")
     return figure
 
 
@@ -70,19 +125,15 @@ def group_maps(maps: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, n
     """
     figure, grid = panels(len(maps), 4.4, per_row=2)
     for axes, (title, (places, groups, said)) in zip(grid, maps.items(), strict=True):
-        labels = np.unique(groups["images"])
-        for number, group in enumerate(labels):
+        for number, group in enumerate(np.unique(groups["images"])):
             own = {side: places[side][groups[side] == group] for side in MARKS}
-            look = {
-                "color": PALETTE[number % 4],
-                "fillstyle": FILLS[number % 4],
-                "markerfacecoloralt": "none",
-            }
+            colour, fill = PALETTE[number % 4], FILLS[number % 4]
             for image in own["images"]:
                 for caption in own["captions"]:
                     axes.plot(*np.stack([image, caption]).T, color=INK, linewidth=0.7, linestyle="-")
             for side, mark in MARKS.items():
-                axes.plot(*own[side].T, linestyle="none", marker=mark, markersize=7, zorder=4, **look)
+                look = {"marker": mark, "markersize": 7, "fillstyle": fill, "markerfacecoloralt": "none"}
+                axes.plot(*own[side].T, linestyle="none", color=colour, zorder=4, **look)
         axes.set(title=title, xlabel=said, xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
     plain = {"color": INK, "linestyle": "none", "fillstyle": "none"}
@@ -99,8 +150,7 @@ def sweep(runs: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, marked: 
         runs: one line a setting and seed, in the order of the settings; ``x`` holds texts.
         marked: the setting that a paper calls the best.
     """
-    figure = new_figure(3.0)
-    axes = figure.subplots()
+    figure, (axes,) = panels(1, 3.0)
     sns.lineplot(runs, x=x, y=y, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
     sns.stripplot(runs, x=x, y=y, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
     axes.axvline(marked, color=INK, linestyle=":", label="best in the paper")
@@ -124,21 +174,17 @@ def attention_picture(
     """
     high, wide = picture.shape[:2]
     figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row)
-    y, x = (np.arange(high) + 0.5) / high, (np.arange(wide) + 0.5) / wide
-    inside = [
-        np.ix_((y >= top) & (y < bottom), (x >= left) & (x < right)) for left, top, right, bottom in boxes
-    ]
-    for axes, (word, weights) in zip(grid, [("image", np.ones(len(boxes))), *words], strict=True):
-        light = np.zeros((high, wide))
-        for place, weight in zip(inside, weights, strict=True):
-            light[place] = np.maximum(light[place], weight)
-        axes.imshow(picture)
-        if axes is not grid[0]:
-            veil = np.zeros((high, wide, 4))
-            veil[..., 3] = 0.8 * (1 - light / light.max())
-            axes.imshow(veil)
-            axes.set_title(f"{weights.max():.2f}", loc="right", fontweight="normal", fontsize=8)
+    grid[0].imshow(picture)
+    grid[0].set_title("image")
+    left, top, right, bottom = boxes.T[:, :, None, None]
+    y, x = (np.arange(high)[:, None] + 0.5) / high, (np.arange(wide) + 0.5) / wide
+    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    for axes, (word, weights) in zip(grid[1:], words, strict=True):
+        light = np.where(inside, weights[:, None, None], 0).max(0) / weights.max()
+        axes.imshow(picture / 255 * (0.2 + 0.8 * light[..., None]))
+        axes.set_title(f"{weights.max():.2f}", loc="right", fontweight="normal", fontsize=8)
         axes.set_title(word)
+    for axes in grid:
         axes.set_axis_off()
     figure.supxlabel(f"largest weight of {len(boxes)} regions; {1 / len(boxes):.2f} each if even", fontsize=8)
     return figure
@@ -160,24 +206,20 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
         wide = np.array([max(1.15 * len(name.lstrip("*")), len(size)) + 3 for name, size in boxes])
         axes.text(left, middle + 0.17, title, fontweight="bold")
         for (name, size), step in zip(boxes, end * wide / wide.sum(), strict=True):
-            learnt = name.startswith("*")
-            look = {"edgecolor": PALETTE[number] if learnt else INK, "linewidth": 1.8 if learnt else 0.9}
-            _box(axes, (left, middle - 0.11, step - 0.03, 0.22), name.lstrip("*"), size, **look)
+            colour, width = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
+            _box(axes, left, middle - 0.11, step - 0.03, 0.22, name.lstrip("*"), size, colour, width)
             left += step
             arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", (left, middle), (left - 0.03, middle), arrowprops=arrow)
-    _box(
-        axes, (end + 0.01, 0.08, 0.98 - end, 0.84), loss[0], "\n".join(loss[1:]), edgecolor=INK, linewidth=1.4
-    )
+    _box(axes, end + 0.01, 0.08, 0.98 - end, 0.84, loss[0], "\n".join(loss[1:]), INK, 1.4)
     return figure
 
 
-def _box(axes: Axes, place: tuple[float, float, float, float], name: str, size: str, **look: Any) -> None:
-    left, low, width, height = place
-    shape = FancyBboxPatch(
-        (left, low), width, height, "round,pad=0,rounding_size=0.01", facecolor="none", **look
-    )
-    axes.add_patch(shape)
-    middle = left + width / 2, low + height / 2
+def _box(
+    axes: Axes, left: float, low: float, wide: float, high: float, name: str, size: str, ink: str, line: float
+) -> None:
+    look = {"boxstyle": "round,pad=0,rounding_size=0.01", "fill": False, "edgecolor": ink, "linewidth": line}
+    axes.add_patch(FancyBboxPatch((left, low), wide, high, **look))
+    middle = left + wide / 2, low + high / 2
     axes.text(*middle, name, ha="center", va="bottom", fontweight="bold", fontsize=8)
     axes.text(*middle, size, ha="center", va="top", fontsize=7)
