@@ -29,7 +29,6 @@ from pandas.io.formats.style import Styler
 from imtext.report.evidence import Evidence
 from imtext.report.markup import MINUS, styled
 from imtext.report.paper import EM_DASH, Claim
-from imtext.report.style import PALETTE, RED
 from imtext.report.tables import describe
 
 REPRODUCED = "reproduced"
@@ -37,17 +36,6 @@ NOT_REPRODUCED = "not reproduced"
 UNDECIDED = "undecided"
 # A sign for each word, so that it does not hang on colour, and the class of its cell.
 SIGNS = {REPRODUCED: ("✓", "yes"), NOT_REPRODUCED: ("✗", "no"), UNDECIDED: ("?", "open")}
-STYLES = {
-    "td": "text-align: left; white-space: normal; min-width: 7em;",
-    "th.col_heading": "text-align: left; font-weight: 600;",
-    "td strong": "white-space: nowrap;",
-    # Only the sign is coloured: the striped rows of a dark page leave coloured words too little contrast.
-    "td strong i": "font-style: normal;",
-    "td.yes i": f"color: {PALETTE[2]};",
-    "td.no i": f"color: {RED};",
-    "td span": "white-space: nowrap;",
-    "td small": "font-size: 0.88em; opacity: 0.9;",
-}
 
 
 @dataclass(frozen=True)
@@ -95,14 +83,11 @@ def _judge_bounds(claim: Claim, item: Evidence) -> tuple[str, str]:
     low, high = claim.bounds
     if low <= item.low and item.high <= high:
         return REPRODUCED, ""
-    if claim.kind == "no_gain":
-        if item.low > high:
-            return NOT_REPRODUCED, f"{item.name}: gains more than {high:g} {item.unit}".rstrip()
-        return UNDECIDED, f"{item.name}: the interval holds {high:g}"
-    for elsewhere, size in ((item.high < low, "smaller"), (item.low > high, "larger")):
-        if elsewhere:
-            return NOT_REPRODUCED, f"{item.name}: {size} than about {claim.around:g} {item.unit}".rstrip()
-    return UNDECIDED, f"{item.name}: the interval reaches beyond {low:g} to {high:g} {item.unit}".rstrip()
+    if item.high < low:
+        return NOT_REPRODUCED, f"{item.name}: smaller than claimed"
+    if item.low > high:
+        return NOT_REPRODUCED, f"{item.name}: larger than claimed"
+    return UNDECIDED, f"{item.name}: the interval reaches beyond what is claimed"
 
 
 def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uuid: str = "claims") -> Styler:
@@ -118,7 +103,7 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
     rule = "as claimed" + ", except where bounds are claimed" * any(one.claim.bounds for one in verdicts)
     source = html.escape(describe(provenance))
     caption = f"<strong>Claims</strong>. A positive difference is {rule}. Here: {source}."
-    return styled(frame, uuid, caption, [["", "", "", SIGNS[one.word][1]] for one in verdicts], STYLES)
+    return styled(frame, uuid, caption, "claims", [["", "", "", SIGNS[one.word][1]] for one in verdicts])
 
 
 def _cells(verdict: Verdict) -> list[str]:
@@ -126,7 +111,9 @@ def _cells(verdict: Verdict) -> list[str]:
     claim, sign = verdict.claim, SIGNS[verdict.word][0]
     here = [f"{html.escape(one.name)}:<br><span>{one.show()}</span>" for one in verdict.evidence]
     if claim.bounds:
-        here.append(f"<small>{html.escape(claimed(claim, verdict.evidence[0].unit))}</small>")
+        low, high = claim.bounds
+        bounds = f"{low:g} to {high:g}".replace("-", MINUS) if claim.kind == "about" else f"at most {high:g}"
+        here.append(f"<small>claim taken as {bounds} {html.escape(verdict.evidence[0].unit)}</small>")
     reason = f"<br><small>{html.escape(verdict.reason)}</small>" if verdict.reason else ""
     return [
         f"{html.escape(claim.text)} <small>({html.escape(claim.section)})</small>",
@@ -134,15 +121,3 @@ def _cells(verdict: Verdict) -> list[str]:
         "<br>".join(here),
         f"<strong><i>{sign}</i> {verdict.word}</strong>{reason}",
     ]
-
-
-def claimed(claim: Claim, unit: str) -> str:
-    """The bounds of a claim in words.
-
-    >>> claimed(Claim("c", "A adds ten", "6.4", "R@1", kind="about", around=10, within=5), "points")
-    'claimed: about 10 points, taken as 5 to 15'
-    """
-    if claim.kind == "no_gain":
-        return f"claimed: no gain above {claim.tolerance:g} {unit}".rstrip()
-    about, (low, high) = f"{claim.around:g} {unit}".rstrip(), claim.bounds
-    return f"claimed: about {about}, taken as {low:g} to {high:g}".replace("-", MINUS)

@@ -30,9 +30,7 @@ def panels(count: int, height: float = 2.7, per_row: int = 3, **options: Any) ->
     return figure, grid[:count]
 
 
-def _distribution(
-    axes: Axes, number: int, name: str, heights: np.ndarray, edges: np.ndarray, mean: float
-) -> None:
+def _distribution(axes: Axes, number: int, name: str, heights: Any, edges: Any, mean: float) -> None:
     """One of several distributions of a panel, its mean as a dotted line."""
     colour = PALETTE[number]
     axes.stairs(heights, edges, fill=True, alpha=0.25, color=colour, linewidth=0)
@@ -41,15 +39,11 @@ def _distribution(
 
 
 @house_style()
-def histograms(
-    shown: Sequence[tuple[str, Mapping[str, np.ndarray]]],
-    window: tuple[float, float] | None = None,
-    label: str = "cosine",
-) -> Figure:
-    """A panel for each title, in it the distribution of each kind of numbers, with its mean as a dotted line.
+def histograms(shown: Sequence[tuple[str, Mapping[str, Any]]], window: tuple[float, float]) -> Figure:
+    """A panel for each title, in it the distribution of each kind of cosines, with its mean as a dotted line.
 
     Args:
-        shown: titles, and by name numbers of any shape. ``window``: shaded, with the share of numbers in it.
+        shown: titles, and by name cosines of any shape. ``window``: shaded, with the share of cosines in it.
     """
     figure, grid = panels(len(shown), 2.1, sharex=True)
     values = np.concatenate([np.ravel(one) for _, own in shown for one in own.values()])
@@ -57,12 +51,11 @@ def histograms(
     for axes, (title, own) in zip(grid, shown, strict=True):
         for number, (name, one) in enumerate(own.items()):
             _distribution(axes, number, name, np.histogram(one, edges, density=True)[0], edges, np.mean(one))
-        said = f"mean {' → '.join(f'{np.mean(one):.2f}' for one in own.values())}"
-        if window:
-            axes.axvspan(*window, color=INK, alpha=0.13, linewidth=0)
-            inside = (100 * np.mean((one > window[0]) & (one < window[1])) for one in own.values())
-            said += f"\nin the window {' → '.join(f'{one:.1f}' for one in inside)} %"
-        axes.set(title=title, xlabel=f"{label}: {said}", yticks=[])
+        axes.axvspan(*window, color=INK, alpha=0.13, linewidth=0)
+        means = " → ".join(f"{np.mean(one):.2f}" for one in own.values())
+        inside = (100 * np.mean((one > window[0]) & (one < window[1])) for one in own.values())
+        shares = " → ".join(f"{share:.1f}" for share in inside)
+        axes.set(title=title, xlabel=f"cosine: mean {means}\nin the window {shares} %", yticks=[])
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -77,22 +70,16 @@ def similarity_histograms(shown: Sequence[tuple[str, Separation]], printed: Sequ
     Equation 10.
     """
     figure, grid = panels(len(shown), 2.75, len(shown), sharex=True, sharey=True)
-    filled = []
     for axes, (title, item), paper in zip(grid, shown, printed, strict=True):
-        edges = item.edges[::2]
-        for number, (name, values, mean) in enumerate((
-            ("P: matching pairs", item.positive, item.mean_positive),
-            ("Q: other pairs", item.negative, item.mean_negative),
-        )):
-            # The eye gets coarser bins than S, to see a shape and not the noise.
-            heights = values.reshape(-1, 2).mean(1)
-            _distribution(axes, number, name, heights, edges, mean)
-            filled.append(edges[:-1][heights > 0.01 * heights.max()])
+        # The eye gets coarser bins than S, to see a shape and not the noise.
+        edges, heights = item.edges[::2], np.reshape([item.positive, item.negative], (2, -1, 2)).mean(2)
+        first, last = np.flatnonzero(heights.any(0))[[0, -1]]
+        edges, heights = edges[first : last + 2], heights[:, first : last + 1]
+        _distribution(axes, 0, "P: matching pairs", heights[0], edges, item.mean_positive)
+        _distribution(axes, 1, "Q: other pairs", heights[1], edges, item.mean_negative)
         means = f"mean $D_p$ = {item.mean_positive:.3f}, $D_n$ = {item.mean_negative:.3f}"
         axes.set(title=f"{title}\nS = {item.S:.3f} (paper {paper:.3f})", yticks=[])
         axes.set_xlabel(f"cosine similarity\n{means}", parse_math=True)
-    ends = np.concatenate(filled)
-    grid[0].set_xlim(ends.min() - 0.05, ends.max() + 0.07)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -161,7 +148,7 @@ def sweep(runs: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, marked: 
 
 @house_style()
 def attention_picture(
-    picture: np.ndarray, boxes: np.ndarray, words: Sequence[tuple[str, np.ndarray]], per_row: int = 4
+    picture: np.ndarray, boxes: np.ndarray, words: Sequence[tuple[str, np.ndarray]]
 ) -> Figure:
     """A picture as it is, then once a word, darkened but for the regions that the word attends to.
 
@@ -173,7 +160,7 @@ def attention_picture(
         words: and the weights ``(R,)`` of each, such as those of :func:`imtext.models.attention.attend`.
     """
     high, wide = picture.shape[:2]
-    figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row)
+    figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row=4)
     grid[0].imshow(picture)
     grid[0].set_title("image")
     left, top, right, bottom = boxes.T[:, :, None, None]
@@ -182,8 +169,7 @@ def attention_picture(
     for axes, (word, weights) in zip(grid[1:], words, strict=True):
         light = np.where(inside, weights[:, None, None], 0).max(0) / weights.max()
         axes.imshow(picture / 255 * (0.2 + 0.8 * light[..., None]))
-        axes.set_title(f"{weights.max():.2f}", loc="right", fontweight="normal", fontsize=8)
-        axes.set_title(word)
+        axes.set_title(f"{word}  {weights.max():.2f}")
     for axes in grid:
         axes.set_axis_off()
     figure.supxlabel(f"largest weight of {len(boxes)} regions; {1 / len(boxes):.2f} each if even", fontsize=8)
@@ -207,17 +193,16 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
         axes.text(left, middle + 0.17, title, fontweight="bold")
         for (name, size), step in zip(boxes, end * wide / wide.sum(), strict=True):
             colour, width = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
-            _box(axes, left, middle - 0.11, step - 0.03, 0.22, name.lstrip("*"), size, colour, width)
+            _box(axes, (left, middle - 0.11, step - 0.03, 0.22), name.lstrip("*"), size, colour, width)
             left += step
             arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", (left, middle), (left - 0.03, middle), arrowprops=arrow)
-    _box(axes, end + 0.01, 0.08, 0.98 - end, 0.84, loss[0], "\n".join(loss[1:]), INK, 1.4)
+    _box(axes, (end + 0.01, 0.08, 0.98 - end, 0.84), loss[0], "\n".join(loss[1:]), INK, 1.4)
     return figure
 
 
-def _box(
-    axes: Axes, left: float, low: float, wide: float, high: float, name: str, size: str, ink: str, line: float
-) -> None:
+def _box(axes: Axes, place: Sequence[float], name: str, size: str, ink: str, line: float) -> None:
+    left, low, wide, high = place
     look = {"boxstyle": "round,pad=0,rounding_size=0.01", "fill": False, "edgecolor": ink, "linewidth": line}
     axes.add_patch(FancyBboxPatch((left, low), wide, high, **look))
     middle = left + wide / 2, low + high / 2

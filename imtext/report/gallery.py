@@ -15,8 +15,8 @@ from imtext.report.style import GREEN, RED
 Line = str | tuple[str, bool]
 Cell = tuple[Any, Sequence[Line]]
 SIDE = 180
-RIGHT = ("✓ ", f"color: {GREEN}; font-weight: 600;")
-WRONG = ("✗ ", f"color: {RED};")
+# What stands before a line that is right or wrong, and how the line looks.
+SIGNS = {True: ("✓ ", f"color: {GREEN}; font-weight: 600;"), False: ("✗ ", f"color: {RED};")}
 
 
 class Gallery:
@@ -48,9 +48,8 @@ def _cell(cell: Cell) -> str:
 
 
 def _line(line: Line) -> str:
-    text, (sign, look) = line, ("", "")
-    if not isinstance(line, str):
-        text, (sign, look) = line[0], RIGHT if line[1] else WRONG
+    text, right = (line, None) if isinstance(line, str) else line
+    sign, look = SIGNS.get(right, ("", ""))
     return f'<div style="margin: 0.25em 0; {look}">{sign}{html.escape(text)}</div>'
 
 

@@ -32,15 +32,16 @@ class Column:
     better: str
     digits: int | None = None
 
-    def show(self, value: float) -> str:
-        """The value with the digits that the paper uses, an em dash for NaN.
+    def show(self, value: float, digits: int | None = None) -> str:
+        """The value with so many digits, or with those that the paper uses; an em dash for NaN.
 
         >>> Column("image_query_r1", "Image query", "R@1", "high", 1).show(78.0)
         '78.0'
         """
         if math.isnan(value):
             return EM_DASH
-        return f"{value:g}" if self.digits is None else f"{value:.{self.digits}f}"
+        digits = digits or self.digits
+        return f"{value:g}" if digits is None else f"{value:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class PaperTable:
-    """One table of a paper.
+    """One table of a paper; its `id` is unique across papers, such as 'instance_loss-table-2'.
 
     `rows` are the paper's, `ours` those that this repository adds; `cells` are the numbers of the paper's
-    rows, of which those in `prose`, (row id, column id), are from its running text.
+    rows, of which those of `prose` are from its running text.
     """
 
-    paper: str
+    id: str
     number: str
     caption: str
     section: str
@@ -79,8 +80,8 @@ class PaperTable:
     rows: Sequence[Row]
     ours: Sequence[Row]
     cells: pd.DataFrame
-    prose: Sequence[tuple[str, str]]
-    notes: Sequence[str]
+    prose: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
 
     @property
     def lines(self) -> tuple[Row, ...]:
@@ -98,22 +99,6 @@ class PaperTable:
         if not any(row.over for row in self.lines):
             return None
         return next((column for column in self.columns if column.id == "rsum"), self.columns[0])
-
-    @property
-    def id(self) -> str:
-        """A name that is unique across papers, such as 'instance_loss-table-2'."""
-        return f"{self.paper}-table-{self.number}"
-
-    def value(self, row: str, column: str) -> float | None:
-        """The printed number, None where the cell is empty. Raises ConfigError for an unknown row or
-        column."""
-        if row not in self.cells.index or column not in self.cells:
-            raise ConfigError(
-                f"Table {self.number} of {self.paper} has no cell ({row!r}, {column!r}); "
-                f"rows: {', '.join(self.cells.index)}; columns: {', '.join(self.cells)}"
-            )
-        value = float(self.cells.at[row, column])
-        return None if math.isnan(value) else value
 
     def frame(self) -> pd.DataFrame:
         """All cells as floats (R rows, C columns), NaN where the paper has none; indexed by row id."""
@@ -161,11 +146,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """Tables by number, and claims by id, in the paper's order."""
+    """Tables by number, claims by id, and single numbers by name and name, in the paper's order."""
 
     name: str
-    tables: dict[str, PaperTable]
-    claims: dict[str, Claim]
+    tables: Mapping[str, PaperTable]
+    claims: Mapping[str, Claim]
+    values: Mapping[str, Mapping[str, float]]
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -178,46 +164,30 @@ class Paper:
         return held.union(*(one.needs for one in self.claims.values() if one.table == number))
 
 
+@cache
 def read_paper(name: str) -> Paper:
     """The paper of a file in ``papers/``. Raises ConfigError where there is none of that name.
 
     >>> read_paper("intra_modal").tables["3"].ours[0].run
     'hinges-all'
     """
-    file = _file(name)
-    tables = {number: paper_table(name, number) for number in file["tables"]}
-    return Paper(name, tables, {raw["id"]: Claim(**raw) for raw in file["claims"]})
+    files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    file = yaml.safe_load(known(files, name, "paper").read_text("utf-8"))
+    return Paper(
+        name,
+        {number: _table(name, number, raw) for number, raw in file["tables"].items()},
+        {raw["id"]: Claim(**raw) for raw in file["claims"]},
+        {key: raw["numbers"] for key, raw in file["values"].items()},
+    )
 
 
 def paper_table(paper: str, number: str | int) -> PaperTable:
     """One table as the paper prints it. Raises ConfigError for an unknown paper or table.
 
-    >>> paper_table("instance_loss", 2).value("full_stage2", "image_query_r1")
-    55.4
+    >>> paper_table("instance_loss", 2).frame().at["full_stage2", "image_query_r1"]
+    np.float64(55.4)
     """
-    raw = _entry(paper, "tables", str(number))
-    columns = [Column(**column) for column in raw["columns"]]
-    rows = [_row(row) for row in raw["rows"]]
-    cells = pd.DataFrame(
-        [row["values"] for row in raw["rows"]],
-        index=pd.Index([row.id for row in rows], name="row"),
-        columns=[column.id for column in columns],
-        dtype=float,
-    )
-    prose = {(item["row"], item["column"]): item["value"] for item in raw.get("prose", ())}
-    for place, value in prose.items():
-        cells.at[place] = value
-    return PaperTable(
-        paper,
-        str(number),
-        columns=columns,
-        rows=rows,
-        ours=[_row(row | {"label": f"Ours: {row['label']}"}) for row in raw.get("ours", ())],
-        cells=cells,
-        prose=list(prose),
-        notes=tuple(raw.get("notes", ())),
-        **{name: raw[name] for name in ("caption", "section", "dataset", "split")},
-    )
+    return known(read_paper(paper).tables, str(number), f"{paper}: table")
 
 
 def paper_values(paper: str, name: str) -> dict[str, float]:
@@ -226,22 +196,27 @@ def paper_values(paper: str, name: str) -> dict[str, float]:
     >>> paper_values("instance_loss", "figure_5")["s_full"]
     0.0914
     """
-    return dict(_entry(paper, "values", name)["numbers"])
+    return dict(known(read_paper(paper).values, name, f"{paper}: values"))
 
 
-@cache
-def _file(paper: str) -> dict[str, Any]:
-    files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
-    if paper not in files:
-        raise ConfigError(f"paper {paper!r} is unknown; expected one of {', '.join(files)}")
-    return yaml.safe_load(files[paper].read_text("utf-8"))
-
-
-def _entry(paper: str, part: str, name: str) -> dict[str, Any]:
-    entries = _file(paper)[part]
+def known(entries: Mapping[str, Any], name: str, what: str) -> Any:
+    """The entry of that name. Raises ConfigError, saying what it is, where there is none."""
     if name not in entries:
-        raise ConfigError(f"{paper} has no {name!r} among its {part}; expected one of {', '.join(entries)}")
+        raise ConfigError(f"{what} {name!r} is unknown; expected one of {', '.join(entries)}")
     return entries[name]
+
+
+def _table(paper: str, number: str, raw: Mapping[str, Any]) -> PaperTable:
+    columns = [Column(**column) for column in raw["columns"]]
+    values = {row["id"]: row["values"] for row in raw["rows"]}
+    ids = [column.id for column in columns]
+    cells = pd.DataFrame.from_dict(values, orient="index", columns=ids, dtype=float)
+    for item in raw.get("prose", ()):
+        cells.at[item["row"], item["column"]] = item["value"]
+    rows = [_row(row) for row in raw["rows"]]
+    ours = [_row(row | {"label": f"Ours: {row['label']}"}) for row in raw.get("ours", ())]
+    made = {"columns": columns, "rows": rows, "ours": ours, "cells": cells}
+    return PaperTable(id=f"{paper}-table-{number}", number=number, **raw | made)
 
 
 def _row(raw: Mapping[str, Any]) -> Row:

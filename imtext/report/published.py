@@ -20,21 +20,9 @@ from imtext.errors import DataError
 from imtext.report.paper import read_paper
 from imtext.report.tables import over_seeds
 
-REQUIRED = [
-    "table",
-    "row",
-    "seed",
-    "dataset",
-    "profile",
-    "backbone",
-    "device",
-    "hardware",
-    "commit",
-    "date",
-    "minutes",
-]
 NUMBERS = ["seed", "minutes"]
 ORIGIN = ["dataset", "profile", "device", "hardware", "commit"]
+REQUIRED = ["table", "row", "backbone", "date", *ORIGIN, *NUMBERS]
 
 
 def results_folder() -> Path:
@@ -97,7 +85,7 @@ def write_published(path: str | Path, runs: pd.DataFrame) -> Path:
     checked = _checked(runs, path).sort_values(["dataset", "profile", "table", "row", "seed"], kind="stable")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    checked[[*REQUIRED, *checked.columns.drop(REQUIRED)]].to_csv(partial, index=False, lineterminator="\n")
+    checked.to_csv(partial, index=False, lineterminator="\n")
     return partial.replace(path)
 
 
@@ -112,8 +100,7 @@ def _checked(runs: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     found = given.assign(**given[numbers].apply(pd.to_numeric, errors="coerce"))
     spoilt = (found.isna() & (given.notna() | given.columns.isin(REQUIRED))).stack()
     for line, name in spoilt[spoilt].index:
-        kind = "a number" if name in numbers else "a text"
-        raise DataError(f"{path}: line {line + 2}, {name}: expected {kind}, found {runs.at[line, name]!r}")
+        raise DataError(f"{path}: line {line + 2}, {name}: {runs.at[line, name]!r} does not belong there")
     for line in np.flatnonzero(found.duplicated(["table", "row", "seed"])):
         raise DataError(f"{path}: line {line + 2}: this row and seed stands there already; keep one")
     for name in ("dataset", "profile"):

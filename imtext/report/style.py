@@ -53,9 +53,9 @@ def text_as_written() -> AbstractContextManager[None]:
     return mpl.rc_context(_AS_WRITTEN)
 
 
-def new_figure(height: float, width: float = BOOK_WIDTH, **options: object) -> Figure:
-    """An empty figure of `width` × `height` inches that a notebook shows once, as the value of its cell."""
+def new_figure(height: float, **options: object) -> Figure:
+    """An empty figure, `height` inches high and as wide as the book, that a notebook shows once."""
     # Through pyplot, so that a notebook's backend is set up; closed, so that it is not shown a second time.
-    figure = plt.figure(figsize=(width, height), **options)
+    figure = plt.figure(figsize=(BOOK_WIDTH, height), **options)
     plt.close(figure)
     return figure

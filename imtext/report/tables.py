@@ -16,25 +16,10 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from imtext.errors import ConfigError
-from imtext.report.markup import LINE, signed, styled
-from imtext.report.paper import EM_DASH, PaperTable, Row
+from imtext.report.markup import signed, styled
+from imtext.report.paper import EM_DASH, PaperTable, Row, known
 
 NONE: Mapping[str, str] = MappingProxyType({})
-STYLES = {
-    "td.here": "font-weight: 600;",
-    "td.here small": "font-size: 0.88em; font-weight: normal; opacity: 0.9;",
-    "td.diff": "opacity: 0.85;",
-    "td.none": "font-weight: normal; opacity: 0.6;",
-    "td.part": "text-align: left; opacity: 0.85;",
-    "td.group": f"border-left: {LINE};",
-    "th, td": "padding: 0.2em 0.3em;",
-    "th.row_heading, td.first": f"border-top: {LINE};",
-    "th.row_heading": "white-space: normal;",
-    "th.index_name": "text-align: left; font-weight: normal;",
-    # The lines of a row belong together: the stripes of a page would tear them apart.
-    "tbody tr": "background: none !important;",
-}
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
@@ -97,31 +82,28 @@ def side_by_side(
     Raises:
         ConfigError: a row of ours that neither the table nor `extra` has.
     """
-    rows = {row.id: row for row in table.lines}
-    rows |= {name: Row(name, label) for name, label in extra.items()}
+    rows = {row.id: row for row in table.lines} | {name: Row(name, label) for name, label in extra.items()}
     for name in ours.index:
-        if name not in rows:
-            raise ConfigError(f"Table {table.number}: no row {name!r}; expected some of {', '.join(rows)}")
+        known(rows, name, f"Table {table.number}: row")
     shown = [row for row in rows.values() if row.id in ours.index]
     kinds = {ran.get(row.id, "") for row in shown}
-    several, blocks = len(kinds) > 1, any(row.block for row in shown)
+    several = len(kinds) > 1
     heads = [(one.group, one.label + " ↓" * (one.better == "low")) for one in table.columns]
     if table.gain_in:
         heads.append(("Gain", table.gain_in.label))
-    groups = [None, *(group for group, _ in heads)]
-    starts = [" group" * (one != before) for before, one in pairwise(groups)]
+    starts = [" group" * (one != before) for before, one in pairwise([None, *(group for group, _ in heads)])]
     cells, marks, keys = [], [], []
     for row in shown:
         first = " first"
-        for part, line in (("paper", _printed(table, row)), ("here", _came_out(table, row, ours))):
+        for part, line in (("paper", _cells(table, row, table.cells)), ("here", _cells(table, row, ours, 2))):
             # A row that the paper has without numbers says so.
             if set(line) != {EM_DASH} or (part == "paper" and row.id in table.row_ids):
                 cells.append([part, *line])
-                empty = [" none" * (cell == EM_DASH) for cell in line]
-                looks = ["part", *(part + none + start for none, start in zip(empty, starts, strict=True))]
-                marks.append([look + first for look in looks])
+                looks = zip(cells[-1], [" part", *starts], strict=True)
+                marks.append([part + first + look + " none" * (cell == EM_DASH) for cell, look in looks])
                 keys.append((row.block, row.label, ran.get(row.id, "") or EM_DASH, part))
                 first = ""
+    blocks = any(row.block for row in shown)
     unused = [level for level, used in ((0, blocks), (2, several)) if not used]
     index = pd.MultiIndex.from_tuples(keys).droplevel(unused)
     names = [None, "ran here" if several else None]
@@ -133,7 +115,8 @@ def side_by_side(
         f"Paper: {html.escape(table.dataset)} ({html.escape(table.split)}). "
         f"Here: {html.escape(' · '.join(filter(None, here)))}{_seeds_note(ours)}.{low}"
     )
-    styler = styled(pd.DataFrame(cells, index=index, columns=header), table.id, caption, marks, STYLES)
+    frame = pd.DataFrame(cells, index=index, columns=header)
+    styler = styled(frame, table.id, caption, "side_by_side", marks)
     # The part is in the index to keep it unique, and in a column to be read.
     return styler.hide(axis=0, level=index.nlevels - 1)
 
@@ -142,8 +125,8 @@ def as_printed(table: PaperTable) -> Styler:
     """The paper's own table. A small p marks a number from its running text."""
     mixed = len({row.own for row in table.rows}) == 2
     frame = pd.DataFrame({one.id: table.cells[one.id].map(one.show) for one in table.columns})
-    for place in table.prose:
-        frame.at[place] += "<sup>p</sup>"
+    for item in table.prose:
+        frame.at[item["row"], item["column"]] += "<sup>p</sup>"
     labels = [f"this paper: {row.label}" if mixed and row.own else row.label for row in table.rows]
     blocks = [row.block for row in table.rows]
     frame.index = pd.MultiIndex.from_arrays([blocks, labels]) if any(blocks) else pd.Index(labels)
@@ -152,37 +135,23 @@ def as_printed(table: PaperTable) -> Styler:
     return styled(frame, f"{table.id}-printed", caption)
 
 
-def _value(numbers: pd.DataFrame, row: str, column: str) -> float:
-    """One of the paper's numbers or of ours, NaN where there is none."""
-    return float(numbers.at[row, column]) if row in numbers.index and column in numbers else math.nan
+def _cells(table: PaperTable, row: Row, numbers: pd.DataFrame, digits: int | None = None) -> list[str]:
+    """A row of the paper's numbers, or of ours with so many digits, and its gain over the row it names."""
 
+    def value(name: str, column: str) -> float:
+        return numbers.at[name, column] if name in numbers.index and column in numbers else math.nan
 
-def _printed(table: PaperTable, row: Row) -> list[str]:
-    """A row as the paper prints it."""
-    cells = [column.show(_value(table.cells, row.id, column.id)) for column in table.columns]
-    return cells + _gain(table, row, table.cells, table.gain_in and table.gain_in.digits or 0)
-
-
-def _came_out(table: PaperTable, row: Row, ours: pd.DataFrame) -> list[str]:
-    """What came out here in the place of a row."""
     cells = []
     for column in table.columns:
-        mean, spread = (_value(ours, row.id, column.id + end) for end in ("", "_sd"))
+        spread = value(row.id, f"{column.id}_sd")
         after = "" if math.isnan(spread) else f"<br><small>±{spread:.2f}</small>"
-        cells.append(EM_DASH if math.isnan(mean) else f"{mean:.2f}{after}")
-    return cells + _gain(table, row, ours, 2)
-
-
-def _gain(table: PaperTable, row: Row, numbers: pd.DataFrame, digits: int) -> list[str]:
-    """What a row gains over the one that it names, in a table where rows do."""
-    if not table.gain_in:
-        return []
-    own, base = (_value(numbers, name, table.gain_in.id) for name in (row.id, row.over))
-    return [EM_DASH if math.isnan(own - base) else signed(own - base, digits)]
+        cells.append(column.show(value(row.id, column.id), digits) + after)
+    if table.gain_in:
+        gain = value(row.id, table.gain_in.id) - value(row.over, table.gain_in.id)
+        cells.append(EM_DASH if math.isnan(gain) else signed(gain, digits or table.gain_in.digits or 0))
+    return cells
 
 
 def _seeds_note(ours: pd.DataFrame) -> str:
-    if "n_seeds" not in ours or ours["n_seeds"].max() == 1:
-        return ""
-    low, high = int(ours["n_seeds"].min()), int(ours["n_seeds"].max())
-    return f" · mean ± sd over {high if low == high else f'{low} to {high}'} seeds"
+    seeds = ours.get("n_seeds", pd.Series([1])).agg(["min", "max"]).astype(int).unique()
+    return f" · mean ± sd over {' to '.join(map(str, seeds))} seeds" if max(seeds) > 1 else ""

@@ -89,7 +89,7 @@ def test_attention_lights_the_regions_of_a_word():
     top, right, left = first[5, 30, 0], first[30, 55, 0], first[30, 5, 0]
     assert top == 1 > right > left == pytest.approx(0.2 + 0.8 * 0.1 / 0.6)
     assert (whole == 255).all() and (second == 1).all()
-    assert {"dog", "0.60", "0.30"} <= set(_texts(figure))
+    assert {"image", "dog  0.60", "dog  0.30"} <= set(_texts(figure))
 
 
 def test_figures_are_transparent_no_wider_than_the_book_and_shown_once():

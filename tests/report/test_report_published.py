@@ -61,10 +61,10 @@ def test_what_ran_stands_in_the_table(runs, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("20.0", "twenty", "line 2, image_query_r1: expected a number, found 'twenty'"),
+        ("20.0", "twenty", "line 2, image_query_r1: 'twenty' does not belong there"),
         ("commit", "comit", "column 'commit' is missing"),
-        ("abc1234", "", "line 2, commit: expected a text, found ''"),
-        ("12.5", "", "line 2, minutes: expected a number, found ''"),
+        ("abc1234", "", "line 2, commit: '' does not belong there"),
+        ("12.5", "", "line 2, minutes: '' does not belong there"),
         ("\n2,full_stage2,1", "\n2,full_stage2,0", "line 3: this row and seed stands there already"),
         ("\n2,", "\n9,", "no Table '9'"),
         ("0,flickr8k,paper", "0,flickr8k,quick", "line 3: its table has lines of another profile"),

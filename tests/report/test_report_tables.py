@@ -120,7 +120,7 @@ def test_labels_are_escaped(ours):
 
 def test_an_unknown_row_is_named(ours):
     table = paper_table("instance_loss", 2)
-    with pytest.raises(ConfigError, match="no row 'fulll'"):
+    with pytest.raises(ConfigError, match="Table 2: row 'fulll' is unknown"):
         side_by_side(table, ours.rename(index={"full_stage2": "fulll"}), PROVENANCE)
 
 

@@ -13,7 +13,7 @@ SIDES = ("image_query", "text_query")
 
 
 def _mean_recall(table: str, row: str, side: str) -> float:
-    return sum(paper_table(PAPER, table).value(row, f"{side}_r{k}") for k in (1, 5, 10)) / 3
+    return sum(paper_table(PAPER, table).cells.at[row, f"{side}_r{k}"] for k in (1, 5, 10)) / 3
 
 
 def test_all_tables_are_there_and_full():
@@ -47,7 +47,7 @@ def test_all_tables_are_there_and_full():
     ],
 )
 def test_values_typed_by_hand(table, row, column, value):
-    assert paper_table(PAPER, table).value(row, column) == value
+    assert paper_table(PAPER, table).cells.at[row, column] == pytest.approx(value, nan_ok=True)
 
 
 def test_rows_agree_with_the_other_paper_that_repeats_them():
@@ -127,7 +127,7 @@ def test_claims_quote_printed_numbers_of_their_rows(name):
     for row in rows:
         for metric in metrics:
             for column in [metric] if number == "3" else [f"{side}_{metric}" for side in SIDES]:
-                shown = {item.id: item for item in table.columns}[column].show(table.value(row, column))
+                shown = {item.id: item for item in table.columns}[column].show(table.cells.at[row, column])
                 assert shown in claim.paper
     assert f"Table {number}" in claim.section
 
@@ -156,9 +156,9 @@ def test_claims_come_in_the_papers_order():
 
 def test_notes_say_where_text_and_table_differ():
     three = paper_table(PAPER, 3)
-    best = [max(three.value(row, c) for row in "abcd") for c in ("r1", "mean_ap")]
-    tuned = [three.value("d_tuned", c) for c in ("r1", "mean_ap")]
-    own = [three.value("a_tuned", c) - three.value("a", c) for c in ("r1", "mean_ap")]
+    best = [max(three.cells.at[row, c] for row in "abcd") for c in ("r1", "mean_ap")]
+    tuned = [three.cells.at["d_tuned", c] for c in ("r1", "mean_ap")]
+    own = [three.cells.at["a_tuned", c] - three.cells.at["a", c] for c in ("r1", "mean_ap")]
     text = " ".join(three.notes)
     for value in (*(b - a for a, b in zip(best, tuned, strict=True)), *own):
         assert f"{value:.2f}" in text

@@ -20,7 +20,7 @@ HALVES = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
 
 DRAWN = {
     "attention_picture": lambda text: attention_picture(PICTURE, HALVES, [(text, np.ones(2) / 2)]),
-    "histograms": lambda text: histograms([(text, {text: np.arange(9.0)})]),
+    "histograms": lambda text: histograms([(text, {text: np.arange(9.0)})], (0, 1)),
     "diagram": lambda text: diagram({text: [(text, text)]}, (text, text)),
 }
 
