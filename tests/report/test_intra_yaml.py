@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
+from imtext.report import paper_table, paper_values, read_paper
 
 PAPER = "intra_modal"
 SHAPES = {"1": 16, "2": 15, "3": 5}
@@ -250,12 +250,3 @@ def test_claims_come_in_the_papers_order_and_ours_are_marked():
     }
     assert [name for name, claim in claims.items() if claim.kind != "greater"] == ["l1_adds_four"]
     assert all(claim.text.endswith(".") and claim.test for claim in claims.values())
-
-
-def test_tables_are_shown_beside_ours():
-    provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
-    for number, rows in SHAPES.items():
-        table = paper_table(PAPER, number)
-        text = side_by_side(table, table.frame() - 0.01, provenance).to_html()
-        assert ">here<" in text and "nan" not in text
-        assert as_printed(table).to_html().count("<tr>") == rows + 2

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.report import as_printed, over_seeds, paper_table, side_by_side
+from imtext.report import as_printed, over_seeds, paper_table, read_paper, side_by_side
 from imtext.report.markup import signed
+from imtext.report.paper import FOLDER
 
 PROVENANCE = {"dataset": "picture<book>", "profile": "smoke", "seeds": [0, 1], "device": "cpu"}
 
@@ -110,6 +111,14 @@ def test_extra_rows_stand_at_the_foot_where_we_have_them(ours):
     labels = {"chance": "Chance", "other": "Another profile's"}
     body = _lines(side_by_side(table, more, PROVENANCE, labels))[2:]
     assert body[-1] == ["Chance", "here", "0.10", "—", "—", "—"] and len(body) == 5
+
+
+@pytest.mark.parametrize("paper", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_every_table_of_every_paper_is_shown(paper):
+    for table in read_paper(paper).tables.values():
+        text = side_by_side(table, table.frame() - 0.01, PROVENANCE).to_html()
+        assert ">here<" in text and "nan" not in text
+        assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
 
 
 def test_labels_are_escaped(ours):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
+from imtext.report import paper_table, paper_values, read_paper
 
 PAPER = "rich_features"
 ROWS = (4, 31, 16, 28, 4, 9, 7, 2, 2, 2)
@@ -253,12 +253,3 @@ def test_notes_say_where_text_and_table_differ():
     below = paper_table(PAPER, 3).frame()
     below = below.loc["scan_rfe_t_i_avg_t_i_lse"] < below.loc["scan_t_i_avg_i_t_lse"]
     assert list(below[below].index) == ["text_query_r5", "text_query_r10"]
-
-
-def test_tables_are_shown_beside_ours():
-    provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
-    for number in SHAPES:
-        table = paper_table(PAPER, number)
-        text = side_by_side(table, table.frame() - 0.01, provenance).to_html()
-        assert ">here<" in text and "nan" not in text
-        assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2

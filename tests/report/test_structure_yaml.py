@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imtext.report import as_printed, paper_table, paper_values, read_paper, side_by_side
+from imtext.report import paper_table, paper_values, read_paper
 
 PAPER = "structure_preserving"
 SHAPES = {"1": (17, 6), "2": (12, 6), "3": (9, 4)}
@@ -166,13 +166,3 @@ def test_notes_say_where_text_and_table_differ():
     below = one.loc["fv_linear_bi_structure"] < one.loc["cca_hglmm_plummer"]
     assert list(below[below].index) == ["image_query_r1", "text_query_r10"]
     assert any("image-query R@1 and text-query R@10" in note for note in paper_table(PAPER, 1).notes)
-
-
-def test_tables_are_shown_beside_ours():
-    provenance = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
-    for number in SHAPES:
-        table = paper_table(PAPER, number)
-        ours = table.frame() - 1
-        text = side_by_side(table, ours, provenance).to_html()
-        assert ">here<" in text and "nan" not in text
-        assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
