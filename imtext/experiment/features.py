@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from scipy import sparse
 
-from imtext.errors import DataError
+from imtext.experiment.experiment import plain
 from imtext.experiment.source import SPLITS, Source
-from imtext.experiment.texts import words_note
+from imtext.experiment.texts import refuse, vectors_of, words_note
 from imtext.progress import announce
-from imtext.runs import Run
+from imtext.runs import Run, RunStore, config_hash
 from imtext.text import tfidf
 from imtext.text.fisher import FisherVectors
 from imtext.text.mean_vector import MeanVector
-from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 
-_VERSION = 3
 FITTED = "fitted"
 
 
@@ -38,8 +32,7 @@ class _Kind:
 
     def build(self, source: Source, run: Run | None = None) -> FixedTexts:
         """The features of a dataset's captions, as fitted for a finished run if there is one."""
-        captions = {split: tuple(source.splits[split].captions) for split in SPLITS} if run is None else {}
-        return FixedTexts(self, source, captions, run)
+        return FixedTexts(self, source, source.captions, run)
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Fisher(_Kind):
 
     def made(self, words: WordVectors, seed: int) -> FisherVectors:
         """What is to be fitted."""
-        options = {name: value for name, value in asdict(self).items() if name != "vectors"}
+        options = {name: value for name, value in vars(self).items() if name != "vectors"}
         return FisherVectors(words, seed=seed, **options)
 
     def loaded(self, path: Path) -> FisherVectors:
@@ -137,50 +130,37 @@ class FixedTexts:
         self._kept: dict[str, Any] = {}
 
     @cached_property
-    def folder(self) -> Path:
-        """Where the features lie; DataError where they cannot be written."""
-        settings = [_VERSION, type(self.part).__name__, asdict(self.part), self.source.data.seed]
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for split in SPLITS:
-            digest.update("\0".join(self.texts[split]).encode("utf-8", "surrogatepass"))
-        folder = self.source.cache / "text" / f"{type(self.part).__name__}-{digest.hexdigest()[:24]}"
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{folder}.lock"):
-                if not folder.is_dir():
-                    self._fill(folder)
-        except OSError as error:
-            raise DataError(
-                f"{folder.parent}: cannot write text features ({error.strerror or error}); free space or "
-                "choose another runs_dir"
-            ) from None
-        return folder
+    def kept(self) -> Run:
+        """What was fitted and the features of all splits, with the number of texts without a known word.
 
-    def _fill(self, folder: Path) -> None:
+        Raises:
+            RunError: it cannot be written.
+        """
+        config = plain(self.part) | {"of": self.source.data.seed, "texts": config_hash(self.texts)}
+        with RunStore(self.source.cache).open("text", type(self.part).__name__, config) as kept:
+            if not kept.finished:
+                self._fill(kept)
+        return kept
+
+    def _fill(self, kept: Run) -> None:
         announce(f"text features: {self.part.said}")
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        transformer = self.part.made(self.vectors, self.source.data.seed).fit(self.texts["train"])
+        fitted = self.part.made(self.vectors, self.source.data.seed).fit(self.texts["train"])
         unknown = {}
         for split in SPLITS:
-            rows = transformer.transform(self.texts[split])
-            unknown[split] = int(transformer.unknown_)
+            rows = fitted.transform(self.texts[split])
+            unknown[split] = int(fitted.unknown_)
             if sparse.issparse(rows):
-                sparse.save_npz(partial / f"{split}.npz", sparse.csr_array(rows), compressed=False)
+                sparse.save_npz(kept.dir / f"{split}.npz", sparse.csr_array(rows), compressed=False)
             else:
-                np.save(partial / f"{split}.npy", rows)
-        transformer.save(partial / FITTED)
-        (partial / "unknown.json").write_text(json.dumps(unknown))
-        os.replace(partial, folder)
+                np.save(kept.dir / f"{split}.npy", rows)
+        fitted.save(kept.dir / FITTED)
+        kept.save_json("metrics.json", unknown)
 
     @cached_property
     def vectors(self) -> WordVectors | None:
         """Vectors of all words that occur, no more: those of test words are known beforehand, not learned."""
-        if self.part.vectors is None:
-            return None
-        words = {word for texts in self.texts.values() for text in texts for word in tokenize(text)}
-        return load_word_vectors(self.part.vectors, only=words)
+        name = self.part.vectors
+        return None if name is None else vectors_of(name, sum(self.texts.values(), ()))
 
     @property
     def width(self) -> int:
@@ -191,7 +171,7 @@ class FixedTexts:
     @property
     def unknown(self) -> dict[str, int]:
         """Texts without a known word, by split; their rows are zero."""
-        return json.loads((self.folder / "unknown.json").read_text())
+        return self.kept.metrics
 
     def train(self) -> Any:
         """Features of the training texts."""
@@ -200,17 +180,15 @@ class FixedTexts:
     def test(self, split: str) -> Any:
         """Features of a split."""
         if split not in self._kept:
-            stem = self.folder / split
-            if stem.with_suffix(".npz").is_file():
-                self._kept[split] = sparse.csr_array(sparse.load_npz(stem.with_suffix(".npz")))
-            else:
-                self._kept[split] = np.load(stem.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+            (path,) = self.kept.dir.glob(f"{split}.np?")
+            self._kept[split] = (
+                sparse.csr_array(sparse.load_npz(path)) if path.suffix == ".npz" else np.load(path, "r")
+            )
         return self._kept[split]
 
     @cached_property
     def _fitted(self) -> Any:
-        folder = self.folder if self._run is None else self._run.dir
-        return self.part.loaded(folder / (FITTED if self._run is None else self._name))
+        return self.part.loaded(self._run.dir / self._name)
 
     @property
     def _name(self) -> str:
@@ -219,13 +197,12 @@ class FixedTexts:
     def read(self, captions: Sequence[str]) -> Any:
         """Features of new captions; DataError for one without a single known word."""
         rows = self._fitted.transform(captions)
-        for place in self._fitted.unknown_captions_[:1]:
-            raise DataError(f"the model knows no word of {captions[place]!r}; try other words")
+        refuse(captions, self._fitted.unknown_captions_)
         return rows
 
     def save(self, run: Run) -> None:
         """Keep in a run what was fitted."""
-        shutil.copy(self.folder / FITTED, run.dir / self._name)
+        shutil.copy(self.kept.dir / FITTED, run.dir / self._name)
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""

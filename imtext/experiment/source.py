@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.schema import Dataset
@@ -64,11 +64,7 @@ class Source:
 
     def __init__(self, data: Data, places: Places, size: int, precision: str) -> None:
         self.data, self.places, self.size, self.precision = data, places, size, precision
-
-    @property
-    def cache(self) -> Path:
-        """Where pixels and features are kept."""
-        return Path(self.places.cache)
+        self.cache = Path(places.cache)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -85,26 +81,36 @@ class Source:
         return {split: self.dataset.split(split) for split in SPLITS}
 
     @cached_property
+    def captions(self) -> dict[str, tuple[str, ...]]:
+        """The captions of each split."""
+        return {name: split.captions for name, split in self.splits.items()}
+
+    @cached_property
     def groups(self) -> np.ndarray:
         """Group of each training caption ``(M,)``, numbered from 0."""
         return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
 
 
 class Lazy:
-    """Pictures that are made as they are asked for: ``take(indices)`` gives some of ``count`` as a tensor."""
+    """Images or captions that are made as they are asked for.
 
-    def __init__(self, take: Callable[[np.ndarray], Tensor], count: int) -> None:
-        self.take, self.shape = take, (count,)
+    Args:
+        make: from indices ``(B,)`` to a tensor ``(B, ...)``; count: how many there are.
+    """
+
+    def __init__(self, make: Callable[[np.ndarray], Tensor], count: int) -> None:
+        self.make, self.shape = make, (count,)
+
+    def take(self, indices: np.ndarray, generator: Generator) -> Tensor:
+        """Those of a training batch."""
+        return self.make(indices)
 
     def __getitem__(self, part: slice) -> np.ndarray:
         """A block of them."""
-        return self.take(np.arange(*part.indices(self.shape[0]))).numpy()
+        return self.make(np.arange(*part.indices(self.shape[0]))).numpy()
 
 
-@lru_cache(maxsize=8)
-def source_of(data: Data, places: Places, size: int, precision: str) -> Source:
-    """The source of a part, one copy per process."""
-    return Source(data, places, size, precision)
+source_of = lru_cache(maxsize=8)(Source)  # one copy per process
 
 
 def cut(dataset: Dataset, sizes: dict[str, int], seed: int) -> Dataset:
@@ -113,9 +119,8 @@ def cut(dataset: Dataset, sizes: dict[str, int], seed: int) -> Dataset:
     for split in SPLITS:
         images = np.flatnonzero(dataset.split_of_image == split)
         groups = np.unique(dataset.group_of_image[images])
-        wanted = sizes.get(split)
-        if wanted is not None and wanted < len(groups):
-            chosen = np.sort(random.choice(groups, wanted, replace=False))
+        if sizes.get(split, len(groups)) < len(groups):
+            chosen = random.choice(groups, sizes[split], replace=False)
             images = images[np.isin(dataset.group_of_image[images], chosen)]
         kept.append(images)
     return dataset.take(np.concatenate(kept))

@@ -1,4 +1,9 @@
-"""What a network reads of a caption; a part builds codes of all splits, and of new captions."""
+"""What a network reads of a caption; each part builds the same: rows of all splits, and of new captions.
+
+What is built has ``width``; ``train()``, for training batches; ``test(split)``, in the order of the split;
+``read(captions)``, the same of new captions; ``save(run)``, which keeps what was made of the training
+captions, for ``build(source, run)`` to take it again; ``facts()`` and ``note()``, for people.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -46,30 +52,32 @@ class Words:
 
 
 class CodedWords:
-    """Codes ``(M, length)`` of captions.
+    """Codes ``(M, length)`` of captions, left-aligned.
 
     Args:
         part: how; source: of what.
         run: a finished run whose vocabulary is taken in the place of one of the source.
     """
 
-    def __init__(self, part: Words, source: Source, run: Run | None = None) -> None:
+    def __init__(self, part: Any, source: Source, run: Run | None = None) -> None:
         self.part, self.source, self._run = part, source, run
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Training words, with marks for the unknown word and for both ends of a caption."""
+        """Training words that have a code, with marks for others and for both ends where they have one."""
         if self._run is not None:
             return Vocabulary.load(self._run.dir / VOCABULARY)
-        captions = self.source.splits["train"].captions
+        return self._chosen(self.source.captions["train"])
+
+    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
         return Vocabulary.build(captions, min_count=self.part.min_count, unknown=True, ends=True)
 
     @cached_property
     def vectors(self) -> WordVectors | None:
-        """Vectors of the training words, no more."""
-        if self.part.vectors is None or self._run is not None:
+        """Vectors of the training words, no more; None where words start without."""
+        if self.part.vectors in (None, "word2vec") or self._run is not None:
             return None
-        return _vectors(self.part.vectors, self.source)
+        return vectors_of(self.part.vectors, self.source.captions["train"])
 
     @cached_property
     def width(self) -> int:
@@ -83,27 +91,25 @@ class CodedWords:
         """What words start from ``(d, width)``, NaN where a word has no vector; None for random numbers."""
         return None if self.vectors is None else self.vocabulary.matrix(self.vectors, missing=np.nan)[1:]
 
-    def train(self) -> tuple[np.ndarray, np.ndarray]:
+    def train(self) -> Any:
         """Codes ``(M, L)`` and lengths ``(M,)`` of the training captions."""
-        return self.vocabulary.encode(self.source.splits["train"].captions, self.part.length)
+        return self.vocabulary.encode(self.source.captions["train"], self.part.length)
 
-    def test(self, split: str) -> np.ndarray:
+    def test(self, split: str) -> Any:
         """Codes of a split."""
-        return self.vocabulary.encode(self.source.splits[split].captions, self.part.length)[0]
+        return self._of(self.source.captions[split])
+
+    def _of(self, captions: Sequence[str]) -> Any:
+        return self.vocabulary.encode(captions, self.part.length)[0]
 
     def as_read(self, caption: int, split: str = "test") -> str:
         """A caption of a split as the network reads it, marks included."""
-        codes = self.test(split)[caption]
-        return " ".join(self.vocabulary.decode(codes[codes > 0]))
+        return " ".join(self.vocabulary.decode(self.test(split)[caption]))
 
     def read(self, captions: Sequence[str]) -> np.ndarray:
-        """Codes of new captions.
-
-        Raises:
-            DataError: a caption without a single word of the vocabulary.
-        """
-        _check_known(captions, self.vocabulary)
-        return self.vocabulary.encode(captions, self.part.length)[0]
+        """The same of new captions; DataError for one without a single word of the vocabulary."""
+        refuse(captions, np.flatnonzero(self.vocabulary.known(captions) == 0))
+        return self._of(captions)[:]
 
     def save(self, run: Run) -> None:
         """Keep in a run what was made of the training captions."""
@@ -119,7 +125,7 @@ class CodedWords:
 
     def note(self) -> str:
         """One line where most words of the training captions occur once or have no vector, else empty."""
-        return words_note(self.source.splits["train"].captions, self.vectors, self.part.vectors)
+        return words_note(self.source.captions["train"], self.vectors, self.part.vectors)
 
 
 @dataclass(frozen=True)
@@ -142,21 +148,15 @@ class KnownWords:
 
 
 class CodedKnownWords(CodedWords):
-    """Codes ``(M, length)`` of captions, left-aligned."""
+    """The same of words that have a vector alone, without marks."""
 
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """Training words that have a vector."""
-        if self._run is not None:
-            return Vocabulary.load(self._run.dir / VOCABULARY)
-        return Vocabulary.build(self.source.splits["train"].captions, self.vectors)
+    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
+        return Vocabulary.build(captions, self.vectors)
 
     @cached_property
     def start(self) -> np.ndarray | None:
         """What words start from ``(d + 1, width)``; None for random numbers."""
-        if self.vectors is None or not self.part.start:
-            return None
-        return self.vocabulary.matrix(self.vectors)
+        return self.vocabulary.matrix(self.vectors) if self.vectors and self.part.start else None
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
@@ -194,42 +194,26 @@ class Drawn:
         return DrawnCaptions(self, source, run)
 
 
-class DrawnCaptions:
-    """Pictures ``(M, 3, S, S)``, uint8, of captions.
-
-    Args:
-        part: how; source: of what; run: a finished run whose vocabulary and drawing are taken.
-    """
-
-    def __init__(self, part: Drawn, source: Source, run: Run | None = None) -> None:
-        self.part, self.source, self._run = part, source, run
+class DrawnCaptions(CodedWords):
+    """Pictures ``(M, 3, S, S)``, uint8, of captions, drawn as they are asked for."""
 
     @cached_property
-    def _fitted(self) -> tuple[Vocabulary, TextImage]:
-        if self._run is not None:
-            folder = self._run.dir
-            return Vocabulary.load(folder / VOCABULARY), TextImage.load(folder / DRAWING)
-        part, side, captions = self.part, self.source.size, self.source.splits["train"].captions
-        vectors = small_vectors(captions, part.features, self._known or part.vectors, self.source.data.seed)
-        vocabulary = Vocabulary.build(captions, vectors)
-        layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
-        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
-        matrix = vocabulary.matrix(vectors)
-        return vocabulary, TextImage.fit(matrix, each=part.each, superpixel=pixels, **layout)
+    def _small(self) -> WordVectors:
+        captions, known = self.source.captions["train"], self.vectors or self.part.vectors
+        return small_vectors(captions, self.part.features, known, self.source.data.seed)
 
-    @property
-    def _known(self) -> WordVectors | None:
-        return None if self.part.vectors == "word2vec" else _vectors(self.part.vectors, self.source)
+    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
+        return Vocabulary.build(captions, self._small)
 
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Training words that have a vector."""
-        return self._fitted[0]
-
-    @property
+    @cached_property
     def drawing(self) -> TextImage:
         """How captions are drawn: vectors, their range, sizes; all of it from the training captions."""
-        return self._fitted[1]
+        if self._run is not None:
+            return TextImage.load(self._run.dir / DRAWING)
+        part, side = self.part, self.source.size
+        layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
+        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
+        return TextImage.fit(self.vocabulary.matrix(self._small), each=part.each, superpixel=pixels, **layout)
 
     @property
     def width(self) -> int:
@@ -238,21 +222,15 @@ class DrawnCaptions:
 
     def codes(self, split: str) -> np.ndarray:
         """Codes ``(M, L)`` of the words of a split's captions."""
-        return self.vocabulary.encode(self.source.splits[split].captions, LONGEST)[0]
+        return self.vocabulary.encode(self.source.captions[split], LONGEST)[0]
 
     def train(self) -> TextPictures:
         """Training captions, drawn as they are asked for."""
         return self.drawing.lazy(self.codes("train"))
 
-    def test(self, split: str) -> Lazy:
-        """Pictures of a split, drawn some at a time."""
-        texts = self.drawing.lazy(self.codes(split))
+    def _of(self, captions: Sequence[str]) -> Lazy:
+        texts = self.drawing.lazy(self.vocabulary.encode(captions, LONGEST)[0])
         return Lazy(texts.take, len(texts))
-
-    def read(self, captions: Sequence[str]) -> np.ndarray:
-        """Pictures of new captions; DataError for one without a single word of the vocabulary."""
-        _check_known(captions, self.vocabulary)
-        return self.drawing.encode(self.vocabulary.encode(captions, LONGEST)[0])
 
     def save(self, run: Run) -> None:
         """Keep in a run what was made of the training captions."""
@@ -269,38 +247,28 @@ class DrawnCaptions:
             "words of test captions past the last place": left_out,
         }
 
-    def note(self) -> str:
-        """One line where most words of the training captions occur once or have no vector, else empty."""
-        return words_note(self.source.splits["train"].captions, self._known, self.part.vectors)
 
-
-def _check_known(captions: Sequence[str], vocabulary: Vocabulary) -> None:
-    for caption, known in zip(captions, vocabulary.known(captions), strict=True):
-        if known == 0:
-            raise DataError(f"the model knows no word of {caption!r}; try other words")
+def refuse(captions: Sequence[str], unknown: np.ndarray) -> None:
+    """DataError for the first of the captions ``unknown``, of which no word is known."""
+    for place in unknown[:1]:
+        raise DataError(f"the model knows no word of {captions[place]!r}; try other words")
 
 
 @lru_cache(maxsize=4)
-def _vectors(name: str, source: Source) -> WordVectors:
-    return load_word_vectors(
-        name, only={word for text in source.splits["train"].captions for word in tokenize(text)}
-    )
+def vectors_of(name: str, captions: tuple[str, ...]) -> WordVectors:
+    """Vectors of the words of captions, no more."""
+    return load_word_vectors(name, only={word for text in captions for word in tokenize(text)})
 
 
 def words_note(captions: Sequence[str], vectors: WordVectors | None, name: str | None) -> str:
-    """One line where most words of the captions occur once or have no vector, else empty.
-
-    Raises:
-        DataError: the vectors know no word at all.
-    """
+    """One line where most words of the captions occur once or have no vector, else empty."""
     counts = Counter(word for caption in captions for word in tokenize(caption))
-    total, once = counts.total(), sum(count == 1 for count in counts.values())
+    total, once = counts.total(), [word for word, count in counts.items() if count == 1]
     known = total if vectors is None else sum(count for word, count in counts.items() if word in vectors)
-    if 2 * once > total:
-        example = next(word for word, count in counts.items() if count == 1)
+    if 2 * len(once) > total:
         return (
-            f"note: {once:,} of the {total:,} words of the training captions occur once, such as "
-            f"{example[:20]!r}; where a script has no blanks between words, put some in"
+            f"note: {len(once):,} of the {total:,} words of the training captions occur once, such as "
+            f"{once[0][:20]!r}; where a script has no blanks between words, put some in"
         )
     if 2 * known < total:
         return (

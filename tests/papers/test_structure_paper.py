@@ -222,7 +222,7 @@ def test_text_features_are_fitted_once_and_on_training_captions(made, monkeypatc
     monkeypatch.setattr(features_module.FixedTexts, "_fill", lambda *_: pytest.fail("computed again"))
     again = row.text.build(first.source)
     assert (first.train() != again.train()).nnz == 0 and again.unknown["train"] >= 0
-    words = set(first.part.loaded(first.folder / features_module.FITTED).words_)
+    words = set(first.part.loaded(first.kept.dir / features_module.FITTED).words_)
     train = " ".join(first.source.splits["train"].captions).lower()
     assert words and all(word[:3] in train for word in words)
 
