@@ -4,7 +4,6 @@
 
 from imtext.experiment.compute import inputs_of
 from imtext.experiment.experiment import Experiment, adam
-from imtext.experiment.features import Beside, Fisher, MeanWords, TfIdf
 from imtext.experiment.images import Averaged, Crops, Given, Grid, Mirrored, Pictures, Pooled
 from imtext.experiment.networks import (
     GRU,
@@ -25,5 +24,5 @@ from imtext.experiment.networks import (
 from imtext.experiment.results import Absent, Result, Results, none_of_absent
 from imtext.experiment.source import Data
 from imtext.experiment.study import Measured, Study
-from imtext.experiment.texts import Drawn, KnownWords, Words
+from imtext.experiment.texts import Beside, Drawn, Fisher, KnownWords, MeanWords, TfIdf, Words
 from imtext.training import Constraint, Recipe

@@ -33,13 +33,8 @@ from imtext.training import CachedFeatures, Pixels
 from imtext.vision.backbones import Backbone, load_backbone
 from imtext.vision.features import Features, extract_features
 from imtext.vision.frozen import frozen_norm
-from imtext.vision.grid_features import GridFeatures, extract_grid_features
-from imtext.vision.stage_features import (
-    StageFeatures,
-    extract_stage_features,
-    rich_image_features,
-    variant_dim,
-)
+from imtext.vision.grid_features import extract_grid_features
+from imtext.vision.stage_features import extract_stage_features, rich_image_features, variant_dim
 from imtext.vision.ten_crop import crop_views, extract_ten_crop
 
 PEOPLE = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
@@ -104,7 +99,7 @@ class WithCNN:
     fit: str = "cover"
     weights: str = "imagenet"
     fate = ", frozen"
-    views = 0
+    views = 0  # where training takes the rows of the pictures
 
     @property
     def said(self) -> str:
@@ -155,7 +150,7 @@ class Pooled(WithCNN):
         """Length of a row."""
         return variant_dim(self.maps, cnn.stage_dims)
 
-    def chosen(self, kept: StageFeatures) -> Features:
+    def chosen(self, kept: Features) -> Features:
         """Of what is kept on disk, one file for all choices of ``maps``, what a network reads."""
         return rich_image_features(kept, self.maps)
 
@@ -172,9 +167,9 @@ class Averaged(WithCNN):
     crops: int = 10
     given = Given()
 
-    def extract(self, *given: Any, crop: int, device: str, precision: str, **of_views: Any) -> np.ndarray:
-        """Mean features, as the CNN gives them; there are no views."""
-        return extract_ten_crop(*given, crop, self.crops, device=device, precision=precision)
+    def extract(self, *given: Any, **options: Any) -> np.ndarray:
+        """Mean features, as the CNN gives them."""
+        return extract_ten_crop(*given, crops=self.crops, **options)
 
     def rows(self, kept: np.ndarray) -> np.ndarray:
         """Rows of pictures."""
@@ -222,7 +217,7 @@ class Grid(WithCNN):
         """Length of a region."""
         return cnn.stage_dims[self.stage]
 
-    def extract(self, *given: Any, **options: Any) -> GridFeatures:
+    def extract(self, *given: Any, **options: Any) -> Features:
         """Cells of pictures ``(N, R, dim)``, with their boxes."""
         return extract_grid_features(*given, stage=self.stage, grid=self.grid, **options)
 
@@ -240,8 +235,7 @@ class Crops(WithCNN):
     fixed_norm: bool = True
     fate = ", fine-tuned"
 
-    @staticmethod
-    def fits(dataset: str) -> bool:
+    def fits(self, dataset: str) -> bool:
         """Whether a dataset has pictures."""
         return not dataset.endswith("precomp")
 
@@ -313,12 +307,13 @@ class Images:
             return np.array(self._rows(kept)[:])
 
     def tuned(self) -> Backbone | None:
-        """The image CNN that a network is to train."""
-        return None
+        """A copy of the image CNN, for a network that is to train it."""
+        return load_backbone(self.part.backbone, self.part.weights) if self.trains_cnn else None
 
     def training(self, net: Any) -> AbstractContextManager[None]:
-        """Surrounds the training of a network."""
-        return nullcontext()
+        """Surrounds the training of a network: batch norms of the CNN keep their statistics, if asked for."""
+        fixed = self.trains_cnn and self.part.fixed_norm
+        return frozen_norm(net.backbone) if fixed else nullcontext()
 
     def rows(self) -> Any:
         """Training rows ``(N, dim)``, one each."""
@@ -371,17 +366,11 @@ class FrozenImages(OfCNN):
 
     def _extracted(self, store: ImageStore, folder: Path, training: bool = False) -> Any:
         part, source = self.part, self.source
-        return part.extract(
-            self.backbone,
-            store,
-            folder,
-            crop=part.crop,
-            views=part.views if training else 0,
-            evaluation=not training,
-            seed=source.data.seed,
-            device=source.places.device,
-            precision=source.precision,
-        )
+        options = {"crop": part.crop, "device": source.places.device, "precision": source.precision}
+        if part.views:
+            seed = source.data.seed
+            options |= {"views": part.views * training, "evaluation": not training, "seed": seed}
+        return part.extract(self.backbone, store, folder, **options)
 
     def _rows(self, kept: Any) -> np.ndarray:
         return self.part.rows(kept)
@@ -417,14 +406,6 @@ class CropImages(OfCNN):
     def rows(self) -> np.ndarray:
         """The number of each training image in the place of a row: batches read its pixels."""
         return np.arange(self.source.splits["train"].n_images)[:, None]
-
-    def tuned(self) -> Backbone:
-        """A copy of the CNN, to be trained."""
-        return load_backbone(self.part.backbone, self.part.weights)
-
-    def training(self, net: Any) -> AbstractContextManager[None]:
-        """Keeps the statistics of the CNN's batch norms, if that is asked for."""
-        return frozen_norm(net.backbone) if self.part.fixed_norm else nullcontext()
 
 
 class GivenImages(Images):

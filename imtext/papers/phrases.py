@@ -14,9 +14,9 @@ from torch import nn
 from imtext.data.schema import Dataset
 from imtext.errors import DataError
 from imtext.experiment.compute import Metrics, in_blocks
-from imtext.experiment.features import FixedTexts
 from imtext.experiment.images import OfCNN, people
 from imtext.experiment.source import SPLITS, Source
+from imtext.experiment.texts import FixedTexts
 from imtext.progress import announce
 from imtext.retrieval.boxes import paired_iou, pairs, truth_boxes
 from imtext.retrieval.localisation import localise, phrase_scores
@@ -159,7 +159,7 @@ class Phrases:
     """Fixed features of the unique phrases that have a box, fitted on those for training.
 
     Attributes:
-        text: of which kind, such as :class:`imtext.experiment.features.Fisher`.
+        text: of which kind, such as :class:`imtext.experiment.texts.Fisher`.
     """
 
     text: Any

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from imtext.data.spans import Phrases, Regions
 from imtext.errors import DataError, RunError
 from imtext.experiment import Given, TfIdf, compute, inputs_of
-from imtext.experiment import features as features_module
+from imtext.experiment import texts as texts_module
 from imtext.experiment.compute import MODEL
 from imtext.experiment.encoder import load
 from imtext.experiment.running import run_one
@@ -219,10 +219,10 @@ def test_weights_of_another_network_are_refused(made):
 def test_text_features_are_fitted_once_and_on_training_captions(made, monkeypatch):
     row = made.rows["tfidf-bi"]
     first = inputs_of(row, made.study.places).text
-    monkeypatch.setattr(features_module.FixedTexts, "_fill", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(texts_module.FixedTexts, "_fill", lambda *_: pytest.fail("computed again"))
     again = row.text.build(first.source)
     assert (first.train() != again.train()).nnz == 0 and again.unknown["train"] >= 0
-    words = set(first.part.loaded(first.kept.dir / features_module.FITTED).words_)
+    words = set(first.part.loaded(first.kept.dir / texts_module.FITTED).words_)
     train = " ".join(first.source.splits["train"].captions).lower()
     assert words and all(word[:3] in train for word in words)
 
