@@ -261,15 +261,11 @@ class Images:
     block = 256  # images that a network takes at a time
     trains_cnn = False
     digest = ""
+    dim = 0  # no network asks for the length of a row of pixels
 
     def __init__(self, part: Any, source: Source) -> None:
         self.part, self.source = part, source
         self._kept: dict[Any, Any] = {}
-
-    @property
-    def dim(self) -> int:
-        """Numbers of a picture."""
-        return 3 * self.part.size**2
 
     def pixels(self, split: str) -> ImageStore:
         """The pictures of a split; DataError where the dataset brings features in their place."""
@@ -391,13 +387,11 @@ class CropImages(OfCNN):
         return max(1, 32 // self.part.crops)
 
     def _rows(self, kept: ImageStore) -> Lazy:
-        part, cnn = self.part, self.backbone
+        return Lazy(lambda rows: self._crops(kept.batch(rows)), len(kept))
 
-        def crops(rows: np.ndarray) -> torch.Tensor:
-            views = crop_views(kept.batch(rows), part.crop, part.crops)
-            return torch.stack([normalise(view, cnn.mean, cnn.std) for view in views], 1)
-
-        return Lazy(crops, len(kept))
+    def _crops(self, pixels: torch.Tensor) -> torch.Tensor:
+        cnn, views = self.backbone, crop_views(pixels, self.part.crop, self.part.crops)
+        return torch.stack([normalise(view, cnn.mean, cnn.std) for view in views], 1)
 
     def train(self) -> Pixels:
         """Training images: a random crop of each, mirrored half of the time."""

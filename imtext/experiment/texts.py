@@ -259,7 +259,7 @@ class DrawnCaptions(CodedWords):
 class _Kind:
     """A kind of fixed features, fitted on the training captions, computed once and kept on disk."""
 
-    vectors: str | None = None
+    vectors = None
 
     def build(self, source: Source, run: Run | None = None) -> FixedTexts:
         """The features of a dataset's captions, as fitted for a finished run if there is one."""
@@ -342,7 +342,7 @@ class Beside:
 
     def build(self, source: Source, run: Run | None = None) -> TextsBeside:
         """The features of a dataset's captions, as fitted for a finished run if there is one."""
-        return TextsBeside([part.build(source, run) for part in self.parts])
+        return TextsBeside(part.build(source, run) for part in self.parts)
 
 
 class FixedTexts:
@@ -364,7 +364,7 @@ class FixedTexts:
         Raises:
             RunError: it cannot be written.
         """
-        config = plain(self.part) | {"of": self.source.data.seed, "texts": config_hash(self.texts)}
+        config = plain(self.part) | {"seed": self.source.data.seed, "texts": config_hash(self.texts)}
         with RunStore(self.source.cache).open("text", type(self.part).__name__, config) as kept:
             if not kept.finished:
                 self._fill(kept)
@@ -437,16 +437,13 @@ class FixedTexts:
         return words_note(self.texts["train"], self.vectors, self.part.vectors)
 
 
-class TextsBeside:
+class TextsBeside(tuple[FixedTexts, ...]):
     """Several features of the same texts, side by side."""
-
-    def __init__(self, parts: Sequence[FixedTexts]) -> None:
-        self.parts = parts
 
     @property
     def width(self) -> int:
         """Numbers of a text."""
-        return sum(part.width for part in self.parts)
+        return sum(part.width for part in self)
 
     def train(self) -> np.ndarray:
         """Features of the training texts."""
@@ -454,24 +451,24 @@ class TextsBeside:
 
     def test(self, split: str) -> np.ndarray:
         """Features of a split."""
-        return np.hstack([part.test(split) for part in self.parts])
+        return np.hstack([part.test(split) for part in self])
 
     def read(self, captions: Sequence[str]) -> np.ndarray:
         """Features of new captions; DataError for one without a single known word."""
-        return np.hstack([part.read(captions) for part in self.parts])
+        return np.hstack([part.read(captions) for part in self])
 
     def save(self, run: Run) -> None:
         """Keep in a run what was fitted."""
-        for part in self.parts:
+        for part in self:
             part.save(run)
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
-        return {name: fact for part in self.parts for name, fact in part.facts().items()}
+        return {name: fact for part in self for name, fact in part.facts().items()}
 
     def note(self) -> str:
         """One line where most words of the training captions occur once or have no vector, else empty."""
-        return next(filter(None, (part.note() for part in self.parts)), "")
+        return next(filter(None, (part.note() for part in self)), "")
 
 
 def refuse(captions: Sequence[str], unknown: np.ndarray) -> None:
