@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from scipy import sparse
 from torch import nn
 
@@ -20,12 +21,14 @@ from imtext.experiment.experiment import Experiment, plain
 from imtext.experiment.source import SPLITS, Places, source_of
 from imtext.precision import working_precision
 from imtext.progress import announce
-from imtext.retrieval import Evaluation, evaluate, evaluate_scores
+from imtext.retrieval import evaluate, evaluate_scores
 from imtext.runs import Run, provenance
 from imtext.training import fit, make_fabric
 
 MODEL, FOLDS = "model.safetensors", 5
 Metrics = dict[str, dict[str, float]]
+# Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
+Answers = Callable[[str], dict[str, Any]]
 
 
 class Inputs:
@@ -45,20 +48,13 @@ class Inputs:
         for split in SPLITS:
             self.image.cached(split)
 
-    @cached_property
-    def contents(self) -> dict[str, str]:
-        """What stands behind the names: the data themselves, and the weights that features come from."""
-        return {"fingerprint": self.source.dataset.fingerprint(), "weights": self.image.digest}
-
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
         images = " / ".join(f"{self.splits[split].n_images:,}" for split in SPLITS)
         return {"images: train / validation / test": images} | self.text.facts()
 
 
-@lru_cache(maxsize=16)
-def _inputs(*parts: Any) -> Inputs:
-    return Inputs(*parts)
+_inputs = lru_cache(maxsize=16)(Inputs)
 
 
 def inputs_of(experiment: Experiment, places: Places) -> Inputs:
@@ -87,7 +83,8 @@ class Row:
 
     def config(self) -> dict[str, Any]:
         """All that determines the numbers: values, and the contents behind names; a run's hash is of it."""
-        return plain(self.experiment) | self.inputs.contents
+        fingerprint, weights = self.inputs.source.dataset.fingerprint(), self.inputs.image.digest
+        return plain(self.experiment) | {"fingerprint": fingerprint, "weights": weights}
 
 
 def untrained(experiment: Experiment, inputs: Inputs) -> nn.Module:
@@ -99,26 +96,29 @@ def untrained(experiment: Experiment, inputs: Inputs) -> nn.Module:
 
 def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     """Everything a run holds; metrics come last. ``starts``: finished runs of the rows it goes on from."""
-    began, label = time.perf_counter(), f"{row.slug}, seed {row.experiment.seed}"
-    evaluated = row.experiment.network.compute(row, run, starts)
-    announce(f"{label}: evaluating")
-    metrics = evaluated("val") | evaluated("test")
-    about = {"dataset": row.experiment.data.dataset, "profile": row.profile, "seed": row.experiment.seed}
+    began, one = time.perf_counter(), row.experiment
+    work = partial(trained, row) if hasattr(one.network, "build") else partial(one.network.compute, row)
+    answers = work(run, starts)
+    announce(f"{row.slug}, seed {one.seed}: evaluating")
+    metrics = {}
+    for split in ("val", "test"):
+        metrics |= row.inputs.image.evaluate(split, answers(split), run)
+    about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed}
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
     (run.dir / "checkpoint.pt").unlink(missing_ok=True)
 
 
-def trained(row: Row, run: Run, starts: Sequence[Run]) -> tuple[nn.Module, Any]:
-    """The trained network of a row, ready to embed, and its fabric; the run keeps curves, weights and words.
+def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
+    """The answers of a row's network once it is trained; the run keeps curves, weights and words.
 
     It begins with the weights of the run that it goes on from, if there is one.
     """
     experiment, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
     objective = untrained(experiment, inputs)
     for start in starts:
-        load_weights(objective, start.dir / MODEL, new="net.backbone.")
+        load_weights(objective, start.dir / MODEL)
     objective = fabric.to_device(objective)
     if fabric.device.type == "cuda" and inputs.image.trains_cnn:
         objective = objective.to(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> tuple[nn.Module, Any]:
     run.save_table("curves.csv", curves)
     run.save_tensors(MODEL, objective.state_dict())
     inputs.text.save(run)
-    return faster(objective.net.eval()), fabric
+    return partial(answers_of, faster(objective.net.eval()), inputs, fabric)
 
 
 def faster(net: nn.Module) -> nn.Module:
@@ -139,38 +139,48 @@ def faster(net: nn.Module) -> nn.Module:
     return net
 
 
-def load_net(net: nn.Module, path: Path) -> None:
-    """Load the weights of a network that a run has written; RunError for a missing or foreign file."""
-    load_weights(nn.ModuleDict({"net": net}), path, others=False)
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load the weights that a run has written.
 
-
-def load_weights(objective: nn.Module, path: Path, new: str = "", others: bool = True) -> None:
-    """Load the weights that a run has written, of network and loss.
+    Those of a loss that the module does not have are left out; an image CNN that was not trained there stays
+    as it is.
 
     Args:
-        objective: the loss with its network; path: of the file.
-        new: what begins so may be missing there; others: whether it may hold no other than these.
+        module: a loss with its network, or ``nn.ModuleDict({"net": network})``; path: of the file.
 
     Raises:
-        RunError: a missing or foreign file.
+        RunError: weights of another network.
     """
-    from safetensors.torch import load_file
-
+    own, kept = module.state_dict(), load_file(path)
+    fresh = {name: value for name, value in own.items() if name.startswith("net.backbone.")}
+    kept = {name: value for name, value in kept.items() if name in own or name.startswith("net.")}
     try:
-        kept = load_file(path)
-        kept = kept if others else {name: part for name, part in kept.items() if name.startswith("net.")}
-        missing, foreign = objective.load_state_dict(kept, strict=not new)
-    except Exception as error:  # safetensors and torch raise almost anything
-        raise RunError(f"{path}: expected the weights of a run, found {error}; train it again") from None
-    foreign = [name for name in missing if not name.startswith(new)] + list(foreign)
-    if foreign:
-        raise RunError(f"{path}: weights of another network ({foreign[0]} does not fit); train it again")
+        module.load_state_dict(fresh | kept)
+    except RuntimeError as error:
+        found = " ".join(str(error).split())
+        raise RunError(f"{path}: expected weights of this network, found: {found}; train it again") from None
 
 
-def embedded(net: nn.Module, inputs: Inputs, split: str, fabric: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings of a split, images ``(N, D)`` and captions ``(M, D)``."""
-    images = in_blocks(net.embed_images, inputs.image.test(split), fabric, inputs.image.block)
-    return images, in_blocks(net.embed_captions, inputs.text.test(split), fabric, inputs.image.block)
+def answers_of(net: nn.Module, inputs: Inputs, fabric: Any, split: str) -> dict[str, np.ndarray]:
+    """What a network says of a split, see ``Answers``."""
+    images, captions, block = inputs.image.test(split), inputs.text.test(split), inputs.image.block
+    if hasattr(net, "scores"):
+        return {"scores": pair_scores(net, images, captions, fabric)}
+    return {
+        "images": in_blocks(net.embed_images, images, fabric, block),
+        "captions": in_blocks(net.embed_captions, captions, fabric, block),
+    }
+
+
+@torch.no_grad()
+def pair_scores(net: nn.Module, images: Any, codes: np.ndarray, fabric: Any) -> np.ndarray:
+    """Scores ``(N, M)`` by SCAN of images ``(N, R, D)`` with captions ``(M, L)``, some captions at a time."""
+    regions = fabric.to_device(torch.from_numpy(in_blocks(net.embed_regions, images, fabric, 256)))
+    columns = []
+    for part in torch.from_numpy(codes).split(2048):
+        words, counts = net.embed_words(fabric.to_device(part))
+        columns.append(net.scores(regions, words, None, counts).float().cpu())
+    return torch.cat(columns, dim=1).numpy()
 
 
 @lru_cache(maxsize=8)
@@ -179,40 +189,25 @@ def before_training(experiment: Experiment, places: Places) -> dict[str, np.ndar
     inputs, fabric = inputs_of(experiment, places), make_fabric(places.device)
     with working_precision(experiment.precision):
         net = fabric.to_device(untrained(experiment, inputs).net).eval()
-        return dict(zip(("images", "captions"), embedded(net, inputs, "test", fabric), strict=True))
+        return answers_of(net, inputs, fabric, "test")
 
 
-def evaluate_split(
-    dataset: Dataset, split: str, images: np.ndarray, captions: np.ndarray, run: Run
-) -> Metrics:
-    """Keep embeddings ``(N, D)``, ``(M, D)`` and ranks of a split in the run; its metrics by name.
+def evaluate_split(dataset: Dataset, split: str, found: dict[str, Any], run: Run) -> Metrics:
+    """Keep answers and ranks of a split in the run; its metrics by name.
 
     Beside ``split`` itself there is ``<split>_folds``: the mean over five consecutive fifths of the images,
-    as COCO's 1K protocol has it, or the whole where the images do not divide by five.
+    as COCO's 1K protocol has it, or the whole where the images do not divide by five. ``in_folds`` among the
+    answers evaluates fifths whose scores are not those of the whole.
     """
-    owners, groups = dataset.image_of_caption, dataset.group_of_image
-    run.save_arrays(f"embeddings-{split}.npz", images=images, captions=captions, image_of_caption=owners)
-    whole = folds = evaluate(images, captions, owners, group_of_image=groups)
+    arrays = {name: value for name, value in found.items() if name != "in_folds"}
+    kind, search = ("scores", evaluate_scores) if "scores" in arrays else ("embeddings", evaluate)
+    arrays["image_of_caption"] = dataset.image_of_caption
+    run.save_arrays(f"{kind}-{split}.npz", **arrays)
+    whole = folds = search(**arrays, group_of_image=dataset.group_of_image)
     if has_folds(dataset):
-        folds = evaluate(images, captions, owners, folds=FOLDS)
-    return _kept(split, whole, folds, run)
-
-
-def evaluate_pairs(
-    dataset: Dataset, split: str, scores: np.ndarray, run: Run, folds: Evaluation | None = None
-) -> Metrics:
-    """The same for scores ``(N, M)`` of a split; ``folds``: where its fifths have scores of their own."""
-    owners, groups = dataset.image_of_caption, dataset.group_of_image
-    run.save_arrays(f"scores-{split}.npz", scores=scores, image_of_caption=owners)
-    whole = evaluate_scores(scores, owners, group_of_image=groups)
-    if folds is None:
-        folds = evaluate_scores(scores, owners, folds=FOLDS) if has_folds(dataset) else whole
-    return _kept(split, whole, folds, run)
-
-
-def _kept(split: str, whole: Evaluation, folds: Evaluation, run: Run) -> Metrics:
-    for name, found in ((split, whole), (f"{split}_folds", folds)):
-        ranks = {"image_query": found.image_query_ranks, "text_query": found.text_query_ranks}
+        folds = found.get("in_folds", partial(search, **arrays))(folds=FOLDS)
+    for name, one in ((split, whole), (f"{split}_folds", folds)):
+        ranks = {"image_query": one.image_query_ranks, "text_query": one.text_query_ranks}
         run.save_arrays(f"ranks-{name}.npz", **ranks)
     return {split: whole.row(), f"{split}_folds": folds.row()}
 
@@ -241,8 +236,8 @@ def in_blocks(embed: Callable[..., torch.Tensor], rows: Any, fabric: Any, block:
     parts = []
     for begin in range(0, rows.shape[0], block):
         part = rows[begin : begin + block]
-        dense = part.toarray() if sparse.issparse(part) else np.array(part)
-        given = torch.from_numpy(dense)
-        given = given if dense.dtype.kind in "iu" else given.to(torch.get_default_dtype())
+        given = torch.from_numpy(part.toarray() if sparse.issparse(part) else np.array(part))
+        if given.is_floating_point():
+            given = given.to(torch.get_default_dtype())
         parts.append(embed(fabric.to_device(given)).float().cpu())
     return torch.cat(parts).numpy()

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from imtext import experiment as parts
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, RunError
-from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_net, unit
+from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_weights, pair_scores, unit
 from imtext.experiment.experiment import Experiment
-from imtext.experiment.networks import SolvedNet, pair_scores
 from imtext.experiment.source import Places
 from imtext.models import CCA
 from imtext.runs import Run
@@ -39,25 +39,21 @@ class Encoder:
         run.check()
         kind = run.config.get("image", {}).get("kind")
         if kind not in parts.__all__:
-            raise RunError(
-                f"{run.dir}: nothing to search with: its images are {kind}; take a row with pictures"
-            )
-        self.experiment = rebuilt({name: run.config[name] for name in ("kind", *Experiment.__annotations__)})
-        one = self.experiment
+            raise RunError(f"{run.dir}: nothing to search with, its images are {kind}; take another row")
+        one = rebuilt({name: run.config[name] for name in ("kind", *Experiment.__annotations__)})
         if one.start and not hasattr(one.network, "build"):
-            raise RunError(
-                f"{run.dir}: {one.network.said}, without a network of its own; search a row it starts from"
-            )
+            raise RunError(f"{run.dir}: a row without a network of its own; search a row it starts from")
+        self.experiment = one
         places = Places(**run.load_json("source.json") | {"device": device})
         self.inputs = Inputs(one.data, one.image, one.text, "32", places)
         self.inputs.text = one.text.build(self.inputs.source, run)
         self.fabric = make_fabric(device)
         if isinstance(one.network, parts.Cca):
-            net = SolvedNet(CCA.load(run.dir / MODEL))
+            self.net = CCA.load(run.dir / MODEL)
         else:
-            net = one.network.build(self.inputs)
-            load_net(net, run.dir / MODEL)
-        self.net = self.fabric.to_device(faster(net.eval()))
+            self.net = one.network.build(self.inputs)
+            load_weights(nn.ModuleDict({"net": self.net}), run.dir / MODEL)
+            self.net = self.fabric.to_device(faster(self.net.eval()))
         self.pairwise = isinstance(one.network, parts.Scan)
         self.measure = "SCAN score" if self.pairwise else "cosine"
         kept = run.load_arrays(f"{'scores' if self.pairwise else 'embeddings'}-test.npz")
@@ -77,8 +73,7 @@ class Encoder:
             DataError: a file that is missing or no image.
             RunError: the run was trained on features that come with its dataset.
         """
-        self._has_embeddings()
-        return in_blocks(self.net.embed_images, self._read(pictures), self.fabric, 32)
+        return self._embedded("images", self._read(pictures))
 
     def embed_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Embeddings ``(C, D)`` of captions.
@@ -87,8 +82,7 @@ class Encoder:
             ConfigError: no list, or SCAN.
             DataError: a caption without a single word of the vocabulary.
         """
-        self._has_embeddings()
-        return in_blocks(self.net.embed_captions, self._codes(captions), self.fabric, 256)
+        return self._embedded("captions", self._codes(captions))
 
     def scores_for_captions(self, captions: Sequence[str]) -> np.ndarray:
         """Scores ``(N, C)`` of all test images with captions; errors as for `embed_captions`."""
@@ -111,9 +105,11 @@ class Encoder:
         _listed(captions, "[caption]")
         return self.inputs.text.read(captions)
 
-    def _has_embeddings(self) -> None:
+    def _embedded(self, side: str, rows: Any) -> np.ndarray:
         if self.pairwise:
             raise ConfigError("SCAN scores pairs and has no embeddings; use scores_for_captions or _images")
+        embed = getattr(self.net, f"embed_{side}")
+        return embed(rows) if isinstance(self.net, CCA) else in_blocks(embed, rows, self.fabric, 32)
 
 
 def load(run: str | Path, device: str = "cpu") -> Encoder:

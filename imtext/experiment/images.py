@@ -325,9 +325,9 @@ class Images:
         owners = self.source.splits[split].image_of_caption
         return lambda images, captions: evaluate(images, captions, owners).rsum
 
-    def evaluate(self, split: str, images: np.ndarray, captions: np.ndarray, run: Run) -> Metrics:
-        """Keep embeddings ``(N, D)``, ``(M, D)`` of a split and what comes of them in a run."""
-        return evaluate_split(self.source.splits[split], split, images, captions, run)
+    def evaluate(self, split: str, found: dict[str, Any], run: Run) -> Metrics:
+        """Keep the answers of a network to a split and what comes of them in a run."""
+        return evaluate_split(self.source.splits[split], split, found, run)
 
 
 def _square(picture: Any, part: Any) -> np.ndarray:

@@ -1,62 +1,27 @@
-"""Networks and losses as parts of an experiment; each has one method that builds the module.
+"""Networks and losses as parts of an experiment; where names agree, a part's fields are those of its module.
 
-A network's ``compute(row, run, starts)`` does the work of a row, and gives a function that evaluates a split.
+A network has ``build(inputs)``, the module before training, or else ``compute(row, run, starts)``, which does
+the work of a row and gives its answers, as :func:`imtext.experiment.compute.trained` does. A loss has
+``build(net, inputs)``, the module that is minimised, and ``batches(inputs, recipe, seed, net)``, what it is
+trained on. ``said`` tells people what ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from imtext.experiment.compute import (
-    FOLDS,
-    MODEL,
-    Metrics,
-    Row,
-    embedded,
-    evaluate_pairs,
-    has_folds,
-    in_blocks,
-    scores_of,
-    trained,
-)
-from imtext.losses import InstanceLoss
-from imtext.models import (
-    CCA,
-    SCAN,
-    VSE,
-    DualPath,
-    GRUText,
-    InceptionResNetV1,
-    LSTMText,
-    PictureNets,
-    TextCNN,
-    TwoBranch,
-    choose_cca,
-)
-from imtext.retrieval import choose_rerank, evaluate_reranked, mean_scores, rerank
+from imtext import losses, models, retrieval, training
+from imtext.experiment.compute import MODEL, Answers, Row, scores_of
 from imtext.runs import Run
-from imtext.training import (
-    Constraint,
-    DualPathObjective,
-    HingeObjective,
-    MixedBatches,
-    NeighbourBatches,
-    PairBatches,
-    Recipe,
-    SingleObjective,
-    StructureObjective,
-)
-from imtext.training.neighbours import PixelNeighbours
-from imtext.training.objective import RELEASED
 
 DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
@@ -69,9 +34,9 @@ class BiLSTM:
     dropout: float = 0.5
     said = "BiLSTM"
 
-    def build(self, text: Any, dim: int) -> LSTMText:
+    def build(self, text: Any, dim: int) -> nn.Module:
         """From codes to features of length ``dim``."""
-        return LSTMText(len(text.vocabulary), text.width, dim, self.readout, self.dropout, text.start)
+        return models.LSTMText(len(text.vocabulary), text.width, dim, vectors=text.start, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -91,26 +56,16 @@ class GRU:
         words = f" + {self.pooled_words} of words" if self.pooled_words else ""
         return f"{'Bi' * self.bidirectional}GRU{words}"
 
-    def build(self, text: Any, dim: int) -> GRUText:
+    def build(self, text: Any, dim: int) -> nn.Module:
         """From codes to features of length ``dim``."""
-        return GRUText(len(text.vocabulary), text.width, dim, self.bidirectional, self.pooled_words)
-
-
-class _Embedding:
-    """A network with an embedding for each image and each caption."""
-
-    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Callable[[str], Metrics]:
-        """Train."""
-        net, fabric = trained(row, run, starts)
-        image = row.inputs.image
-        return lambda split: image.evaluate(split, *embedded(net, row.inputs, split, fabric), run)
+        return models.GRUText(len(text.vocabulary), text.width, dim, **vars(self))
 
 
 @dataclass(frozen=True)
-class Joint(_Embedding):
+class Joint:
     """Both sides into one space of ``dim`` dimensions: a layer on images, a recurrent network on words."""
 
-    text: BiLSTM | GRU = field(default_factory=BiLSTM)
+    text: BiLSTM | GRU = BiLSTM()
     dim: int = 1024
 
     @property
@@ -118,10 +73,10 @@ class Joint(_Embedding):
         """What ran, for people."""
         return self.text.said
 
-    def build(self, inputs: Any) -> VSE:
+    def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         text = self.text.build(inputs.text, self.dim)
-        return VSE(text, inputs.image.dim, self.dim, inputs.image.tuned())
+        return models.VSE(text, inputs.image.dim, self.dim, inputs.image.tuned())
 
 
 @dataclass(frozen=True)
@@ -150,42 +105,11 @@ class Scan:
         """
         return f"SCAN{'-RFE' * self.rich_words} {self.direction} {self.pooling.upper()}"
 
-    def build(self, inputs: Any) -> SCAN:
+    def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
-        return SCAN(
-            len(inputs.text.vocabulary),
-            inputs.text.width,
-            self.dim,
-            inputs.image.dim,
-            self.rich_words,
-            self.direction,
-            self.pooling,
-            self.smooth,
-            self.sharp,
-            self.project,
-        )
-
-    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Callable[[str], Metrics]:
-        """Train, and score all pairs."""
-        net, fabric = trained(row, run, starts)
-
-        def evaluated(split: str) -> Metrics:
-            scores = pair_scores(net, row.inputs.image.test(split), row.inputs.text.test(split), fabric)
-            return evaluate_pairs(row.inputs.splits[split], split, scores, run)
-
-        return evaluated
-
-
-@torch.no_grad()
-def pair_scores(net: SCAN, images: Any, codes: np.ndarray, fabric: Any, block: int = 2048) -> np.ndarray:
-    """Scores ``(N, M)`` of images ``(N, R, D)`` with captions ``(M, L)``, some captions at a time."""
-    regions = fabric.to_device(torch.from_numpy(in_blocks(net.embed_regions, images, fabric, 256)))
-    columns = []
-    for begin in range(0, len(codes), block):
-        part = fabric.to_device(torch.from_numpy(codes[begin : begin + block]))
-        words, counts = net.embed_words(part)
-        columns.append(net.scores(regions, words, None, counts).float().cpu().numpy())
-    return np.concatenate(columns, axis=1)
+        sizes = len(inputs.text.vocabulary), inputs.text.width, self.dim, inputs.image.dim, self.rich_words
+        how = self.direction, self.pooling, self.smooth, self.sharp, self.project
+        return models.SCAN(*sizes, *how)
 
 
 @dataclass(frozen=True)
@@ -194,14 +118,14 @@ class Ensemble:
 
     said = "mean similarity of several"
 
-    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Callable[[str], Metrics]:
+    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Answers:
         """Add up."""
 
-        def evaluated(split: str) -> Metrics:
-            scores = mean_scores([scores_of(one, split) for one in starts]).astype(np.float32)
-            return evaluate_pairs(row.inputs.splits[split], split, scores, run)
+        def mean(split: str) -> dict[str, Any]:
+            scores = retrieval.mean_scores([scores_of(one, split) for one in starts])
+            return {"scores": scores.astype(np.float32)}
 
-        return evaluated
+        return mean
 
 
 @dataclass(frozen=True)
@@ -216,26 +140,24 @@ class Reranked:
     k2: int = 6
     said = "re-ranked"
 
-    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Callable[[str], Metrics]:
+    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Answers:
         """Choose, then re-rank; each fold is a search of its own, with a graph of its own."""
         val = starts[0].load_arrays("embeddings-val.npz")
-        choice = choose_rerank(**val, k1=self.k1, k2=self.k2)
+        choice = retrieval.choose_rerank(**val, k1=self.k1, k2=self.k2)
         run.save_table("tried.csv", pd.DataFrame(choice.table))
         run.save_json("chosen.json", choice.settings)
 
-        def evaluated(split: str) -> Metrics:
-            arrays, dataset = starts[0].load_arrays(f"embeddings-{split}.npz"), row.inputs.splits[split]
-            scores = rerank(arrays["images"], arrays["captions"], **choice.settings)
-            folds = None
-            if has_folds(dataset):
-                folds = evaluate_reranked(**arrays, folds=FOLDS, **choice.settings)
-            return evaluate_pairs(dataset, split, scores, run, folds)
+        def searched(split: str) -> dict[str, Any]:
+            arrays = starts[0].load_arrays(f"embeddings-{split}.npz")
+            scores = retrieval.rerank(arrays["images"], arrays["captions"], **choice.settings)
+            in_folds = partial(retrieval.evaluate_reranked, **arrays, **choice.settings)
+            return {"scores": scores, "in_folds": in_folds}
 
-        return evaluated
+        return searched
 
 
 @dataclass(frozen=True)
-class Branches(_Embedding):
+class Branches:
     """Two branches on fixed features, see :class:`imtext.models.two_branch.TwoBranch`.
 
     Attributes:
@@ -251,10 +173,10 @@ class Branches(_Embedding):
         """What ran, for people."""
         return "linear" if self.hidden is None else "nonlinear"
 
-    def build(self, inputs: Any) -> TwoBranch:
+    def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
-        sizes = inputs.image.dim, inputs.text.width, self.dim, self.hidden, self.dropout
-        return TwoBranch(*sizes, backbone=inputs.image.tuned())
+        image = inputs.image
+        return models.TwoBranch(image.dim, inputs.text.width, backbone=image.tuned(), **vars(self))
 
 
 @dataclass(frozen=True)
@@ -270,51 +192,26 @@ class Cca:
     powers: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0)
     said = "CCA"
 
-    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Callable[[str], Metrics]:
+    def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Answers:
         """Solve."""
         image, text = row.inputs.image, row.inputs.text
-        score = image.score("val")
-        best, tried = choose_cca(
-            image.rows()[:],
-            text.train(),
-            image.pairs(row.experiment.seed),
-            image.test("val")[:],
-            text.test("val"),
-            None,
-            etas=self.etas,
-            powers=self.powers,
-            dims=(self.dim,),
-            score=lambda images, captions, _: score(images, captions),
-        )
+        train = image.rows()[:], text.train(), image.pairs(row.experiment.seed)
+        val = image.test("val")[:], text.test("val"), None
+        choices, score = (self.etas, self.powers, (self.dim,)), image.score("val")
+        best, tried = models.choose_cca(*train, *val, *choices, score=lambda x, y, _: score(x, y))
         run.save_table("tried.csv", tried)
         best.save(run.dir / MODEL)
         text.save(run)
 
-        def evaluated(split: str) -> Metrics:
-            captions = best.embed_captions(text.test(split))
-            return image.evaluate(split, best.embed_images(image.test(split)[:]), captions, run)
+        def embedded(split: str) -> dict[str, Any]:
+            images = best.embed_images(image.test(split)[:])
+            return {"images": images, "captions": best.embed_captions(text.test(split))}
 
-        return evaluated
-
-
-class SolvedNet(nn.Module):
-    """A solved CCA as a network, for new pictures and captions."""
-
-    def __init__(self, solved: CCA) -> None:
-        super().__init__()
-        self.solved = solved
-
-    def embed_images(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows ``(N, Dx)`` to ``(N, dim)``, unit length."""
-        return torch.from_numpy(self.solved.embed_images(rows.numpy()))
-
-    def embed_captions(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows ``(M, Dy)`` to ``(M, dim)``, unit length."""
-        return torch.from_numpy(self.solved.embed_captions(rows.numpy()))
+        return embedded
 
 
 @dataclass(frozen=True)
-class Dual(_Embedding):
+class Dual:
     """Image CNN and text CNN into one space, see :class:`imtext.models.dual_path.DualPath`.
 
     Attributes:
@@ -334,23 +231,16 @@ class Dual(_Embedding):
         """What ran, for people."""
         return f"text {self.depth}"
 
-    def build(self, inputs: Any) -> DualPath:
+    def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
-        text = TextCNN(
-            words=len(inputs.text.vocabulary),
-            word_dim=inputs.text.width,
-            depth=self.depth,
-            width=self.width,
-            vectors=inputs.text.start,
-            pooling=self.pooling,
-            zero_init=self.zero_init,
-        )
-        tuned = inputs.image.tuned()
-        return DualPath(text, inputs.image.dim, self.dim, tuned, self.head, self.all_positions)
+        words, image = inputs.text, inputs.image
+        sizes = len(words.vocabulary), words.width, self.depth, self.width
+        text = models.TextCNN(*sizes, words.start, self.pooling, self.zero_init)
+        return models.DualPath(text, image.dim, self.dim, image.tuned(), self.head, self.all_positions)
 
 
 @dataclass(frozen=True)
-class Single(_Embedding):
+class Single:
     """One Inception-ResNet-v1 for photographs and drawn captions, or two of the kind, one a modality.
 
     Attributes:
@@ -369,14 +259,26 @@ class Single(_Embedding):
         """What ran, for people."""
         return "one network" if self.networks == 1 else "two networks"
 
-    def build(self, inputs: Any) -> PictureNets:
+    def build(self, inputs: Any) -> nn.Module:
         """The network, or both, before training."""
         sizes = self.dim, self.width, self.blocks, self.keep
-        return PictureNets(*(InceptionResNetV1(*sizes) for _ in range(self.networks)))
+        return models.PictureNets(*(models.InceptionResNetV1(*sizes) for _ in range(self.networks)))
+
+
+class _OfPairs:
+    """A loss on pairs of an image and a caption, no two of one group in a batch."""
+
+    shift = False
+
+    def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module, **options: Any) -> Any:
+        """Training batches of pairs; ``options`` as for :class:`imtext.training.batches.PairBatches`."""
+        captions = *inputs.text.train(), inputs.splits["train"].image_of_caption, inputs.source.groups
+        how = recipe.batch_size, seed, self.shift, recipe.captions_per_group
+        return training.PairBatches(inputs.image.train(), *captions, *how, **options)
 
 
 @dataclass(frozen=True)
-class Hinges:
+class Hinges(_OfPairs):
     """Hinges of both directions, alone or with the intra-modal constraint.
 
     Attributes:
@@ -386,47 +288,26 @@ class Hinges:
     margin: float = 0.2
     negatives: str = "hardest"
     all_epochs: int = 0
-    constraint: Constraint | None = None
+    constraint: training.Constraint | None = None
 
     @property
     def said(self) -> str:
         """What the loss adds to the hinges, for people.
 
-        >>> Hinges(constraint=Constraint(1.0, "l2", "printed")).said
+        >>> Hinges(constraint=training.Constraint(1.0, "l2", "printed")).said
         'L2, as printed'
         """
         if self.constraint is None:
             return ""
-        reading = "as printed" if self.constraint.reading == "printed" else "as released"
-        return f"{DISTANCES[self.constraint.distance]}, {reading}"
+        return f"{DISTANCES[self.constraint.distance]}, as {self.constraint.reading.split('_')[0]}"
 
-    def build(self, net: nn.Module, inputs: Any) -> HingeObjective:
+    def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        return HingeObjective(net, self.margin, self.negatives, self.all_epochs, constraint=self.constraint)
-
-    def batches(self, inputs: Any, recipe: Recipe, seed: int, net: nn.Module) -> PairBatches:
-        """Training batches: pairs, no two of one group."""
-        return _pairs(inputs, recipe, seed)
-
-
-def _pairs(inputs: Any, recipe: Recipe, seed: int, **options: Any) -> PairBatches:
-    """Batches of pairs, no two of one group."""
-    codes, lengths = inputs.text.train()
-    return PairBatches(
-        inputs.image.train(),
-        codes,
-        lengths,
-        inputs.splits["train"].image_of_caption,
-        inputs.source.groups,
-        batch_size=recipe.batch_size,
-        seed=seed,
-        captions_per_group=recipe.captions_per_group,
-        **{"shift": False, **options},
-    )
+        return training.HingeObjective(net, **vars(self))
 
 
 @dataclass(frozen=True)
-class Instance:
+class Instance(_OfPairs):
     """Instance loss and ranking loss (Zheng et al., Eq. 9).
 
     Attributes:
@@ -451,11 +332,12 @@ class Instance:
     shift: bool = True
     said = ""
 
-    def build(self, net: nn.Module, inputs: Any) -> DualPathObjective:
+    def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
         classes = int(self.classes(inputs).max()) + 1
-        shared = InstanceLoss(net.dim, classes, bias=self.bias, dropout=self.dropout)
-        return DualPathObjective(net, shared, self.weights, self.margin, self.negatives, self.all_epochs)
+        shared = losses.InstanceLoss(net.dim, classes, self.bias, self.dropout)
+        ranking = self.margin, self.negatives, self.all_epochs
+        return training.DualPathObjective(net, shared, self.weights, *ranking)
 
     def classes(self, inputs: Any) -> np.ndarray:
         """Class of each training caption ``(M,)``."""
@@ -467,14 +349,14 @@ class Instance:
         with threadpool_limits(1):  # sums of several threads differ in their last digits
             found = kmeans.fit_predict(inputs.image.cached("train").train.mean(0))
         # Clusters that nothing fell into are no classes.
-        labels = np.unique(found, return_inverse=True)[1].astype(np.int64)
+        labels = np.unique(found, return_inverse=True)[1]
         return labels[inputs.splits["train"].image_of_caption]
 
-    def batches(self, inputs: Any, recipe: Recipe, seed: int, net: nn.Module) -> PairBatches:
-        """Training batches: pairs, no two of one group."""
-        candidates = self.candidates if self.weights[0] > 0 and self.negatives == RELEASED else 0
-        options = {"class_of_caption": self.classes(inputs), "candidates": candidates, "shift": self.shift}
-        return _pairs(inputs, recipe, seed, **options)
+    def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
+        """Training batches of pairs."""
+        candidates = self.candidates if self.weights[0] > 0 and self.negatives == "released" else 0
+        classes = self.classes(inputs)
+        return super().batches(inputs, recipe, seed, net, class_of_caption=classes, candidates=candidates)
 
 
 @dataclass(frozen=True)
@@ -494,28 +376,27 @@ class Structure:
     hard: Any = None
     said = ""
 
-    def build(self, net: nn.Module, inputs: Any) -> StructureObjective:
+    def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        return StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
+        return training.StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
 
-    def batches(self, inputs: Any, recipe: Recipe, seed: int, net: nn.Module) -> Any:
+    def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches with neighbours."""
-        rows, mined = inputs.image.rows(), {}
-        if self.hard is not None:
-            negatives, rows = self.hard.mine(inputs, net, seed)
-            mined = {"negatives": negatives, "negatives_each": self.hard.each}
-        neighbours = NeighbourBatches(
-            rows,
-            inputs.text.train(),
-            inputs.image.pairs(seed),
-            recipe.batch_size,
+        image = inputs.image
+        mined = {"images": image.rows()} if self.hard is None else self.hard.mine(inputs, net, seed)
+        neighbours = training.NeighbourBatches(
+            captions=inputs.text.train(),
+            pairs=image.pairs(seed),
+            batch_size=recipe.batch_size,
             more_captions=self.lambdas[2] > 0,
             more_images=self.lambdas[1] > 0,
             seed=seed,
             pairs_each=recipe.captions_per_group,
             **mined,
         )
-        return PixelNeighbours(neighbours, inputs.image.train()) if inputs.image.trains_cnn else neighbours
+        if image.trains_cnn:
+            return training.neighbours.PixelNeighbours(neighbours, image.train())
+        return neighbours
 
 
 @dataclass(frozen=True)
@@ -541,22 +422,15 @@ class Centre:
         '2 images, 10 texts a group; softmax + centre'
         """
         loss = "centre" if not self.softmax else "softmax + centre" if self.weight else "softmax"
-        images = "1 image" if self.images == 1 else f"{self.images} images"
-        return f"{images}, {5 * self.captions} texts a group; {loss}"
+        return f"{self.images} image{'s' * (self.images - 1)}, {5 * self.captions} texts a group; {loss}"
 
-    def build(self, net: nn.Module, inputs: Any) -> SingleObjective:
+    def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        return SingleObjective(net, int(inputs.source.groups.max()) + 1, self.weight, self.softmax)
+        return training.SingleObjective(net, int(inputs.source.groups.max()) + 1, self.weight, self.softmax)
 
-    def batches(self, inputs: Any, recipe: Recipe, seed: int, net: nn.Module) -> MixedBatches:
+    def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches of whole groups; ``batch_size`` counts groups."""
-        groups = inputs.splits["train"].group_of_image
-        return MixedBatches(
-            inputs.image.train(),
-            inputs.text.train(),
-            np.unique(groups, return_inverse=True)[1],
-            inputs.source.groups,
-            batch_size=recipe.batch_size,
-            config=(self.images, self.captions),
-            seed=seed,
-        )
+        images, captions = inputs.image.train(), inputs.text.train()
+        classes = np.unique(inputs.splits["train"].group_of_image, return_inverse=True)[1]
+        how = recipe.batch_size, (self.images, self.captions), seed
+        return training.MixedBatches(images, captions, classes, inputs.source.groups, *how)

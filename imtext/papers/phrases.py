@@ -269,10 +269,11 @@ class RegionImages(OfCNN):
 
         return recall
 
-    def evaluate(self, split: str, regions: np.ndarray, phrases: np.ndarray, run: Run) -> Metrics:
+    def evaluate(self, split: str, found: dict[str, np.ndarray], run: Run) -> Metrics:
         """Every mention on the proposals of its image; keeps ranks, precisions and the best boxes."""
         mentions, proposals = self.mentions(split), self.proposals(split)
-        scores = phrase_scores(phrases[mentions.phrase], regions, mentions.image, proposals.image)
+        phrases, regions = found["captions"][mentions.phrase], found["images"]
+        scores = phrase_scores(phrases, regions, mentions.image, proposals.image)
         found = localise(
             scores,
             mentions.truth,
@@ -331,8 +332,11 @@ class HardNegatives:
     images: int = 10
     each: int = 5
 
-    def mine(self, inputs: Any, net: nn.Module, seed: int) -> tuple[sparse.csr_array, UnitRows]:
-        """Hard negatives of each phrase, and features of the true regions followed by the proposals."""
+    def mine(self, inputs: Any, net: nn.Module, seed: int) -> dict[str, Any]:
+        """Hard negatives of each phrase, and features of the true regions followed by the proposals.
+
+        Under their names of :class:`imtext.training.NeighbourBatches`.
+        """
         announce("looking for hard negatives")
         image, fabric = inputs.image, make_fabric(inputs.source.places.device)
         regions, proposals = image.regions("train").features, image.proposals("train")
@@ -350,7 +354,7 @@ class HardNegatives:
         )
         shape = (found.shape[0], len(regions) + len(proposals.features))
         moved = sparse.csr_array((found.data, len(regions) + found.indices, found.indptr), shape=shape)
-        return moved, regions + proposals.features
+        return {"images": regions + proposals.features, "negatives": moved, "negatives_each": self.each}
 
 
 def hard_negatives(

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from imtext.experiment import Absent, Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
-from imtext.experiment.compute import Row, in_blocks, untrained
+from imtext.experiment.compute import Row, in_blocks, pair_scores, untrained
 from imtext.experiment.encoder import Encoder
-from imtext.experiment.networks import Scan, pair_scores
+from imtext.experiment.networks import Scan
 from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures
 from imtext.models import attend

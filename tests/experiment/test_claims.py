@@ -9,7 +9,7 @@ import pytest
 from imtext.data.schema import Dataset
 from imtext.experiment import Result, Results
 from imtext.experiment.claims import compared, localised
-from imtext.experiment.compute import evaluate_pairs, evaluate_split
+from imtext.experiment.compute import evaluate_split
 from imtext.runs import Run
 
 KS = (1, 5, 10)
@@ -198,7 +198,7 @@ def test_runs_keep_ranks_within_folds(tmp_path):
     data, run = dataset((2, 3, 1, 4, 2, 1, 1, 2, 3, 1)), Run(tmp_path)
     owners, random = data.image_of_caption, np.random.default_rng(3)
     scores = random.integers(0, 4, (10, len(owners))).astype(float)  # many ties
-    metrics = evaluate_pairs(data, "test", scores, run)
+    metrics = evaluate_split(data, "test", {"scores": scores}, run)
     naive, kept = loop_folds(scores, owners), run.load_arrays("ranks-test_folds.npz")
     recall = 100 * np.mean(naive["image_query"] <= 1)
     assert metrics["test_folds"]["image_query_r1"] == pytest.approx(recall)
@@ -206,7 +206,7 @@ def test_runs_keep_ranks_within_folds(tmp_path):
         assert kept[side].tolist() == ranks.tolist()
         assert kept[side].tolist() != run.load_arrays("ranks-test.npz")[side].tolist()
     images, captions = (random.integers(-2, 3, (n, 4)).astype(float) for n in (10, len(owners)))
-    evaluate_split(data, "val", images, captions, run)
+    evaluate_split(data, "val", {"images": images, "captions": captions}, run)
     units = [
         rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (images, captions)
     ]
@@ -219,5 +219,5 @@ def test_runs_keep_ranks_within_folds(tmp_path):
 )
 def test_without_folds_the_whole_counts(tmp_path, data):
     scores = np.random.default_rng(0).random((data.n_images, data.n_captions))
-    metrics = evaluate_pairs(data, "test", scores, Run(tmp_path))
+    metrics = evaluate_split(data, "test", {"scores": scores}, Run(tmp_path))
     assert metrics["test"] == metrics["test_folds"]

@@ -400,7 +400,7 @@ def test_the_score_cca_is_chosen_by_is_recall_at_one(boxes):
     phrases = random.standard_normal((len(mentions.phrases), 5))
     regions = random.standard_normal((len(proposals.boxes), 5))
     run = SimpleNamespace(save_arrays=lambda name, **arrays: kept.update(arrays))
-    found = boxes.evaluate("val", regions, phrases, run)["val"]
+    found = boxes.evaluate("val", {"images": regions, "captions": phrases}, run)["val"]
     assert boxes.score("val")(regions, phrases) == pytest.approx(found["r1"])
     best, overlap = kept["best"], paired_iou(proposals.boxes[kept["best"]], mentions.truth)
     assert np.array_equal(overlap >= 0.5, kept["ranks"] == 1)
