@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy import sparse
 from torch import nn
@@ -149,14 +150,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
         module: a loss with its network, or ``nn.ModuleDict({"net": network})``; path: of the file.
 
     Raises:
-        RunError: weights of another network.
+        RunError: weights of another network, or no weights.
     """
-    own, kept = module.state_dict(), load_file(path)
+    own = module.state_dict()
     fresh = {name: value for name, value in own.items() if name.startswith("net.backbone.")}
-    kept = {name: value for name, value in kept.items() if name in own or name.startswith("net.")}
     try:
-        module.load_state_dict(fresh | kept)
-    except RuntimeError as error:
+        kept = load_file(path).items()
+        fits = {name: value for name, value in kept if name in own or name.startswith("net.")}
+        module.load_state_dict(fresh | fits)
+    except (RuntimeError, SafetensorError) as error:
         found = " ".join(str(error).split())
         raise RunError(f"{path}: expected weights of this network, found: {found}; train it again") from None
 
