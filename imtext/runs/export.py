@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pandas as pd
 
 from imtext.errors import RunError
 from imtext.runs.files import atomic, json_bytes, read_json, read_object
-from imtext.runs.listing import FINISHED, Listed, look_at
+from imtext.runs.listing import FINISHED, look_at
 from imtext.runs.manifest import MANIFEST, METRICS, PROVENANCE, SOURCE
 
 WEIGHTS = ".safetensors"
-_ABOUT = ("device", "hardware", "torch", "imtext", "commit", "when", "seconds")
-Content = Path | bytes
 
 
-def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> list[str]:
+def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> None:
     """Write finished runs to a ``.zip`` or a new folder, in the layout of a folder of runs.
 
     Unpacked into another folder of runs, each is a finished run there, whose manifest has the SHA-256 of
@@ -32,39 +28,39 @@ def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> lis
         out: ``NAME.zip``, or a folder that is absent or empty.
         weights: whether to take the trained networks along.
 
-    Returns:
-        The names of the files, sorted.
-
     Raises:
         RunError: a run is unfinished or damaged, or ``out`` cannot be written.
     """
-    content: dict[str, Content] = {}
-    for folder in folders:
-        run = _finished(folder, verify=True)
-        own = _contents(folder, weights)
-        content |= {f"{run.study}/{run.name}/{name}": what for name, what in own.items()}
-    content = dict(sorted(content.items()))
-    write = _write_zip if out.suffix.lower() == ".zip" else _write_folder
-    write(content, out)
-    return list(content)
+    files = (file for folder in sorted(set(folders)) for file in _files(folder, weights))
+    with atomic(out) as temporary:
+        if out.suffix.lower() == ".zip":
+            _write_zip(files, temporary)
+            return
+        for name, content in files:
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
-def _finished(folder: Path, verify: bool = False) -> Listed:
+def _finished(folder: Path, verify: bool = False) -> dict[str, Any]:
     run = look_at(folder, verify)
-    if run.state != FINISHED:
-        raise RunError(f"{folder}: {run.state}, only finished runs are exported: {run.reason}")
+    if run["state"] != FINISHED:
+        raise RunError(f"{folder}: {run['state']}, only finished runs are exported: {run['reason']}")
     return run
 
 
-def _contents(folder: Path, weights: bool) -> dict[str, Content]:
+def _files(folder: Path, weights: bool) -> Iterator[tuple[str, bytes]]:
     """The files of a run as they are exported, with a manifest that fits them."""
-    files = read_json(folder / MANIFEST)["files"]
-    files = {name: entry for name, entry in files.items() if weights or not name.endswith(WEIGHTS)}
-    content: dict[str, Content] = {name: folder / name for name in files}
-    content[MANIFEST] = json_bytes({"files": files})
-    if SOURCE in files:
-        content[SOURCE] = json_bytes(portable(read_object(folder / SOURCE), folder.resolve().parent.parent))
-    return content
+    _finished(folder, verify=True)
+    entries = read_json(folder / MANIFEST)["files"]
+    entries = {name: entry for name, entry in entries.items() if weights or not name.endswith(WEIGHTS)}
+    place = f"{folder.parent.name}/{folder.name}"
+    for name in sorted(entries):
+        content = (folder / name).read_bytes()
+        if name == SOURCE:
+            content = json_bytes(portable(read_json(folder / name), folder.resolve().parent.parent))
+        yield f"{place}/{name}", content
+    yield f"{place}/{MANIFEST}", json_bytes({"files": entries})
 
 
 def portable(source: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -83,53 +79,24 @@ def portable(source: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return found
 
 
-def _write_zip(content: Mapping[str, Content], out: Path) -> None:
-    # Weights and embeddings do not shrink, so nothing is lost by storing them.
-    with atomic(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, what in content.items():
+def _write_zip(files: Iterator[tuple[str, bytes]], out: Path) -> None:
+    with zipfile.ZipFile(out, "w") as archive:  # not packed: weights and embeddings do not shrink
+        for name, content in files:
             entry = zipfile.ZipInfo(name)  # with the date that all entries have
             entry.external_attr = 0o644 << 16
-            with archive.open(entry, "w", force_zip64=True) as target:
-                _pour(what, target)
+            archive.writestr(entry, content)
 
 
-def _write_folder(content: Mapping[str, Content], out: Path) -> None:
-    with atomic(out) as temporary:
-        for name, what in content.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "wb") as target:
-                _pour(what, target)
-
-
-def _pour(what: Content, target: BinaryIO) -> None:
-    with io.BytesIO(what) if isinstance(what, bytes) else open(what, "rb") as source:
-        shutil.copyfileobj(source, target)
-
-
-def table(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Numbers of finished runs, one line a run and split.
+def table(folders: Sequence[Path]) -> pd.DataFrame:
+    """Numbers of finished runs, one line a run and split, with where each comes from.
 
     Raises:
         RunError: a run is unfinished or damaged.
     """
     lines = []
     for folder in folders:
-        run, about = _finished(folder), read_object(folder / PROVENANCE)
-        line = {"study": run.study, "run": run.slug, "hash": run.hash, "seed": run.seed}
-        line |= {"profile": run.profile, "dataset": run.dataset}
-        metrics = read_object(folder / METRICS)
-        splits = {name: values for name, values in metrics.items() if isinstance(values, Mapping)}
-        for split, values in (splits or {"": metrics}).items():
-            lines.append({**line, "split": split, **values, **{name: about.get(name) for name in _ABOUT}})
-    return lines
-
-
-def write_table(folders: Sequence[Path], out: Path) -> int:
-    """Write :func:`table` as CSV and return the number of its lines. Raises RunError where it cannot."""
-    lines = table(folders)
-    columns = dict.fromkeys(name for line in lines for name in line if name not in _ABOUT)
-    frame = pd.DataFrame(lines, columns=[*columns, *_ABOUT], dtype=object)
-    with atomic(out) as temporary:
-        frame.to_csv(temporary, index=False)
-    return len(lines)
+        run = _finished(folder)
+        line = {name: run[name] for name in ("study", "run", "hash")} | read_object(folder / PROVENANCE)
+        for split, values in read_json(folder / METRICS).items():
+            lines.append(line | {"split": split} | values)
+    return pd.DataFrame(lines, dtype=object)

@@ -1,37 +1,28 @@
-"""Files of a run: written whole or not at all, and on the disk before anything rests on them."""
+"""Files of a run, written whole or not at all."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shlex
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from imtext.errors import RunError
 
 
 @contextmanager
-def told(path: Path, what: str = "written", only: Collection[int] = ()) -> Iterator[None]:
-    """An OSError of the body, or ``only`` one of these numbers, as one line about ``path``.
-
-    Raises:
-        RunError: the body raised such an error.
-    """
+def told(path: Path) -> Iterator[None]:
+    """An OSError of the body as one line about ``path``, a RunError."""
     try:
         yield
     except OSError as error:
-        if only and error.errno not in only:
-            raise
         raise RunError(
-            f"{path}: cannot be {what} ({error.strerror or error}); free some space or give another folder"
+            f"{path}: cannot be written ({error.strerror or error}); free some space or give another folder"
         ) from None
 
 
@@ -55,26 +46,11 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         with told(path):
             yield temporary
-            sync_path(temporary)  # without it a power cut may leave an empty file under the final name
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):
             temporary.unlink()
-
-
-def sync_path(path: Path) -> None:
-    """Have the system put a file, or the names in a folder, on the disk. Raises OSError where it cannot."""
-    if os.name == "nt":  # Windows opens no folders
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that knows no such request for folders
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def json_bytes(content: Any) -> bytes:
@@ -83,14 +59,13 @@ def json_bytes(content: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all. Raises RunError where it cannot be written."""
-    text = json_bytes(content)
     with atomic(path) as temporary:
-        temporary.write_bytes(text)
+        temporary.write_bytes(json_bytes(content))
 
 
 def read_json(path: Path) -> Any:
@@ -115,5 +90,4 @@ def digest(path: Path) -> str:
 
 def size_of(path: Path) -> int:
     """Bytes of a file or of all files in a folder."""
-    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sum(file.stat().st_size for file in (path, *inside) if file.is_file())
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())

@@ -6,34 +6,27 @@ The system frees the lock of a process that was killed: a lock file that lies ab
 from __future__ import annotations
 
 import os
-import platform
 import sys
-import time
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from imtext.progress import announce
-from imtext.runs.files import read_object, told, write_json
+from imtext.runs.files import read_object, told
+from imtext.runs.manifest import STAMP
 
 PARTIAL = ".partial"
 LOCK = ".lock"
-WORKER = ".worker.tmp"
 SAY_AFTER = 5.0
 
 
-def partial_of(folder: Path) -> Path:
-    """Where a run is worked on.
+def beside(folder: Path, suffix: str) -> Path:
+    """The lock file of a run, or the folder where it is worked on.
 
-    >>> partial_of(Path("row-0123456789")).name
-    'row-0123456789.partial'
+    >>> beside(Path("row-0123456789.partial"), LOCK).name
+    'row-0123456789.lock'
     """
-    return folder.with_name(folder.name.removesuffix(PARTIAL) + PARTIAL)
-
-
-def lock_of(folder: Path) -> Path:
-    """The lock file of a run, finished or not."""
-    return folder.with_name(folder.name.removesuffix(PARTIAL) + LOCK)
+    return folder.with_name(folder.name.removesuffix(PARTIAL) + suffix)
 
 
 def take(folder: Path) -> AcquireReturnProxy:
@@ -44,13 +37,13 @@ def take(folder: Path) -> AcquireReturnProxy:
     Raises:
         RunError: the lock file cannot be written.
     """
-    lock = FileLock(lock_of(folder))
+    lock = FileLock(beside(folder, LOCK))
     with told(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             return lock.acquire(timeout=SAY_AFTER)
         except Timeout:
-            line = f"waiting for the run {folder.name}: {holder(partial_of(folder))} is computing it"
+            line = f"waiting for the run {folder.name}: {holder(folder)} is computing it"
             announce(line)
             if not os.environ.get("CI"):  # there an output would be compared
                 print(f"imtext: {line}", file=sys.stderr, flush=True)
@@ -68,20 +61,11 @@ def is_held(path: Path) -> bool:
         return isinstance(error, Timeout)
 
 
-def sign(folder: Path) -> None:
-    """Leave word of who works in a folder."""
-    content = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M")}
-    write_json(folder / WORKER, content)
-
-
 def holder(folder: Path) -> str:
-    """Who works in a folder, in words.
+    """Who works on a run, in words.
 
     >>> holder(Path("nowhere"))
     'another process'
     """
-    found = read_object(folder / WORKER)
-    if not found:
-        return "another process"
-    where = "" if found["host"] == platform.node() else f" on {found['host']}"
-    return f"process {found['pid']}{where} (since {found['since']})"
+    stamp = read_object(beside(folder, PARTIAL) / STAMP)
+    return f"process {stamp.get('process')} (since {stamp.get('begun')})" if stamp else "another process"

@@ -48,15 +48,11 @@ def _commit() -> str:
     """The commit of imtext's own checkout, marked where the package differs from it; '' with none."""
     package = Path(__file__).resolve().parent.parent
     # Named, since git would look further up and take whatever repository the package happens to lie in.
-    own = f"--git-dir={package.parent / '.git'}", f"--work-tree={package.parent}"
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["git", *own, *arguments]
-        return subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=10)
-
+    git = ["git", f"--git-dir={package.parent / '.git'}", f"--work-tree={package.parent}"]
+    options = {"cwd": package, "capture_output": True, "text": True, "timeout": 10}
     try:
-        commit = git("rev-parse", "--short=10", "HEAD").stdout.strip()
-        changed = commit and git("diff", "--quiet", "HEAD", "--", ".").returncode
+        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], **options).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], **options).returncode
     except (OSError, subprocess.SubprocessError):
         return ""
-    return f"{commit}-dirty" if changed else commit
+    return f"{commit}-dirty" if commit and changed else commit

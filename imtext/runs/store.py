@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imtext import __version__
 from imtext.errors import RunError
 from imtext.runs import locks, manifest
-from imtext.runs.files import atomic, read_json, remove_command, sync_path, told, write_json
-from imtext.runs.locks import PARTIAL, partial_of
-from imtext.runs.manifest import CONFIG, MANIFEST, METRICS, check_run, config_hash
-
-# A disk or a quota that is full, a file that may not grow further, a file system that is read-only.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+from imtext.runs.files import atomic, read_json, read_object, told, write_json
+from imtext.runs.locks import PARTIAL, beside
+from imtext.runs.manifest import CONFIG, MANIFEST, METRICS, STAMP, check_run, config_hash
 
 
 class Run:
@@ -57,7 +55,8 @@ class Run:
         Raises:
             RunError: where the file is missing or not JSON.
         """
-        return self._read(name, read_json)
+        with self._reading(name):
+            return read_json(self.dir / name)
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays as ``name`` (``.npz``)."""
@@ -70,7 +69,8 @@ class Run:
         Raises:
             RunError: where the file is missing, damaged or would need pickle.
         """
-        return self._read(name, _arrays)
+        with self._reading(name), np.load(self.dir / name, allow_pickle=False) as file:
+            return dict(file)
 
     def save_table(self, name: str, table: Any) -> None:
         """Write a data frame as ``name`` (CSV without its index)."""
@@ -98,25 +98,17 @@ class Run:
 
     def _new(self, name: str) -> Path:
         if self.finished:
-            raise RunError(
-                f"{self.dir / name}: belongs to a finished run, which is not changed; remove the run with "
-                f"{remove_command(self.dir)}"
-            )
+            raise RunError(f"{self.dir / name}: belongs to a finished run; remove the run first")
         return self.dir / name
 
-    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
         try:
-            return read(self.dir / name)
+            yield
         except Exception as error:  # zipfile, zlib and NumPy raise almost anything on a broken file
             raise RunError(
-                f"{self.dir / name}: expected a file of a run, found {error}; remove the run with "
-                f"{remove_command(self.dir)} to run again"
+                f"{self.dir / name}: expected a file of a run, found {error}; remove the run to run again"
             ) from None
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 class RunStore:
@@ -147,68 +139,59 @@ class RunStore:
         run = Run(self.folder(study, slug, config))
         if not os.path.isdir(run.dir):
             return None
-        check_run(run.dir, config)
+        run.check()
+        found = read_object(run.dir / STAMP).get("hash")
+        if found != config_hash(config):
+            raise RunError(
+                f"{run.dir}: holds the run of another configuration, {found}; give it its own name again"
+            )
         return run
 
     @contextmanager
     def open(self, study: str, slug: str, config: Mapping[str, Any]) -> Iterator[Run]:
         """The run of this config, locked against other processes.
 
-        A finished run is returned as it is. Otherwise the body works in the partial folder, which still
-        holds what an earlier, broken-off process left, and the run is finished when the body has written
-        ``metrics.json`` and returns.
+        A finished run is returned as it is, and locked all the same: ask :meth:`get` first. Otherwise the
+        body works in the partial folder, which still holds what an earlier, broken-off process left, and the
+        run is finished when the body has written ``metrics.json`` and returns.
 
         Raises:
             RunError: where the folder cannot be written, or holds another run or version.
         """
         final = self.folder(study, slug, config)
-        run = self.get(study, slug, config)
-        with nullcontext() if run else locks.take(final):
-            run = run or self.get(study, slug, config) or _taken_up(final, config)
-            with told(run.dir, only=_NO_ROOM):
-                yield run
+        with locks.take(final):
+            run = self.get(study, slug, config) or _begun(beside(final, PARTIAL), config)
+            yield run
             if not run.finished and (run.dir / METRICS).is_file():
                 _finish(run, final)
 
 
-def _taken_up(final: Path, config: Mapping[str, Any]) -> Run:
-    """The run in the partial folder: begun again, or finished where only the last step was missing."""
-    run = Run(partial_of(final))
-    manifest.check_stamp(run.dir, config)
-    try:
-        manifest.check_whole(run.dir, full=True)
-    except RunError:
-        _begin(run.dir, config)
-    else:
-        _finish(run, final)
-    return run
-
-
-def _begin(folder: Path, config: Mapping[str, Any]) -> None:
-    """Have a folder stamped, with the config and nothing that could be taken for a result."""
+def _begun(folder: Path, config: Mapping[str, Any]) -> Run:
+    """A run in its partial folder: stamped, with the config and nothing that could be taken for a result."""
+    manifest.check_stamp(folder)
+    stamp = {
+        "schema": manifest.SCHEMA,
+        "imtext": __version__,
+        "hash": config_hash(config),
+        "process": os.getpid(),
+        "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
     with told(folder):
         folder.mkdir(exist_ok=True)
-        for name in (METRICS, MANIFEST):
-            (folder / name).unlink(missing_ok=True)
-        _sweep(folder)
-    manifest.write_stamp(folder, config)
+        (folder / METRICS).unlink(missing_ok=True)
+    write_json(folder / STAMP, stamp)
     write_json(folder / CONFIG, config)
-    locks.sign(folder)
+    return Run(folder)
 
 
 def _finish(run: Run, final: Path) -> None:
     """Give a complete run its final name, once all of it is on the disk."""
     with told(final):
-        _sweep(run.dir)
+        for path in run.dir.glob(".*"):  # what a killed process was writing
+            path.unlink()
         manifest.write_manifest(run.dir)
-        sync_path(run.dir)
+        for path in (*manifest.files_of(run.dir).values(), run.dir / MANIFEST):
+            with open(path, "rb+") as file:
+                os.fsync(file)  # else a power cut may leave empty files under the final name
         os.replace(run.dir, final)
         run.dir = final
-        sync_path(final.parent)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove who works here and what a killed process was writing; under the lock nobody else is."""
-    for path in folder.glob(".*"):
-        if path.suffix in (".tmp", PARTIAL):
-            path.unlink()

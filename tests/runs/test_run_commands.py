@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from filelock import FileLock
 
 from imtext.commands import runs as command
@@ -57,24 +58,14 @@ def test_list_shows_every_run_and_the_cache(root, capsys):
     (root / "tables" / "notes").mkdir()
     assert imtext("list", "--runs-dir", root) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert " ".join(head.split()) == "study run state R-sum seed profile dataset date min size"
+    assert " ".join(head.split()) == "study run state rsum seed profile dataset date minutes size"
     rows = [line.split() for line in lines[:4]]
     assert rows[0][0] == "other" and rows[0][3:8] == ["61.5", "0", "smoke", "drawn", "2030-01-02"]
     assert rows[1][1].startswith("broken-off-") and rows[1][2] == "unfinished"
     assert [row[3] for row in rows[2:]] == ["61.5", "60.0"]
     assert lines[4].startswith("3 finished, 1 unfinished; ")
-    assert "cache of pixels and features: 3.0 kB" in lines[5]
+    assert "cache of pixels and features: 3.00kB" in lines[5]
     assert len(lines) == 6
-
-
-def test_list_one_study_as_json(root, capsys):
-    assert imtext("list", "--runs-dir", root, "--study", "other", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    (run,) = found["runs"]
-    assert found["cache_bytes"] == 3000
-    assert (run["state"], run["rsum"], run["minutes"], run["slug"]) == ("finished", 61.5, 1.5, "ranking-2")
-    with pytest.raises(RunError, match="'third'.*other, tables"):
-        imtext("list", "--runs-dir", root, "--study", "third")
 
 
 def test_the_folder_of_runs_comes_from_the_environment(root, monkeypatch, capsys, tmp_path):
@@ -99,11 +90,11 @@ def test_list_names_what_is_damaged_or_of_another_version(root, capsys):
     (second / "run.json").write_text(json.dumps({**stamp, "schema": 2, "imtext": "0.3.0"}))
     assert imtext("list", "--runs-dir", root) == 1
     out = capsys.readouterr().out
-    assert "metrics.json: expected 1" in out and "written by schema 2 of imtext 0.3.0" in out
+    assert "metrics.json: missing, cut off or changed" in out and "written by schema 2 of imtext 0.3.0" in out
     assert "1 damaged, 1 finished, 1 other version" in out
     assert imtext("show", second) == 1
     out = capsys.readouterr().out
-    assert "state   other version" in out and "\nconfig\n" not in out
+    assert "state: other version" in out and "\nconfig:" not in out
 
 
 def test_list_verify_reads_every_file(root, capsys):
@@ -112,7 +103,7 @@ def test_list_verify_reads_every_file(root, capsys):
         file.seek(150)
         file.write(b"\x01")
     assert imtext("list", "--runs-dir", root, "--verify") == 1
-    assert "embeddings-test.npz: its content was changed" in capsys.readouterr().out
+    assert "embeddings-test.npz: missing, cut off or changed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("spoil", ["[]", "[" * 50_000, '{"test": [], "val": 3}', "\xff"])
@@ -122,8 +113,7 @@ def test_a_damaged_run_of_any_content_is_listed(root, spoil, capsys):
         (folder / name).write_text(spoil, encoding="latin-1")
     assert imtext("list", "--runs-dir", root) == 1
     assert imtext("show", folder) == 1
-    assert imtext("show", folder, "--json") == 1
-    assert "manifest.json: expected the list of a run's files" in capsys.readouterr().out
+    assert "manifest.json: missing, cut off or changed" in capsys.readouterr().out
 
 
 def test_nothing_a_file_holds_reaches_the_terminal_raw(root, capsys):
@@ -135,23 +125,19 @@ def test_nothing_a_file_holds_reaches_the_terminal_raw(root, capsys):
 
 def test_show_everything_about_a_run(root, capsys):
     assert imtext("show", "rank", "--runs-dir", root, "--verify") == 0
-    out = capsys.readouterr().out
-    assert "state   finished, every file verified" in out
-    for line in ("  data.dataset  drawn", "  device   cpu", "  text_query_r1   5.25   5.25"):
-        assert line in out
-    assert "embeddings-test.npz" in out
-    assert imtext("show", "other/ranking", "--runs-dir", root, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["metrics"]["test"]["rsum"] == 61.5 and found["stamp"]["schema"] == 1
-    assert found["verified"] is False and "config.json" in found["files"]
+    found = yaml.safe_load(capsys.readouterr().out)
+    assert found["study"] == "other" and found["state"] == "finished"
+    assert found["config"]["data"] == {"dataset": "drawn"} and found["provenance"]["device"] == "cpu"
+    assert found["metrics"]["test"]["rsum"] == 61.5 and "config.json" in found["files"]
+    assert imtext("show", "other/ranking", "--runs-dir", root) == 0
 
 
 def test_a_name_must_be_of_one_run(root):
-    with pytest.raises(RunError, match=r"instance: 2 runs begin like this \(instance-1-.*give more of it"):
+    with pytest.raises(RunError, match="instance: 2 runs in .* begin like this"):
         imtext("show", "instance", "--runs-dir", root)
-    with pytest.raises(RunError, match="nothing: no such run"):
+    with pytest.raises(RunError, match="nothing: 0 runs in"):
         imtext("show", "nothing", "--runs-dir", root)
-    with pytest.raises(RunError, match="no such run"):
+    with pytest.raises(RunError, match=": 0 runs in"):
         imtext("remove", "", "--yes", "--runs-dir", root)
     with pytest.raises(RunError, match="nowhere: expected a folder of runs"):
         imtext("show", "nothing", "--runs-dir", root / "nowhere")
@@ -177,7 +163,7 @@ def test_remove_unfinished(root, capsys):
     assert not list((root / "tables").glob("broken-off-*"))
     assert sum(path.is_dir() for path in (root / "tables").iterdir()) == 2  # finished runs stay
     imtext("remove", "--unfinished", "--runs-dir", root, "--yes")
-    assert capsys.readouterr().out.endswith("nothing to remove\n")
+    assert capsys.readouterr().out.endswith("freed 0.00B\n")
 
 
 def test_remove_the_cache(root):
@@ -198,18 +184,18 @@ def test_what_is_not_a_run_is_never_removed(root, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "a.jpg").touch()
-        with pytest.raises(RunError, match="no such run"):
+        with pytest.raises(RunError, match=": 0 runs in"):
             imtext("remove", folder, "--runs-dir", root, "--yes")
         assert (folder / "a.jpg").exists()
     real = next((root / "other").glob("ranking-2-*[!k]"))
     link = tmp_path / real.name
     link.symlink_to(real)
-    with pytest.raises(RunError, match="no such run"):
+    with pytest.raises(RunError, match=": 0 runs in"):
         imtext("remove", link, "--runs-dir", root, "--yes")
     assert (real / "metrics.json").exists()
 
 
 def test_one_wrong_name_removes_nothing(root):
-    with pytest.raises(RunError, match="no such run"):
+    with pytest.raises(RunError, match=": 0 runs in"):
         imtext("remove", "ranking-2", "wrong", "--runs-dir", root, "--yes")
     assert len(list((root / "other").glob("ranking-2-*[!k]"))) == 1

@@ -62,11 +62,7 @@ def write_tensors(run: Run) -> None:
     run.save_tensors("big.safetensors", {"weight": torch.zeros(BIG).t()})
 
 
-def write_plainly(run: Run) -> None:
-    pd.DataFrame({"epoch": range(BIG)}).to_csv(run.dir / "big.csv", index=False)
-
-
-WRITERS = (write_json, write_arrays, write_table, write_tensors, write_plainly)
+WRITERS = (write_json, write_arrays, write_table, write_tensors)
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -83,9 +79,7 @@ def test_a_full_disk_while_a_run_is_written(tmp_path, write, capfd):
             run.save_json("metrics.json", {"rsum": 1})
         one_line(caught.value, str(run.dir), "free some space")
         assert store.get("s", "row", {"a": 1}) is None
-        names = {path.name for path in run.dir.iterdir()} - {".worker.tmp"}
-        assert names - {"big.csv"} == {"config.json", "run.json"}
-        assert write is write_plainly or "big.csv" not in names
+        assert {path.name for path in run.dir.iterdir()} == {"config.json", "run.json"}
     with store.open("s", "row", {"a": 1}) as run:
         write(run)
         run.save_json("metrics.json", {"rsum": 1})
@@ -94,6 +88,8 @@ def test_a_full_disk_while_a_run_is_written(tmp_path, write, capfd):
 
 
 def attempt(root: Path) -> None:
+    if RunStore(root).get("s", "row", {"a": 1}):
+        return
     with RunStore(root).open("s", "row", {"a": 1}) as run:
         if not run.finished:
             run.save_arrays("embeddings.npz", images=np.ones(50))
@@ -243,10 +239,10 @@ TMPFS = textwrap.dedent(
     store = RunStore(root / "runs")
 
     def attempt(seed, count):
+        if store.get("s", "row", {"seed": seed}):
+            return "was there"
         try:
             with store.open("s", "row", {"seed": seed}) as run:
-                if run.finished:
-                    return "was there"
                 run.save_arrays("x.npz", x=np.ones(count))
                 run.save_json("metrics.json", {"seed": seed})
             return "finished"
