@@ -30,8 +30,8 @@ def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
     assert first.metadata.get("tags") == ["parameters"]
     declared = declared_parameters(path)
     assert list(declared) == PARAMETERS
-    assert declared["profile"].default == "smoke"
-    assert declared["runs_dir"].default is None, "the runner says where runs go"
+    assert declared["profile"] == "smoke"
+    assert declared["runs_dir"] is None, "the runner says where runs go"
     statements = ast.parse(first.source).body
     assert all(isinstance(node, ast.Assign | ast.AnnAssign) for node in statements), "assignments only"
 

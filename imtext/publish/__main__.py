@@ -8,18 +8,13 @@ import time
 from pathlib import Path
 
 from imtext.errors import ImtextError, print_anything
-from imtext.publish import (
-    PROFILES,
-    build_book,
-    execute_book,
-    make_stage,
-    normalise_file,
-    refresh,
-)
+from imtext.publish.build import build_book
 from imtext.publish.compare import compare_book
 from imtext.publish.console import spoken_time
+from imtext.publish.execute import execute_book, refresh
+from imtext.publish.normalise import normalise_file
 from imtext.publish.parameters import read_parameters
-from imtext.publish.stage import find_notebooks
+from imtext.publish.stage import find_notebooks, make_stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         if name != "build":
             sub.add_argument("notebooks", nargs="*", help="names of notebooks (default: all)")
         if name in ("execute", "book"):
-            sub.add_argument("--profile", choices=PROFILES, default="quick")
+            sub.add_argument("--profile", default="quick", help="smoke, quick or paper")
             sub.add_argument(
                 "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
             )

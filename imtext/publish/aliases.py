@@ -13,9 +13,9 @@ from typing import Any
 def defining_name(target: str) -> str | None:
     """The name of an object under the module that defines it, or None where there is no such object.
 
-    >>> defining_name("imtext.publish.build_book")
-    'imtext.publish.build.build_book'
-    >>> defining_name("imtext.publish.nothing") is None
+    >>> defining_name("imtext.runs.RunStore")
+    'imtext.runs.store.RunStore'
+    >>> defining_name("imtext.runs.nothing") is None
     True
     """
     package, _, name = target.rpartition(".")

@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from imtext.errors import ConfigError, RunError
-from imtext.publish.stage import PACKAGE, digest_files, digest_stage, read_record, versions, write_record
+from imtext.publish.stage import PACKAGE, digest_files
+from imtext.runs.files import read_object, write_json
 
 _JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 _WARNING = re.compile(r"WARNING|ERROR|Error\b|Traceback")
@@ -30,20 +32,15 @@ def build_book(build: Path, force: bool = False) -> Path:
         raise ConfigError(f"{build}: the build folder must be called _build; write {build / '_build'}")
     stage, index = build / "stage", build / "html" / "index.html"
     record, key = build / "records" / "html.json", _key(stage)
-    if not force and index.is_file() and read_record(record).get("key") == key:
+    if not force and index.is_file() and read_object(record).get("key") == key:
         print("  book: nothing changed, kept")
         return index
     print("  book: building the pages", flush=True)
     # jupyter-book never removes a page that has left the book.
     shutil.rmtree(build / "html", ignore_errors=True)
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(stage), "--path-output", str(build.parent)]
-    done = subprocess.run(
-        [*command, "-W", "-n", "--keep-going", "--all"],
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
+    strict = ["-W", "-n", "--keep-going", "--all"]
+    done = subprocess.run([*command, *strict], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     log = build / "html.log"
     log.write_text(_COLOURS.sub("", done.stdout), encoding="utf-8")
     if done.returncode != 0:
@@ -52,15 +49,16 @@ def build_book(build: Path, force: bool = False) -> Path:
         raise RunError(f"the book was not built: {len(complaints)} complaints, mend them; all are in {log}")
     if not index.is_file():
         raise RunError(f"jupyter-book ended without writing {index}; its log is {log}")
-    write_record(record, {"key": key})
+    record.parent.mkdir(exist_ok=True)
+    write_json(record, {"key": key})
     return index
 
 
 def _key(stage: Path) -> str:
     parts = {
-        "stage": digest_stage(stage),
+        "stage": digest_files(stage.rglob("*"), stage),
         # The API page is drawn from the docstrings.
         "library": digest_files(PACKAGE.rglob("*.py"), PACKAGE),
-        "versions": versions("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme"),
+        "versions": [version(name) for name in ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

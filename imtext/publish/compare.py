@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import RunError
-from imtext.publish.normalise import normalise_notebook
+from imtext.publish.normalise import normalise_notebook, texts_of
 from imtext.publish.stage import find_notebooks
 
 NOT_COMPARED = "nbval-ignore-output"
@@ -38,14 +38,7 @@ def _shown(path: Path) -> dict[int, list[Any]]:
     notebook = normalise_notebook(nbformat.read(path, as_version=4))
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return {
-        number: [_text_of(output) for output in cell.outputs]
+        number: [(output.get("text"), texts_of(output)) for output in cell.outputs]
         for number, cell in enumerate(code, start=1)
         if NOT_COMPARED not in cell.metadata.get("tags", [])
     }
-
-
-def _text_of(output: Any) -> Any:
-    """A stream's text, or the forms of a value that are text."""
-    if output.output_type == "stream":
-        return output.name, output.text
-    return {kind: value for kind, value in output.get("data", {}).items() if kind.startswith("text/")}

@@ -6,12 +6,12 @@ Out go timing, kernel details and papermill's notes; execution counts run 1, 2, 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from imtext.errors import RunError
+from imtext.runs.files import atomic
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 KEPT_CELL_METADATA = ("mystnb", "tags")
@@ -63,10 +63,8 @@ def normalise_file(path: Path) -> bool:
     before = path.read_text(encoding="utf-8")
     notebook = normalise_notebook(nbformat.reads(before, as_version=4))
     refuse_unfit(notebook, str(path))
-    if (after := dump_notebook(notebook)) == before:
-        return False
-    _write_text(after, path)
-    return True
+    write_notebook(notebook, path)
+    return path.read_text(encoding="utf-8") != before
 
 
 def refuse_unfit(notebook: Any, name: str) -> None:
@@ -78,10 +76,12 @@ def refuse_unfit(notebook: Any, name: str) -> None:
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
             raise RunError(f"{name}: cell {index} was never run; execute the notebook (make refresh)")
+        texts = [cell.source]
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 raise RunError(f"{name}: cell {index} holds an error ({output.ename}); mend it and run again")
-        for text in (cell.source, *_texts(cell.get("outputs", []))):
+            texts += [output.get("text", ""), *texts_of(output).values()]
+        for text in texts:
             if found := MACHINE_PATH.search(text):
                 raise RunError(
                     f"{name}: cell {index} holds a path of this machine ({found.group(0)}); "
@@ -98,13 +98,8 @@ def dump_notebook(notebook: Any) -> str:
 
 def write_notebook(notebook: Any, path: Path) -> None:
     """Write a notebook whole or not at all."""
-    _write_text(dump_notebook(notebook), path)
-
-
-def _write_text(text: str, path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with atomic(path) as temporary:
+        temporary.write_text(dump_notebook(notebook), encoding="utf-8")
 
 
 def _merged(outputs: list[Any]) -> list[Any]:
@@ -124,15 +119,10 @@ def _normalise_output(output: Any, count: int | None) -> None:
         output.execution_count = count
     if output.output_type == "stream":
         output.text = ADDRESS.sub("0x0", output.text)
-    for kind, value in output.get("data", {}).items():
-        if kind.startswith("text/") and isinstance(value, str):
-            output.data[kind] = ADDRESS.sub("0x0", value)
+    for kind, value in texts_of(output).items():
+        output.data[kind] = ADDRESS.sub("0x0", value)
 
 
-def _texts(outputs: list[Any]) -> list[str]:
-    texts = [output.text for output in outputs if output.output_type == "stream"]
-    for output in outputs:
-        for kind, value in output.get("data", {}).items():
-            if kind.startswith("text/") and isinstance(value, str):
-                texts.append(value)
-    return texts
+def texts_of(output: Any) -> dict[str, str]:
+    """The forms of a cell's output that are text, by their kinds; of a stream none."""
+    return {kind: value for kind, value in output.get("data", {}).items() if kind.startswith("text/")}

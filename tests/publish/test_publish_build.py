@@ -18,6 +18,7 @@ pytest.importorskip("jupyter_book")
 def root(tmp_path: Path, repository: Path) -> Path:
     shutil.copy(repository / "_config.yml", tmp_path / "_config.yml")
     (tmp_path / "book" / "_static").mkdir(parents=True)
+    (tmp_path / "results").mkdir()
     shutil.copy(repository / "book" / "_static" / "custom.css", tmp_path / "book" / "_static")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n", encoding="utf-8")
     (tmp_path / "book" / "references.bib").write_text("", encoding="utf-8")
