@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,26 +12,18 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from imtext.experiment import Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
+from imtext.experiment import Result, Results, Study, none_of_absent
 from imtext.experiment.claims import SIDES, gain
 from imtext.experiment.networks import DISTANCES
+from imtext.experiment.results import drawn
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
-from imtext.report import Evidence, difference_of_gains, from_samples, from_scores, read_paper
-from imtext.report.figures import diagram, group_maps, histograms, panels, sweep
+from imtext.papers import measured
+from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
+from imtext.report.figures import group_maps, histograms, panels, sweep
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.retrieval import distance_to_others
 
 PAPER = read_paper("intra_modal")
-DRAWS = 2000
-
-
-def study(*parameters: Any) -> Study:
-    """The study for the parameters of the notebook, in the order of :class:`imtext.experiment.study.Study`.
-
-    >>> study("picturebook", None, "smoke", [0, 1], "2").parameters.tables
-    ('2',)
-    """
-    return Study(PAPER, MEASURED, *parameters)
 
 
 # What claims are measured by where the ranks of two rows are not enough
@@ -70,25 +62,15 @@ def helps_text_more(results: Results) -> list[Evidence]:
 
 def gain_exceeds_seeds(results: Results) -> list[Evidence]:
     """Mean gain of L1 in R-sum less the deviation of the hinges alone between seeds; seeds are drawn."""
-    plain, gained = (results[key].rsum().to_numpy() for key in ("hinges", "l1"))
+    plain, gained = (results[key].rsum() for key in ("hinges", "l1"))
     if len(plain) < 2:
         return []
-    gains, spread = gained - plain, plain.std(ddof=1)
-    seeds = np.random.default_rng(0).integers(0, len(gains), (DRAWS, len(gains)))
-    drawn = gains[seeds].mean(1) - spread
-    return [from_samples("gain less spread of seeds", float(gains.mean() - spread), drawn, unit="points")]
+    return [from_scores("gain less spread of seeds", gained - plain.std(), plain, scale=1, digits=3)]
 
 
-MEASURED = Measured(
-    {
-        one.__name__: one
-        for one in (pairs_come_nearer, modality_moves_apart, helps_text_more, gain_exceeds_seeds)
-    },
-    reasons={
-        "smoke": "this profile trains for seconds; its verdicts only show that the page works",
-        "quick": "few groups, a small network, seconds of training; the paper's gains are 1 to 4 points",
-    },
-)
+QUICK = "few groups, a small network, seconds of training; the paper's gains are 1 to 4 points"
+# Takes the parameters of the notebook.
+study = partial(Study, PAPER, measured(PAPER, globals(), QUICK))
 
 
 # Tables of ours
@@ -118,18 +100,17 @@ def orderings(results: Results) -> pd.DataFrame | None:
     """
     if not results.has("hinges", *DISTANCES):
         return None
-    table = PAPER.tables["3"]
-    found = {"paper": table.frame()["rsum"].loc[["lambda_0", *DISTANCES]].tolist()}
+    table = PAPER.tables["3"].frame()["rsum"].loc[["lambda_0", *DISTANCES]]
+    found = pd.DataFrame({"paper": table.to_numpy()}, index=[line.label for line in PAPER.tables["3"].rows])
     for name, prefix in (("as released", ""), ("as printed", "printed-")):
         keys = ["hinges", *(prefix + distance for distance in DISTANCES)]
         found[name] = [results[key].rsum().mean() for key in keys]
-    labels = [line.label for line in table.rows]
-    frame = pd.DataFrame(found, index=labels)
-    agree = [100 * same_order(found["paper"], values) for values in found.values()]
-    frame.loc["agree"], frame.loc["largest gain"] = agree, [max(one[1:]) - one[0] for one in found.values()]
+    agree = [100 * same_order(found["paper"].tolist(), found[name].tolist()) for name in found]
+    largest = found[1:].max() - found.iloc[0]
+    found.loc["agree"], found.loc["largest gain"] = agree, largest
     spread = results["hinges"].rsum().std()
-    frame.loc["spread"] = [np.nan, spread, spread]
-    return frame.round(1)
+    found.loc["spread"] = [np.nan, spread, spread]
+    return found.round(1)
 
 
 def same_order(first: Sequence[float], second: Sequence[float]) -> float:
@@ -146,35 +127,6 @@ def same_order(first: Sequence[float], second: Sequence[float]) -> float:
 # Figures
 
 
-def network(study: Study, base: Experiment) -> Figure:
-    """Figure 1, left: the network with the sizes of the base."""
-    inputs, dim, loss = inputs_of(base, study.places), f"{base.network.dim:,}", base.loss
-    image = [
-        ("image", ""),
-        tuple(base.image.said.split(", ")) if ", " in base.image.said else (base.image.said, ""),
-        ("mean", f"{inputs.image.dim:,}-d"),
-        ("*fc", f"{inputs.image.dim:,} × {dim}"),
-        ("L2", ""),
-    ]
-    text = [
-        ("caption", ""),
-        ("*words", f"{base.text.vectors}, {inputs.text.width}-d"),
-        (f"*{base.network.said}", f"2 × {dim}"),
-        (base.network.text.readout, "last states"),
-        ("L2", ""),
-    ]
-    terms = (
-        f"one {dim}-d space",
-        f"hinges, margin {loss.margin:g},",
-        "both ways",
-        f"+ {loss.constraint.weight:g} · IMC(images)",
-        f"+ {loss.constraint.weight:g} · IMC(captions)",
-        f"{DISTANCES[loss.constraint.distance]} in the window",
-        "(Eq. 3)",
-    )
-    return diagram({"Images": image, "Captions": text}, terms)
-
-
 @none_of_absent
 @house_style()
 def forces(result: Result, pairs: int = 128) -> Figure:
@@ -184,8 +136,7 @@ def forces(result: Result, pairs: int = 128) -> Figure:
     distances multiples of the median of the batch; the bar on top is the window in which a pair counts.
     """
     rows = result.embeddings()[0]["images"]
-    chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(pairs, len(rows)), replace=False))
-    rows = torch.from_numpy(rows[chosen]).double()
+    rows = torch.from_numpy(rows[drawn(len(rows), pairs)]).double()
     readings = {
         "printed": DISTANCES,
         "released_cosine": ("cosine",),
@@ -195,13 +146,12 @@ def forces(result: Result, pairs: int = 128) -> Figure:
     for axes, (reading, distances) in zip(grid, readings.items(), strict=True):
         for distance in distances:
             number = list(DISTANCES).index(distance)
-            look = {"color": PALETTE[number], "linestyle": DASHES[number]}
-            curve, unit = force_curve(rows, reading, distance)
-            at, largest = curve["at"] / unit, curve["force"].abs().max()
+            curve = force_curve(rows, reading, distance)
+            largest, inside = curve["force"].abs().max(), curve["at"][curve["inside"]]
             label = f"{DISTANCES[distance]}: {largest:.2g}" if largest else f"{DISTANCES[distance]}: none"
-            axes.plot(at, curve["force"] / (largest or 1), label=label, **look)
-            inside = at[curve["inside"]]
-            axes.plot(inside, np.full(len(inside), 1.1 + 0.06 * number), linewidth=2.4, color=look["color"])
+            look = {"color": PALETTE[number], "linestyle": DASHES[number], "label": label}
+            axes.plot(curve["at"], curve["force"] / (largest or 1), **look)
+            axes.plot(inside, np.full_like(inside, 1.1 + 0.06 * number), linewidth=2.4, color=PALETTE[number])
         axes.axhline(0, color=INK, linewidth=0.8, linestyle="-")
         axes.set(title=reading.replace("_", " "), xlabel="distance / median of the batch")
         axes.legend(title="largest force", fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.22))
@@ -209,13 +159,11 @@ def forces(result: Result, pairs: int = 128) -> Figure:
     return figure
 
 
-def force_curve(
-    rows: torch.Tensor, reading: str, distance: str, steps: int = 200
-) -> tuple[pd.DataFrame, float]:
+def force_curve(rows: torch.Tensor, reading: str, distance: str, steps: int = 200) -> pd.DataFrame:
     """Minus the derivative of the constraint by the distance of one pair of ``rows (N, D)``, the others held.
 
-    Returns columns ``at``, the distance, ``force``, and ``inside``, whether the pair counts; and the median
-    distance of the batch.
+    Returns columns ``at``, the distance over the median of the batch, ``force``, and ``inside``, whether the
+    pair counts.
     """
     found = pair_distances(rows, distance)
     one, two = len(rows) // 3, 2 * len(rows) // 3
@@ -223,12 +171,12 @@ def force_curve(
     for value in torch.linspace(0, float(apart.max()), steps, dtype=rows.dtype):
         pair, moved = value.clone().requires_grad_(True), found.clone()
         moved[one, two] = moved[two, one] = pair
-        loss = constraint_of_distances(moved, reading)
         # A term without a pair in its window does not depend on the distance.
-        slope = torch.autograd.grad(loss, pair)[0] if loss.requires_grad else torch.zeros(())
+        loss = constraint_of_distances(moved, reading) + 0 * pair
+        slope = torch.autograd.grad(loss, pair)[0]
         inside = bool(in_window(moved.detach(), reading)[one, two])
-        lines.append({"at": float(value), "force": -float(slope), "inside": inside})
-    return pd.DataFrame(lines), float(apart.median())
+        lines.append({"at": float(value / apart.median()), "force": -float(slope), "inside": inside})
+    return pd.DataFrame(lines)
 
 
 @none_of_absent
@@ -239,23 +187,18 @@ def groups_before_and_after(result: Result, count: int = 4) -> Figure:
     """
     groups = result.groups()
     names = np.unique(groups["images"])
-    drawn = np.sort(np.random.default_rng(2).choice(len(names), min(count, len(names)), replace=False))
-    kept = {side: np.flatnonzero(np.isin(own, names[drawn])) for side, own in groups.items()}
+    kept = {side: np.isin(own, names[drawn(len(names), count, seed=2)]) for side, own in groups.items()}
     of = {side: groups[side][rows] for side, rows in kept.items()}
     same = of["images"][:, None] == of["captions"]
     maps = {}
-    for title, found in (
-        ("Before training", result.untrained()[0]),
-        ("After training", result.embeddings()[0]),
-    ):
-        images, captions = (found[side][rows] for side, rows in kept.items())
-        flat = PCA(2, random_state=0).fit_transform(np.concatenate([images, captions]))
-        places = {"images": flat[: len(images)], "captions": flat[len(images) :]}
-        means = {"pairs": 1 - (images @ captions.T)[same].mean()}
-        for side, rows, own in (("images", images, of["images"]), ("captions", captions, of["captions"])):
-            means[side] = distance_to_others(rows, own).mean()
+    for title, found in (("Before training", result.untrained()), ("After training", result.embeddings())):
+        rows = {side: found[0][side][own] for side, own in kept.items()}
+        flat = PCA(2, random_state=0).fit_transform(np.concatenate(list(rows.values())))
+        places = dict(zip(rows, np.split(flat, [len(rows["images"])]), strict=True))
+        means = {"pairs": 1 - (rows["images"] @ rows["captions"].T)[same].mean()}
+        means |= {side: distance_to_others(rows[side], own).mean() for side, own in of.items()}
         said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
-        maps[title] = (places, {"images": of["images"], "captions": of["captions"]}, said)
+        maps[title] = (places, of, said)
     return group_maps(maps)
 
 
@@ -266,7 +209,7 @@ def similarities(plain: Result, *constrained: Result) -> Figure:
     for side in plain.groups():
         before = plain.similarities(side)
         for one in constrained:
-            title = f"{one.rows[0].experiment.loss.said}: {'captions' if side == 'captions' else side}"
+            title = f"{one.rows[0].experiment.loss.said}: {side}"
             shown.append((title, {"λ = 0": before, "the panel's model": one.similarities(side)}))
     term = constrained[0].rows[0].experiment.loss.constraint
     return histograms(shown, window=(1 - term.high, 1 - term.low))

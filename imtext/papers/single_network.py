@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain, count, islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,15 @@ from PIL import Image
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from imtext.experiment import Experiment, Measured, Result, Results, Study, inputs_of, none_of_absent
+from imtext.experiment import Result, Results, Study, inputs_of, none_of_absent
 from imtext.experiment.claims import SIDES
-from imtext.experiment.compute import Row, untrained
+from imtext.experiment.compute import untrained
 from imtext.experiment.results import CUTOFFS, drawn
+from imtext.papers import measured
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.report import Evidence, from_samples, from_scores, read_paper
-from imtext.report.figures import diagram, panels
+from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
 from imtext.retrieval import Mixing, cluster_bootstrap, modality_mixing
@@ -29,17 +30,7 @@ from imtext.threads import torch_threads
 from imtext.training import make_fabric
 
 PAPER = read_paper("single_network")
-DRAWS = 2000
 FEW = {"train": 40, "val": 10, "test": 10}  # so few groups that a softmax tells them apart soon
-
-
-def study(*parameters: Any) -> Study:
-    """The study for the parameters of the notebook, in the order of :class:`imtext.experiment.study.Study`.
-
-    >>> study("picturebook", None, "smoke", [0], "1").parameters.tables
-    ('1',)
-    """
-    return Study(PAPER, MEASURED, *parameters)
 
 
 # What claims are measured by where the ranks of two rows are not enough
@@ -54,14 +45,14 @@ def alike_captions_lie_near(results: Results) -> list[Evidence]:
     one = results["config-2"]
     rows, groups = one.embeddings()[0]["captions"], one.groups()["captions"]
     words = [set(caption.casefold().strip(" .").split()) for caption in one.split().captions]
-    first, second = np.random.default_rng(0).integers(0, len(rows), (2, 20000))
-    other = groups[first] != groups[second]
-    pairs = list(zip(first[other], second[other], strict=True))
-    common = np.array([len(words[a] & words[b]) / len(words[a] | words[b]) for a, b in pairs])
-    apart = np.linalg.norm(rows[first[other]] - rows[second[other]], axis=1)
+    pairs = np.random.default_rng(0).integers(0, len(rows), (2, 20000))
+    first, second = pairs[:, groups[pairs[0]] != groups[pairs[1]]]
+    both = [(words[a], words[b]) for a, b in zip(first, second, strict=True)]
+    common = np.array([len(a & b) / len(a | b) for a, b in both])
+    apart = np.linalg.norm(rows[first] - rows[second], axis=1)
     near, mean = apart[common >= np.quantile(common, 0.995)], apart.mean()
-    nearer = 1 - cluster_bootstrap(near, np.arange(len(near)), DRAWS) / mean
-    return [from_samples("relative nearness of captions alike", float(1 - near.mean() / mean), nearer)]
+    name, scale = "relative nearness of captions alike", 1 / mean
+    return [from_scores(name, np.full_like(near, mean), near, scale=scale, unit="", digits=3)]
 
 
 def centre_loss_trains(results: Results) -> list[Evidence]:
@@ -70,9 +61,8 @@ def centre_loss_trains(results: Results) -> list[Evidence]:
     by_chance = one.chance()
     for side, groups in zip(SIDES, one.groups().values(), strict=True):
         hits = [np.mean([ranks <= k for k in CUTOFFS], axis=0) for ranks in one.ranks(side)]
-        mean = np.mean([by_chance[f"{side}_query_r{k}"] for k in CUTOFFS]) / 100
-        name, least = f"{side} query mean recall over chance", [np.full(len(hit), mean) for hit in hits]
-        found.append(from_scores(name, hits, least, groups))
+        least = np.full_like(hits, np.mean([by_chance[f"{side}_query_r{k}"] for k in CUTOFFS]) / 100)
+        found.append(from_scores(f"{side} query mean recall over chance", hits, least, groups))
     return found
 
 
@@ -81,15 +71,11 @@ def softmax_prevents_collapse(results: Results) -> list[Evidence]:
 
     Seeds are drawn; the interval of a single one would be a point, so below two there is no evidence.
     """
-    last = [
-        [pd.read_csv(run.dir / "curves.csv")["spread"].iloc[-1] for run in results[key].runs]
-        for key in ("standard", "centre-alone")
-    ]
-    gains = np.subtract(*last)
+    both = (results[key].curves() for key in ("standard", "centre-alone"))
+    gains = np.subtract(*([curves["spread"].iloc[-1] for curves in seeds] for seeds in both))
     if len(gains) < 2:
         return []
-    seeds = np.random.default_rng(0).integers(0, len(gains), (DRAWS, len(gains)))
-    return [from_samples("spread, last epoch", gains.tolist(), [gains[seeds].mean(1)] * len(gains))]
+    return [from_samples("spread, last epoch", gains, cluster_bootstrap(gains, np.arange(len(gains))))]
 
 
 def modalities_overlap(results: Results) -> list[Evidence]:
@@ -101,39 +87,26 @@ def modalities_overlap(results: Results) -> list[Evidence]:
 def own_texts_lie_closer(results: Results) -> list[Evidence]:
     """Distance of an image to captions of others minus to its own, over the former."""
     one, others, owns = results["config-2"], [], []
-    groups = one.groups()
-    own = groups["images"][:, None] == groups["captions"]
+    own = np.equal.outer(*one.groups().values())
     for arrays in one.embeddings():
         apart = np.sqrt(np.maximum(2 - 2 * arrays["images"] @ arrays["captions"].T, 0))
-        others.append(np.where(own, 0, apart).sum(1) / (~own).sum(1))
-        owns.append(np.where(own, apart, 0).sum(1) / own.sum(1))
-    scale = float(np.mean([found.mean() for found in others]))
-    return [from_scores("nearer to its own, relative", others, owns, scale=1 / scale, unit="", digits=3)]
+        others.append(np.average(apart, axis=1, weights=~own))
+        owns.append(np.average(apart, axis=1, weights=own))
+    scale = 1 / np.mean(others)
+    return [from_scores("nearer to its own, relative", others, owns, scale=scale, unit="", digits=3)]
 
 
-MEASURED = Measured(
-    {
-        one.__name__: one
-        for one in (
-            alike_captions_lie_near,
-            centre_loss_trains,
-            softmax_prevents_collapse,
-            modalities_overlap,
-            own_texts_lie_closer,
-        )
-    },
-    reasons={
-        "smoke": "this profile trains for seconds; its verdicts only show that the page works",
-        "quick": "few groups, a small network from a random start, minutes of training",
-    },
+# Takes the parameters of the notebook.
+study = partial(
+    Study,
+    PAPER,
+    measured(PAPER, globals(), "few groups, a small network from a random start, minutes of training"),
 )
 
 
 def mixing(result: Result) -> Mixing:
     """How mixed images and captions of the test split are in the space of a row, under its first seed."""
-    arrays = result.embeddings()[0]
-    owners = arrays["image_of_caption"]
-    return modality_mixing(arrays["images"], arrays["captions"], image_of_caption=owners)
+    return modality_mixing(**result.embeddings()[0])
 
 
 def training(results: Results) -> pd.DataFrame:
@@ -146,41 +119,17 @@ def training(results: Results) -> pd.DataFrame:
 # Figures of the rows
 
 
-def network(study: Study, base: Experiment) -> Figure:
-    """Figure 2: both ways into the network, with the sizes of the base."""
-    inputs, net, loss = inputs_of(base, study.places), base.network, base.loss
-    drawing = inputs.text.drawing
-    side = f"{drawing.side} × {drawing.side}"
-    shared = [
-        ("*one network", f"Inception-ResNet-v1,\n{net.blocks}, width {net.width:g}"),
-        ("*linear, BN", f"dropout, keep {net.keep:g}\n{net.dim}-d"),
-    ]
-    image = [("image", ""), ("pixels", side), *shared]
-    text = [("caption", f"word vectors,\n{drawing.features} numbers"), ("drawn", side), *shared]
-    groups = f"{int(inputs.source.groups.max()) + 1:,}"
-    terms = (
-        f"one {net.dim}-d space",
-        "softmax over",
-        f"{groups} groups",
-        f"+ {loss.weight:g} × centre loss",
-        "½ ‖x − c‖² (Eq. 1)",
-    )
-    return diagram({"Images": image, "Captions": text}, terms)
-
-
 @none_of_absent
 def drawn_captions(result: Result, count: int = 3) -> Gallery:
     """Drawn test captions as the network sees them, with the words that are there."""
-    data, text = result.split(), result.rows[0].inputs.text
-    chosen = drawn(data.n_captions, count)
-    pictures, codes = text.drawing.lazy(text.codes("test")).take(np.array(chosen)), text.codes("test")[chosen]
-    cells = []
-    for picture, own in zip(pictures, codes, strict=True):
+    text, cells = result.rows[0].inputs.text, []
+    codes = text.codes("test")
+    chosen = np.array(drawn(len(codes), count))
+    for picture, own in zip(text.drawing.lazy(codes).take(chosen), codes[chosen], strict=True):
         image = Image.fromarray(picture.permute(1, 2, 0).numpy())
         words = text.vocabulary.decode(own[own > 0])[: text.drawing.capacity]
-        factor = max(1, 180 // image.width)
-        larger = image.resize((image.width * factor,) * 2, Image.Resampling.NEAREST)
-        cells.append((larger, [" ".join(words)]))
+        larger = max(1, 180 // image.width) * image.width
+        cells.append((image.resize((larger, larger), Image.Resampling.NEAREST), [" ".join(words)]))
     return Gallery([cells])
 
 
@@ -190,34 +139,19 @@ def similar_captions(result: Result, count: int = 2) -> Gallery:
 
     Captions that are the same word for word are left out, and no image is shown twice.
     """
-    return Gallery(
-        [
-            [
-                (result.picture(image), [caption, f"similarity {cosine:.2f}, another group"])
-                for image, caption in zip(images, captions, strict=True)
-            ]
-            for cosine, images, captions in nearest_pairs(result, count)
-        ]
-    )
-
-
-def nearest_pairs(result: Result, count: int) -> list[tuple[float, list[int], list[str]]]:
-    """Cosine, images and captions of the nearest pairs of captions."""
     data, rows = result.split(), result.embeddings()[0]["captions"]
     cosines, groups = rows @ rows.T, data.group_of_caption
     cosines[(groups[:, None] == groups) | np.tri(len(rows), dtype=bool)] = -2
     found, used = [], set()
     for place in np.argsort(-cosines, axis=None, kind="stable")[:20000]:
-        pair = np.unravel_index(int(place), cosines.shape)
-        images = [int(data.image_of_caption[one]) for one in pair]
-        captions = [data.captions[one] for one in pair]
-        if used & set(images) or captions[0].casefold() == captions[1].casefold():
-            continue
-        used |= set(images)
-        found.append((float(cosines[pair]), images, captions))
-        if len(found) == count:
-            break
-    return found
+        pair = np.unravel_index(place, cosines.shape)
+        images, captions = data.image_of_caption[list(pair)].tolist(), [data.captions[one] for one in pair]
+        if len(found) < count and used.isdisjoint(images) and len(set(map(str.casefold, captions))) == 2:
+            used.update(images)
+            near = f"similarity {cosines[pair]:.2f}, another group"
+            both = zip(images, captions, strict=True)
+            found.append([(result.picture(image), [caption, near]) for image, caption in both])
+    return Gallery(found)
 
 
 @none_of_absent
@@ -230,9 +164,9 @@ def spaces(*results: Result, most: int = 300) -> Figure:
         images = np.array(drawn(data.n_images, most))
         captions = np.flatnonzero(np.isin(data.image_of_caption, images))
         points = flat_map(np.concatenate([arrays["images"][images], arrays["captions"][captions]]))
-        for number, part in enumerate((points[len(images) :], points[: len(images)])):
-            look = {"marker": "os"[number], "color": PALETTE[1 - number], "alpha": 0.7}
-            axes.scatter(*part.T, s=12, label=("captions", "images")[number], rasterized=True, **look)
+        look = {"s": 12, "alpha": 0.7, "rasterized": True}
+        axes.scatter(*points[len(images) :].T, label="captions", marker="o", color=PALETTE[1], **look)
+        axes.scatter(*points[: len(images)].T, label="images", marker="s", color=PALETTE[0], **look)
         said = f"mixing {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), {found.k} neighbours"
         together = " – all points coincide" if not points.any() else ""
         axes.set(title=result.rows[0].slug + together, xlabel=said, xticks=[], yticks=[], box_aspect=1)
@@ -261,6 +195,8 @@ def flat_map(points: np.ndarray) -> np.ndarray:
 
 # Eq. 1 alone
 
+CURVES = ("loss", "spread", "directions")
+
 
 @none_of_absent
 def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFrame:
@@ -273,32 +209,25 @@ def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFra
         A line a step: run, step, loss, spread and directions, see
         :class:`imtext.training.SingleObjective`.
     """
-    lines, row = [], result.rows[0]
+    row, lines = result.rows[0], []
     for name, softmax in (("softmax + centre loss", True), ("centre loss alone", False)):
         announce(name)
-        with torch_threads(1), working_precision(row.experiment.precision):
-            found = _steps(row, softmax, steps, lr)
-        lines += [{"run": name, "step": step, **numbers} for step, numbers in enumerate(found, 1)]
+        one = row.experiment.but(data=FEW, loss={"softmax": softmax}, recipe={"batch_size": 10})
+        with torch_threads(1), working_precision(one.precision):
+            fabric, inputs = make_fabric(row.places.device), inputs_of(one, row.places)
+            objective = untrained(one, inputs)
+            batches = one.loss.batches(inputs, one.recipe, one.seed, objective.net)
+            torch.manual_seed(one.seed)  # the softmax has drawn its weights, and dropout is to be the same
+            model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
+            model.train()
+            endless = chain.from_iterable(map(batches, count()))
+            for step, batch in enumerate(islice(endless, steps), 1):
+                found = model(fabric.to_device(batch))
+                optimizer.zero_grad()
+                fabric.backward(found["loss"])
+                optimizer.step()
+                lines.append({"run": name, "step": step} | {key: found[key].item() for key in CURVES})
     return pd.DataFrame(lines)
-
-
-def _steps(row: Row, softmax: bool, steps: int, lr: float) -> list[dict[str, float]]:
-    """Loss, spread and directions, step by step."""
-    one = row.experiment.but(data=FEW, loss={"softmax": softmax}, recipe={"batch_size": 10})
-    fabric, inputs = make_fabric(row.places.device), inputs_of(one, row.places)
-    objective = untrained(one, inputs)
-    batches = one.loss.batches(inputs, one.recipe, one.seed, objective.net)
-    torch.manual_seed(one.seed)  # the softmax has drawn its weights, and dropout is to be the same
-    model, optimizer = fabric.setup(objective, torch.optim.Adam(objective.parameters(), lr))
-    model.train()
-    endless, numbers = chain.from_iterable(batches(epoch) for epoch in count()), []
-    for batch in islice(endless, steps):
-        found = model(fabric.to_device(batch))
-        optimizer.zero_grad()
-        fabric.backward(found["loss"])
-        optimizer.step()
-        numbers.append({key: float(found[key].detach()) for key in ("loss", "spread", "directions")})
-    return numbers
 
 
 @none_of_absent
@@ -306,11 +235,11 @@ def _steps(row: Row, softmax: bool, steps: int, lr: float) -> list[dict[str, flo
 def collapse_curves(curves: pd.DataFrame) -> Figure:
     """Loss, spread and directions, step by step."""
     figure, grid = panels(3, 2.5)
-    for axes, name in zip(grid, ("loss", "spread", "directions"), strict=True):
-        sns.lineplot(curves, x="step", y=name, hue="run", style="run", ax=axes, legend=axes is grid[0])
+    for axes, name in zip(grid, CURVES, strict=True):
+        sns.lineplot(curves, x="step", y=name, hue="run", style="run", ax=axes)
         axes.set(title=name, ylabel="", yscale="linear" if name == "directions" else "log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    handles = grid[0].get_legend_handles_labels()
-    grid[0].get_legend().remove()
+        handles = axes.get_legend_handles_labels()
+        axes.get_legend().remove()
     figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure

@@ -58,8 +58,7 @@ def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
     for claim in intra_modal.PAPER.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys and keys <= named, claim.id
-        assert bool(claim.compare) != (claim.id in intra_modal.MEASURED.measures), claim.id
-    assert set(intra_modal.MEASURED.measures) <= set(intra_modal.PAPER.claims)
+        assert bool(claim.compare) != (claim.id in smoke["study"].measured.measures), claim.id
 
 
 def test_rows_differ_by_what_they_say(smoke):
@@ -253,13 +252,15 @@ KINDS = [("printed", name) for name in ("msd", "cosine", "l2", "l1")] + [
 @pytest.mark.parametrize(("reading", "distance"), KINDS)
 def test_the_force_on_a_pair(reading, distance):
     rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    (curve, median), found = (
+    curve, found = (
         intra_modal.force_curve(rows, reading, distance),
         pair_distances(rows, distance).numpy(),
     )
     at, force, inside = (curve[name].to_numpy() for name in ("at", "force", "inside"))
+    apart = np.sort(found[~np.eye(9, dtype=bool)])
+    at = at * apart[(len(apart) - 1) // 2]
     one, two = 3, 6
-    assert at[0] == 0 and at[-1] == found.max() and min(found[~np.eye(9, dtype=bool)]) < median < found.max()
+    assert at[0] == 0 and at[-1] == pytest.approx(found.max())
     step, slopes = 1e-7, []
     for value in at:
         ends = []

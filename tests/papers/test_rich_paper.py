@@ -84,8 +84,8 @@ def test_the_paper_profile_is_the_papers():
 def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
     named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
     assert named | {"scan-ti-avg", "scan-ti-avg-it-lse"} == set(smoke["rows"])
-    timed = {key for keys in rich_features.TIMED.values() for key in keys}
-    measured = {*rich_features.MEASURED.measures, *rich_features.Times({}).measures()}
+    times = rich_features.Times(pd.DataFrame({("vse", "test"): [1.0]}))
+    timed, measured = set(rich_features.TIMED), {*smoke["study"].measured.measures, *times.measures()}
     for claim in PAPER.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys | timed <= set(smoke["rows"]), claim.id
@@ -328,11 +328,8 @@ def test_galleries_show_what_was_found(made):
     assert galleries.found_captions(Absent(), queries=queries) is None
 
 
-def test_diagrams_have_the_sizes_of_the_row(made):
-    row = made.rows["avg-4-max-1234"]
-    said = {text.get_text() for text in rich_features.network(made.study, row).findobj(match=is_text)}
-    length = inputs_of(row, made.study.places).image.dim
-    assert {f"{length:,}-d", f"{length:,} × 32", "48 × 32", "mean of words"} <= said
+def test_bars_are_as_long_as_the_vectors(made):
+    length = inputs_of(made.rows["avg-4-max-1234"], made.study.places).image.dim
     bars = rich_features.vectors(made.study, made.rows["vse"])
     assert f"{length:,}" in {text.get_text() for text in bars.findobj(match=is_text)}
 
@@ -345,8 +342,8 @@ def test_times_have_a_mean_and_a_spread(made):
     times = rich_features.timing(made.study, made.rows, runs=2, steps=1, images=5)
     table = times.table()
     assert list(table.index) == ["vse", "vse_rfe", "scan", "scan_rfe"]
-    assert table.loc["vse", "test_seconds"] == pytest.approx(times.seconds["vse"]["test"].mean())
-    assert len(times.seconds["scan"]["train"]) == 2 and (table > 0).all(axis=None)
+    assert table.loc["vse", "test_seconds"] == pytest.approx(times.seconds["vse", "test"].mean())
+    assert len(times.seconds["scan", "train"]) == 2 and (table > 0).all(axis=None)
     page = made.study.compare(5, made.results, table)._repr_html_()
     assert "SCAN-RFE" in page and "402.39" in page
     other = defined("rich_features", tables="8")
@@ -412,9 +409,8 @@ def judged(results, tables, name, measures=None):
 @pytest.fixture
 def figure(monkeypatch):
     """Figure 3 without its trainings."""
-    monkeypatch.setattr(
-        rich_features, "_triplets", lambda seeds, steps: (np.zeros(seeds), np.full(seeds, 0.5))
-    )
+    moments = {("positive", "max"): [0.0, 0.0], ("hardest", "max"): [0.5, 0.5]}
+    monkeypatch.setattr(rich_features, "compare", lambda seeds, steps: pd.DataFrame(moments))
 
 
 COCO, FLICKR = ("2", "3", "5", "6", "7", "9"), ("1", "4", "8", "10")
@@ -454,12 +450,12 @@ SAID_FLICKR = {
 
 def test_the_papers_own_numbers_on_coco(figure):
     printed = paper_table("rich_features", "5")
-    times = rich_features.Times(
-        {
-            row: {part: printed.value(row, f"{part}_seconds") + SPREAD for part in ("train", "test")}
-            for row in printed.row_ids
-        }
-    )
+    seconds = {
+        (row, part): printed.value(row, f"{part}_seconds") + SPREAD
+        for row in printed.row_ids
+        for part in ("train", "test")
+    }
+    times = rich_features.Times(pd.DataFrame(seconds))
     found = judged(printed_results(COCO), COCO, "coco", times.measures())
     # In the tables that we read so, the captions have one length: nothing is said of long ones.
     assert set(found) == {*SAID_COCO, "positive_nearer_than_hardest"}
@@ -538,18 +534,23 @@ def test_long_captions_against_short_ones():
 def test_seconds_of_runs_that_take_turns():
     shared = np.linspace(0, 5, 10)  # a disturbance falls on all rows of a run
     seconds = {"vse": 1 + shared, "vse_rfe": 1.25 + shared, "scan": 4 + shared, "scan_rfe": 4.5 + shared}
-    timed = {row: {"train": values, "test": 2 * values} for row, values in seconds.items()}
-    times = rich_features.Times(timed)
-    longer = times.rfe_takes_longer()
-    assert [item.difference for item in longer] == pytest.approx([0.25, 0.5, 0.5, 1.0])
+    timed = {(row, "train"): values for row, values in seconds.items()}
+    timed |= {(row, "test"): 2 * values for row, values in seconds.items()}
+    longer, slowly, extra = told(timed).values()
+    assert {item.name: item.difference for item in longer} == pytest.approx(
+        {"VSE++, training s": 0.25, "VSE++, test s": 0.5, "SCAN, training s": 0.5, "SCAN, test s": 1.0}
+    )
     assert [item.low for item in longer] == pytest.approx([item.high for item in longer])
-    assert [item.difference for item in times.scan_scores_slowly()] == pytest.approx([6, 6.5])
-    extra = [100 * (3.75 / 3.5 - 7 / 6.5)] * 2
-    assert [item.difference for item in times.less_extra_for_deeper_base()] == pytest.approx(extra)
-    del timed["vse_rfe"]  # features without maps
-    assert len(times.rfe_takes_longer()) == 2
-    assert len(times.scan_scores_slowly()) == 1
-    assert not times.less_extra_for_deeper_base()
+    assert [item.difference for item in slowly] == pytest.approx([6, 6.5])
+    assert [item.difference for item in extra] == pytest.approx([100 * (3.75 / 3.5 - 7 / 6.5)] * 2)
+    del timed["vse_rfe", "train"], timed["vse_rfe", "test"]  # features without maps
+    assert [len(items) for items in told(timed).values()] == [2, 1, 0]
+
+
+def told(timed):
+    measures = rich_features.Times(pd.DataFrame(timed)).measures()
+    claims = ("rfe_takes_longer", "scan_scores_slowly", "less_extra_for_deeper_base")
+    return {claim: measures[claim](None) for claim in claims}
 
 
 def test_the_triplets_are_those_of_the_figure(monkeypatch):
@@ -559,10 +560,8 @@ def test_the_triplets_are_those_of_the_figure(monkeypatch):
         "compare",
         lambda seeds, steps: asked.append((seeds, steps)) or compare(seeds, steps=40),
     )
-    rich_features._triplets.cache_clear()
     (found,) = rich_features.positive_nearer_than_hardest(results_of(["vse"], []))
     frame = compare(range(2), steps=40)
     after = (frame["hardest"]["max"] - frame["positive"]["max"]).to_numpy()
     assert found.difference == pytest.approx(after.mean()) and found.difference > 0
     assert asked == [(range(2), 50)] and found.unit == ""
-    rich_features._triplets.cache_clear()
