@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from imtext.experiment import Measured
+from imtext.experiment import Measured, Study
 from imtext.report import Paper
 
 SMOKE = "this profile trains for seconds; its verdicts only show that the page works"
 
 
-def measured(paper: Paper, names: Mapping[str, Any], quick: str) -> Measured:
-    """What measures those claims of a paper that ranks alone do not decide: functions with a claim's name.
+def study_of(paper: Paper, names: Mapping[str, Any], quick: str) -> Callable[..., Study]:
+    """What makes a paper's study of the parameters of its notebook, see :class:`imtext.experiment.Study`.
+
+    A claim that ranks alone do not decide is measured by the function that has its name.
 
     Args:
-        paper: with its claims; names: of a module, as ``globals()`` gives them.
+        paper: with its claims; names: of the paper's module, as ``globals()`` gives them.
         quick: what is known to stand behind a verdict of this profile that is not "reproduced".
     """
     measures = {claim: names[claim] for claim in paper.claims if claim in names}
-    return Measured(measures, {"smoke": SMOKE, "quick": quick})
+    return partial(Study, paper, Measured(measures, {"smoke": SMOKE, "quick": quick}))

@@ -18,7 +18,7 @@ from imtext.experiment import Experiment, Result, Results, Study, inputs_of, non
 from imtext.experiment.compute import in_blocks, scores_of
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
-from imtext.papers import measured
+from imtext.papers import study_of
 from imtext.papers.ablation import ablation_frame, by_word, content_minus_function, split_ablation
 from imtext.report import Evidence, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, pearson_maps, similarity_histograms
@@ -91,10 +91,7 @@ def content_words_matter(results: Results) -> list[Evidence]:
     return [from_samples("fall of the cosine", difference, samples, digits=4)]
 
 
-# Takes the parameters of the notebook.
-study = partial(
-    Study, PAPER, measured(PAPER, globals(), "a small network, few groups and minutes of training")
-)
+study = study_of(PAPER, globals(), quick="a small network, few groups and minutes of training")
 
 
 # Data

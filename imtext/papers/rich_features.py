@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from itertools import cycle, islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +17,8 @@ from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures
 from imtext.models import attend
-from imtext.papers import measured
+from imtext.papers import study_of
+from imtext.papers.batch_timing import _timed
 from imtext.papers.hard_triplet import compare
 from imtext.progress import announce
 from imtext.report import Evidence, from_samples, from_scores, gain_where, read_paper
@@ -62,10 +60,7 @@ def rich_helps_long_captions_more(results: Results) -> list[Evidence]:
     return [gain_where("text query R@1, long minus short", 1.0 * rich - plain, long, data.group_of_caption)]
 
 
-# Takes the parameters of the notebook.
-study = partial(
-    Study, PAPER, measured(PAPER, globals(), "few groups, a small network and minutes of training")
-)
+study = study_of(PAPER, globals(), quick="few groups, a small network and minutes of training")
 
 
 # Table V: time
@@ -95,14 +90,14 @@ def timing(
     models, turns = {}, []
     for key in (key for key in TIMED if not study.lacks(rows[key])):
         announce(f"timing: {key}")
-        models[key] = _timed(study.row(key, rows[key], study.parameters.seeds[0]), steps, images)
+        models[key] = _model(study.row(key, rows[key], study.parameters.seeds[0]), steps, images)
     for _ in range(runs):
         turn = pd.DataFrame.from_dict({key: one() for key, one in models.items()}, orient="index")
         turns.append(turn.groupby(TIMED, sort=False).mean().stack())
     return Times(pd.DataFrame(turns))
 
 
-def _timed(row: Row, steps: int, images: int) -> Callable[[], dict[str, float]]:
+def _model(row: Row, steps: int, images: int) -> Callable[[], dict[str, float]]:
     """What measures one row's network, warmed up: seconds of a step, and of embedding and scoring."""
     one, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
     objective = untrained(one, inputs)
@@ -127,15 +122,12 @@ def _timed(row: Row, steps: int, images: int) -> Callable[[], dict[str, float]]:
         found = in_blocks(net.embed_images, pictures, fabric, 256)
         return found @ in_blocks(net.embed_captions, codes, fabric, 256).T
 
-    def seconds(work: Callable[[], Any]) -> float:
-        began = time.perf_counter()
-        work()
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - began
+    def turn() -> dict[str, float]:
+        device = fabric.device.type
+        return {"train": _timed(train, device) / (1000 * steps), "test": _timed(test, device) / 1000}
 
-    train(), test()
-    return lambda: {"train": seconds(train) / steps, "test": seconds(test)}
+    turn()
+    return turn
 
 
 class Times:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import chain, count, islice
 
 import numpy as np
@@ -14,11 +13,11 @@ from PIL import Image
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from imtext.experiment import Result, Results, Study, inputs_of, none_of_absent
+from imtext.experiment import Result, Results, inputs_of, none_of_absent
 from imtext.experiment.claims import SIDES
 from imtext.experiment.compute import untrained
 from imtext.experiment.results import CUTOFFS, drawn
-from imtext.papers import measured
+from imtext.papers import study_of
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.report import Evidence, from_samples, from_scores, read_paper
@@ -96,24 +95,13 @@ def own_texts_lie_closer(results: Results) -> list[Evidence]:
     return [from_scores("nearer to its own, relative", others, owns, scale=scale, unit="", digits=3)]
 
 
-# Takes the parameters of the notebook.
-study = partial(
-    Study,
-    PAPER,
-    measured(PAPER, globals(), "few groups, a small network from a random start, minutes of training"),
-)
+QUICK = "few groups, a small network from a random start, minutes of training"
+study = study_of(PAPER, globals(), QUICK)
 
 
 def mixing(result: Result) -> Mixing:
     """How mixed images and captions of the test split are in the space of a row, under its first seed."""
     return modality_mixing(**result.embeddings()[0])
-
-
-def training(results: Results) -> pd.DataFrame:
-    """Runs and validation R-sum of each row, and what drawing at random reaches."""
-    found = results.summary()
-    found.loc["chance"] = [0, round(next(iter(results.present.values())).chance("val")["rsum"], 1)]
-    return found.astype({"runs": int})
 
 
 # Figures of the rows
