@@ -153,9 +153,10 @@ class Times:
         # The mean of all runs, then those of the draws; NaN of a row that was not timed.
         mean = {name: np.append(one.mean(), one.to_numpy()[draws].mean(1)) for name, one in seconds.items()}
         longer, less, slowly = [], [], []
-        for part, said in PARTS.items():
-            for base, name in NAMES.items():
+        for base, name in NAMES.items():
+            for part, said in PARTS.items():
                 longer += _difference(f"{name}, {said} s", mean[f"{base}_rfe", part] - mean[base, part], 4)
+        for part, said in PARTS.items():
             vse, scan = (100 * mean[f"{base}_rfe", part] / mean[base, part] for base in NAMES)
             less += _difference(f"per cent more {said}", vse - scan, 1)
         for which, rfe in {"without": "", "with": "_rfe"}.items():
