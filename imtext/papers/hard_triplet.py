@@ -12,29 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from imtext.losses import ranking_loss
-from imtext.papers.structure_geometry import (
-    DIM,
-    by_seed,
-    draw_globe,
-    lower_median,
-    noisy,
-    on_map,
-    own_axes,
-    train,
-)
-from imtext.papers.structure_geometry import distances as all_distances
+from imtext.papers import structure_geometry as sphere
 from imtext.report.figures import panels
+from imtext.report.figures.general import FILLS
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 
 PAIRS, NOISE = 24, 0.6
 # On the cosine, as in the paper.
 MARGIN = 0.2
 NEGATIVES = {"sum": "all", "max": "hardest"}
-TITLES = {
-    "before": "Before training",
-    "sum": "After the sum of hinges",
-    "max": "After the max of hinges",
-}
+TITLES = ("Before training", "After the sum of hinges", "After the max of hinges")
 # Of the first 24 seeds the one whose mean distances, in units of their spread, are nearest to their medians.
 SEED = 5
 
@@ -68,15 +55,12 @@ def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[Moment]]:
     (24, 3)
     """
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(PAIRS, DIM))
-    points = []
-    for _ in range(2):
-        axes = own_axes(random)
-        points.append(noisy(random, centres, NOISE, axes))
+    centres = random.normal(size=(PAIRS, sphere.DIM))
+    points = [sphere.noisy(random, centres, NOISE, sphere.own_axes(random)) for _ in range(2)]
     found = {}
     for which, negatives in NEGATIVES.items():
         loss_of = partial(ranking_loss, margin=MARGIN, negatives=negatives, reduction="sum")
-        found[which] = [Moment(*rows) for rows in train(seed, points, loss_of, steps)]
+        found[which] = [Moment(*rows) for rows in sphere.train(seed, points, loss_of, steps)]
     return found
 
 
@@ -109,12 +93,12 @@ def hinges(images: np.ndarray, captions: np.ndarray) -> tuple[np.ndarray, np.nda
 def zero_shares(images: np.ndarray, captions: np.ndarray) -> tuple[float, float]:
     """Share of :func:`hinges` that are 0, which teach nothing: of all negatives, and of the hardest."""
     everything, hardest = hinges(images, captions)
-    return float((everything == 0).mean()), float((hardest == 0).mean())
+    return (everything == 0).mean(), (hardest == 0).mean()
 
 
 def distances(moment: Moment) -> tuple[np.ndarray, np.ndarray]:
     """From every anchor to its positive and to its hardest negative, ``(48,)`` each, image anchors first."""
-    far = all_distances(*moment)
+    far = sphere.distances(*moment)
     apart = np.where(np.eye(len(far), dtype=bool), np.inf, far)
     return np.tile(np.diagonal(far), 2), np.concatenate([apart.min(1), apart.min(0)])
 
@@ -141,12 +125,11 @@ def summary(moment: Moment) -> dict[str, float]:
 
 def compare(seeds: Iterable[int] = range(24), steps: int = 150) -> pd.DataFrame:
     """:func:`summary` of the :func:`three_moments`, one line a seed, columns (number, moment)."""
-    found = {
-        (seed, which): summary(moment)
-        for seed in seeds
-        for which, moment in three_moments(trainings(seed, steps)).items()
-    }
-    return by_seed(found)
+    lines = {}
+    for seed in seeds:
+        moments = three_moments(trainings(seed, steps))
+        lines[seed] = pd.DataFrame({which: summary(moment) for which, moment in moments.items()}).stack()
+    return pd.DataFrame(lines).T.rename_axis("seed")
 
 
 def typical_anchor(both: dict[str, list[Moment]]) -> int:
@@ -155,11 +138,8 @@ def typical_anchor(both: dict[str, list[Moment]]) -> int:
     Of these images, the one whose lead (distance of the hardest negative minus that of the positive, mean
     over both trainings) is the lower median: neither the best nor the worst.
     """
-    leads = []
-    for moment in three_moments(both).values():
-        positive, hardest = distances(moment)
-        leads.append((hardest - positive)[:PAIRS])
-    return lower_median(np.flatnonzero(leads[0] < 0), np.mean(leads[1:], axis=0))
+    leads = [np.diff(distances(moment), axis=0)[0, :PAIRS] for moment in three_moments(both).values()]
+    return sphere.lower_median(np.flatnonzero(leads[0] < 0), np.mean(leads[1:], axis=0))
 
 
 @house_style()
@@ -173,26 +153,26 @@ def triplets(both: dict[str, list[Moment]]) -> Figure:
     anchor = typical_anchor(both)
     figure, grid = panels(3, 3.3)
     places = None
-    for axes, (which, moment) in zip(grid, three_moments(both).items(), strict=True):
-        places = on_map(moment.images[anchor], moment.captions, like=places)
-        draw_globe(axes, "anchor")
+    for axes, title, moment in zip(grid, TITLES, three_moments(both).values(), strict=True):
+        places = sphere.on_map(moment.images[anchor], moment.captions, like=places)
+        sphere.draw_globe(axes, "anchor")
         positive, negatives = places[anchor], np.delete(places, anchor, axis=0)
         near, far = np.linalg.norm(positive), np.linalg.norm(negatives, axis=1)
         hardest = negatives[far.argmin()]
         reach = min(2.0, np.sqrt(near**2 + 2 * MARGIN))
         disk = {"facecolor": (INK, 0.16), "edgecolor": INK, "linestyle": (0, (4, 2)), "linewidth": 1.1}
         axes.add_patch(Circle((0, 0), reach, zorder=0, label="hinge above 0", **disk))
-        ends = {"positive": (positive, "full"), "hardest negative": (hardest, "none")}
-        for number, (name, (end, fill)) in enumerate(ends.items()):
-            look = {"color": PALETTE[number], "linestyle": DASHES[number], "linewidth": 1.5, "zorder": 4}
-            look |= {"marker": "o", "markevery": [1], "fillstyle": fill, "markeredgewidth": 2}
+        ends = {"positive": positive, "hardest negative": hardest}
+        mark = {"marker": "o", "markevery": [1], "markeredgewidth": 2, "linewidth": 1.5, "zorder": 4}
+        for (name, end), fill, colour, dash in zip(ends.items(), FILLS, PALETTE, DASHES, strict=False):
+            look = {"fillstyle": fill, "color": colour, "linestyle": dash, **mark}
             axes.plot(*np.transpose([(0, 0), end]), label=name, **look)
         small = {"marker": "o", "markersize": 4, "fillstyle": "none", "linestyle": "none", "color": INK}
         axes.plot(*negatives[far > far.min()].T, label="other negatives", **small)
         worst = max(0.0, MARGIN + (near**2 - far.min() ** 2) / 2)
         said = f"{'✓' if near < far.min() else '✗'} positive {near:.2f}, hardest {far.min():.2f}\n"
         said += f"largest hinge {worst:.2f}; {(far < reach).sum()} of {len(far)} above 0"
-        axes.set(title=TITLES[which])
+        axes.set(title=title)
         axes.set_xlabel(said, fontsize=8.5)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
@@ -207,17 +187,16 @@ def hinge_histograms(both: dict[str, list[Moment]]) -> Figure:
     """
     figure, grid = panels(3, 2.6, sharey=True)
     edges = np.linspace(0, 2 + MARGIN, 23)
-    for axes, (which, moment) in zip(grid, three_moments(both).items(), strict=True):
+    for axes, title, moment in zip(grid, TITLES, three_moments(both).values(), strict=True):
         for number, name in enumerate(("of all negatives", "of the hardest negatives")):
             found, colour = hinges(*moment)[number], PALETTE[number]
-            line = {"linestyle": DASHES[number], "linewidth": 1.5}
+            look = {"facecolor": (colour, 0.3), "edgecolor": colour}
+            look |= {"linestyle": DASHES[number], "linewidth": 1.5}
             shares = 100 * np.histogram(found[found > 0], edges)[0] / len(found)
-            axes.stairs(shares, edges, color=colour, fill=True, alpha=0.3)
-            axes.stairs(shares, edges, color=colour, label=name, **line)
-            look = {"facecolor": (colour, 0.3), "edgecolor": colour, **line}
+            axes.stairs(shares, edges, fill=True, label=name, **look)
             bar = axes.bar(0.22 * number - 0.38, 100 * np.mean(found == 0), 0.17, **look)
             axes.bar_label(bar, fmt="%.0f", fontsize=8, padding=1)
-        axes.set(title=TITLES[which], xlabel="hinge", ylim=(0, 112))
+        axes.set(title=title, xlabel="hinge", ylim=(0, 112))
         axes.set_xticks([-0.25, 0.5, 1, 1.5, 2], ["0", "0.5", "1", "1.5", "2"])
     grid[0].set_ylabel("share of the hinges (%)")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

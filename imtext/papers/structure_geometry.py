@@ -22,7 +22,7 @@ from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
 # Standard deviations around a group's centre (whose own entries have 1): captions vary more than images.
-IMAGE_NOISE, CAPTION_NOISE = 0.5, 1.2
+NOISE = {"images": 0.5, "captions": 1.2}
 MARGIN = 0.1
 # Lambda 1 to 3 of Eq. 5: the structure term is all that differs.
 LAMBDAS = {"without": (2.0, 0.0, 0.0), "with": (2.0, 0.0, 0.2)}
@@ -70,12 +70,9 @@ def two_spaces(seed: int = SEED, steps: int = 200, activation: type[nn.Module] =
     """
     random = np.random.default_rng(seed)
     centres = random.normal(size=(4, DIM))
-    image_axes, caption_axes = own_axes(random), own_axes(random)
-    points = (
-        noisy(random, centres[GROUPS.images], IMAGE_NOISE, image_axes),
-        noisy(random, centres[GROUPS.captions], CAPTION_NOISE, caption_axes),
-        noisy(random, centres[GROUPS.queries], IMAGE_NOISE, image_axes),
-    )
+    axes = {side: own_axes(random) for side in NOISE}
+    sides = zip(GROUPS, ("images", "captions", "images"), strict=True)
+    points = [noisy(random, centres[groups], NOISE[side], axes[side]) for groups, side in sides]
     match = torch.as_tensor(GROUPS.images[:, None] == GROUPS.captions)
     spaces = {}
     for which, lambdas in LAMBDAS.items():
@@ -111,42 +108,34 @@ def train(
         unit rows ``(n, 3)`` of all points before the training and after each step.
     """
     # Own random numbers: a figure must not change those of what is trained after it.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        image_branch, caption_branch = (
-            nn.Sequential(_exact_linear(DIM, HIDDEN), activation(), _exact_linear(HIDDEN, 3))
-            for _ in range(2)
-        )
-    branches = (image_branch, caption_branch, image_branch)
-    optimiser = torch.optim.Adam([*image_branch.parameters(), *caption_branch.parameters()], lr=RATE)
+    random = torch.Generator().manual_seed(seed)
+    images, captions = (
+        nn.Sequential(_exact_linear(random, DIM, HIDDEN), activation(), _exact_linear(random, HIDDEN, 3))
+        for _ in range(2)
+    )
+    optimiser = torch.optim.Adam([*images.parameters(), *captions.parameters()], lr=RATE)
+    # Some toys have no third part.
+    branches, moments = (images, captions, images), []
     # Sums this small are slower on several threads.
     with torch_threads(1):
-        moments = [_unit_rows(branches, points)]
-        for _ in range(steps):
-            loss = loss_of(image_branch(points[0]), caption_branch(points[1]))
+        for _ in range(steps + 1):
+            embedded = [branch(part) for branch, part in zip(branches, points, strict=False)]
+            moments.append([F.normalize(part.detach(), dim=1).numpy() for part in embedded])
             optimiser.zero_grad()
-            loss.backward()
+            loss_of(*embedded[:2]).backward()
             optimiser.step()
-            moments.append(_unit_rows(branches, points))
     return moments
 
 
-def _exact_linear(inputs: int, outputs: int) -> nn.Linear:
+def _exact_linear(random: torch.Generator, inputs: int, outputs: int) -> nn.Linear:
     """A linear layer in float64 that starts as PyTorch's in float32 does, but for the last digit.
 
     That digit depends on the processor, and Adam makes figures of it.
     """
-    layer = torch.nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
-    with torch.no_grad():
-        for values in (layer.weight, layer.bias):
-            values.copy_((2 * torch.rand(values.shape).double() - 1) * inputs**-0.5)
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
+    for values in layer.parameters():
+        values.data = (2 * torch.rand(values.shape, generator=random).double() - 1) * inputs**-0.5
     return layer
-
-
-@torch.no_grad()
-def _unit_rows(branches: Iterable[nn.Module], points: Sequence[Tensor]) -> list[np.ndarray]:
-    # Some toys have no third part.
-    return [F.normalize(branch(part), dim=1).numpy() for branch, part in zip(branches, points, strict=False)]
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -166,41 +155,30 @@ def gaps(space: Space) -> np.ndarray:
 
 
 def summary(space: Space) -> dict[str, float]:
-    """A space in five numbers.
+    """A space in four numbers.
 
     Returns:
         ``within``, the mean distance of two captions of one group; ``gap``, the mean of :func:`gaps`;
         ``ambiguous``, the share of new images whose gap is smaller than the margin either way; ``right``,
-        the share whose nearest caption is of their group; ``matched``, 1 where every training image is
-        nearer to its captions than to any other, the cross-view property that Figure 2 starts from.
+        the share whose nearest caption is of their group.
     """
     same = (GROUPS.captions[:, None] == GROUPS.captions) & ~np.eye(len(GROUPS.captions), dtype=bool)
-    across = distances(space.images, space.captions)
-    own = GROUPS.images[:, None] == GROUPS.captions
     gap = gaps(space)
     return {
         "within": distances(space.captions, space.captions)[same].mean(),
         "gap": gap.mean(),
         "ambiguous": (np.abs(gap) < MARGIN).mean(),
         "right": (gap > 0).mean(),
-        "matched": (np.where(own, across, 0).max(1) < np.where(own, np.inf, across).min(1)).all(),
     }
 
 
 def compare(seeds: Iterable[int] = range(24), **options: Any) -> pd.DataFrame:
     """:func:`summary` of :func:`two_spaces`, one line a seed, columns (number, which space)."""
-    found = {
-        (seed, which): summary(space)
-        for seed in seeds
-        for which, space in two_spaces(seed, **options).items()
-    }
-    return by_seed(found)
-
-
-def by_seed(found: dict[tuple[int, str], dict[str, float]]) -> pd.DataFrame:
-    """One line a seed, columns (number, which), of numbers by seed and which."""
-    frame = pd.DataFrame.from_dict(found, orient="index", dtype=float)
-    return frame.rename_axis(["seed", None]).unstack(sort=False)
+    lines = {}
+    for seed in seeds:
+        spaces = two_spaces(seed, **options)
+        lines[seed] = pd.DataFrame({which: summary(space) for which, space in spaces.items()}).stack()
+    return pd.DataFrame(lines).T.rename_axis("seed")
 
 
 def typical_query(spaces: dict[str, Space]) -> int:
@@ -255,8 +233,7 @@ def neighbourhoods(spaces: dict[str, Space]) -> Figure:
     figure, grid = panels(2, 4.7, per_row=2)
     places = None
     for axes, (which, space) in zip(grid, spaces.items(), strict=True):
-        rows = np.concatenate([space.images, space.captions])
-        places = on_map(space.queries[query], rows, like=places)
+        places = on_map(space.queries[query], np.concatenate(space[:2]), like=places)
         images, captions = np.split(places, [len(space.images)])
         draw_globe(axes, "new image")
         ends = [min(captions[chosen], key=np.linalg.norm) for chosen in (own, ~own)]
@@ -266,15 +243,11 @@ def neighbourhoods(spaces: dict[str, Space]) -> Figure:
         near, far = np.linalg.norm(ends, axis=1)
         ring = {"facecolor": (INK, 0.25), "edgecolor": INK, "linewidth": 0.7, "label": "gap"}
         axes.add_patch(Annulus((0, 0), max(near, far), abs(far - near), zorder=0, **ring))
-        for side, points, groups in (
-            ("images", images, GROUPS.images),
-            ("captions", captions, GROUPS.captions),
-        ):
-            look = {"marker": MARKS[side], "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
+        for (side, mark), points, groups in zip(MARKS.items(), (images, captions), GROUPS, strict=False):
+            look = {"marker": mark, "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
             axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
             for group, fill in enumerate(FILLS):
-                chosen = points[groups == group]
-                axes.plot(*chosen.T, color=PALETTE[group], fillstyle=fill, **look)
+                axes.plot(*points[groups == group].T, color=PALETTE[group], fillstyle=fill, **look)
         first = "✓ its own group first" if near < far else "✗ another group first"
         said = f"nearest captions: its group at {near:.2f}, another at {far:.2f}\n"
         said += f"gap {far - near:.2f}; {first}"

@@ -109,8 +109,8 @@ def test_the_anchor_is_a_median_not_the_best(both):
 
 def test_the_triplets_keep_the_distances_from_the_anchor_and_count_hinges(both):
     anchor = typical_anchor(both)
-    panels = zip(triplets(both).axes, three_moments(both).items(), strict=True)
-    for axes, (which, moment) in panels:
+    panels = zip(triplets(both).axes, TITLES, three_moments(both).values(), strict=True)
+    for axes, title, moment in panels:
         far = np.linalg.norm(moment.captions - moment.images[anchor], axis=1)
         negatives = np.delete(far, anchor)
         drawn = {line.get_label(): np.linalg.norm(line.get_xydata(), axis=1) for line in axes.get_lines()}
@@ -121,7 +121,7 @@ def test_the_triplets_keep_the_distances_from_the_anchor_and_count_hinges(both):
         found = np.maximum(0, 0.2 - scores[anchor] + np.delete(scores, anchor))
         said = axes.get_xlabel()
         assert f"largest hinge {found.max():.2f}; {(found > 0).sum()} of 23 above 0" in said
-        assert ("✓" in said) == (far[anchor] < negatives.min()) and axes.get_title("left") == TITLES[which]
+        assert ("✓" in said) == (far[anchor] < negatives.min()) and axes.get_title("left") == title
         (reach,) = [disk for disk in axes.findobj(Circle) if disk.get_label() == "hinge above 0"]
         assert (negatives < reach.radius).sum() == (found > 0).sum()
 
@@ -132,8 +132,7 @@ def test_the_histograms_write_the_shares_of_zeros_and_draw_the_others(both):
         zeros = [100 * share for share in zero_shares(*moment)]
         assert [text.get_text() for text in axes.texts] == [f"{zero:.0f}" for zero in zeros]
         assert [bars[0].get_height() for bars in axes.containers] == pytest.approx(zeros)
-        curves = [patch for patch in axes.findobj(StepPatch) if not patch.get_fill()]
-        drawn = [curve.get_data().values.sum() for curve in curves]
+        drawn = [curve.get_data().values.sum() for curve in axes.findobj(StepPatch)]
         assert drawn == pytest.approx([100 - zero for zero in zeros])
 
 
