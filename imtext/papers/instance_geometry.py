@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
 from imtext.losses import InstanceLoss, ranking_loss
+from imtext.papers.structure_geometry import own_axes
 from imtext.report.figures import panels
 from imtext.report.style import INK, PALETTE, house_style
 from imtext.threads import torch_threads
@@ -21,12 +20,8 @@ POINTS, DIM, HIDDEN = 12, 8, 16
 COMMON, APART, NOISE = 3.0, 0.6, 0.4
 STEPS, RATE, MOMENTUM = 150, 0.02, 0.9
 COLOURS = PALETTE[:2]
-# Title, steps since the stage before, and whether the ranking loss took part in them.
-STAGES = (
-    ("Before training", 0, False),
-    ("After the instance loss", STEPS, False),
-    ("After both losses", STEPS, True),
-)
+# Steps since the stage before, and the weight of the ranking loss in them.
+STAGES = {"Before training": (0, 0), "After the instance loss": (STEPS, 0), "After both losses": (STEPS, 1)}
 
 
 class Stage(NamedTuple):
@@ -64,8 +59,13 @@ def two_classes(seed: int) -> list[Stage]:
     >>> [stage.title for stage in two_classes(seed=1)]
     ['Before training', 'After the instance loss', 'After both losses']
     """
-    pictures, texts, classes = _points(seed)
-    stages = []
+    random, groups = np.random.default_rng(seed), np.repeat([0, 1], POINTS)
+    centres = np.zeros((2 * POINTS, DIM))
+    centres[:, 0] = np.where(groups == 1, APART, -APART)
+    centres[:, 1] = COMMON
+    points = (centres + NOISE * random.normal(size=centres.shape) for _ in range(2))
+    pictures, texts = (torch.as_tensor(one @ own_axes(random)) for one in points)
+    classes, stages = torch.as_tensor(groups), []
     # Own random numbers: a figure must not change those of what is trained after it.
     with torch.random.fork_rng(devices=[]), torch_threads(1):
         torch.default_generator.manual_seed(seed)
@@ -73,15 +73,13 @@ def two_classes(seed: int) -> list[Stage]:
         shared = InstanceLoss(2, 2, bias=False, dropout=0.0)
         # Float64, so that the figure depends as little as can be on the processor.
         modules = nn.ModuleList([image_net, text_net, shared]).double()
-        for title, steps, rank in STAGES:
+        for title, (steps, weight) in STAGES.items():
             optimiser = torch.optim.SGD(modules.parameters(), lr=RATE, momentum=MOMENTUM)
             for _ in range(steps):
                 images, captions = image_net(pictures), text_net(texts)
-                loss = 0
-                if rank:
-                    loss = ranking_loss(images, captions, classes, margin=1.0, reduction="mean")
+                ranking = ranking_loss(images, captions, classes, margin=1.0, reduction="mean")
                 # Rounding decides what is hardest: another order of the terms would move the numbers.
-                loss = loss + (shared(images, classes) + shared(captions, classes))
+                loss = weight * ranking + (shared(images, classes) + shared(captions, classes))
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -130,50 +128,23 @@ def geometry(stages: Sequence[Stage]) -> Figure:
         arrows = 0.8 * reach * stage.weight / np.linalg.norm(stage.weight, axis=1).max()
         true_size = {"angles": "xy", "scale_units": "xy", "scale": 1}
         axes.quiver([0, 0], [0, 0], *arrows.T, color=COLOURS, width=0.012, **true_size)
-        for number, arrow in enumerate(arrows):
-            _draw_class(axes, stage, number)
+        for number, (arrow, colour) in enumerate(zip(arrows, COLOURS, strict=True)):
+            own, face = stage.classes == number, ((colour, 0.6), "none")[number]
+            for kind, mark, points in (("image", "o", stage.images), ("caption", "^", stage.captions)):
+                look = {"s": 28, "marker": mark, "facecolors": face, "edgecolors": colour}
+                axes.scatter(*points[own].T, label=f"{kind}, class {number + 1}", **look)
             name = 0.87 * reach * arrow / np.abs(arrow).max()
             axes.text(*name, f"$W_{number + 1}$", parse_math=True, ha="center", va="center", fontsize=10)
-        _draw_boundary(axes, arrows[0] - arrows[1], reach)
+        normal, rim = arrows[0] - arrows[1], [-reach, reach]
+        line = {"color": INK, "linewidth": 1.2, "linestyle": "--", "zorder": 0}
+        axes.axline((0, 0), (-normal[1], normal[0]), label="same score", **line)
+        lead = np.tensordot(normal, np.meshgrid(rim, rim), 1)
+        tints = {"levels": [lead.min(), 0, lead.max()], "colors": COLOURS[::-1], "alpha": 0.09, "zorder": 0}
+        axes.contourf(rim, rim, lead, **tints)
     arrows_are = "arrows: class weights, on a scale of their own"
     shown = grid[0].get_legend_handles_labels()
     figure.legend(*shown, title=arrows_are, loc="outside lower center", ncols=3)
     return figure
-
-
-def _draw_class(axes: Axes, stage: Stage, number: int) -> None:
-    """The points of one class: images round, captions three-cornered, the second class hollow."""
-    own = stage.classes == number
-    colour = COLOURS[number]
-    face = "none" if number else to_rgba(colour, 0.6)
-    for kind, mark, points in (("image", "o", stage.images), ("caption", "^", stage.captions)):
-        label = f"{kind}, class {number + 1}"
-        axes.scatter(*points[own].T, s=28, marker=mark, facecolors=face, edgecolors=colour, label=label)
-
-
-def _draw_boundary(axes: Axes, normal: np.ndarray, reach: float) -> None:
-    """The line through the origin across ``normal``, and a tint of the class on either side."""
-    towards = 3 * reach * normal / np.linalg.norm(normal)
-    along = np.array([-towards[1], towards[0]])
-    ends = np.stack([along, -along])
-    axes.plot(*ends.T, color=INK, linewidth=1.2, linestyle="--", zorder=0, label="same score")
-    for colour, side in zip(COLOURS, (towards, -towards), strict=True):
-        corners = np.concatenate([ends, ends[::-1] + side])
-        axes.fill(*corners.T, color=colour, alpha=0.09, linewidth=0, zorder=0)
-
-
-def _points(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures and captions, each ``(2 * POINTS, DIM)``, and the classes ``(2 * POINTS,)`` of either."""
-    random = np.random.default_rng(seed)
-    classes = np.repeat([0, 1], POINTS)
-    inputs = []
-    for _ in range(2):
-        points = NOISE * random.normal(size=(2 * POINTS, DIM))
-        points[:, 0] += np.where(classes == 1, APART, -APART)
-        points[:, 1] += COMMON
-        axes = np.linalg.qr(random.normal(size=(DIM, DIM)))[0]
-        inputs.append(torch.as_tensor(points @ axes))
-    return *inputs, torch.as_tensor(classes)
 
 
 def _network() -> nn.Sequential:

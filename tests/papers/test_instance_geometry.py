@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import same_color
+from matplotlib.contour import ContourSet
 from matplotlib.text import Text
 
 from imtext.papers import instance_geometry
@@ -99,14 +100,16 @@ def test_the_boundary_is_where_both_scores_are_equal_and_arrows_point_as_the_wei
     weight = np.array([[2.0, 1.0], [-1.0, 0.5]])
     axes = geometry([_stage(0, weight)]).axes[0]
     (line,) = axes.get_lines()
-    np.testing.assert_allclose(line.get_xydata() @ (weight[0] - weight[1]), 0, atol=1e-9)
-    for plane, sign in zip(axes.patches, (1, -1), strict=True):
-        assert (sign * plane.get_xy() @ (weight[0] - weight[1]) > -1e-9).all()
+    ends = np.array([line.get_xy1(), line.get_xy2()])
+    np.testing.assert_allclose(ends @ (weight[0] - weight[1]), 0, atol=1e-9)
+    assert ends[1].any()
+    (tints,) = [item for item in axes.collections if isinstance(item, ContourSet)]
+    for plane, sign in zip(tints.get_paths(), (-1, 1), strict=True):
+        assert (sign * plane.vertices @ (weight[0] - weight[1]) > -1e-9).all()
     (arrows,) = [item for item in axes.collections if hasattr(item, "U")]
     tips = np.stack([arrows.U, arrows.V], axis=1)
     np.testing.assert_allclose(tips / tips[0, 0], weight / weight[0, 0])
-    for plane, colour in zip(axes.patches, arrows.get_facecolors(), strict=True):
-        assert same_color(plane.get_facecolor()[:3], colour[:3])
+    assert same_color(tints.get_facecolors()[::-1, :3], arrows.get_facecolors()[:, :3])
     names = [item for item in axes.findobj(Text) if item.get_text().startswith("$")]
     assert [item.get_text() for item in names] == ["$W_1$", "$W_2$"]
     for name, row in zip(names, weight, strict=True):
