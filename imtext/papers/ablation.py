@@ -38,18 +38,20 @@ def word_ablation(
 
 
 def split_ablation(
+    words: Sequence[str],
     codes: np.ndarray,
     lengths: np.ndarray,
     image_of_caption: np.ndarray,
     images: np.ndarray,
     embed: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> pd.DataFrame:
     """:func:`word_ablation` of every word of every caption of a split.
 
     Captions of fewer than two known words are left out: nothing would be left of them. Memory is that of
     2,048 embeddings at a time, whatever the number of captions.
 
     Args:
+        words: of the dictionary; code ``c`` is ``words[c - 1]``.
         codes: ``(M, L)`` word codes, left-aligned, 0 after the end, and lengths: ``(M,)``, as
             :meth:`imtext.text.vocabulary.Vocabulary.encode` gives them.
         image_of_caption: ``(M,)``, the row of ``images (N, D)`` that a caption belongs to.
@@ -57,37 +59,34 @@ def split_ablation(
         embed: from codes ``(K, L)`` to embeddings ``(K, D)``.
 
     Returns:
-        caption: ``(T,)`` and position: ``(T,)`` of the word left out, int64; drop: ``(T,)``, float64, what
-        the cosine falls by, positive where the word supports the match.
+        one line per word left out, in the order of the captions: ``word``, ``kind`` (``"content"`` or
+        ``"function"``), ``caption``, and ``drop``, what the cosine falls by, positive where the word supports
+        the match.
 
     >>> embed = lambda codes: np.stack([(codes == 2).any(1), np.ones(len(codes))], axis=1)
-    >>> images, codes = np.array([[1.0, 0.0]]), np.array([[1, 2, 0], [1, 0, 0]])
-    >>> caption, position, drop = split_ablation(codes, np.array([2, 1]), np.array([0, 0]), images, embed)
-    >>> caption.tolist(), position.tolist(), drop.round(3).tolist()
-    ([0, 0], [0, 1], [0.0, 0.707])
+    >>> images, codes, lengths = np.array([[1.0, 0.0]]), np.array([[1, 2, 0], [1, 0, 0]]), np.array([2, 1])
+    >>> frame = split_ablation(["a", "dog"], codes, lengths, np.array([0, 0]), images, embed)
+    >>> frame.round(3).values.tolist()
+    [['a', 'function', 0, 0.0], ['dog', 'content', 0, 0.707]]
     """
 
     def cosines(of: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        parts = [slice(begin, begin + BLOCK) for begin in range(0, len(of), BLOCK)]
-        found = [
-            _cosines(embed(codes[part]), images[image_of_caption[of[part]]])
-            for part in progress(parts, "captions less one word")
-        ]
-        return np.concatenate([np.zeros(0), *found])
+        found = np.zeros(len(of))
+        for begin in progress(range(0, len(of), BLOCK), "captions less one word"):
+            part = slice(begin, begin + BLOCK)
+            found[part] = _cosines(embed(codes[part]), images[image_of_caption[of[part]]])
+        return found
 
     whole = np.flatnonzero(lengths >= 2)
-    words = lengths[whole]
-    caption = np.repeat(whole, words)
-    position = np.arange(len(caption)) - np.repeat(np.cumsum(words) - words, words)
-    full = np.repeat(cosines(whole, codes[whole]), words)
-    return caption, position, full - cosines(caption, _without(codes[caption], position))
-
-
-def _without(codes: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Codes ``(K, L)``, each less the word at its position, the rest moved up."""
-    place = np.arange(codes.shape[1] - 1)
-    kept = np.take_along_axis(codes, place + (place >= position[:, None]), axis=1)
-    return np.pad(kept, ((0, 0), (0, 1)))
+    caption = np.repeat(whole, lengths[whole])
+    place = np.arange(codes.shape[1])
+    position = np.nonzero(place < lengths[whole, None])[1]
+    rest = codes[caption][place != position[:, None]].reshape(len(caption), len(place) - 1)
+    full = np.repeat(cosines(whole, codes[whole]), lengths[whole])
+    left_out = [words[code - 1] for code in codes[caption, position]]
+    kind = ["function" if is_function_word(word) else "content" for word in left_out]
+    drop = full - cosines(caption, np.pad(rest, ((0, 0), (0, 1))))
+    return pd.DataFrame({"word": left_out, "kind": kind, "caption": caption, "drop": drop})
 
 
 def _cosines(captions: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -97,31 +96,8 @@ def _cosines(captions: np.ndarray, images: np.ndarray) -> np.ndarray:
     return np.einsum("kd,kd->k", captions, images) / np.maximum(norms, 1e-12)
 
 
-def ablation_frame(
-    words: Sequence[str], codes: np.ndarray, caption: np.ndarray, position: np.ndarray, drop: np.ndarray
-) -> pd.DataFrame:
-    """What :func:`split_ablation` found, one line per word left out.
-
-    Args:
-        words: of the dictionary; code ``c`` is ``words[c - 1]``.
-        codes: ``(M, L)``; caption, position, drop: ``(T,)``.
-
-    Returns:
-        Columns ``word``, ``kind`` (``"content"`` or ``"function"``), ``caption``, ``drop``.
-
-    >>> codes, positions = np.array([[1, 2]]), np.arange(2)
-    >>> frame = ablation_frame(["a", "dog"], codes, np.zeros(2, dtype=int), positions, np.array([0.0, 0.4]))
-    >>> frame["word"].tolist(), frame["kind"].tolist()
-    (['a', 'dog'], ['function', 'content'])
-    """
-    left_out = [words[code - 1] for code in codes[caption, position]]
-    kinds = {word: "function" if is_function_word(word) else "content" for word in set(left_out)}
-    kind = [kinds[word] for word in left_out]
-    return pd.DataFrame({"word": left_out, "kind": kind, "caption": caption, "drop": drop})
-
-
 def by_word(frame: pd.DataFrame, least: int = 5) -> pd.DataFrame:
-    """Mean drop of each word of an :func:`ablation_frame` that was left out at least ``least`` times.
+    """Mean drop of each word of a :func:`split_ablation` that was left out at least ``least`` times.
 
     Returns:
         Columns ``word``, ``kind``, ``drop`` (the mean), ``count``; largest drop first, then by spelling.
@@ -131,25 +107,23 @@ def by_word(frame: pd.DataFrame, least: int = 5) -> pd.DataFrame:
     >>> by_word(frame, least=2).values.tolist()
     [['dog', 'content', 0.2, 2]]
     """
-    grouped = frame.groupby(["word", "kind"], as_index=False).agg(
-        drop=("drop", "mean"), count=("drop", "size")
-    )
-    common = grouped[grouped["count"] >= least]
+    grouped = frame.groupby(["word", "kind"])["drop"].agg(drop="mean", count="size").reset_index()
+    common = grouped.query("count >= @least")
     return common.sort_values(["drop", "word"], ascending=[False, True], ignore_index=True)
 
 
 def content_minus_function(frame: pd.DataFrame, n: int = 1000, seed: int = 0) -> tuple[float, np.ndarray]:
     """Mean drop of content words less mean drop of function words, with a bootstrap over captions.
 
-    A caption is drawn with all its words. A draw that holds no word of one kind says nothing and is made
-    again.
+    A caption is drawn with all its words. A draw that holds no word of one kind says nothing and is left
+    out.
 
     Args:
-        frame: an :func:`ablation_frame`.
+        frame: of :func:`split_ablation`.
         n: resamples; seed: of their draws.
 
     Returns:
-        The difference, and ``samples (n,)``, as :func:`imtext.report.from_samples` takes them.
+        The difference, and ``samples (n,)``, or a few less, as :func:`imtext.report.from_samples` takes them.
 
     Raises:
         DataError: no word of one of the two kinds.
@@ -162,18 +136,14 @@ def content_minus_function(frame: pd.DataFrame, n: int = 1000, seed: int = 0) ->
     """
     if frame["kind"].nunique() < 2:
         raise DataError("captions with content words or function words alone: nothing to compare; give more")
-    captions, place = np.unique(frame["caption"], return_inverse=True)
-    content, drop = (frame["kind"] == "content").to_numpy(dtype=np.float64), frame["drop"].to_numpy()
-    values = (drop * content, content, drop * (1 - content), 1 - content)
-    totals = np.stack([np.bincount(place, weights=value) for value in values], axis=1)
-    random, samples = np.random.default_rng(seed), np.zeros(0)
-    equal = np.full(len(captions), 1 / len(captions))
-    while len(samples) < n:
-        sums = random.multinomial(len(captions), equal, size=n) @ totals
-        samples = np.concatenate([samples, _difference(sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)])])
-    return float(_difference(totals.sum(0, keepdims=True))[0]), samples[:n]
+    by_caption = frame.groupby(["caption", "kind"])["drop"].agg(["sum", "size"])
+    totals = by_caption.unstack(fill_value=0).to_numpy()
+    equal = np.full(len(totals), 1 / len(totals))
+    drawn = np.random.default_rng(seed).multinomial(len(totals), equal, size=n) @ totals
+    return float(_difference(totals.sum(0))), _difference(drawn[(drawn[:, 2:] > 0).all(1)])
 
 
-def _difference(sums: np.ndarray) -> np.ndarray:
-    """Mean of the first kind less mean of the second, from rows of (sum, number, sum, number)."""
-    return sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
+def _difference(totals: np.ndarray) -> np.ndarray:
+    """Mean of content words less that of function words, from ``(…, 4)``: both sums, then both numbers."""
+    content, function, contents, functions = totals.T
+    return content / contents - function / functions

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-import time
+import timeit
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from imtext.losses import InstanceLoss
 from imtext.models import DualPath, TextCNN
@@ -18,20 +19,6 @@ from imtext.runs import provenance
 from imtext.vision.backbones import load_backbone
 
 BATCH, DEPTH, GROUPS, REPEATS = 32, 50, 29783, 20  # groups: the images of Flickr30k's training split
-
-
-class BatchTimes(NamedTuple):
-    """One line of :func:`timing_table`.
-
-    ``network`` in words; ``pixels`` a side; ``device``: the hardware; ``image_ms``, ``text_ms``: median
-    milliseconds of a batch of 32 on either path, forward and backward.
-    """
-
-    network: str
-    pixels: int
-    device: str
-    image_ms: float
-    text_ms: float
 
 
 def batch_times(
@@ -43,7 +30,7 @@ def batch_times(
     words: int = 20074,
     device: str = "cpu",
     seconds: float = 3.0,
-) -> BatchTimes:
+) -> dict[str, Any]:
     """Time both paths of a :class:`~imtext.models.DualPath` with random weights, the text CNN of depth 50.
 
     Forward and backward is a training step without the optimiser: the instance loss over 29,783 groups, as
@@ -54,69 +41,53 @@ def batch_times(
     Args:
         backbone, crop: image CNN and pixels a side; width, dim, length, words: of the text path.
         device: ``"cpu"`` or ``"cuda"``.
-        seconds: for each path: 20 batches after a warm-up, fewer where they would take longer. Where the
-            warm-up alone does, its time is given, and ``network`` says so.
+        seconds: for each path: 20 batches after a warm-up, fewer where they would take longer, at least one.
+
+    Returns:
+        one line of :func:`timing_table`: the network in words, pixels a side, the hardware, and the median
+        milliseconds of a batch of 32 on either path, forward and backward.
 
     >>> times = batch_times("resnet18", 32, 0.125, 16, words=10, seconds=1e-3)
-    >>> times.network, times.image_ms > 0
-    ('resnet18, text CNN depth 50, width 0.125, 16-d, first call', True)
+    >>> times["network"], times["image path ms"] > 0
+    ('resnet18, text CNN depth 50, width 0.125, 16-d', True)
     """
+    on_gpu = device == "cuda"
+    # A GPU picks its kernels in the first calls; a CPU only fills its caches.
+    warm = 3 if on_gpu else 1
     # Dropout draws random numbers too, on the device.
-    random = torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else [])
+    random = torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else [])
     with random, torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
         torch.manual_seed(0)
         cnn, text = load_backbone(backbone, weights=None), TextCNN(words, depth=DEPTH, width=width)
-        net, loss = DualPath(text, cnn.dim, dim, cnn).to(device), InstanceLoss(dim, GROUPS).to(device)
-        net = net.to(memory_format=torch.channels_last) if device == "cuda" else net
+        parts = nn.ModuleList([DualPath(text, cnn.dim, dim, cnn), InstanceLoss(dim, GROUPS)]).to(device)
+        net, loss = parts.to(memory_format=torch.channels_last) if on_gpu else parts
         pixels = torch.randn(BATCH, 3, crop, crop).contiguous(memory_format=torch.channels_last).to(device)
         codes = torch.randint(1, words + 1, (BATCH, length)).to(device)
         groups = torch.randint(0, GROUPS, (BATCH,)).to(device)
 
-        def timed(embed: Callable[[Tensor], Tensor], inputs: Tensor) -> tuple[float, bool]:
-            def step() -> None:
-                net.zero_grad()
-                loss.zero_grad()
-                loss(embed(inputs), groups).backward()
+        def step(embed: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+            parts.zero_grad()
+            loss(embed(inputs), groups).backward()
+            if on_gpu:  # until its work is done, not until it is queued
+                torch.cuda.synchronize()
 
-            return _median_ms(step, device, seconds)
-
-        (image_ms, slow), (text_ms, slower) = (
-            timed(net.embed_images, pixels),
-            timed(net.embed_captions, codes),
-        )
-    cold = ", first call" if slow or slower else ""
-    network = f"{backbone}, text CNN depth {DEPTH}, width {width:g}, {dim:,}-d{cold}"
-    return BatchTimes(network, crop, _hardware(device), image_ms, text_ms)
+        paths, times = {"image": (net.embed_images, pixels), "text": (net.embed_captions, codes)}, {}
+        for path, side in paths.items():
+            times[f"{path} path ms"] = _median_ms(partial(step, *side), warm, seconds)
+    network = f"{backbone}, text CNN depth {DEPTH}, width {width:g}, {dim:,}-d"
+    hardware = provenance(device, 0.0)["hardware"]
+    hardware += "" if on_gpu else f", threads: {torch.get_num_threads()}"
+    return {"network": network, "pixels": crop, "device": hardware, **times}
 
 
-def _median_ms(step: Callable[[], None], device: str, seconds: float) -> tuple[float, bool]:
-    """Median milliseconds of calls after a warm-up, and whether only the warm-up fitted."""
-    end, times = time.perf_counter() + seconds, []
-    # A GPU picks its kernels in the first calls; a CPU only fills its caches.
-    for _ in range(3 if device == "cuda" else 1):
-        cold = _timed(step, device)
-    while len(times) < REPEATS and time.perf_counter() < end:
-        times.append(_timed(step, device))
-    return statistics.median(times or [cold]), not times
+def _median_ms(step: Callable[[], None], warm: int, seconds: float) -> float:
+    """Median milliseconds of calls after some to warm up, as many as fit into the time."""
+    *_, first = timeit.repeat(step, repeat=warm, number=1)
+    calls = min(max(int(seconds / first), 1), REPEATS)
+    return 1000 * statistics.median(timeit.repeat(step, repeat=calls, number=1))
 
 
-def _timed(step: Callable[[], None], device: str) -> float:
-    """Milliseconds of one call; on a GPU until its work is done, not until it is queued."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    begin = time.perf_counter()
-    step()
-    wait()
-    return 1000 * (time.perf_counter() - begin)
-
-
-def _hardware(device: str) -> str:
-    """The hardware's name; for a processor with the threads torch uses."""
-    name, threads = provenance(device, 0.0)["hardware"], torch.get_num_threads()
-    return name if device == "cuda" else f"{name}, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def timing_table(rows: Iterable[BatchTimes]) -> pd.DataFrame:
+def timing_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The paper's milliseconds and ours, forward and backward, one line per network.
 
     Columns: network, pixels, device, image path ms, text path ms.
@@ -125,7 +96,7 @@ def timing_table(rows: Iterable[BatchTimes]) -> pd.DataFrame:
     [119.0]
     """
     printed = paper_values("instance_loss", "training_time")
+    times = {f"{path} path ms": float(printed[f"{path}_ms"]) for path in ("image", "text")}
     label = "Paper: ResNet-50, text CNN of the same depth"
-    paper = BatchTimes(label, 224, "Nvidia 1080Ti", float(printed["image_ms"]), float(printed["text_ms"]))
-    columns = ["network", "pixels", "device", "image path ms", "text path ms"]
-    return pd.DataFrame([paper, *rows]).set_axis(columns, axis=1)
+    paper = {"network": label, "pixels": 224, "device": "Nvidia 1080Ti", **times}
+    return pd.DataFrame([paper, *rows])

@@ -59,20 +59,21 @@ def two_classes(seed: int) -> list[Stage]:
     >>> [stage.title for stage in two_classes(seed=1)]
     ['Before training', 'After the instance loss', 'After both losses']
     """
-    random, groups = np.random.default_rng(seed), np.repeat([0, 1], POINTS)
+    random = np.random.default_rng(seed)
+    groups = np.repeat([0, 1], POINTS)
     centres = np.zeros((2 * POINTS, DIM))
     centres[:, 0] = np.where(groups == 1, APART, -APART)
     centres[:, 1] = COMMON
     points = (centres + NOISE * random.normal(size=centres.shape) for _ in range(2))
     pictures, texts = (torch.as_tensor(one @ own_axes(random)) for one in points)
-    classes, stages = torch.as_tensor(groups), []
+    classes = torch.as_tensor(groups)
+    stages = []
     # Own random numbers: a figure must not change those of what is trained after it.
     with torch.random.fork_rng(devices=[]), torch_threads(1):
         torch.default_generator.manual_seed(seed)
-        image_net, text_net = _network(), _network()
-        shared = InstanceLoss(2, 2, bias=False, dropout=0.0)
+        parts = _network(), _network(), InstanceLoss(2, 2, bias=False, dropout=0.0)
         # Float64, so that the figure depends as little as can be on the processor.
-        modules = nn.ModuleList([image_net, text_net, shared]).double()
+        image_net, text_net, shared = modules = nn.ModuleList(parts).double()
         for title, (steps, weight) in STAGES.items():
             optimiser = torch.optim.SGD(modules.parameters(), lr=RATE, momentum=MOMENTUM)
             for _ in range(steps):
@@ -129,7 +130,8 @@ def geometry(stages: Sequence[Stage]) -> Figure:
         true_size = {"angles": "xy", "scale_units": "xy", "scale": 1}
         axes.quiver([0, 0], [0, 0], *arrows.T, color=COLOURS, width=0.012, **true_size)
         for number, (arrow, colour) in enumerate(zip(arrows, COLOURS, strict=True)):
-            own, face = stage.classes == number, ((colour, 0.6), "none")[number]
+            own = stage.classes == number
+            face = "none" if number else (colour, 0.6)
             for kind, mark, points in (("image", "o", stage.images), ("caption", "^", stage.captions)):
                 look = {"s": 28, "marker": mark, "facecolors": face, "edgecolors": colour}
                 axes.scatter(*points[own].T, label=f"{kind}, class {number + 1}", **look)

@@ -19,7 +19,7 @@ from imtext.experiment.compute import in_blocks, scores_of
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.papers import study_of
-from imtext.papers.ablation import ablation_frame, by_word, content_minus_function, split_ablation
+from imtext.papers.ablation import by_word, content_minus_function, split_ablation
 from imtext.report import Evidence, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, pearson_maps, similarity_histograms
 from imtext.report.gallery import Gallery
@@ -205,8 +205,8 @@ def word_drops(result: Result) -> pd.DataFrame:
     text = encoder.inputs.text
     codes, lengths = text.vocabulary.encode(result.split().captions, text.part.length)
     embed = partial(in_blocks, encoder.net.embed_captions, fabric=encoder.fabric, block=256)
-    parts = split_ablation(codes, lengths, encoder.image_of_caption, encoder.images, embed)
-    return ablation_frame(text.vocabulary.words, codes, *parts)
+    words, owners, images = text.vocabulary.words, encoder.image_of_caption, encoder.images
+    return split_ablation(words, codes, lengths, owners, images, embed)
 
 
 @none_of_absent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import cycle, islice
+from timeit import timeit
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures
 from imtext.models import attend
 from imtext.papers import study_of
-from imtext.papers.batch_timing import _timed
 from imtext.papers.hard_triplet import compare
 from imtext.progress import announce
 from imtext.report import Evidence, from_samples, from_scores, gain_where, read_paper
@@ -114,6 +114,8 @@ def _model(row: Row, steps: int, images: int) -> Callable[[], dict[str, float]]:
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
+        if fabric.device.type == "cuda":  # until its work is done, not until it is queued
+            torch.cuda.synchronize()
 
     def test() -> np.ndarray:
         net = objective.net.eval()
@@ -123,8 +125,7 @@ def _model(row: Row, steps: int, images: int) -> Callable[[], dict[str, float]]:
         return found @ in_blocks(net.embed_captions, codes, fabric, 256).T
 
     def turn() -> dict[str, float]:
-        device = fabric.device.type
-        return {"train": _timed(train, device) / (1000 * steps), "test": _timed(test, device) / 1000}
+        return {"train": timeit(train, number=1) / steps, "test": timeit(test, number=1)}
 
     turn()
     return turn

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from notebook_source import defined, sources
+from one_word_less import word_ablation
 from PIL import Image
 from safetensors import safe_open
 
@@ -20,7 +21,6 @@ from imtext.experiment.compute import MODEL
 from imtext.experiment.encoder import load
 from imtext.experiment.running import run_one
 from imtext.papers import galleries, instance_loss
-from imtext.papers.ablation import word_ablation
 from imtext.report import read_published
 from imtext.retrieval import evaluate
 
