@@ -14,29 +14,6 @@ from imtext.text.function_words import is_function_word
 BLOCK = 2048  # captions embedded at a time
 
 
-def word_ablation(
-    words: Sequence[str], image: np.ndarray, embed: Callable[[list[str]], np.ndarray]
-) -> np.ndarray:
-    """Drop in cosine similarity to the image when one word at a time is left out.
-
-    Args:
-        words: the caption's words in the dictionary, in order.
-        image: ``(D,)``, the embedding of its image, kept fixed.
-        embed: from captions to embeddings ``(M, D)``.
-
-    Returns:
-        ``(len(words),)``; positive where the word supports the match.
-
-    >>> words = ["black", "dog"]
-    >>> embed = lambda captions: np.array([[float("dog" in c), 1.0] for c in captions])
-    >>> word_ablation(words, np.array([1.0, 0.0]), embed).round(3).tolist()
-    [0.0, 0.707]
-    """
-    captions = [" ".join(words)] + [" ".join([*words[:i], *words[i + 1 :]]) for i in range(len(words))]
-    similarity = _cosines(embed(captions), np.broadcast_to(image, (len(captions), len(image))))
-    return similarity[0] - similarity[1:]
-
-
 def split_ablation(
     words: Sequence[str],
     codes: np.ndarray,
@@ -45,7 +22,7 @@ def split_ablation(
     images: np.ndarray,
     embed: Callable[[np.ndarray], np.ndarray],
 ) -> pd.DataFrame:
-    """:func:`word_ablation` of every word of every caption of a split.
+    """Drop in cosine similarity to the image when one word of a caption at a time is left out.
 
     Captions of fewer than two known words are left out: nothing would be left of them. Memory is that of
     2,048 embeddings at a time, whatever the number of captions.

@@ -125,11 +125,7 @@ def summary(moment: Moment) -> dict[str, float]:
 
 def compare(seeds: Iterable[int] = range(24), steps: int = 150) -> pd.DataFrame:
     """:func:`summary` of the :func:`three_moments`, one line a seed, columns (number, moment)."""
-    lines = {}
-    for seed in seeds:
-        moments = three_moments(trainings(seed, steps))
-        lines[seed] = pd.DataFrame({which: summary(moment) for which, moment in moments.items()}).stack()
-    return pd.DataFrame(lines).T.rename_axis("seed")
+    return sphere.by_seed({seed: three_moments(trainings(seed, steps)) for seed in seeds}, summary)
 
 
 def typical_anchor(both: dict[str, list[Moment]]) -> int:

@@ -130,11 +130,10 @@ def geometry(stages: Sequence[Stage]) -> Figure:
         true_size = {"angles": "xy", "scale_units": "xy", "scale": 1}
         axes.quiver([0, 0], [0, 0], *arrows.T, color=COLOURS, width=0.012, **true_size)
         for number, (arrow, colour) in enumerate(zip(arrows, COLOURS, strict=True)):
-            own = stage.classes == number
             face = "none" if number else (colour, 0.6)
             for kind, mark, points in (("image", "o", stage.images), ("caption", "^", stage.captions)):
                 look = {"s": 28, "marker": mark, "facecolors": face, "edgecolors": colour}
-                axes.scatter(*points[own].T, label=f"{kind}, class {number + 1}", **look)
+                axes.scatter(*points[stage.classes == number].T, label=f"{kind}, class {number + 1}", **look)
             name = 0.87 * reach * arrow / np.abs(arrow).max()
             axes.text(*name, f"$W_{number + 1}$", parse_math=True, ha="center", va="center", fontsize=10)
         normal, rim = arrows[0] - arrows[1], [-reach, reach]

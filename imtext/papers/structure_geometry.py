@@ -174,10 +174,14 @@ def summary(space: Space) -> dict[str, float]:
 
 def compare(seeds: Iterable[int] = range(24), **options: Any) -> pd.DataFrame:
     """:func:`summary` of :func:`two_spaces`, one line a seed, columns (number, which space)."""
+    return by_seed({seed: two_spaces(seed, **options) for seed in seeds}, summary)
+
+
+def by_seed(toys: dict[int, dict[str, Any]], summary: Callable[..., dict[str, float]]) -> pd.DataFrame:
+    """One line a seed, columns (number, which): a summary of all that a toy gave for it, by name."""
     lines = {}
-    for seed in seeds:
-        spaces = two_spaces(seed, **options)
-        lines[seed] = pd.DataFrame({which: summary(space) for which, space in spaces.items()}).stack()
+    for seed, toy in toys.items():
+        lines[seed] = pd.DataFrame({which: summary(one) for which, one in toy.items()}).stack()
     return pd.DataFrame(lines).T.rename_axis("seed")
 
 
@@ -192,8 +196,7 @@ def typical_query(spaces: dict[str, Space]) -> int:
 
 def lower_median(among: np.ndarray, numbers: np.ndarray) -> int:
     """Of some places in an array the one that holds their median; of two in the middle the smaller."""
-    ordered = among[np.argsort(numbers[among], kind="stable")]
-    return int(ordered[(len(among) - 1) // 2])
+    return int(among[numbers[among].argsort(kind="stable")][(len(among) - 1) // 2])
 
 
 def on_map(middle: np.ndarray, points: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from one_word_less import word_ablation
 
 from imtext.errors import DataError
 from imtext.experiment.compute import in_blocks
 from imtext.models import DualPath, TextCNN
 from imtext.papers import ablation
-from imtext.papers.ablation import by_word, content_minus_function, split_ablation, word_ablation
+from imtext.papers.ablation import by_word, content_minus_function, split_ablation
 from imtext.text import Vocabulary
 from imtext.training import make_fabric
 
