@@ -14,7 +14,7 @@ from matplotlib.patches import Circle
 from imtext.losses import ranking_loss
 from imtext.papers import structure_geometry as sphere
 from imtext.report.figures import panels
-from imtext.report.figures.general import FILLS
+from imtext.report.figures import FILLS
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 
 PAIRS, NOISE = 24, 0.6
