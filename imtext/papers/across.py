@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,23 @@ from imtext.experiment.compute import Row, scores_of
 from imtext.experiment.results import drawn
 from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.study import Measures, place_of
-from imtext.papers.meaning import Judged, Meaning, meaning_of
-from imtext.report import Evidence, from_samples, read_published, results_folder
+from imtext.papers.meaning import Meaning, meaning_of
+from imtext.report import Evidence, from_samples, read_paper
 from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
-from imtext.retrieval import Graded, cluster_bootstrap, modality_mixing, order_of_models
-from imtext.retrieval.agreement import compare_orders
+from imtext.retrieval import Graded, cluster_bootstrap, graded, modality_mixing, order_of_models
+from imtext.retrieval.agreement import Correlation, rank_correlation
+from imtext.retrieval.judged import FirstWrong, false_matches
 from imtext.runs import Run
 
 # Rows of the single network.
 OWN = {"One network, standard": "standard", "One network, config-2": "config-2"}
 BEST, STRUCTURE = "One network, config-2", "Structure-preserving"
-DRAWS = 2000
+MEASURES = {"R-sum": "rsum", "semantic R-sum": "semantic_rsum", "nDCG@10": "ndcg@10", "mAP@R": "map_at_r"}
+# Claims that need pairs which were judged wrong.
+JUDGED = ("false_matches_are_right", "false_matches_beat_others", "similarity_follows_people")
+MOST = 20_000  # judged pairs, for the correlations
 
 
 def models(
@@ -58,28 +63,52 @@ def models(
     return Models({**dict(zip(others, runs, strict=True)), **own}, test, meaning)
 
 
-class Models(Judged):
-    """Trained models on one test split, measured by recall and by meaning; ``runs``: one a model, by name."""
+class Models:
+    """Trained models on one test split, measured by recall and by meaning.
+
+    Args:
+        runs: one a model, by name; test: the split; meaning: what is right in it.
+    """
 
     def __init__(self, runs: Mapping[str, Run], test: Dataset, meaning: Meaning) -> None:
-        super().__init__({name: scores_of(run) for name, run in runs.items()}, test, meaning)
-        self.runs = dict(runs)
+        self.runs, self.test, self.meaning = dict(runs), test, meaning
+        self.scores = {name: scores_of(run) for name, run in runs.items()}
+
+    @cached_property
+    def graded(self) -> dict[str, Graded]:
+        """Measures of every model."""
+        given = self.test.image_of_caption, self.meaning.relevance, 1.0, self.test.group_of_image
+        return {name: graded(scores, *given) for name, scores in self.scores.items()}
+
+    def measures(self, digits: int = 1) -> pd.DataFrame:
+        """R-sum, semantic R-sum, nDCG@10 and mAP@R of every model, per cent."""
+        found = {
+            said: {model: one.value(measure) for model, one in self.graded.items()}
+            for said, measure in MEASURES.items()
+        }
+        return pd.DataFrame(found).round(digits)
+
+    def sampled(self, measure: str, n: int = 2000, **side: str) -> pd.DataFrame:
+        """A measure of every model: in line 0 as it is, in ``n`` further ones for other draws of images."""
+        found = {
+            name: [one.value(measure, **side), *one.samples(measure, n=n, **side)]
+            for name, one in self.graded.items()
+        }
+        return pd.DataFrame(found)
 
     @house_style()
     def order(self) -> Figure:
         """Every model by Recall@K and by semantic recall, with intervals, in the order of the former."""
-        figure, grid = panels(2, 0.32 * len(self.graded) + 0.7, sharey=True)
-        ordered = sorted(self.graded, key=lambda name: self.graded[name].value("rsum"))
-        for axes, measure in zip(grid, ("rsum", "semantic_rsum"), strict=True):
-            values = np.array([self.graded[name].value(measure) for name in ordered])
-            samples = [self.graded[name].samples(measure) for name in ordered]
-            ends = np.percentile(samples, [2.5, 97.5], axis=1)
-            place = len(values) - np.argsort(np.argsort(values))
-            reach = np.abs(ends - values)
+        figure, grid = panels(2, 0.32 * len(self.runs) + 0.7, sharey=True)
+        ordered = self.measures(9).sort_values("R-sum", kind="stable").index
+        for axes, name in zip(grid, ("R-sum", "semantic R-sum"), strict=True):
+            samples = self.sampled(MEASURES[name])[ordered]
+            values, ends = samples.loc[0], samples[1:].quantile([0.025, 0.975])
+            reach, place = abs(ends - values), len(values) + 1 - values.rank(method="first")
             axes.errorbar(values, range(len(values)), xerr=reach, fmt="o", color=PALETTE[0], elinewidth=1.2)
-            for y, (x, rank) in enumerate(zip(ends[1], place, strict=True)):
-                axes.annotate(f"{rank}", (x, y), xytext=(5, 0), textcoords="offset points", va="center")
-            axes.set_title({"rsum": "R-sum", "semantic_rsum": "semantic R-sum"}[measure] + ", with places")
+            for y, (x, rank) in enumerate(zip(ends.loc[0.975], place, strict=True)):
+                axes.annotate(f"{rank:.0f}", (x, y), xytext=(5, 0), textcoords="offset points", va="center")
+            axes.set_title(f"{name}, with places")
         grid[0].set_yticks(range(len(ordered)), ordered)
         return figure
 
@@ -90,28 +119,61 @@ class Models(Judged):
         for swap in change.swaps:
             print(f"{swap.other} overtakes {swap.better}", "(certain)" * swap.certain)
 
-    def strongest(self) -> str:
-        """The model with the highest R-sum on the validation split."""
-        return max(self.runs, key=lambda name: self.runs[name].metrics["val"]["rsum"])
-
     def missed(self, result: Result, count: int = 4) -> Gallery:
-        """First answers of the strongest model that are right, and that recall counts as wrong."""
+        """First answers that are right, and that recall counts as wrong, each caption once, of the model with
+        the highest R-sum on the validation split.
+        """
+        strongest = max(self.runs, key=lambda name: self.runs[name].metrics["val"]["rsum"])
+        found = pd.DataFrame(vars(self.first_wrong(strongest, False)["image_query"]))
+        right = found.query("rank == 1 and value >= @self.meaning.right_from").drop_duplicates("item")
         test, rows = self.test, []
-        for query, item, value in self.right_but_wrong(count):
-            lines = [f"“{test.captions[item]}”", ("Recall@K: wrong, written for another image", False)]
-            lines.append((self.meaning.said.format(value), True))
-            own = result.picture(int(test.image_of_caption[item]))
-            rows.append([(result.picture(query), []), (None, lines), (own, ["written for this"])])
-        print("answers of:", self.strongest())
+        for one in right.iloc[drawn(len(right), count)].itertuples():
+            lines = [f"“{test.captions[one.item]}”", ("Recall@K: wrong, written for another image", False)]
+            lines.append((self.meaning.said.format(one.value), True))
+            own = result.picture(int(test.image_of_caption[one.item]))
+            rows.append([(result.picture(one.Index), []), (None, lines), (own, ["written for this"])])
+        print("answers of:", strongest)
         return Gallery(rows)
 
-    def right_but_wrong(self, count: int) -> list[tuple[int, int, float]]:
-        """Some of these answers, each caption once: image, caption, judgement."""
-        found = self.first_wrong(self.strongest(), False)["image_query"]
-        chosen = np.flatnonzero((found.rank == 1) & (found.value >= self.meaning.right_from))
-        chosen = chosen[np.sort(np.unique(found.item[chosen], return_index=True)[1])]
-        chosen = [chosen[place] for place in drawn(len(chosen), count)]
-        return [(int(query), int(found.item[query]), float(found.value[query])) for query in chosen]
+    def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:
+        """First answers that recall counts as wrong, per direction, or the first of them that was judged."""
+        one, groups = self.meaning, self.test.group_of_image
+        given = one.image, one.caption, one.value, judged_only, groups
+        return false_matches(self.scores[model], self.test.image_of_caption, *given)
+
+    def other_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Judged pairs ``(P,)`` that are not of one group: image, caption, judgement."""
+        one = self.meaning
+        other = self.test.group_of_image[one.image] != self.test.group_of_caption[one.caption]
+        return one.image[other], one.caption[other], one.value[other]
+
+    def share_of_pairs(self) -> float:
+        """Per cent of these pairs that are right in meaning."""
+        return 100 * float((self.other_pairs()[2] >= self.meaning.right_from).mean())
+
+    def follows(self, model: str, n: int = 200) -> Correlation:
+        """Rank correlation of a model's similarity with the judgement, over at most 20,000 of these pairs;
+        ``n`` draws of images for the intervals.
+        """
+        image, caption, value = pairs = self.other_pairs()
+        if len(image) > MOST:
+            kept = np.random.default_rng(0).choice(len(image), MOST, replace=False)
+            image, caption, value = (one[kept] for one in pairs)
+        return rank_correlation(self.scores[model][image, caption], value, clusters=image, n=n)
+
+    def agreement(self, digits: int = 2) -> pd.DataFrame:
+        """Of every model: first wrong answers that are right in meaning, per cent, and rank correlations.
+
+        Without columns where no pair was judged wrong.
+        """
+        lines = {model: {} for model in self.runs}
+        for model in self.runs if self.meaning.wrong_too else ():
+            for side, one in self.first_wrong(model, self.meaning.first_judged).items():
+                share, _ = one.share_right(self.meaning.right_from)
+                lines[model][f"wrong but right, {side.split('_')[0]} query"] = share
+            found = self.follows(model, n=20)
+            lines[model] |= {"Spearman's ρ": found.spearman, "Kendall's τ-b": found.kendall}
+        return pd.DataFrame.from_dict(lines, orient="index").round(digits)
 
     def lines(self, seed: int) -> list[dict[str, Any]]:
         """A published line a model, as table ``meaning``."""
@@ -125,21 +187,10 @@ class Models(Judged):
     # Claims
 
     def claims(self) -> Measures:
-        """What measures the claims about models, by claim."""
-        measures = [
-            self.one_network_comparable,
-            self.recall_is_low,
-            self.semantic_recall_closes_gap,
-            self.order_changes,
-            self.mixing_tells_good_systems,
-        ]
-        if self.meaning.wrong_too:
-            measures += [
-                self.false_matches_are_right,
-                self.false_matches_beat_others,
-                self.similarity_follows_people,
-            ]
-        return {one.__name__: lambda _, measured=one: measured() for one in measures}
+        """What measures the claims about models, by claim: a method of the claim's name."""
+        names = {one.id for one in read_paper("single_network").claims.values() if one.table == "3"}
+        names -= set(() if self.meaning.wrong_too else JUDGED)
+        return {name: getattr(self, name) for name in names}
 
     @property
     def best_other(self) -> str:
@@ -147,90 +198,67 @@ class Models(Judged):
         others = [name for name in self.runs if name not in OWN]
         return max(others, key=lambda name: self.graded[name].value("rsum"))
 
-    def _difference(self, name: str, better: str, worse: str, measure: str, **given: Any) -> Evidence:
-        """A measure of one model minus that of another, with the same draws for both."""
-        scale = given.pop("scale", 1)
-        pair = self.graded[better], self.graded[worse]
-        value = np.subtract(*(one.value(measure, **given) for one in pair)) / scale
-        samples = np.subtract(*(one.samples(measure, n=DRAWS, **given) for one in pair)) / scale
-        return from_samples(name, float(value), samples, "points", 2)
-
-    def one_network_comparable(self) -> list[Evidence]:
+    def one_network_comparable(self, results: Results) -> list[Evidence]:
         """Mean recall of config-2 minus that of the best other model, both directions together."""
-        return [self._difference("mean recall, both directions", BEST, self.best_other, "rsum", scale=6)]
+        sums = self.sampled("rsum")
+        return [_evidence("mean recall, both directions", (sums[BEST] - sums[self.best_other]) / 6)]
 
-    def recall_is_low(self) -> list[Evidence]:
+    def recall_is_low(self, results: Results) -> list[Evidence]:
         """R@1 of the structure-preserving model minus that of config-2."""
-        return [
-            self._difference(f"{side} query R@1", STRUCTURE, BEST, "recall@1", side=f"{side}_query")
-            for side in SIDES
-        ]
+        recalls = {side: self.sampled("recall@1", side=f"{side}_query") for side in SIDES}
+        return [_evidence(f"{side} query R@1", one[STRUCTURE] - one[BEST]) for side, one in recalls.items()]
 
-    def _right_share(self, against: float) -> list[Evidence]:
-        found = []
-        for side, (right, images) in self.wrong_answers(BEST).items():
-            if len(right):
-                samples = 100 * cluster_bootstrap(right.astype(float), images, DRAWS) - against
-                name, value = f"{side.split('_')[0]} query, share right", 100 * right.mean() - against
-                found.append(from_samples(name, float(value), samples, "points", 2))
-        return found
+    def semantic_recall_closes_gap(self, results: Results) -> list[Evidence]:
+        """Relative gap to the best other model by recall minus by semantic recall."""
+        both = (self.sampled(measure) for measure in ("rsum", "semantic_rsum"))
+        plain, semantic = (1 - sums[BEST] / sums[self.best_other] for sums in both)
+        return [_evidence("relative gap closed", 100 * (plain - semantic))]
 
-    def false_matches_are_right(self) -> list[Evidence]:
+    def false_matches_are_right(self, results: Results) -> list[Evidence]:
         """Share of the first wrong answers that are right in meaning, minus 50 per cent."""
         return self._right_share(50.0)
 
-    def false_matches_beat_others(self) -> list[Evidence]:
+    def false_matches_beat_others(self, results: Results) -> list[Evidence]:
         """The same minus the share among all judged pairs that are no true pairs."""
         return self._right_share(self.share_of_pairs())
 
-    def semantic_recall_closes_gap(self) -> list[Evidence]:
-        """Relative gap to the best other model by recall minus by semantic recall."""
-        best, own = self.graded[self.best_other], self.graded[BEST]
+    def _right_share(self, against: float) -> list[Evidence]:
+        wrong, found = self.first_wrong(BEST, self.meaning.first_judged), []
+        owners = {"image": np.arange(self.test.n_images), "text": self.test.image_of_caption}
+        for side, images in owners.items():
+            value = wrong[f"{side}_query"].value
+            known = ~np.isnan(value)
+            right = 1.0 * (value[known] >= self.meaning.right_from)
+            if known.any():
+                shares = np.append(right.mean(), cluster_bootstrap(right, images[known], 2000))
+                found.append(_evidence(f"{side} query, share right", 100 * shares - against))
+        return found
 
-        def closed(get: Callable[[Graded, str], Any]) -> Any:
-            plain, semantic = (1 - get(own, name) / get(best, name) for name in ("rsum", "semantic_rsum"))
-            return 100 * (plain - semantic)
-
-        value = float(closed(lambda one, name: one.value(name)))
-        samples = closed(lambda one, name: one.samples(name, n=DRAWS))
-        return [from_samples("relative gap closed", value, samples, "points", 2)]
-
-    def order_changes(self) -> list[Evidence]:
+    def order_changes(self, results: Results) -> list[Evidence]:
         """0.9 minus Kendall's tau between the orders of the models by recall and by semantic recall."""
-        both = ("rsum", "semantic_rsum")
-        orders = [{name: one.value(by) for name, one in self.graded.items()} for by in both]
-        samples = [self._samples(by) for by in both]
-        taus = np.array([compare_orders(*pair).tau for pair in zip(*samples, strict=True)])
-        return [from_samples("0.9 − τ of the orders", float(0.9 - compare_orders(*orders).tau), 0.9 - taus)]
+        plain, semantic = (self.sampled(measure, n=200) for measure in ("rsum", "semantic_rsum"))
+        taus = plain.corrwith(semantic, axis=1, method="kendall")
+        return [_evidence("0.9 − τ of the orders", 0.9 - taus, "", 3)]
 
-    def similarity_follows_people(self) -> list[Evidence]:
+    def similarity_follows_people(self, results: Results) -> list[Evidence]:
         """Kendall's tau-b of similarity and judgement, over judged pairs that are no true pairs."""
         found = self.follows(BEST)
         tau, ends = found.kendall, (found.kendall_low, found.kendall_high)
         return [Evidence("Kendall's τ-b", tau, *ends, (tau,), unit="", digits=3)]
 
-    def mixing_tells_good_systems(self) -> list[Evidence]:
+    def mixing_tells_good_systems(self, results: Results) -> list[Evidence]:
         """Kendall's tau between the orders of the models by modality mixing and by semantic recall."""
         mixed = {}
         for name, run in self.runs.items():
             if (run.dir / "embeddings-test.npz").is_file():
                 arrays = run.load_arrays("embeddings-test.npz")
                 mixed[name] = float(modality_mixing(arrays["images"], arrays["captions"], n=20, shuffles=20))
-        kept = [{name: one[name] for name in mixed} for one in self._samples("semantic_rsum")]
-        taus = np.array([compare_orders(mixed, one).tau for one in kept])
-        tau = compare_orders(mixed, {name: self.graded[name].value("semantic_rsum") for name in mixed}).tau
-        return [from_samples("Kendall's τ, mixing and meaning", float(tau), taus)]
-
-    def _samples(self, measure: str, n: int = 200) -> list[dict[str, float]]:
-        """A measure of every model, for each draw of images."""
-        samples = {name: one.samples(measure, n=n) for name, one in self.graded.items()}
-        return [{name: float(part[i]) for name, part in samples.items()} for i in range(n)]
+        sums = self.sampled("semantic_rsum", n=200)[list(mixed)]
+        taus = sums.corrwith(pd.Series(mixed), axis=1, method="kendall")
+        return [_evidence("Kendall's τ, mixing and meaning", taus, "", 3)]
 
 
-def published() -> pd.DataFrame | None:
-    """What the published models of all papers do on Flickr8k, best first."""
-    path = results_folder() / "flickr8k" / "single_network.csv"
-    if not path.is_file():
-        return None
-    found = read_published(path).table("meaning")[0].dropna(axis=1).drop(columns="n_seeds")
-    return found.rename_axis(None).sort_values("R-sum", ascending=False).round(2)
+def _evidence(name: str, values: Any, unit: str = "points", digits: int = 2) -> Evidence:
+    """Of a number and what it is for other draws, in one array."""
+    value, *samples = values
+    return from_samples(name, float(value), samples, unit, digits)

@@ -13,8 +13,7 @@ from matplotlib.patches import Circle
 
 from imtext.losses import ranking_loss
 from imtext.papers import structure_geometry as sphere
-from imtext.report.figures import panels
-from imtext.report.figures import FILLS
+from imtext.report.figures import FILLS, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 
 PAIRS, NOISE = 24, 0.6

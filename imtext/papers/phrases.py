@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from torch import nn
 
 from imtext.data.schema import Dataset
 from imtext.errors import DataError
-from imtext.experiment.compute import Metrics, in_blocks
+from imtext.experiment.compute import Metrics, in_blocks, unit
 from imtext.experiment.images import OfCNN, people
 from imtext.experiment.source import SPLITS, Source
 from imtext.experiment.texts import FixedTexts
 from imtext.progress import announce
-from imtext.retrieval.boxes import paired_iou, pairs, truth_boxes
-from imtext.retrieval.localisation import localise, phrase_scores
+from imtext.retrieval.boxes import iou, pairs, truth_boxes
+from imtext.retrieval.localisation import Localisation, localise, phrase_scores
 from imtext.runs import Run
 from imtext.training import make_fabric
 from imtext.vision.proposals import proposals_of
 from imtext.vision.regions import extract_region_features, image_extents
 
-WITH_REGIONS = ("picturebook", "flickr30k_entities")
 
-
-@dataclass(frozen=True, eq=False)
-class Mentions:
+class Mentions(NamedTuple):
     """Phrases of a split that have a box; Q mentions of M unique phrases.
 
     Attributes:
@@ -61,18 +59,14 @@ class Mentions:
         return unique[:, 1:], unique[:, 0], region.reshape(-1)
 
 
+@lru_cache(maxsize=16)
 def mentions_of(dataset: Dataset) -> Mentions:
-    """The mentions of a split, in the order of its captions.
+    """The mentions of a split that has regions and phrases, in the order of its captions.
 
     Raises:
-        DataError: the dataset has no regions and phrases, or no phrase has a box.
+        DataError: no phrase has a box.
     """
     phrases, regions = dataset.phrases, dataset.regions
-    if phrases is None or regions is None:
-        raise DataError(
-            f"{dataset.name}: expected boxes and phrases, found none; phrase localisation needs a dataset "
-            "that has them, such as picturebook or flickr30k_entities"
-        )
     image = dataset.image_of_caption[phrases.caption]
     truth, found = truth_boxes(regions.boxes, regions.image_of_region, regions.chain, image, phrases.chain)
     if not found.any():
@@ -81,8 +75,8 @@ def mentions_of(dataset: Dataset) -> Mentions:
         )
     row = np.flatnonzero(found)
     unique, phrase = np.unique([phrases.words[i].lower() for i in row], return_inverse=True)
-    missing = int((~found).sum())
-    return Mentions(tuple(unique.tolist()), phrase.reshape(-1), image[row], truth[row], row, missing)
+    missing = len(found) - len(row)
+    return Mentions(tuple(unique.tolist()), phrase, image[row], truth[row], row, missing)
 
 
 def training_pairs(mentions: Mentions, most: int, seed: int) -> np.ndarray:
@@ -91,15 +85,11 @@ def training_pairs(mentions: Mentions, most: int, seed: int) -> np.ndarray:
     "resampled with at most ten regions per phrase" (section 3.3): of a phrase with more, ``most`` distinct
     regions are drawn.
     """
-    region = mentions.regions[2]
-    pairs = np.stack([region, mentions.phrase], axis=1)
-    distinct = np.unique(pairs, axis=0)
-    shuffled = distinct[np.random.default_rng([seed, 1]).permutation(len(distinct))]
-    shuffled = shuffled[np.argsort(shuffled[:, 1], kind="stable")]
-    first = np.searchsorted(shuffled[:, 1], shuffled[:, 1])
-    kept = shuffled[np.arange(len(shuffled)) - first < most]
-    width = int(mentions.phrase.max()) + 1
-    return pairs[np.isin(pairs @ np.array([width, 1]), kept @ np.array([width, 1]))]
+    pairs = np.stack([mentions.regions[2], mentions.phrase], axis=1)
+    distinct, number = np.unique(pairs, axis=0, return_inverse=True)
+    drawn = np.random.default_rng([seed, 1]).permutation(len(distinct))
+    kept = pd.Series(drawn).groupby(distinct[drawn, 1]).head(most)
+    return pairs[np.isin(number.reshape(-1), kept)]
 
 
 class UnitRows:
@@ -112,46 +102,32 @@ class UnitRows:
         places: columns at the end that keep their own scale.
 
     >>> rows = UnitRows([np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]])])
-    >>> len(rows), (10 * rows[[1, 0]]).round().tolist()
-    (2, [[0.0, 10.0], [6.0, 8.0]])
+    >>> rows.shape, (10 * rows[[1, 0]]).round().tolist()
+    ((2, 2), [[0.0, 10.0], [6.0, 8.0]])
     """
 
     def __init__(self, parts: list[np.ndarray], places: int = 0) -> None:
-        self.parts, self.places = parts, places
+        self.parts, self.width = parts, parts[0].shape[1] - places
         self.shape = (sum(map(len, parts)), parts[0].shape[1])
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, which: Any) -> np.ndarray:
         """Rows by a slice or by indices from 0, float32."""
-        rows = np.arange(*which.indices(len(self))) if isinstance(which, slice) else np.asarray(which)
-        out = np.empty((len(rows), self.shape[1]), np.float32)
-        first = 0
+        rows = np.arange(self.shape[0])[which]
+        out, first = np.empty((len(rows), self.shape[1]), np.float32), 0
         for part in self.parts:
             here = (rows >= first) & (rows < first + len(part))
             out[here] = part[rows[here] - first]
             first += len(part)
-        length = out[:, : self.shape[1] - self.places]
-        length /= np.maximum(np.linalg.norm(length, axis=1, keepdims=True), 1e-12)
+        out[:, : self.width] = unit(out[:, : self.width])
         return out
 
-    def __add__(self, other: UnitRows) -> UnitRows:
-        return UnitRows(self.parts + other.parts, self.places)
 
-
-@dataclass(frozen=True, eq=False)
-class Found:
+class Found(NamedTuple):
     """Boxes ``(P, 4)``, their images ``(P,)`` and features ``(P, Dx)``."""
 
     boxes: np.ndarray
     image: np.ndarray
     features: UnitRows
-
-
-@lru_cache(maxsize=16)
-def _mentions(source: Source, split: str) -> Mentions:
-    return mentions_of(source.splits[split])
 
 
 @dataclass(frozen=True)
@@ -171,7 +147,8 @@ class Phrases:
 
     def build(self, source: Source) -> FixedTexts:
         """The features of a dataset's phrases."""
-        return FixedTexts(self.text, source, {split: _mentions(source, split).phrases for split in SPLITS})
+        texts = {split: mentions_of(source.splits[split]).phrases for split in SPLITS}
+        return FixedTexts(self.text, source, texts)
 
 
 @dataclass(frozen=True)
@@ -204,7 +181,7 @@ class Regions:
     @staticmethod
     def fits(dataset: str) -> bool:
         """Whether a dataset has boxes and phrases."""
-        return dataset in WITH_REGIONS
+        return dataset in ("picturebook", "flickr30k_entities")
 
     def build(self, source: Source) -> RegionImages:
         """The boxes of a dataset."""
@@ -219,79 +196,61 @@ class RegionImages(OfCNN):
     @property
     def dim(self) -> int:
         """Length of a region's feature."""
-        return self.regions("train").features.shape[1]
+        return self.rows().shape[1]
 
     def mentions(self, split: str) -> Mentions:
         """Phrases that have a box."""
-        return _mentions(self.source, split)
+        return mentions_of(self.source.splits[split])
 
-    def regions(self, split: str) -> Found:
-        """The distinct true boxes."""
-        return self._once("regions", split, lambda: self._boxes(split, *self.mentions(split).regions[:2]))
+    @cached_property
+    def regions(self) -> Found:
+        """The distinct true boxes for training."""
+        return self._found("train", *self.mentions("train").regions[:2])
 
     def proposals(self, split: str) -> Found:
         """The boxes proposed for each image."""
-
-        def make() -> Found:
+        if split not in self._kept:
             part, source = self.part, self.source
-            options = {"count": part.count, "method": part.method, "side": part.side}
-            folder, seed = source.cache / "proposals", source.data.seed
-            found = proposals_of(source.splits[split], cache_dir=folder, seed=seed, **options)
-            return self._boxes(split, *found)
-
-        return self._once("proposals", split, make)
+            given = part.count, part.method, source.cache / "proposals", source.data.seed, part.side
+            self._kept[split] = self._found(split, *proposals_of(source.splits[split], *given))
+        return self._kept[split]
 
     def cached(self, split: str) -> Found:
         """What rows share of a split."""
-        return self.regions(split) if split == "train" else self.proposals(split)
-
-    def rows(self) -> UnitRows:
-        """Features of the true boxes for training."""
-        return self.regions("train").features
+        return self.regions if split == "train" else self.proposals(split)
 
     def pairs(self, seed: int) -> np.ndarray:
         """Training pairs of region and phrase, see :func:`training_pairs`."""
         return training_pairs(self.mentions("train"), self.part.each, seed)
 
     def test(self, split: str) -> UnitRows:
-        """Features of the proposals."""
-        return self.proposals(split).features
+        """Features of the proposals, or of the true boxes for training."""
+        return self.cached(split).features
 
     def score(self, split: str) -> Callable[..., float]:
         """Recall at 1 in per cent as a function of embeddings of proposals and phrases."""
-        mentions, proposals = self.mentions(split), self.proposals(split)
-        query, box = pairs(mentions.image, proposals.image)
-        right = paired_iou(proposals.boxes[box], mentions.truth[query]) >= 0.5
-
-        def recall(regions: np.ndarray, phrases: np.ndarray) -> float:
-            values = phrase_scores(phrases[mentions.phrase], regions, mentions.image, proposals.image)
-            return 100 * float(right[_first(query, values)].sum() / len(mentions.phrase))
-
-        return recall
+        return lambda regions, phrases: self._localised(split, regions, phrases)[0].r1
 
     def evaluate(self, split: str, found: dict[str, np.ndarray], run: Run) -> Metrics:
         """Every mention on the proposals of its image; keeps ranks, precisions and the best boxes."""
-        mentions, proposals = self.mentions(split), self.proposals(split)
-        phrases, regions = found["captions"][mentions.phrase], found["images"]
-        scores = phrase_scores(phrases, regions, mentions.image, proposals.image)
-        found = localise(
-            scores,
-            mentions.truth,
-            mentions.image,
-            proposals.boxes,
-            proposals.image,
-            mentions.words,
-            protocol="mentions",
-        )
-        query, box = pairs(mentions.image, proposals.image)
-        best, first = np.full(len(mentions.phrase), -1), _first(query, scores)
-        best[query[first]] = box[first]
-        kept = {"ranks": found.ranks, "image": mentions.image[found.query], "ap": 100 * found.ap}
-        run.save_arrays(f"ranks-{split}.npz", best=best, **kept)
-        cells = found.row() | {"without_box": mentions.without_box}
+        located, scores = self._localised(split, found["images"], found["captions"])
+        mentions = self.mentions(split)
+        query, box = pairs(mentions.image, self.proposals(split).image)
+        best = box[pd.Series(scores).groupby(query).idxmax()]
+        kept = {"ranks": located.ranks, "image": mentions.image, "ap": 100 * located.ap, "best": best}
+        run.save_arrays(f"ranks-{split}.npz", **kept)
+        cells = located.row() | {"without_box": mentions.without_box}
         return {split: {"r100" if name == "upper_bound" else name: one for name, one in cells.items()}}
 
-    def _boxes(self, split: str, boxes: np.ndarray, image: np.ndarray) -> Found:
+    def _localised(
+        self, split: str, regions: np.ndarray, phrases: np.ndarray
+    ) -> tuple[Localisation, np.ndarray]:
+        """How well the mentions find their boxes, and the scores of :func:`phrase_scores`."""
+        one, (boxes, owner, _) = self.mentions(split), self.proposals(split)
+        scores = phrase_scores(phrases[one.phrase], regions, one.image, owner)
+        return localise(scores, one.truth, one.image, boxes, owner, one.words, protocol="mentions"), scores
+
+    def _found(self, split: str, boxes: np.ndarray, image: np.ndarray) -> Found:
         part, source = self.part, self.source
         rows = extract_region_features(
             self.backbone,
@@ -307,24 +266,18 @@ class RegionImages(OfCNN):
         )
         return Found(boxes, image, UnitRows([rows], 4 * part.geometry))
 
-    def _once(self, what: str, split: str, make: Callable[[], Found]) -> Found:
-        if (what, split) not in self._kept:
-            self._kept[what, split] = make()
-        return self._kept[what, split]
-
-
-def _first(query: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Of the flat pairs, the one with the highest score of each query; of equal ones the first."""
-    ranked = np.lexsort((np.arange(len(query)), -scores, query))
-    return ranked[np.searchsorted(query, np.unique(query))]
-
 
 @dataclass(frozen=True)
 class HardNegatives:
-    """Proposals that a network puts closer to a phrase than its own box, see :func:`hard_negatives`.
+    """Proposals that a network puts closer to a phrase than its own box.
+
+    Section 3.3: "we record those hard negative boxes that are closer to the phrase than the ground truth
+    boxes [...] we only sample at most 50 hard negative regions for each unique phrase". We look in the images
+    of the phrase's training pairs and leave out boxes whose IoU with one of its true boxes there is at least
+    .5: these are right.
 
     Attributes:
-        most: drawn for a phrase (paper: 50); images: in which they are looked for.
+        most: drawn for a phrase (paper: 50); images: in which they are looked for, drawn at random.
         each: added to each batch for each of its phrases.
     """
 
@@ -339,69 +292,48 @@ class HardNegatives:
         """
         announce("looking for hard negatives")
         image, fabric = inputs.image, make_fabric(inputs.source.places.device)
-        regions, proposals = image.regions("train").features, image.proposals("train")
-        net = net.eval()
-        found = hard_negatives(
-            image.mentions("train"),
-            image.pairs(seed),
-            proposals,
-            in_blocks(net.embed_images, regions, fabric),
-            in_blocks(net.embed_images, proposals.features, fabric),
-            in_blocks(net.embed_captions, inputs.text.train(), fabric),
-            self.most,
-            self.images,
-            seed=seed,
-        )
-        shape = (found.shape[0], len(regions) + len(proposals.features))
-        moved = sparse.csr_array((found.data, len(regions) + found.indices, found.indptr), shape=shape)
-        return {"images": regions + proposals.features, "negatives": moved, "negatives_each": self.each}
+        true, proposals, net = image.rows(), image.proposals("train"), net.eval()
+        both = (in_blocks(net.embed_images, rows, fabric) for rows in (true, proposals.features))
+        phrases = in_blocks(net.embed_captions, inputs.text.train(), fabric)
+        mentions, paired = image.mentions("train"), image.pairs(seed)
+        found = self.of_phrases(mentions, paired, proposals, *both, phrases, seed)
+        rows = UnitRows([*true.parts, *proposals.features.parts], true.shape[1] - true.width)
+        columns, ends = true.shape[0] + np.concatenate(found), np.cumsum([0, *map(len, found)])
+        held = np.ones(len(columns), bool), columns, ends
+        negatives = sparse.csr_array(held, shape=(len(found), rows.shape[0]))
+        return {"images": rows, "negatives": negatives, "negatives_each": self.each}
 
+    def of_phrases(
+        self,
+        mentions: Mentions,
+        pairs: np.ndarray,
+        proposals: Found,
+        regions: np.ndarray,
+        candidates: np.ndarray,
+        phrases: np.ndarray,
+        seed: int,
+    ) -> list[np.ndarray]:
+        """For each unique phrase which proposals are hard negatives, M arrays of indices.
 
-def hard_negatives(
-    mentions: Mentions,
-    pairs: np.ndarray,
-    proposals: Found,
-    regions: np.ndarray,
-    candidates: np.ndarray,
-    phrases: np.ndarray,
-    most: int = 50,
-    images: int = 10,
-    threshold: float = 0.5,
-    seed: int = 0,
-) -> sparse.csr_array:
-    """For each unique phrase the proposals that are closer to it than its own box, ``(M, P)`` bool.
-
-    Section 3.3: "we record those hard negative boxes that are closer to the phrase than the ground truth
-    boxes [...] we only sample at most 50 hard negative regions for each unique phrase". We look in the images
-    of the phrase's training pairs and leave out boxes whose IoU with one of its true boxes there is at least
-    ``threshold``: these are right.
-
-    Args:
-        pairs: ``(N, 2)`` training pairs of region and phrase.
-        proposals: of the training images, sorted by image.
-        regions, candidates, phrases: unit embeddings of true boxes, proposals and unique phrases.
-        most: drawn for a phrase (paper: 50); images: looked through for a phrase, drawn at random.
-    """
-    truth, owner, _ = mentions.regions
-    distinct = np.unique(pairs, axis=0)
-    distinct = distinct[np.argsort(distinct[:, 1], kind="stable")]
-    random = np.random.default_rng([seed, 2])
-    first = np.searchsorted(distinct[:, 1], np.arange(len(mentions.phrases) + 1))
-    start = np.searchsorted(proposals.image, np.arange(int(owner.max()) + 2))
-    found = []
-    for phrase in range(len(mentions.phrases)):
-        own = distinct[first[phrase] : first[phrase + 1], 0]
-        looked = np.unique(owner[own])
-        if len(looked) > images:
-            looked = random.choice(looked, images, replace=False)
-        hard = [np.empty(0, np.int64)]
-        for image in looked:
-            here, boxes = own[owner[own] == image], slice(start[image], start[image + 1])
-            least = (regions[here] @ phrases[phrase]).min()
-            wrong = (paired_iou(truth[here][:, None], proposals.boxes[None, boxes]) < threshold).all(0)
-            hard.append(start[image] + np.flatnonzero((candidates[boxes] @ phrases[phrase] > least) & wrong))
-        all_hard = np.concatenate(hard)
-        found.append(random.choice(all_hard, min(most, len(all_hard)), replace=False))
-    ends = np.cumsum([0, *map(len, found)])
-    columns = np.concatenate(found).astype(np.int64)
-    return sparse.csr_array((np.ones(len(columns), bool), columns, ends), shape=(len(found), len(candidates)))
+        Args:
+            pairs: ``(N, 2)`` training pairs of region and phrase.
+            proposals: of the training images, sorted by image.
+            regions, candidates, phrases: unit embeddings of true boxes, proposals and unique phrases.
+        """
+        truth, owner, _ = mentions.regions
+        random, found = np.random.default_rng([seed, 2]), []
+        for phrase, paired in pd.Series(pairs[:, 0]).groupby(pairs[:, 1]):
+            own, hard = np.unique(paired), []
+            looked = np.unique(owner[own])
+            if len(looked) > self.images:
+                looked = random.choice(looked, self.images, replace=False)
+            for image in looked:
+                here = own[owner[own] == image]
+                first, last = np.searchsorted(proposals.image, [image, image + 1])
+                wrong = (iou(truth[here], proposals.boxes[first:last]) < 0.5).all(0)
+                least = (regions[here] @ phrases[phrase]).min()
+                nearer = candidates[first:last] @ phrases[phrase] > least
+                hard.append(first + np.flatnonzero(nearer & wrong))
+            among = np.concatenate(hard)
+            found.append(random.choice(among, min(self.most, len(among)), replace=False))
+        return found
