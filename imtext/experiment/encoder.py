@@ -38,7 +38,7 @@ class Encoder:
             raise RunError(f"{run.dir}: not a finished run (it has no metrics.json); give the folder of one")
         run.check()
         kind = run.config.get("image", {}).get("kind")
-        if kind not in parts.__all__:
+        if not hasattr(parts, str(kind)):
             raise RunError(f"{run.dir}: nothing to search with, its images are {kind}; take another row")
         one = rebuilt({name: run.config[name] for name in ("kind", *Experiment.__annotations__)})
         if one.start and not hasattr(one.network, "build"):

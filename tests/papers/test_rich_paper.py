@@ -389,14 +389,15 @@ def printed_results(tables):
     data, ranks = dataset(1000), {}
     for number in tables:
         table = paper_table("rich_features", number)
+        printed = table.frame()
         for line in table.rows:
             if not line.run:
                 continue
             sides = []
             for side, n in (("image", 1000), ("text", 2000)):
-                cells = [table.value(line.id, f"{side}_query_r{k}") for k in (1, 5, 10)]
+                cells = [printed.at[line.id, f"{side}_query_r{k}"] for k in (1, 5, 10)]
                 # Where R@5 is not printed: no claim of these tables reads it.
-                sides.append(as_printed(n, *(cells[0] if cell is None else cell for cell in cells)))
+                sides.append(as_printed(n, *(cells[0] if pd.isna(cell) else cell for cell in cells)))
             ranks.setdefault(line.run, {})[line.read] = sides
     return Results({key: Ranked(data, found) for key, found in ranks.items()})
 
@@ -449,10 +450,10 @@ SAID_FLICKR = {
 
 
 def test_the_papers_own_numbers_on_coco(figure):
-    printed = paper_table("rich_features", "5")
+    printed = paper_table("rich_features", "5").frame()
     seconds = {
-        (row, part): printed.value(row, f"{part}_seconds") + SPREAD
-        for row in printed.row_ids
+        (row, part): printed.at[row, f"{part}_seconds"] + SPREAD
+        for row in printed.index
         for part in ("train", "test")
     }
     times = rich_features.Times(pd.DataFrame(seconds))
