@@ -26,7 +26,7 @@ from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
 from imtext.errors import DataError, RunError
 from imtext.experiment.compute import Metrics, evaluate_split, unit
-from imtext.experiment.source import Lazy, Source
+from imtext.experiment.source import Lazy, Part, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.training import CachedFeatures, Pixels
@@ -38,221 +38,6 @@ from imtext.vision.stage_features import extract_stage_features, rich_image_feat
 from imtext.vision.ten_crop import crop_views, extract_ten_crop
 
 PEOPLE = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
-
-
-@dataclass(frozen=True)
-class Given:
-    """Features that a dataset brings itself: one vector an image, or regions.
-
-    Attributes:
-        regions: all regions of an image; else their mean, of length 1.
-        maps: as for :class:`Pooled`. There are no maps but ``"avg-4"``: a study leaves other rows out.
-    """
-
-    regions: bool = False
-    maps: str = "avg-4"
-    size = 0  # there are no pictures
-    said = "features of the dataset"
-
-    def fits(self, dataset: str) -> bool:
-        """Whether a dataset's features can be read so."""
-        return self.maps == Given.maps
-
-    def build(self, source: Source) -> GivenImages:
-        """The rows of a dataset."""
-        return GivenImages(self, source)
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Photographs as pixels, for a network that is trained on them.
-
-    Attributes:
-        size: side in pixels.
-        fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
-    """
-
-    size: int = 227
-    fit: str = "cover"
-    said = ""
-
-    def build(self, source: Source) -> Images:
-        """The pixels of a dataset."""
-        return Images(self, source)
-
-
-@dataclass(frozen=True)
-class WithCNN:
-    """Pictures and the image CNN that sees them; a subclass says what becomes of them.
-
-    Where it has ``given``, that takes its place where a dataset brings features in the place of pictures.
-
-    Attributes:
-        backbone, weights: as for :func:`imtext.vision.backbones.load_backbone`.
-        size: side of the stored picture; crop: side of what the CNN sees.
-        fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
-    """
-
-    backbone: str = "resnet152"
-    size: int = 256
-    crop: int = 224
-    fit: str = "cover"
-    weights: str = "imagenet"
-    fate = ", frozen"
-    views = 0  # where training takes the rows of the pictures
-
-    @property
-    def said(self) -> str:
-        """What ran, for people."""
-        return people(self.backbone) + self.fate
-
-    def build(self, source: Source) -> FrozenImages:
-        """The rows of a dataset."""
-        return FrozenImages(self, source)
-
-    def dim(self, cnn: Backbone) -> int:
-        """Length of a row."""
-        return cnn.dim
-
-    def chosen(self, kept: Features) -> Features:
-        """Of what is kept on disk, what a network reads."""
-        return kept
-
-    def rows(self, kept: Any) -> np.ndarray:
-        """Rows of pictures, not of views for training."""
-        return self.chosen(kept).eval[0]
-
-
-@dataclass(frozen=True)
-class Pooled(WithCNN):
-    """Maps of an image CNN that is not trained, pooled to one vector of length 1.
-
-    Attributes:
-        views: cached augmented views of each training image.
-        maps: which maps are pooled how, as for :func:`imtext.vision.stage_features.rich_parts`.
-    """
-
-    views: int = 10
-    maps: str = "avg-4"
-    given = Given()
-    extract = staticmethod(extract_stage_features)
-
-    @property
-    def said(self) -> str:
-        """What ran, for people.
-
-        >>> Pooled("efficientnet_lite1").said, Pooled("vgg19").said
-        ('EfficientNet-Lite1, frozen', 'VGG-19, frozen')
-        """
-        return super().said + f", {self.maps}" * (self.maps != "avg-4")
-
-    def dim(self, cnn: Backbone) -> int:
-        """Length of a row."""
-        return variant_dim(self.maps, cnn.stage_dims)
-
-    def chosen(self, kept: Features) -> Features:
-        """Of what is kept on disk, one file for all choices of ``maps``, what a network reads."""
-        return rich_image_features(kept, self.maps)
-
-
-@dataclass(frozen=True)
-class Averaged(WithCNN):
-    """The mean feature of several crops of a picture by an image CNN that is not trained, of length 1.
-
-    Attributes:
-        crops: 10, or fewer, as for :func:`imtext.vision.ten_crop.extract_ten_crop`.
-    """
-
-    backbone: str = "vgg19"
-    crops: int = 10
-    given = Given()
-
-    def extract(self, *given: Any, **options: Any) -> np.ndarray:
-        """Mean features, as the CNN gives them."""
-        return extract_ten_crop(*given, crops=self.crops, **options)
-
-    def rows(self, kept: np.ndarray) -> np.ndarray:
-        """Rows of pictures."""
-        return unit(kept)
-
-
-@dataclass(frozen=True)
-class Mirrored(WithCNN):
-    """Features of a picture and of its mirror image by an image CNN that is not trained.
-
-    Attributes:
-        views: as for :class:`Pooled`.
-    """
-
-    backbone: str = "resnet50"
-    views: int = 8
-    fate = ""
-    extract = staticmethod(extract_features)
-
-    def rows(self, kept: Features) -> np.ndarray:
-        """Rows ``(N, 2, dim)`` of pictures and their mirror images."""
-        return kept.eval.swapaxes(0, 1)
-
-
-@dataclass(frozen=True)
-class Grid(WithCNN):
-    """Cells of a map of an image CNN that is not trained, in the place of a detector's regions.
-
-    Attributes:
-        views: as for :class:`Pooled`.
-        stage, grid: as for :func:`imtext.vision.grid_features.extract_grid_features`.
-    """
-
-    views: int = 10
-    stage: str = "C4"
-    grid: int | None = None
-    given = Given(regions=True)
-
-    @property
-    def said(self) -> str:
-        """What ran, for people."""
-        return f"{super().said}, cells of {self.stage}"
-
-    def dim(self, cnn: Backbone) -> int:
-        """Length of a region."""
-        return cnn.stage_dims[self.stage]
-
-    def extract(self, *given: Any, **options: Any) -> Features:
-        """Cells of pictures ``(N, R, dim)``, with their boxes."""
-        return extract_grid_features(*given, stage=self.stage, grid=self.grid, **options)
-
-
-@dataclass(frozen=True)
-class Crops(WithCNN):
-    """Random crops and mirror images of pictures, for an image CNN that is trained with the network.
-
-    Attributes:
-        crops: of a picture to embed, as for :class:`Averaged`.
-        fixed_norm: the batch norms of the CNN keep their ImageNet statistics.
-    """
-
-    crops: int = 1
-    fixed_norm: bool = True
-    fate = ", fine-tuned"
-
-    def fits(self, dataset: str) -> bool:
-        """Whether a dataset has pictures."""
-        return not dataset.endswith("precomp")
-
-    def build(self, source: Source) -> CropImages:
-        """The crops of a dataset."""
-        return CropImages(self, source)
-
-
-def people(backbone: str) -> str:
-    """Name of an image CNN, for people.
-
-    >>> people("resnet152")
-    'ResNet-152'
-    """
-    for key, shown in PEOPLE.items():
-        backbone = backbone.replace(key, shown)
-    return backbone
 
 
 class Images:
@@ -437,3 +222,205 @@ class GivenImages(Images):
             f"the run was trained on the precomputed features of {self.source.data.dataset}, which new "
             "pictures do not have; take a run that was trained on pictures"
         )
+
+
+def people(backbone: str) -> str:
+    """Name of an image CNN, for people.
+
+    >>> people("resnet152")
+    'ResNet-152'
+    """
+    for key, shown in PEOPLE.items():
+        backbone = backbone.replace(key, shown)
+    return backbone
+
+
+@dataclass(frozen=True)
+class Given(Part):
+    """Features that a dataset brings itself: one vector an image, or regions.
+
+    Attributes:
+        regions: all regions of an image; else their mean, of length 1.
+        maps: as for :class:`Pooled`. There are no maps but ``"avg-4"``: a study leaves other rows out.
+    """
+
+    regions: bool = False
+    maps: str = "avg-4"
+    size = 0  # there are no pictures
+    said = "features of the dataset"
+    built = GivenImages
+
+    def fits(self, dataset: str) -> bool:
+        """Whether a dataset's features can be read so."""
+        return self.maps == Given.maps
+
+
+@dataclass(frozen=True)
+class Pictures(Part):
+    """Photographs as pixels, for a network that is trained on them.
+
+    Attributes:
+        size: side in pixels.
+        fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
+    """
+
+    size: int = 227
+    fit: str = "cover"
+    built = Images
+
+
+@dataclass(frozen=True)
+class WithCNN(Part):
+    """Pictures and the image CNN that sees them; a subclass says what becomes of them.
+
+    Where it has ``given``, that takes its place where a dataset brings features in the place of pictures.
+
+    Attributes:
+        backbone, weights: as for :func:`imtext.vision.backbones.load_backbone`.
+        size: side of the stored picture; crop: side of what the CNN sees.
+        fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
+    """
+
+    backbone: str = "resnet152"
+    size: int = 256
+    crop: int = 224
+    fit: str = "cover"
+    weights: str = "imagenet"
+    fate = ", frozen"
+    built = FrozenImages
+    views = 0  # where training takes the rows of the pictures
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return people(self.backbone) + self.fate
+
+    def dim(self, cnn: Backbone) -> int:
+        """Length of a row."""
+        return cnn.dim
+
+    def chosen(self, kept: Features) -> Features:
+        """Of what is kept on disk, what a network reads."""
+        return kept
+
+    def rows(self, kept: Any) -> np.ndarray:
+        """Rows of pictures, not of views for training."""
+        return self.chosen(kept).eval[0]
+
+
+@dataclass(frozen=True)
+class Pooled(WithCNN):
+    """Maps of an image CNN that is not trained, pooled to one vector of length 1.
+
+    Attributes:
+        views: cached augmented views of each training image.
+        maps: which maps are pooled how, as for :func:`imtext.vision.stage_features.rich_parts`.
+    """
+
+    views: int = 10
+    maps: str = "avg-4"
+    given = Given()
+    extract = staticmethod(extract_stage_features)
+
+    @property
+    def said(self) -> str:
+        """What ran, for people.
+
+        >>> Pooled("efficientnet_lite1").said, Pooled("vgg19").said
+        ('EfficientNet-Lite1, frozen', 'VGG-19, frozen')
+        """
+        return super().said + f", {self.maps}" * (self.maps != "avg-4")
+
+    def dim(self, cnn: Backbone) -> int:
+        """Length of a row."""
+        return variant_dim(self.maps, cnn.stage_dims)
+
+    def chosen(self, kept: Features) -> Features:
+        """Of what is kept on disk, one file for all choices of ``maps``, what a network reads."""
+        return rich_image_features(kept, self.maps)
+
+
+@dataclass(frozen=True)
+class Averaged(WithCNN):
+    """The mean feature of several crops of a picture by an image CNN that is not trained, of length 1.
+
+    Attributes:
+        crops: 10, or fewer, as for :func:`imtext.vision.ten_crop.extract_ten_crop`.
+    """
+
+    backbone: str = "vgg19"
+    crops: int = 10
+    given = Given()
+
+    def extract(self, *given: Any, **options: Any) -> np.ndarray:
+        """Mean features, as the CNN gives them."""
+        return extract_ten_crop(*given, crops=self.crops, **options)
+
+    def rows(self, kept: np.ndarray) -> np.ndarray:
+        """Rows of pictures."""
+        return unit(kept)
+
+
+@dataclass(frozen=True)
+class Mirrored(WithCNN):
+    """Features of a picture and of its mirror image by an image CNN that is not trained.
+
+    Attributes:
+        views: as for :class:`Pooled`.
+    """
+
+    backbone: str = "resnet50"
+    views: int = 8
+    fate = ""
+    extract = staticmethod(extract_features)
+
+    def rows(self, kept: Features) -> np.ndarray:
+        """Rows ``(N, 2, dim)`` of pictures and their mirror images."""
+        return kept.eval.swapaxes(0, 1)
+
+
+@dataclass(frozen=True)
+class Grid(WithCNN):
+    """Cells of a map of an image CNN that is not trained, in the place of a detector's regions.
+
+    Attributes:
+        views: as for :class:`Pooled`.
+        stage, grid: as for :func:`imtext.vision.grid_features.extract_grid_features`.
+    """
+
+    views: int = 10
+    stage: str = "C4"
+    grid: int | None = None
+    given = Given(regions=True)
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return f"{super().said}, cells of {self.stage}"
+
+    def dim(self, cnn: Backbone) -> int:
+        """Length of a region."""
+        return cnn.stage_dims[self.stage]
+
+    def extract(self, *given: Any, **options: Any) -> Features:
+        """Cells of pictures ``(N, R, dim)``, with their boxes."""
+        return extract_grid_features(*given, stage=self.stage, grid=self.grid, **options)
+
+
+@dataclass(frozen=True)
+class Crops(WithCNN):
+    """Random crops and mirror images of pictures, for an image CNN that is trained with the network.
+
+    Attributes:
+        crops: of a picture to embed, as for :class:`Averaged`.
+        fixed_norm: the batch norms of the CNN keep their ImageNet statistics.
+    """
+
+    crops: int = 1
+    fixed_norm: bool = True
+    fate = ", fine-tuned"
+    built = CropImages
+
+    def fits(self, dataset: str) -> bool:
+        """Whether a dataset has pictures."""
+        return not dataset.endswith("precomp")

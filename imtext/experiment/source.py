@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
-from imtext.data.schema import Dataset
-
-SPLITS = ("train", "val", "test")
+from imtext.data.schema import SPLITS, Dataset
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,6 @@ class Data:
     persons: bool = False
     subset: bool = False
     on_empty: str = "raise"
-
-    @property
-    def options(self) -> dict[str, bool | str]:
-        """What its reader is told beyond the folder."""
-        given = {"subset": self.subset, "on_empty": self.on_empty}
-        return {name: value for name, value in given.items() if value != getattr(Data, name)}
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,9 @@ class Source:
         sizes = {split: getattr(data, split) for split in SPLITS if getattr(data, split) is not None}
         if data.dataset in GENERATED and not is_pack(root):
             return load_dataset(data.dataset, root, size=self.size, seed=data.seed, **sizes)
-        return cut(load_dataset(data.dataset, root, **data.options), sizes, data.seed)
+        given = {"subset": data.subset, "on_empty": data.on_empty}
+        options = {name: value for name, value in given.items() if value != getattr(Data, name)}
+        return cut(load_dataset(data.dataset, root, **options), sizes, data.seed)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:
@@ -89,6 +84,16 @@ class Source:
     def groups(self) -> np.ndarray:
         """Group of each training caption ``(M,)``, numbered from 0."""
         return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
+
+
+class Part:
+    """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
+
+    said = ""  # what ran, for people
+
+    def build(self, *given: Any) -> Any:
+        """Of a source: the rows, codes or pixels; of captions also with a finished run, to take its words."""
+        return self.built(self, *given)
 
 
 class Lazy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from scipy import sparse
 
 from imtext.errors import DataError
 from imtext.experiment.experiment import plain
-from imtext.experiment.source import Lazy, Source
+from imtext.experiment.source import Lazy, Part, Source
 from imtext.progress import announce
 from imtext.runs import Run, RunStore, config_hash
 from imtext.text import tfidf
@@ -34,64 +34,73 @@ from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
 
 VOCABULARY, WIDTH, DRAWING, FITTED = "vocabulary.json", "words.json", "drawing.safetensors", "fitted"
-LONGEST = 64  # words of a caption that is drawn
 
 
-@dataclass(frozen=True)
-class Words:
-    """Codes of the words that are frequent in the training captions.
-
-    Attributes:
-        vectors: that words start from, as for :func:`imtext.text.vectors.load_word_vectors`; None starts
-            them at random, with ``dim`` dimensions a word.
-        min_count: occurrences from which a training word has a code of its own.
-        length: longest caption in words, both marks included.
-    """
-
-    vectors: str | None = "glove"
-    min_count: int = 4
-    length: int = 34
-    dim: int = 300
-    said = ""
-
-    def build(self, source: Source, run: Run | None = None) -> CodedWords:
-        """The codes of a dataset, by the vocabulary of a finished run if there is one."""
-        return CodedWords(self, source, run)
-
-
-class CodedWords:
-    """Codes ``(M, length)`` of captions, left-aligned.
+class Texts:
+    """What is made of the captions of a dataset.
 
     Args:
         part: how; source: of what.
-        run: a finished run whose vocabulary is taken in the place of one of the source.
+        run: a finished run, whose vocabulary or fitted features are taken in the place of new ones.
     """
 
     def __init__(self, part: Any, source: Source, run: Run | None = None) -> None:
-        self.part, self.source, self._run = part, source, run
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """Training words that have a code, with marks for others and for both ends where they have one."""
-        if self._run is not None:
-            return Vocabulary.load(self._run.dir / VOCABULARY)
-        return self._chosen(self.source.captions["train"])
-
-    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
-        return Vocabulary.build(captions, min_count=self.part.min_count, unknown=True, ends=True)
+        self.part, self.source = part, source
+        if run is not None:
+            self._restore(run)
 
     @cached_property
     def vectors(self) -> WordVectors | None:
-        """Vectors of the training words, no more; None where words start without."""
-        if self.part.vectors in (None, "word2vec") or self._run is not None:
-            return None
-        return vectors_of(self.part.vectors, self.source.captions["train"])
+        """Vectors of all words that occur, no more: those of test words are known beforehand, not learned."""
+        name = self.part.vectors
+        return None if name is None else vectors_of(name, sum(self.source.captions.values(), ()))
+
+    def train(self) -> Any:
+        """Those of the training captions."""
+        return self.test("train")
+
+    def read(self, captions: Sequence[str]) -> Any:
+        """Those of new captions; DataError for one without a single known word."""
+        rows, unknown = self._read(captions)
+        for place in unknown[:1]:
+            raise DataError(f"the model knows no word of {captions[place]!r}; try other words")
+        return rows
+
+    def note(self) -> str:
+        """One line where most words of the training captions occur once or have no vector, else empty."""
+        captions, vectors = self.source.captions["train"], self.vectors
+        counts = Counter(word for caption in captions for word in tokenize(caption))
+        total, once = counts.total(), [word for word, count in counts.items() if count == 1]
+        known = total if vectors is None else sum(count for word, count in counts.items() if word in vectors)
+        if 2 * len(once) > total:
+            return (
+                f"note: {len(once):,} of the {total:,} words of the training captions occur once, such as "
+                f"{once[0][:20]!r}; where a script has no blanks between words, put some in"
+            )
+        if 2 * known < total:
+            return (
+                f"note: the word vectors {self.part.vectors} know {known:,} of the {total:,} words of the "
+                "training captions; take vectors of their language"
+            )
+        return ""
+
+
+class CodedWords(Texts):
+    """Codes ``(M, length)`` of captions, left-aligned."""
+
+    def _restore(self, run: Run) -> None:
+        self.vocabulary = Vocabulary.load(run.dir / VOCABULARY)
+        self.vectors, self.width = None, int(run.load_json(WIDTH)["width"])
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Training words that have a code, with marks for others and for both ends."""
+        captions, least = self.source.captions["train"], self.part.min_count
+        return Vocabulary.build(captions, min_count=least, unknown=True, ends=True)
 
     @cached_property
     def width(self) -> int:
         """Numbers of a word."""
-        if self._run is not None:
-            return int(self._run.load_json(WIDTH)["width"])
         return self.part.dim if self.vectors is None else self.vectors.vector_size
 
     @cached_property
@@ -110,14 +119,12 @@ class CodedWords:
     def _of(self, captions: Sequence[str]) -> Any:
         return self.vocabulary.encode(captions, self.part.length)[0]
 
+    def _read(self, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        return self._of(captions)[:], np.flatnonzero(self.vocabulary.known(captions) == 0)
+
     def as_read(self, caption: int, split: str = "test") -> str:
         """A caption of a split as the network reads it, marks included."""
         return " ".join(self.vocabulary.decode(self.test(split)[caption]))
-
-    def read(self, captions: Sequence[str]) -> np.ndarray:
-        """The same of new captions; DataError for one without a single word of the vocabulary."""
-        refuse(captions, np.flatnonzero(self.vocabulary.known(captions) == 0))
-        return self._of(captions)[:]
 
     def save(self, run: Run) -> None:
         """Keep in a run what was made of the training captions."""
@@ -131,35 +138,14 @@ class CodedWords:
         known = int(np.isfinite(self.start[:, 0]).sum())
         return {"words with a vector": f"{known:,} of {len(self.start):,}, {self.width} numbers each"}
 
-    def note(self) -> str:
-        """One line where most words of the training captions occur once or have no vector, else empty."""
-        return words_note(self.source.captions["train"], self.vectors, self.part.vectors)
-
-
-@dataclass(frozen=True)
-class KnownWords:
-    """Codes of the words of the training captions that word vectors know.
-
-    Attributes:
-        vectors: as for :class:`Words`; start: whether words start from them, or at random.
-        length: longest caption in words.
-    """
-
-    vectors: str = "glove"
-    length: int = 32
-    start: bool = True
-    said = ""
-
-    def build(self, source: Source, run: Run | None = None) -> CodedKnownWords:
-        """The codes of a dataset, by the vocabulary of a finished run if there is one."""
-        return CodedKnownWords(self, source, run)
-
 
 class CodedKnownWords(CodedWords):
     """The same of words that have a vector alone, without marks."""
 
-    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
-        return Vocabulary.build(captions, self.vectors)
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Training words that have a vector."""
+        return Vocabulary.build(self.source.captions["train"], self.vectors)
 
     @cached_property
     def start(self) -> np.ndarray | None:
@@ -171,8 +157,198 @@ class CodedKnownWords(CodedWords):
         return {"words of the dictionary": f"{len(self.vocabulary):,}, {self.width} numbers each"}
 
 
+class DrawnCaptions(CodedKnownWords):
+    """Pictures ``(M, 3, S, S)``, uint8, of captions, drawn as they are asked for."""
+
+    def _restore(self, run: Run) -> None:
+        self.vocabulary = Vocabulary.load(run.dir / VOCABULARY)
+        self.drawing = TextImage.load(run.dir / DRAWING)
+
+    @cached_property
+    def vectors(self) -> WordVectors:
+        """Vectors of the training words, of the few numbers that are drawn."""
+        captions, known = self.source.captions, self.part.vectors
+        if known != "word2vec":
+            known = vectors_of(known, sum(captions.values(), ()))
+        return small_vectors(captions["train"], self.part.features, known, self.source.data.seed)
+
+    @cached_property
+    def drawing(self) -> TextImage:
+        """How captions are drawn: vectors, their range, sizes; all of it from the training captions."""
+        part, side = self.part, self.source.size
+        layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
+        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
+        vectors = self.vocabulary.matrix(self.vectors)
+        return TextImage.fit(vectors, each=part.each, superpixel=pixels, **layout)
+
+    def codes(self, split: str) -> np.ndarray:
+        """Codes ``(M, L)`` of the words of a split's captions."""
+        return super()._of(self.source.captions[split])
+
+    def train(self) -> TextPictures:
+        """Training captions, drawn as they are asked for."""
+        return self.drawing.lazy(self.codes("train"))
+
+    def _of(self, captions: Sequence[str]) -> Lazy:
+        texts = self.drawing.lazy(super()._of(captions))
+        return Lazy(texts.take, len(texts))
+
+    def save(self, run: Run) -> None:
+        """Keep in a run what was made of the training captions."""
+        self.vocabulary.save(run.dir / VOCABULARY)
+        self.drawing.save(run.dir / DRAWING)
+
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know beyond the settings."""
+        drawing, codes = self.drawing, self.codes("test")
+        left_out = f"{drawing.dropped(codes).sum():,} of {(codes > 0).sum():,}"
+        return {
+            "pixels of a colour": f"{drawing.superpixel} × {drawing.superpixel}",
+            "words that fit a picture": f"{drawing.capacity}",
+            "words of test captions past the last place": left_out,
+        }
+
+
+class FixedTexts(Texts):
+    """Features ``(M, width)`` of captions, float32, memory-mapped or sparse; those for training fit them."""
+
+    def _restore(self, run: Run) -> None:
+        self._fitted = self.part.loaded(run.dir / self._name)
+        self.width = self._fitted.transform([""]).shape[1]
+
+    @cached_property
+    def kept(self) -> Run:
+        """What was fitted and the features of all splits, with the number of texts without a known word.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        texts = config_hash(self.source.captions)
+        config = plain(self.part) | {"seed": self.source.data.seed, "texts": texts}
+        with RunStore(self.source.cache).open("text", type(self.part).__name__, config) as kept:
+            if not kept.finished:
+                self._fill(kept)
+        return kept
+
+    def _fill(self, kept: Run) -> None:
+        announce(f"text features: {self.part.said}")
+        fitted = self.part.made(self.vectors, self.source.data.seed).fit(self.source.captions["train"])
+        unknown = {}
+        for split, texts in self.source.captions.items():
+            rows = fitted.transform(texts)
+            unknown[split] = int(fitted.unknown_)
+            if sparse.issparse(rows):
+                sparse.save_npz(kept.dir / f"{split}.npz", sparse.csr_array(rows), compressed=False)
+            else:
+                np.save(kept.dir / f"{split}.npy", rows)
+        fitted.save(kept.dir / FITTED)
+        kept.save_json("metrics.json", unknown)
+
+    @cached_property
+    def width(self) -> int:
+        """Numbers of a caption."""
+        return self.test("train").shape[1]
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """Texts without a known word, by split; their rows are zero."""
+        return self.kept.metrics
+
+    def test(self, split: str) -> Any:
+        """Features of a split."""
+        (path,) = self.kept.dir.glob(f"{split}.np?")
+        return np.load(path, "r") if path.suffix == ".npy" else sparse.csr_array(sparse.load_npz(path))
+
+    @property
+    def _name(self) -> str:
+        return f"{FITTED}-{self.part.said.lower().replace(' ', '-')}"
+
+    def _read(self, captions: Sequence[str]) -> tuple[Any, np.ndarray]:
+        return self._fitted.transform(captions), self._fitted.unknown_captions_
+
+    def save(self, run: Run) -> None:
+        """Keep in a run what was fitted."""
+        shutil.copy(self.kept.dir / FITTED, run.dir / self._name)
+
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know beyond the settings."""
+        return {f"{self.part.said}, numbers a caption": f"{self.width:,}"}
+
+
+class TextsBeside(Texts):
+    """Several features of the same texts, side by side."""
+
+    def __init__(self, part: Any, source: Source, run: Run | None = None) -> None:
+        self.parts = [one.build(source, run) for one in part.parts]
+
+    @property
+    def width(self) -> int:
+        """Numbers of a text."""
+        return sum(part.width for part in self.parts)
+
+    def test(self, split: str) -> np.ndarray:
+        """Features of a split."""
+        return np.hstack([part.test(split) for part in self.parts])
+
+    def read(self, captions: Sequence[str]) -> np.ndarray:
+        """Features of new captions; DataError for one without a single known word."""
+        return np.hstack([part.read(captions) for part in self.parts])
+
+    def save(self, run: Run) -> None:
+        """Keep in a run what was fitted."""
+        for part in self.parts:
+            part.save(run)
+
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know beyond the settings."""
+        return {name: fact for part in self.parts for name, fact in part.facts().items()}
+
+    def note(self) -> str:
+        """One line where most words of the training captions occur once or have no vector, else empty."""
+        return next(filter(None, (part.note() for part in self.parts)), "")
+
+
+@lru_cache(maxsize=4)
+def vectors_of(name: str, captions: tuple[str, ...]) -> WordVectors:
+    """Vectors of the words of captions, no more."""
+    return load_word_vectors(name, only={word for text in captions for word in tokenize(text)})
+
+
 @dataclass(frozen=True)
-class Drawn:
+class Words(Part):
+    """Codes of the words that are frequent in the training captions.
+
+    Attributes:
+        vectors: that words start from, as for :func:`imtext.text.vectors.load_word_vectors`; None starts
+            them at random, with ``dim`` dimensions a word.
+        min_count: occurrences from which a training word has a code of its own.
+        length: longest caption in words, both marks included.
+    """
+
+    vectors: str | None = "glove"
+    min_count: int = 4
+    length: int = 34
+    dim: int = 300
+    built = CodedWords
+
+
+@dataclass(frozen=True)
+class KnownWords(Part):
+    """Codes of the words of the training captions that word vectors know.
+
+    Attributes:
+        vectors: as for :class:`Words`; start: whether words start from them, or at random.
+        length: longest caption in words.
+    """
+
+    vectors: str = "glove"
+    length: int = 32
+    start: bool = True
+    built = CodedKnownWords
+
+
+@dataclass(frozen=True)
+class Drawn(Part):
     """Captions as pictures of the size of the photographs, each word a tile of coloured squares.
 
     See :class:`imtext.text.text_image.TextImage`.
@@ -195,75 +371,15 @@ class Drawn:
     separator: int = 4
     words: int = 32
     slack: int = 29
-    said = ""
-
-    def build(self, source: Source, run: Run | None = None) -> DrawnCaptions:
-        """The pictures of a dataset's captions, by the drawing of a finished run if there is one."""
-        return DrawnCaptions(self, source, run)
+    length = 64  # words of a caption that is drawn
+    built = DrawnCaptions
 
 
-class DrawnCaptions(CodedWords):
-    """Pictures ``(M, 3, S, S)``, uint8, of captions, drawn as they are asked for."""
-
-    @cached_property
-    def _small(self) -> WordVectors:
-        captions, known = self.source.captions["train"], self.vectors or self.part.vectors
-        return small_vectors(captions, self.part.features, known, self.source.data.seed)
-
-    def _chosen(self, captions: Sequence[str]) -> Vocabulary:
-        return Vocabulary.build(captions, self._small)
-
-    @cached_property
-    def drawing(self) -> TextImage:
-        """How captions are drawn: vectors, their range, sizes; all of it from the training captions."""
-        if self._run is not None:
-            return TextImage.load(self._run.dir / DRAWING)
-        part, side = self.part, self.source.size
-        layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
-        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
-        return TextImage.fit(self.vocabulary.matrix(self._small), each=part.each, superpixel=pixels, **layout)
-
-    @property
-    def width(self) -> int:
-        """Numbers of a word."""
-        return self.drawing.features
-
-    def codes(self, split: str) -> np.ndarray:
-        """Codes ``(M, L)`` of the words of a split's captions."""
-        return self.vocabulary.encode(self.source.captions[split], LONGEST)[0]
-
-    def train(self) -> TextPictures:
-        """Training captions, drawn as they are asked for."""
-        return self.drawing.lazy(self.codes("train"))
-
-    def _of(self, captions: Sequence[str]) -> Lazy:
-        texts = self.drawing.lazy(self.vocabulary.encode(captions, LONGEST)[0])
-        return Lazy(texts.take, len(texts))
-
-    def save(self, run: Run) -> None:
-        """Keep in a run what was made of the training captions."""
-        self.vocabulary.save(run.dir / VOCABULARY)
-        self.drawing.save(run.dir / DRAWING)
-
-    def facts(self) -> dict[str, str]:
-        """What a reader wants to know beyond the settings."""
-        drawing, codes = self.drawing, self.codes("test")
-        left_out = f"{drawing.dropped(codes).sum():,} of {(codes > 0).sum():,}"
-        return {
-            "pixels of a colour": f"{drawing.superpixel} × {drawing.superpixel}",
-            "words that fit a picture": f"{drawing.capacity}",
-            "words of test captions past the last place": left_out,
-        }
-
-
-class _Kind:
+class _Kind(Part):
     """A kind of fixed features, fitted on the training captions, computed once and kept on disk."""
 
+    built = FixedTexts
     vectors = None
-
-    def build(self, source: Source, run: Run | None = None) -> FixedTexts:
-        """The features of a dataset's captions, as fitted for a finished run if there is one."""
-        return FixedTexts(self, source, source.captions, run)
 
 
 @dataclass(frozen=True)
@@ -289,8 +405,7 @@ class Fisher(_Kind):
 
     def made(self, words: WordVectors, seed: int) -> FisherVectors:
         """What is to be fitted."""
-        options = {"pca": self.pca, "ica": self.ica, "once": self.once, "seed": seed}
-        return FisherVectors(words, self.components, self.mixture, **options)
+        return FisherVectors(**(vars(self) | {"vectors": words}), seed=seed)
 
     def loaded(self, path: Path) -> FisherVectors:
         """What was fitted."""
@@ -303,14 +418,11 @@ class MeanWords(_Kind):
 
     vectors: str = "glove"
     said = "mean vector"
+    loaded = staticmethod(MeanVector.load)
 
     def made(self, words: WordVectors, seed: int) -> MeanVector:
         """What is to be fitted."""
         return MeanVector(words)
-
-    def loaded(self, path: Path) -> MeanVector:
-        """What was fitted."""
-        return MeanVector.load(path)
 
 
 @dataclass(frozen=True)
@@ -319,183 +431,21 @@ class TfIdf(_Kind):
 
     words: int = 3000
     said = "tf-idf"
+    loaded = staticmethod(tfidf.TfIdf.load)
 
     def made(self, words: None, seed: int) -> tfidf.TfIdf:
         """What is to be fitted."""
         return tfidf.TfIdf(words=self.words)
 
-    def loaded(self, path: Path) -> tfidf.TfIdf:
-        """What was fitted."""
-        return tfidf.TfIdf.load(path)
-
 
 @dataclass(frozen=True)
-class Beside:
+class Beside(Part):
     """Several kinds of features side by side."""
 
     parts: tuple[Any, ...] = ()
+    built = TextsBeside
 
     @property
     def said(self) -> str:
         """What ran, for people."""
         return " + ".join(part.said for part in self.parts)
-
-    def build(self, source: Source, run: Run | None = None) -> TextsBeside:
-        """The features of a dataset's captions, as fitted for a finished run if there is one."""
-        return TextsBeside(part.build(source, run) for part in self.parts)
-
-
-class FixedTexts:
-    """Features ``(M, width)`` of texts, float32, memory-mapped or sparse.
-
-    Args:
-        part: of which kind; source: where they are kept, and the seed.
-        texts: tuples of them by split; those for training fit the features.
-        run: a finished run whose fitted features are taken in the place of fitting.
-    """
-
-    def __init__(self, part: Any, source: Source, texts: Mapping[str, Any], run: Run | None = None) -> None:
-        self.part, self.source, self.texts, self._run = part, source, texts, run
-
-    @cached_property
-    def kept(self) -> Run:
-        """What was fitted and the features of all splits, with the number of texts without a known word.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        config = plain(self.part) | {"seed": self.source.data.seed, "texts": config_hash(self.texts)}
-        with RunStore(self.source.cache).open("text", type(self.part).__name__, config) as kept:
-            if not kept.finished:
-                self._fill(kept)
-        return kept
-
-    def _fill(self, kept: Run) -> None:
-        announce(f"text features: {self.part.said}")
-        fitted = self.part.made(self.vectors, self.source.data.seed).fit(self.texts["train"])
-        unknown = {}
-        for split, texts in self.texts.items():
-            rows = fitted.transform(texts)
-            unknown[split] = int(fitted.unknown_)
-            if sparse.issparse(rows):
-                sparse.save_npz(kept.dir / f"{split}.npz", sparse.csr_array(rows), compressed=False)
-            else:
-                np.save(kept.dir / f"{split}.npy", rows)
-        fitted.save(kept.dir / FITTED)
-        kept.save_json("metrics.json", unknown)
-
-    @cached_property
-    def vectors(self) -> WordVectors | None:
-        """Vectors of all words that occur, no more: those of test words are known beforehand, not learned."""
-        name = self.part.vectors
-        return None if name is None else vectors_of(name, sum(self.texts.values(), ()))
-
-    @property
-    def width(self) -> int:
-        """Numbers of a text."""
-        rows = self.test("train") if self._run is None else self._fitted.transform([""])
-        return int(rows.shape[1])
-
-    @property
-    def unknown(self) -> dict[str, int]:
-        """Texts without a known word, by split; their rows are zero."""
-        return self.kept.metrics
-
-    def train(self) -> Any:
-        """Features of the training texts."""
-        return self.test("train")
-
-    def test(self, split: str) -> Any:
-        """Features of a split."""
-        (path,) = self.kept.dir.glob(f"{split}.np?")
-        return np.load(path, "r") if path.suffix == ".npy" else sparse.csr_array(sparse.load_npz(path))
-
-    @cached_property
-    def _fitted(self) -> Any:
-        return self.part.loaded(self._run.dir / self._name)
-
-    @property
-    def _name(self) -> str:
-        return f"{FITTED}-{self.part.said.lower().replace(' ', '-')}"
-
-    def read(self, captions: Sequence[str]) -> Any:
-        """Features of new captions; DataError for one without a single known word."""
-        rows = self._fitted.transform(captions)
-        refuse(captions, self._fitted.unknown_captions_)
-        return rows
-
-    def save(self, run: Run) -> None:
-        """Keep in a run what was fitted."""
-        shutil.copy(self.kept.dir / FITTED, run.dir / self._name)
-
-    def facts(self) -> dict[str, str]:
-        """What a reader wants to know beyond the settings."""
-        return {f"{self.part.said}, numbers a caption": f"{self.width:,}"}
-
-    def note(self) -> str:
-        """One line where most words of the training captions occur once or have no vector, else empty."""
-        return words_note(self.texts["train"], self.vectors, self.part.vectors)
-
-
-class TextsBeside(tuple[FixedTexts, ...]):
-    """Several features of the same texts, side by side."""
-
-    @property
-    def width(self) -> int:
-        """Numbers of a text."""
-        return sum(part.width for part in self)
-
-    def train(self) -> np.ndarray:
-        """Features of the training texts."""
-        return self.test("train")
-
-    def test(self, split: str) -> np.ndarray:
-        """Features of a split."""
-        return np.hstack([part.test(split) for part in self])
-
-    def read(self, captions: Sequence[str]) -> np.ndarray:
-        """Features of new captions; DataError for one without a single known word."""
-        return np.hstack([part.read(captions) for part in self])
-
-    def save(self, run: Run) -> None:
-        """Keep in a run what was fitted."""
-        for part in self:
-            part.save(run)
-
-    def facts(self) -> dict[str, str]:
-        """What a reader wants to know beyond the settings."""
-        return {name: fact for part in self for name, fact in part.facts().items()}
-
-    def note(self) -> str:
-        """One line where most words of the training captions occur once or have no vector, else empty."""
-        return next(filter(None, (part.note() for part in self)), "")
-
-
-def refuse(captions: Sequence[str], unknown: np.ndarray) -> None:
-    """DataError for the first of the captions ``unknown``, of which no word is known."""
-    for place in unknown[:1]:
-        raise DataError(f"the model knows no word of {captions[place]!r}; try other words")
-
-
-@lru_cache(maxsize=4)
-def vectors_of(name: str, captions: tuple[str, ...]) -> WordVectors:
-    """Vectors of the words of captions, no more."""
-    return load_word_vectors(name, only={word for text in captions for word in tokenize(text)})
-
-
-def words_note(captions: Sequence[str], vectors: WordVectors | None, name: str | None) -> str:
-    """One line where most words of the captions occur once or have no vector, else empty."""
-    counts = Counter(word for caption in captions for word in tokenize(caption))
-    total, once = counts.total(), [word for word, count in counts.items() if count == 1]
-    known = total if vectors is None else sum(count for word, count in counts.items() if word in vectors)
-    if 2 * len(once) > total:
-        return (
-            f"note: {len(once):,} of the {total:,} words of the training captions occur once, such as "
-            f"{once[0][:20]!r}; where a script has no blanks between words, put some in"
-        )
-    if 2 * known < total:
-        return (
-            f"note: the word vectors {name} know {known:,} of the {total:,} words of the "
-            "training captions; take vectors of their language"
-        )
-    return ""

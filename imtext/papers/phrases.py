@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -146,9 +147,10 @@ class Phrases:
         return self.text.said
 
     def build(self, source: Source) -> FixedTexts:
-        """The features of a dataset's phrases."""
-        texts = {split: mentions_of(source.splits[split]).phrases for split in SPLITS}
-        return FixedTexts(self.text, source, texts)
+        """The features of a dataset's phrases, which take the place of its captions."""
+        phrases = copy(source)
+        phrases.captions = {split: mentions_of(source.splits[split]).phrases for split in SPLITS}
+        return self.text.build(phrases)
 
 
 @dataclass(frozen=True)

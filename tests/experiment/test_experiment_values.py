@@ -64,7 +64,7 @@ def test_overrides_act_on_the_base_and_what_a_row_says_wins(tmp_path):
         tmp_path, overrides={"loss": {"margin": 0.1, "all_epochs": 0}, "data": {"subset": True}}
     )
     base = study.scale(tiny.PAPER, {"smoke": {"recipe": {"epochs": 1}, "loss": {"margin": 0.3}}})
-    assert (base.loss.margin, base.recipe.epochs, base.data.options) == (0.1, 1, {"subset": True})
+    assert (base.loss.margin, base.recipe.epochs, base.data.subset) == (0.1, 1, True)
     row = base.but(loss={"all_epochs": 2})
     assert (row.loss.margin, row.loss.all_epochs) == (0.1, 2)
 
