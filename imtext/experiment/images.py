@@ -293,7 +293,7 @@ class WithCNN(Part):
     @property
     def said(self) -> str:
         """What ran, for people."""
-        return people(self.backbone) + self.fate
+        return people(self.backbone) + self.fate.format(**vars(self))
 
     def dim(self, cnn: Backbone) -> int:
         """Length of a row."""
@@ -392,11 +392,7 @@ class Grid(WithCNN):
     stage: str = "C4"
     grid: int | None = None
     given = Given(regions=True)
-
-    @property
-    def said(self) -> str:
-        """What ran, for people."""
-        return f"{super().said}, cells of {self.stage}"
+    fate = ", frozen, cells of {stage}"
 
     def dim(self, cnn: Backbone) -> int:
         """Length of a region."""

@@ -122,10 +122,6 @@ class CodedWords(Texts):
     def _read(self, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         return self._of(captions)[:], np.flatnonzero(self.vocabulary.known(captions) == 0)
 
-    def as_read(self, caption: int, split: str = "test") -> str:
-        """A caption of a split as the network reads it, marks included."""
-        return " ".join(self.vocabulary.decode(self.test(split)[caption]))
-
     def save(self, run: Run) -> None:
         """Keep in a run what was made of the training captions."""
         self.vocabulary.save(run.dir / VOCABULARY)
@@ -167,10 +163,8 @@ class DrawnCaptions(CodedKnownWords):
     @cached_property
     def vectors(self) -> WordVectors:
         """Vectors of the training words, of the few numbers that are drawn."""
-        captions, known = self.source.captions, self.part.vectors
-        if known != "word2vec":
-            known = vectors_of(known, sum(captions.values(), ()))
-        return small_vectors(captions["train"], self.part.features, known, self.source.data.seed)
+        known = "word2vec" if self.part.vectors == "word2vec" else super().vectors
+        return small_vectors(self.source.captions["train"], self.part.features, known, self.source.data.seed)
 
     @cached_property
     def drawing(self) -> TextImage:
@@ -190,8 +184,7 @@ class DrawnCaptions(CodedKnownWords):
         return self.drawing.lazy(self.codes("train"))
 
     def _of(self, captions: Sequence[str]) -> Lazy:
-        texts = self.drawing.lazy(super()._of(captions))
-        return Lazy(texts.take, len(texts))
+        return Lazy(self.drawing.lazy(super()._of(captions)).take, len(captions))
 
     def save(self, run: Run) -> None:
         """Keep in a run what was made of the training captions."""
@@ -213,12 +206,12 @@ class FixedTexts(Texts):
     """Features ``(M, width)`` of captions, float32, memory-mapped or sparse; those for training fit them."""
 
     def _restore(self, run: Run) -> None:
-        self._fitted = self.part.loaded(run.dir / self._name)
+        self._fitted = self.part.loaded(self._file(run))
         self.width = self._fitted.transform([""]).shape[1]
 
     @cached_property
     def kept(self) -> Run:
-        """What was fitted and the features of all splits, with the number of texts without a known word.
+        """What was fitted and the features of all splits.
 
         Raises:
             RunError: it cannot be written.
@@ -233,42 +226,34 @@ class FixedTexts(Texts):
     def _fill(self, kept: Run) -> None:
         announce(f"text features: {self.part.said}")
         fitted = self.part.made(self.vectors, self.source.data.seed).fit(self.source.captions["train"])
-        unknown = {}
         for split, texts in self.source.captions.items():
             rows = fitted.transform(texts)
-            unknown[split] = int(fitted.unknown_)
             if sparse.issparse(rows):
                 sparse.save_npz(kept.dir / f"{split}.npz", sparse.csr_array(rows), compressed=False)
             else:
                 np.save(kept.dir / f"{split}.npy", rows)
         fitted.save(kept.dir / FITTED)
-        kept.save_json("metrics.json", unknown)
+        kept.save_json("metrics.json", {})
 
     @cached_property
     def width(self) -> int:
         """Numbers of a caption."""
         return self.test("train").shape[1]
 
-    @property
-    def unknown(self) -> dict[str, int]:
-        """Texts without a known word, by split; their rows are zero."""
-        return self.kept.metrics
-
     def test(self, split: str) -> Any:
-        """Features of a split."""
+        """Features of a split; a caption without a known word is a row of zeros."""
         (path,) = self.kept.dir.glob(f"{split}.np?")
         return np.load(path, "r") if path.suffix == ".npy" else sparse.csr_array(sparse.load_npz(path))
 
-    @property
-    def _name(self) -> str:
-        return f"{FITTED}-{self.part.said.lower().replace(' ', '-')}"
+    def _file(self, run: Run) -> Path:
+        return run.dir / f"{FITTED}-{self.part.said.lower().replace(' ', '-')}"
 
     def _read(self, captions: Sequence[str]) -> tuple[Any, np.ndarray]:
         return self._fitted.transform(captions), self._fitted.unknown_captions_
 
     def save(self, run: Run) -> None:
         """Keep in a run what was fitted."""
-        shutil.copy(self.kept.dir / FITTED, run.dir / self._name)
+        shutil.copy(self.kept.dir / FITTED, self._file(run))
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
