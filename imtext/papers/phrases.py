@@ -18,7 +18,6 @@ from imtext.errors import DataError
 from imtext.experiment.compute import Metrics, in_blocks, unit
 from imtext.experiment.images import OfCNN, people
 from imtext.experiment.source import SPLITS, Source
-from imtext.experiment.texts import FixedTexts
 from imtext.progress import announce
 from imtext.retrieval.boxes import iou, pairs, truth_boxes
 from imtext.retrieval.localisation import Localisation, localise, phrase_scores
@@ -146,7 +145,7 @@ class Phrases:
         """What ran, for people."""
         return self.text.said
 
-    def build(self, source: Source) -> FixedTexts:
+    def build(self, source: Source) -> Any:
         """The features of a dataset's phrases, which take the place of its captions."""
         phrases = copy(source)
         phrases.captions = {split: mentions_of(source.splits[split]).phrases for split in SPLITS}
