@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,14 +24,7 @@ TITLES = ("Before training", "After the sum of hinges", "After the max of hinges
 SEED = 5
 
 
-class Moment(NamedTuple):
-    """Pairs on a sphere at one moment: ``images (24, 3)`` and ``captions (24, 3)``, unit rows, row by row."""
-
-    images: np.ndarray
-    captions: np.ndarray
-
-
-def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[Moment]]:
+def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[np.ndarray]]:
     """Train two small branches on the same pairs from the same start, with all negatives and the hardest.
 
     A pair is a centre, of which image and caption are noisy copies, each modality in axes of its own. Three
@@ -47,10 +39,11 @@ def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[Moment]]:
     what it counts.
 
     Returns:
-        of ``"sum"`` and ``"max"`` of hinges the moments before the training and after each step.
+        of ``"sum"`` and ``"max"`` of hinges the moments before the training and after each step: images and
+        captions ``(2, 24, 3)``, unit rows, pairs row by row.
 
-    >>> after = trainings(steps=2)["max"][-1]
-    >>> after.images.shape
+    >>> images, captions = trainings(steps=2)["max"][-1]
+    >>> images.shape
     (24, 3)
     """
     random = np.random.default_rng(seed)
@@ -59,11 +52,11 @@ def trainings(seed: int = SEED, steps: int = 150) -> dict[str, list[Moment]]:
     found = {}
     for which, negatives in NEGATIVES.items():
         loss_of = partial(ranking_loss, margin=MARGIN, negatives=negatives, reduction="sum")
-        found[which] = [Moment(*rows) for rows in sphere.train(seed, points, loss_of, steps)]
+        found[which] = [np.stack(rows) for rows in sphere.train(seed, points, loss_of, steps)]
     return found
 
 
-def three_moments(both: dict[str, list[Moment]]) -> dict[str, Moment]:
+def three_moments(both: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
     """Of :func:`trainings` what they start from, ``"before"``, and their ends, ``"sum"`` and ``"max"``."""
     return {"before": both["sum"][0], "sum": both["sum"][-1], "max": both["max"][-1]}
 
@@ -95,14 +88,14 @@ def zero_shares(images: np.ndarray, captions: np.ndarray) -> tuple[float, float]
     return (everything == 0).mean(), (hardest == 0).mean()
 
 
-def distances(moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+def distances(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From every anchor to its positive and to its hardest negative, ``(48,)`` each, image anchors first."""
     far = sphere.distances(*moment)
     apart = np.where(np.eye(len(far), dtype=bool), np.inf, far)
     return np.tile(np.diagonal(far), 2), np.concatenate([apart.min(1), apart.min(0)])
 
 
-def summary(moment: Moment) -> dict[str, float]:
+def summary(moment: np.ndarray) -> dict[str, float]:
     """A moment in six numbers.
 
     Returns:
@@ -127,7 +120,7 @@ def compare(seeds: Iterable[int] = range(24), steps: int = 150) -> pd.DataFrame:
     return sphere.by_seed({seed: three_moments(trainings(seed, steps)) for seed in seeds}, summary)
 
 
-def typical_anchor(both: dict[str, list[Moment]]) -> int:
+def typical_anchor(both: dict[str, list[np.ndarray]]) -> int:
     """The image whose hardest negative is nearer than its positive before, and that is the median after.
 
     Of these images, the one whose lead (distance of the hardest negative minus that of the positive, mean
@@ -138,7 +131,7 @@ def typical_anchor(both: dict[str, list[Moment]]) -> int:
 
 
 @house_style()
-def triplets(both: dict[str, list[Moment]]) -> Figure:
+def triplets(both: dict[str, list[np.ndarray]]) -> Figure:
     """An image, its caption and its negatives before the training and after either (Fu et al., Fig. 3).
 
     The anchor is :func:`typical_anchor`, in the middle of a map of the sphere
@@ -149,7 +142,7 @@ def triplets(both: dict[str, list[Moment]]) -> Figure:
     figure, grid = panels(3, 3.3)
     places = None
     for axes, title, moment in zip(grid, TITLES, three_moments(both).values(), strict=True):
-        places = sphere.on_map(moment.images[anchor], moment.captions, like=places)
+        places = sphere.on_map(moment[0, anchor], moment[1], like=places)
         sphere.draw_globe(axes, "anchor")
         positive, negatives = places[anchor], np.delete(places, anchor, axis=0)
         near, far = np.linalg.norm(positive), np.linalg.norm(negatives, axis=1)
@@ -174,7 +167,7 @@ def triplets(both: dict[str, list[Moment]]) -> Figure:
 
 
 @house_style()
-def hinge_histograms(both: dict[str, list[Moment]]) -> Figure:
+def hinge_histograms(both: dict[str, list[np.ndarray]]) -> Figure:
     """Hinges of all negatives and of the hardest, before the training and after either (section III-C).
 
     The bars on the left are the hinges that are exactly 0, which teach nothing, with their share in percent;

@@ -8,7 +8,6 @@ from matplotlib.patches import Circle, StepPatch
 from imtext.losses import ranking_loss
 from imtext.papers.hard_triplet import (
     TITLES,
-    Moment,
     compare,
     distances,
     hinge_histograms,
@@ -82,7 +81,7 @@ def test_hinges_equal_explicit_loops_and_the_loss():
 
 def test_distances_equal_explicit_loops():
     random = np.random.default_rng(1)
-    moment = Moment(_unit(random, 5, 3), _unit(random, 5, 3))
+    moment = _unit(random, 2, 5, 3)
     positive, hardest = distances(moment)
     for side, (anchors, others) in enumerate((moment, moment[::-1])):
         for i in range(5):
@@ -111,13 +110,13 @@ def test_the_triplets_keep_the_distances_from_the_anchor_and_count_hinges(both):
     anchor = typical_anchor(both)
     panels = zip(triplets(both).axes, TITLES, three_moments(both).values(), strict=True)
     for axes, title, moment in panels:
-        far = np.linalg.norm(moment.captions - moment.images[anchor], axis=1)
+        far = np.linalg.norm(moment[1] - moment[0][anchor], axis=1)
         negatives = np.delete(far, anchor)
         drawn = {line.get_label(): np.linalg.norm(line.get_xydata(), axis=1) for line in axes.get_lines()}
         np.testing.assert_allclose(drawn["positive"], [0, far[anchor]], atol=1e-6)
         np.testing.assert_allclose(drawn["hardest negative"], [0, negatives.min()], atol=1e-6)
         np.testing.assert_allclose(np.sort(drawn["other negatives"]), np.sort(negatives)[1:], atol=1e-6)
-        scores = moment.captions @ moment.images[anchor]
+        scores = moment[1] @ moment[0][anchor]
         found = np.maximum(0, 0.2 - scores[anchor] + np.delete(scores, anchor))
         said = axes.get_xlabel()
         assert f"largest hinge {found.max():.2f}; {(found > 0).sum()} of 23 above 0" in said
@@ -144,5 +143,5 @@ def test_a_seed_gives_the_same_points_again_and_leaves_the_generator_alone():
     torch.manual_seed(8)
     second, third = trainings(3, steps=4), trainings(4, steps=4)
     for which in ("sum", "max"):
-        assert np.array_equal(first[which][-1].images, second[which][-1].images)
-        assert not np.array_equal(first[which][-1].images, third[which][-1].images)
+        assert np.array_equal(first[which][-1][0], second[which][-1][0])
+        assert not np.array_equal(first[which][-1][0], third[which][-1][0])
