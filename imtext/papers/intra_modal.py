@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -16,7 +17,7 @@ from imtext.experiment.results import drawn
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
 from imtext.papers import study_of
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
-from imtext.report.figures import group_maps, histograms, panels, sweep
+from imtext.report.figures import FILLS, MARKS, histograms, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.retrieval import distance_to_others
 
@@ -175,26 +176,41 @@ def force_curve(rows: torch.Tensor, reading: str, distance: str, steps: int = 20
 
 
 @none_of_absent
-def groups_before_and_after(result: Result, count: int = 4) -> Figure:
-    """Figure 1, right: a few drawn test groups before and after training, on their principal components.
+@house_style()
+def groups_before_and_after(result: Result) -> Figure:
+    """Figure 1, right: four drawn test groups before and after training, on their principal components.
 
-    The distances beneath are those of the embedding.
+    Images are squares, captions circles; lines join what belongs together. The distances beneath are those
+    of the embedding.
     """
     groups = result.groups()
     names = np.unique(groups["images"])
-    kept = {side: np.isin(own, names[drawn(len(names), count, seed=2)]) for side, own in groups.items()}
+    names = names[drawn(len(names), len(FILLS), seed=2)]
+    kept = {side: np.isin(own, names) for side, own in groups.items()}
     of = {side: groups[side][rows] for side, rows in kept.items()}
     same = of["images"][:, None] == of["captions"]
-    maps = {}
-    for title, found in (("Before training", result.untrained()), ("After training", result.embeddings())):
+    figure, grid = panels(2, 4.4)
+    moments = {"Before training": result.untrained(), "After training": result.embeddings()}
+    for axes, (title, found) in zip(grid, moments.items(), strict=True):
         rows = {side: found[0][side][own] for side, own in kept.items()}
         flat = PCA(2, random_state=0).fit_transform(np.concatenate(list(rows.values())))
         places = dict(zip(rows, np.split(flat, [len(rows["images"])]), strict=True))
+        for image, caption in np.argwhere(same):
+            ends = places["images"][image], places["captions"][caption]
+            axes.plot(*np.transpose(ends), color=INK, linewidth=0.7, linestyle="-")
+        for side, mark in MARKS.items():
+            look = {"marker": mark, "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
+            axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
+            for group, colour, fill in zip(names, PALETTE, FILLS, strict=False):
+                own = places[side][of[side] == group]
+                axes.plot(*own.T, color=colour, fillstyle=fill, markersize=7, **look)
         means = {"pairs": 1 - (rows["images"] @ rows["captions"].T)[same].mean()}
         means |= {side: distance_to_others(rows[side], own).mean() for side, own in of.items()}
         said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
-        maps[title] = (places, of, said)
-    return group_maps(maps)
+        axes.set(title=title, xlabel=said, xticks=[], yticks=[])
+        axes.spines[:].set_visible(True)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
 
 
 @none_of_absent
@@ -211,10 +227,21 @@ def similarities(plain: Result, *constrained: Result) -> Figure:
 
 
 @none_of_absent
+@house_style()
 def weight_sweep(*results: Result) -> Figure:
-    """Figure 2: R-sum of the test split by the weight λ of the constraint, 0 without one."""
+    """Figure 2: R-sum of the test split by the weight λ of the constraint, 0 without one.
+
+    The mean over seeds, lowest to highest as a band, each seed a point.
+    """
     lines = []
     for result in results:
         term = result.rows[0].experiment.loss.constraint
         lines.append(result.metrics().assign(weight=f"{term.weight if term else 0:g}"))
-    return sweep(pd.concat(lines), "weight", "rsum", "weight λ (even steps)", "R-sum", marked="1")
+    runs = {"data": pd.concat(lines), "x": "weight", "y": "rsum"}
+    figure, (axes,) = panels(1, 3.0)
+    sns.lineplot(**runs, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
+    sns.stripplot(**runs, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
+    axes.axvline("1", color=INK, linestyle=":", label="best in the paper")
+    axes.set(xlabel="weight λ (even steps)", ylabel="R-sum")
+    axes.legend()
+    return figure

@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 from imtext.report.style import DASHES, INK, MAP, PALETTE, house_style, new_figure
@@ -99,50 +96,6 @@ def pearson_maps(before: np.ndarray, after: np.ndarray) -> Figure:
         mean = f"mean off the diagonal {mean_off_diagonal(values):.3f}"
         axes.set(title=f"{title} Stage I\n{mean}", xlabel=f"{len(values)} images", xticks=[], yticks=[])
     figure.colorbar(picture, ax=grid, shrink=0.78, extend="both", label="Pearson correlation")
-    return figure
-
-
-@house_style()
-def group_maps(maps: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray], str]]) -> Figure:
-    """Groups of images (squares) and captions (circles) on maps; lines join what belongs together.
-
-    Args:
-        maps: by title, places ``(n, 2)`` of ``images`` and ``captions``, their groups ``(n,)``, and what is
-            written beneath.
-    """
-    figure, grid = panels(len(maps), 4.4, per_row=2)
-    for axes, (title, (places, groups, said)) in zip(grid, maps.items(), strict=True):
-        for number, group in enumerate(np.unique(groups["images"])):
-            own = {side: places[side][groups[side] == group] for side in MARKS}
-            colour, fill = PALETTE[number % 4], FILLS[number % 4]
-            for image in own["images"]:
-                for caption in own["captions"]:
-                    axes.plot(*np.stack([image, caption]).T, color=INK, linewidth=0.7, linestyle="-")
-            for side, mark in MARKS.items():
-                look = {"marker": mark, "markersize": 7, "fillstyle": fill, "markerfacecoloralt": "none"}
-                axes.plot(*own[side].T, linestyle="none", color=colour, zorder=4, **look)
-        axes.set(title=title, xlabel=said, xticks=[], yticks=[])
-        axes.spines[:].set_visible(True)
-    plain = {"color": INK, "linestyle": "none", "fillstyle": "none"}
-    handles = [Line2D([], [], label=side, marker=mark, **plain) for side, mark in MARKS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return figure
-
-
-@house_style()
-def sweep(runs: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str, marked: str) -> Figure:
-    """Numbers by a setting in even steps: mean over seeds, lowest to highest as a band, each seed a point.
-
-    Args:
-        runs: one line a setting and seed, in the order of the settings; ``x`` holds texts.
-        marked: the setting that a paper calls the best.
-    """
-    figure, (axes,) = panels(1, 3.0)
-    sns.lineplot(runs, x=x, y=y, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
-    sns.stripplot(runs, x=x, y=y, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
-    axes.axvline(marked, color=INK, linestyle=":", label="best in the paper")
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend()
     return figure
 
 

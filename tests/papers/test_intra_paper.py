@@ -224,6 +224,35 @@ def test_orderings_of_the_two_readings():
     assert np.isnan(found.loc["spread", "paper"]) and found.loc["spread"].tolist()[1:] == [2, 2]
 
 
+# Figures
+
+
+def test_groups_are_joined_with_their_captions():
+    figure = intra_modal.groups_before_and_after(made()[0]["l1"])
+    assert [axes.get_title("left") for axes in figure.axes] == ["Before training", "After training"]
+    for axes in figure.axes:
+        lines = [line.get_xydata() for line in axes.lines]
+        marks = {mark: [line for line in axes.lines if line.get_marker() == mark] for mark in "so"}
+        images, captions = (np.concatenate([line.get_xydata() for line in marks[mark]]) for mark in "so")
+        joined = [line for line, one in zip(lines, axes.lines, strict=True) if one.get_marker() == "None"]
+        assert len(images) == 4 and len(captions) == len(joined)
+        for first, second in joined:
+            assert first.tolist() in images.tolist() and second.tolist() in captions.tolist()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["images", "captions"]
+
+
+def test_a_sweep_has_every_seed_and_the_mean():
+    def trained(weight, *sums):
+        term = SimpleNamespace(weight=weight) if weight else None
+        row = SimpleNamespace(experiment=SimpleNamespace(loss=SimpleNamespace(constraint=term)))
+        return SimpleNamespace(rows=[row], metrics=lambda: pd.DataFrame({"rsum": sums}))
+
+    axes = intra_modal.weight_sweep(trained(0, 1.0, 3.0), trained(1.0, 4.0, 4.0)).axes[0]
+    assert axes.lines[0].get_ydata().tolist() == pytest.approx([2, 4])
+    points = [np.asarray(one.get_offsets())[:, 1] for one in axes.collections if len(one.get_offsets()) > 1]
+    assert sorted(np.concatenate(points).tolist())[-4:] == [1, 3, 4, 4]
+
+
 # The force of Eq. 4
 
 
