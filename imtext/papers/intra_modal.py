@@ -97,7 +97,7 @@ def orderings(results: Results) -> pd.DataFrame | None:
     """
     if not results.has("hinges", *DISTANCES):
         return None
-    table = PAPER.tables["3"].frame()["rsum"].loc[["lambda_0", *DISTANCES]]
+    table = PAPER.tables["3"].cells["rsum"].loc[["lambda_0", *DISTANCES]]
     found = pd.DataFrame({"paper": table.to_numpy()}, index=[line.label for line in PAPER.tables["3"].rows])
     for name, prefix in (("as released", ""), ("as printed", "printed-")):
         keys = ["hinges", *(prefix + distance for distance in DISTANCES)]

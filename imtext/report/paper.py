@@ -67,7 +67,8 @@ class PaperTable:
     """One table of a paper; its `id` is unique across papers, such as 'instance_loss-table-2'.
 
     `rows` are the paper's, `ours` those that this repository adds; `cells` are the numbers of the paper's
-    rows, of which those of `prose` are from its running text.
+    rows, of which those of `prose` are from its running text: floats (R rows, C columns) by the ids of both,
+    NaN where the paper has none.
     """
 
     id: str
@@ -89,20 +90,11 @@ class PaperTable:
         return (*self.rows, *self.ours)
 
     @property
-    def row_ids(self) -> tuple[str, ...]:
-        """The ids of the paper's rows, in its order."""
-        return tuple(self.cells.index)
-
-    @property
     def gain_in(self) -> Column | None:
         """The metric in which rows gain over those that they name: R-sum, or the first; None if none does."""
         if not any(row.over for row in self.lines):
             return None
         return next((column for column in self.columns if column.id == "rsum"), self.columns[0])
-
-    def frame(self) -> pd.DataFrame:
-        """All cells as floats (R rows, C columns), NaN where the paper has none; indexed by row id."""
-        return self.cells.copy()
 
 
 @dataclass(frozen=True)
@@ -184,7 +176,7 @@ def read_paper(name: str) -> Paper:
 def paper_table(paper: str, number: str | int) -> PaperTable:
     """One table as the paper prints it. Raises ConfigError for an unknown paper or table.
 
-    >>> paper_table("instance_loss", 2).frame().at["full_stage2", "image_query_r1"]
+    >>> paper_table("instance_loss", 2).cells.at["full_stage2", "image_query_r1"]
     np.float64(55.4)
     """
     return known(read_paper(paper).tables, str(number), f"{paper}: table")

@@ -10,7 +10,6 @@ import html
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -18,8 +17,6 @@ from pandas.io.formats.style import Styler
 
 from imtext.report.markup import signed, styled
 from imtext.report.paper import EM_DASH, PaperTable, Row, known
-
-NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
@@ -61,8 +58,8 @@ def side_by_side(
     table: PaperTable,
     ours: pd.DataFrame,
     provenance: Mapping[str, Any],
-    extra: Mapping[str, str] = NONE,
-    ran: Mapping[str, str] = NONE,
+    extra: Mapping[str, str] = {},
+    ran: Mapping[str, str] = {},
 ) -> Styler:
     """The paper's table with ours beside it: of each row a line as printed, and one of what came out here.
 
@@ -97,7 +94,7 @@ def side_by_side(
         first = " first"
         for part, line in (("paper", _cells(table, row, table.cells)), ("here", _cells(table, row, ours, 2))):
             # A row that the paper has without numbers says so.
-            if set(line) != {EM_DASH} or (part == "paper" and row.id in table.row_ids):
+            if set(line) != {EM_DASH} or (part == "paper" and row.id in table.cells.index):
                 cells.append([part, *line])
                 looks = zip(cells[-1], [" part", *starts], strict=True)
                 marks.append([part + first + look + " none" * (cell == EM_DASH) for cell, look in looks])

@@ -128,7 +128,7 @@ def test_every_own_row_and_both_baselines_have_numbers(made):
     for number, table in PAPER.tables.items():
         lines = made.study._lines(number, made.results)
         assert number == "5" or {row.id for row in table.rows if row.own} <= set(lines)
-        assert number == "5" or "vse" in lines or "vse" not in table.row_ids
+        assert number == "5" or "vse" in lines or "vse" not in table.cells.index
     for one in made.results.present.values():
         assert np.isfinite(one.metrics("test_folds").to_numpy()).all()
 
@@ -389,7 +389,7 @@ def printed_results(tables):
     data, ranks = dataset(1000), {}
     for number in tables:
         table = paper_table("rich_features", number)
-        printed = table.frame()
+        printed = table.cells
         for line in table.rows:
             if not line.run:
                 continue
@@ -450,7 +450,7 @@ SAID_FLICKR = {
 
 
 def test_the_papers_own_numbers_on_coco(figure):
-    printed = paper_table("rich_features", "5").frame()
+    printed = paper_table("rich_features", "5").cells
     seconds = {
         (row, part): printed.at[row, f"{part}_seconds"] + SPREAD
         for row in printed.index

@@ -32,8 +32,8 @@ def test_all_tables_are_there_and_whole():
     assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, rows in SHAPES.items():
         table = paper_table(PAPER, number)
-        assert table.frame().shape == (rows, 7) and not table.frame().isna().any(axis=None)
-        assert list(table.frame().columns) == [*RECALLS, "rsum"]
+        assert table.cells.shape == (rows, 7) and not table.cells.isna().any(axis=None)
+        assert list(table.cells.columns) == [*RECALLS, "rsum"]
         assert table.section == ("3.4" if number == "3" else "3.3")
     blocks = [row.block for row in paper_table(PAPER, "1").rows]
     assert blocks == ["1K test images"] * 9 + ["5K test images"] * 7
@@ -41,7 +41,7 @@ def test_all_tables_are_there_and_whole():
         row.id.startswith(f"{block[:2].lower()}_")
         for row, block in zip(paper_table(PAPER, "1").rows, blocks, strict=True)
     )
-    assert paper_table(PAPER, "3").row_ids == ("lambda_0", *DISTANCES)
+    assert list(paper_table(PAPER, "3").cells.index) == ["lambda_0", *DISTANCES]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_values_typed_by_hand(table, row, column, value):
 
 
 def test_the_method_is_one_row_in_two_tables():
-    assert paper_table(PAPER, 2).frame().loc["imc"].equals(paper_table(PAPER, 3).frame().loc["l1"])
+    assert paper_table(PAPER, 2).cells.loc["imc"].equals(paper_table(PAPER, 3).cells.loc["l1"])
     own = {number: [row.id for row in paper_table(PAPER, number).rows if row.own] for number in SHAPES}
     assert own == {"1": ["1k_imc", "5k_imc"], "2": ["imc"], "3": ["lambda_0", *DISTANCES]}
 
@@ -100,15 +100,15 @@ def test_the_method_is_one_row_in_two_tables():
     ],
 )
 def test_rows_agree_with_the_papers_they_come_from(table, row, paper, theirs, their_row):
-    there = paper_table(paper, theirs).frame().loc[their_row, RECALLS].dropna()
+    there = paper_table(paper, theirs).cells.loc[their_row, RECALLS].dropna()
     assert len(there) >= 4
-    assert paper_table(PAPER, table).frame().loc[row, there.index].tolist() == there.tolist()
+    assert paper_table(PAPER, table).cells.loc[row, there.index].tolist() == there.tolist()
 
 
 def test_sums_add_up_but_for_the_one_that_the_notes_name():
     found = {}
     for number in SHAPES:
-        for row, line in paper_table(PAPER, number).frame().iterrows():
+        for row, line in paper_table(PAPER, number).cells.iterrows():
             total = round(line[RECALLS].sum(), 1)
             if total != line["rsum"]:
                 found[number, row] = total
@@ -122,7 +122,7 @@ def test_sums_add_up_but_for_the_one_that_the_notes_name():
 
 def test_rows_are_in_order_of_their_sums():
     for number, rows in SHAPES.items():
-        sums = [_value(number, row, "rsum") for row in paper_table(PAPER, number).row_ids]
+        sums = [_value(number, row, "rsum") for row in paper_table(PAPER, number).cells.index]
         parts = [sums[:9], sums[9:]] if number == "1" else [sums]
         assert sum(map(len, parts)) == rows and all(part == sorted(part) for part in parts)
 
@@ -144,14 +144,14 @@ def test_notes_say_where_the_paper_is_at_odds():
     notes = {number: " ".join(paper_table(PAPER, number).notes) for number in SHAPES}
     vse, none, imc = _value("2", "vse", "rsum"), _value("3", "lambda_0", "rsum"), _value("2", "imc", "rsum")
     assert all(f"{x:.1f}" in notes["2"] for x in (imc - vse, none - vse, vse, none, imc))
-    others = [_value("2", row, "rsum") for row in paper_table(PAPER, 2).row_ids if row != "imc"]
+    others = [_value("2", row, "rsum") for row in paper_table(PAPER, 2).cells.index if row != "imc"]
     assert none > max(others)
     theirs = paper_table("rich_features", "3").cells.at["vse", "text_query_r10"]
     assert f"{_value('1', '5k_vse', 'text_query_r10')} here and {theirs}" in notes["1"]
     for table, row in (("2", "1k_imc"), ("3", "5k_imc")):
         sco = paper_table("rich_features", table).cells.at["sco", "rsum"]
         assert str(sco) in notes["1"] and sco > _value("1", row, "rsum")
-    frame = paper_table(PAPER, 3).frame()
+    frame = paper_table(PAPER, 3).cells
     below = {(row, c) for row in DISTANCES for c in RECALLS if frame.loc[row, c] < frame.loc["lambda_0", c]}
     assert below == {
         ("msd", "image_query_r1"),

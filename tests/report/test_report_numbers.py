@@ -33,7 +33,7 @@ def document():
 def test_all_tables_are_there():
     assert tuple(read_paper("instance_loss").tables) == tuple(SHAPES)
     for number, shape in SHAPES.items():
-        assert paper_table("instance_loss", number).frame().shape == shape
+        assert paper_table("instance_loss", number).cells.shape == shape
 
 
 @pytest.mark.parametrize(
@@ -62,24 +62,24 @@ def test_values_typed_by_hand(table, row, column, value):
 
 
 def test_tables_agree_where_the_paper_repeats_itself():
-    second = paper_table("instance_loss", 2).frame().loc["instance_stage1"]
+    second = paper_table("instance_loss", 2).cells.loc["instance_stage1"]
     assert second.equals(
-        paper_table("instance_loss", 5).frame().loc["word2vec_init"].rename("instance_stage1")
+        paper_table("instance_loss", 5).cells.loc["word2vec_init"].rename("instance_stage1")
     )
     assert second.equals(
-        paper_table("instance_loss", 6).frame().loc["position_shift"].rename("instance_stage1")
+        paper_table("instance_loss", 6).cells.loc["position_shift"].rename("instance_stage1")
     )
-    first = paper_table("instance_loss", 1).frame().loc["ours_resnet152_stage1"]
-    third = paper_table("instance_loss", 3).frame().loc["flickr30k_text152"]
+    first = paper_table("instance_loss", 1).cells.loc["ours_resnet152_stage1"]
+    third = paper_table("instance_loss", 3).cells.loc["flickr30k_text152"]
     assert first[["image_query_r1", "text_query_r1"]].tolist() == third.tolist()
-    eighth = paper_table("instance_loss", 8).frame().loc["1k_ours_resnet50_stage1"]
-    fourth = paper_table("instance_loss", 4).frame().loc["instance"]
+    eighth = paper_table("instance_loss", 8).cells.loc["1k_ours_resnet50_stage1"]
+    fourth = paper_table("instance_loss", 4).cells.loc["instance"]
     assert eighth[["image_query_r1", "text_query_r1"]].tolist() == fourth.tolist()
 
 
 def test_recall_grows_with_k():
     for number in SHAPES:
-        frame = paper_table("instance_loss", number).frame()
+        frame = paper_table("instance_loss", number).cells
         for side in ("image_query", "text_query"):
             recalls = frame[[c for c in (f"{side}_r1", f"{side}_r5", f"{side}_r10") if c in frame]]
             for _, row in recalls.iterrows():
@@ -92,7 +92,7 @@ def test_cut_columns_of_table_1_are_empty_but_for_prose():
     assert [(item["row"], item["column"]) for item in table.prose] == [
         ("ours_resnet152_stage2", "text_query_median_rank")
     ]
-    assert table.frame()["text_query_r10"].isna().all()
+    assert table.cells["text_query_r10"].isna().all()
     assert any("cut off" in note for note in table.notes)
 
 

@@ -116,7 +116,7 @@ def test_extra_rows_stand_at_the_foot_where_we_have_them(ours):
 @pytest.mark.parametrize("paper", sorted(path.stem for path in FOLDER.glob("*.yaml")))
 def test_every_table_of_every_paper_is_shown(paper):
     for table in read_paper(paper).tables.values():
-        text = side_by_side(table, table.frame() - 0.01, PROVENANCE).to_html()
+        text = side_by_side(table, table.cells - 0.01, PROVENANCE).to_html()
         assert ">here<" in text and "nan" not in text
         assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
 
@@ -156,7 +156,7 @@ def test_blocks_metrics_and_arrows():
     """Table 8: two rows of each block, one of them without a median rank."""
     rows = [f"{block}_ours_resnet50_stage{stage}" for block in ("1k", "5k") for stage in (1, 2)]
     table = paper_table("instance_loss", 8)
-    eight = (table.frame().loc[rows] - 1).assign(image_query_r1_sd=0.5, n_seeds=3)
+    eight = (table.cells.loc[rows] - 1).assign(image_query_r1_sd=0.5, n_seeds=3)
     eight.loc["5k_ours_resnet50_stage1", "text_query_median_rank"] = np.nan
     styler = side_by_side(table, eight, PROVENANCE)
     first, second, *body = _lines(styler)

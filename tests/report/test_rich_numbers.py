@@ -36,8 +36,8 @@ def test_all_tables_are_there():
     assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, rows in SHAPES.items():
         table = paper_table(PAPER, number)
-        assert table.frame().shape == (rows, 4 if number == "5" else 7)
-        assert int(table.frame().isna().sum().sum()) == EMPTY.get(number, 0)
+        assert table.cells.shape == (rows, 4 if number == "5" else 7)
+        assert int(table.cells.isna().sum().sum()) == EMPTY.get(number, 0)
         assert table.caption.endswith(f"(Table {ROMAN[number]})") and table.section.startswith("IV-")
 
 
@@ -83,9 +83,9 @@ def test_tables_agree_where_the_paper_repeats_itself():
         ("8", "10", ("gru_emb_avg",)),
     ):
         for row in rows:
-            first, second = (paper_table(PAPER, number).frame().loc[row] for number in (one, other))
+            first, second = (paper_table(PAPER, number).cells.loc[row] for number in (one, other))
             assert first.equals(second)
-    frames = {number: paper_table(PAPER, number).frame() for number in ("1", "4", "8", "10")}
+    frames = {number: paper_table(PAPER, number).cells for number in ("1", "4", "8", "10")}
     assert frames["1"].loc["margin_0_2"].tolist() == frames["8"].loc["gru_emb_avg"].tolist()
     assert frames["4"].loc["rfe"].tolist() == frames["10"].loc["rerank"].tolist()
 
@@ -103,9 +103,9 @@ def test_tables_agree_where_the_paper_repeats_itself():
     ],
 )
 def test_rows_agree_with_the_paper_they_are_taken_from(table, row, paper, theirs, their_row):
-    there = paper_table(paper, theirs).frame().loc[their_row, RECALLS].dropna()
+    there = paper_table(paper, theirs).cells.loc[their_row, RECALLS].dropna()
     assert len(there) >= 5
-    assert paper_table(PAPER, table).frame().loc[row, there.index].tolist() == there.tolist()
+    assert paper_table(PAPER, table).cells.loc[row, there.index].tolist() == there.tolist()
 
 
 def test_sums_add_up_but_for_those_that_the_notes_name():
@@ -113,7 +113,7 @@ def test_sums_add_up_but_for_those_that_the_notes_name():
     for number in SHAPES:
         if number == "5":
             continue
-        for row, line in paper_table(PAPER, number).frame().dropna().iterrows():
+        for row, line in paper_table(PAPER, number).cells.dropna().iterrows():
             total = round(line[RECALLS].sum(), 1)
             if total != line["rsum"]:
                 found[number, row] = total
@@ -126,7 +126,7 @@ def test_recall_grows_with_k():
     for number in SHAPES:
         if number == "5":
             continue
-        for _, line in paper_table(PAPER, number).frame().iterrows():
+        for _, line in paper_table(PAPER, number).cells.iterrows():
             for side in ("image_query", "text_query"):
                 part = line[[f"{side}_r{k}" for k in (1, 5, 10)]].dropna()
                 assert part.is_monotonic_increasing and part.is_unique
@@ -248,8 +248,9 @@ def test_notes_say_where_text_and_table_differ():
         ]
         assert above == [True, True, True, False]
     absent = {"avg_4_max_123", "avg_4_max_34", "avg_4_max_1234"}
-    assert not absent & set(paper_table(PAPER, 6).row_ids) and absent <= set(paper_table(PAPER, 7).row_ids)
+    assert not absent & set(paper_table(PAPER, 6).cells.index)
+    assert absent <= set(paper_table(PAPER, 7).cells.index)
     assert all(row.replace("_", "-") in notes["6"] for row in absent)
-    below = paper_table(PAPER, 3).frame()
+    below = paper_table(PAPER, 3).cells
     below = below.loc["scan_rfe_t_i_avg_t_i_lse"] < below.loc["scan_t_i_avg_i_t_lse"]
     assert list(below[below].index) == ["text_query_r5", "text_query_r10"]

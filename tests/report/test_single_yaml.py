@@ -27,9 +27,9 @@ def test_both_tables_are_there():
     assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, shape in SHAPES.items():
         table = paper_table(PAPER, number)
-        assert table.frame().shape == shape and list(table.frame()) == RECALLS
-        assert int(table.frame().isna().sum().sum()) == EMPTY[number]
-        assert tuple(row.id for row in table.rows if row.own) == OWN == table.row_ids[-2:]
+        assert table.cells.shape == shape and list(table.cells) == RECALLS
+        assert int(table.cells.isna().sum().sum()) == EMPTY[number]
+        assert tuple(row.id for row in table.rows if row.own) == OWN == tuple(table.cells.index[-2:])
         assert {row.block for row in table.rows} == {"Separate networks", "One network"}
         assert table.section == "5.2" and "1,000" in table.split
 
@@ -85,14 +85,14 @@ def test_values_typed_by_hand(table, row, column, value):
     ],
 )
 def test_rows_agree_with_other_papers_that_have_them(table, row, paper, theirs, their_row):
-    here = paper_table(PAPER, table).frame().loc[row, RECALLS]
-    there = paper_table(paper, theirs).frame().loc[their_row, RECALLS]
+    here = paper_table(PAPER, table).cells.loc[row, RECALLS]
+    there = paper_table(paper, theirs).cells.loc[their_row, RECALLS]
     assert here.equals(there.rename(here.name))
 
 
 def test_recall_grows_with_k():
     for number in SHAPES:
-        for _, line in paper_table(PAPER, number).frame().iterrows():
+        for _, line in paper_table(PAPER, number).cells.iterrows():
             for side in SIDES:
                 part = line[[f"{side}_r{k}" for k in (1, 5, 10)]].dropna()
                 assert part.is_monotonic_increasing and part.is_unique
@@ -100,8 +100,8 @@ def test_recall_grows_with_k():
 
 def test_notes_say_what_the_tables_leave_out():
     first, second = (" ".join(paper_table(PAPER, number).notes) for number in SHAPES)
-    assert paper_table(PAPER, 1).frame().loc["config_standard"].isna().all() and "a dash in all six" in first
-    frame = paper_table(PAPER, 1).frame()
+    assert paper_table(PAPER, 1).cells.loc["config_standard"].isna().all() and "a dash in all six" in first
+    frame = paper_table(PAPER, 1).cells
     own, others = frame.loc["config_2"], frame.loc[["text_cnn", "fv_hglmm"]]
     above = [
         (row, column) for row in others.index for column in RECALLS if own[column] > others.loc[row, column]
@@ -149,7 +149,7 @@ def test_claims_quote_the_tables(claim):
 
 def test_the_best_others_are_those_quoted():
     for table, row in (("1", "structure_preserving"), ("2", "two_way_net")):
-        frame = paper_table(PAPER, table).frame().drop(index=list(OWN))
+        frame = paper_table(PAPER, table).cells.drop(index=list(OWN))
         assert {frame[f"{side}_r1"].idxmax() for side in SIDES} == {row}
 
 
@@ -159,7 +159,7 @@ def test_the_claim_on_configurations_quotes_both_rows_and_holds_in_the_paper():
     rows = ("config_2", "config_standard")
     expected = [_value("2", row, f"{side}_r{k}") for side in SIDES for row in rows for k in (1, 5, 10)]
     assert found == expected
-    frame = paper_table(PAPER, 2).frame()
+    frame = paper_table(PAPER, 2).cells
     assert (frame.loc["config_2"] > frame.loc["config_standard"]).all()
 
 

@@ -19,7 +19,7 @@ def _mean_recall(table: str, row: str, side: str) -> float:
 def test_all_tables_are_there_and_full():
     assert tuple(read_paper(PAPER).tables) == tuple(SHAPES)
     for number, shape in SHAPES.items():
-        frame = paper_table(PAPER, number).frame()
+        frame = paper_table(PAPER, number).cells
         assert frame.shape == shape and not frame.isna().any().any()
 
 
@@ -56,21 +56,21 @@ def test_rows_agree_with_the_other_paper_that_repeats_them():
     same["spe"] = "fv_nonlinear_bi_structure"
     for number, theirs in other.items():
         for row, ours in same.items():
-            repeated = paper_table("instance_loss", theirs).frame().loc["1k_" * (number == "2") + row]
-            printed = paper_table(PAPER, number).frame().loc[ours]
+            repeated = paper_table("instance_loss", theirs).cells.loc["1k_" * (number == "2") + row]
+            printed = paper_table(PAPER, number).cells.loc[ours]
             both = repeated.dropna().index.intersection(printed.index)
             assert len(both) >= 5 and repeated[both].tolist() == printed[both].tolist()
 
 
 def test_recall_grows_with_k_and_stays_below_the_upper_bound():
     for number in SHAPES:
-        frame = paper_table(PAPER, number).frame()
+        frame = paper_table(PAPER, number).cells
         for side in ("",) if number == "3" else ("image_query_", "text_query_"):
             recalls = frame[[f"{side}r{k}" for k in (1, 5, 10)]]
             assert (recalls.diff(axis=1).iloc[:, 1:] > 0).all().all()
     bound = paper_values(PAPER, "proposals")
     assert bound == {"r100": 76.91, "proposals": 100}
-    assert (paper_table(PAPER, 3).frame()["r10"] < bound["r100"]).all()
+    assert (paper_table(PAPER, 3).cells["r10"] < bound["r100"]).all()
 
 
 def test_settings_of_the_paper():
@@ -162,7 +162,7 @@ def test_notes_say_where_text_and_table_differ():
     text = " ".join(three.notes)
     for value in (*(b - a for a, b in zip(best, tuned, strict=True)), *own):
         assert f"{value:.2f}" in text
-    one = paper_table(PAPER, 1).frame()
+    one = paper_table(PAPER, 1).cells
     below = one.loc["fv_linear_bi_structure"] < one.loc["cca_hglmm_plummer"]
     assert list(below[below].index) == ["image_query_r1", "text_query_r10"]
     assert any("image-query R@1 and text-query R@10" in note for note in paper_table(PAPER, 1).notes)
