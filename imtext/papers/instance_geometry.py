@@ -143,8 +143,7 @@ def geometry(stages: Sequence[Stage]) -> Figure:
         tints = {"levels": [lead.min(), 0, lead.max()], "colors": COLOURS[::-1], "alpha": 0.09, "zorder": 0}
         axes.contourf(rim, rim, lead, **tints)
     arrows_are = "arrows: class weights, on a scale of their own"
-    shown = grid[0].get_legend_handles_labels()
-    figure.legend(*shown, title=arrows_are, loc="outside lower center", ncols=3)
+    figure.legend(*grid[0].get_legend_handles_labels(), title=arrows_are, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -17,7 +19,7 @@ from imtext.experiment.results import drawn
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
 from imtext.papers import study_of
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
-from imtext.report.figures import FILLS, MARKS, histograms, panels
+from imtext.report.figures import FILLS, distribution, draw_groups, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.retrieval import distance_to_others
 
@@ -198,12 +200,7 @@ def groups_before_and_after(result: Result) -> Figure:
         for image, caption in np.argwhere(same):
             ends = places["images"][image], places["captions"][caption]
             axes.plot(*np.transpose(ends), color=INK, linewidth=0.7, linestyle="-")
-        for side, mark in MARKS.items():
-            look = {"marker": mark, "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
-            axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
-            for group, colour, fill in zip(names, PALETTE, FILLS, strict=False):
-                own = places[side][of[side] == group]
-                axes.plot(*own.T, color=colour, fillstyle=fill, markersize=7, **look)
+        draw_groups(axes, places, of)
         means = {"pairs": 1 - (rows["images"] @ rows["captions"].T)[same].mean()}
         means |= {side: distance_to_others(rows[side], own).mean() for side, own in of.items()}
         said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
@@ -214,16 +211,29 @@ def groups_before_and_after(result: Result) -> Figure:
 
 
 @none_of_absent
+@house_style()
 def similarities(plain: Result, *constrained: Result) -> Figure:
-    """Cosines within a modality, of items of different groups: without the constraint, and with each."""
-    shown = []
-    for side in plain.groups():
-        before = plain.similarities(side)
-        for one in constrained:
-            title = f"{one.rows[0].experiment.loss.said}: {side}"
-            shown.append((title, {"λ = 0": before, "the panel's model": one.similarities(side)}))
+    """Cosines within a modality, of items of different groups: without the constraint, and with each.
+
+    Dotted lines are means; the window of the constraint is shaded, with the share of cosines in it.
+    """
     term = constrained[0].rows[0].experiment.loss.constraint
-    return histograms(shown, window=(1 - term.high, 1 - term.low))
+    shown = list(product(plain.groups(), constrained))
+    figure, grid = panels(len(shown), 2.1, sharex=True)
+    cosines = [(plain.similarities(side), one.similarities(side)) for side, one in shown]
+    edges = np.histogram_bin_edges(np.concatenate(sum(cosines, ())), 60)
+    for axes, (side, one), own in zip(grid, shown, cosines, strict=True):
+        for number, (name, values) in enumerate(zip(("λ = 0", "the panel's model"), own, strict=True)):
+            heights = np.histogram(values, edges, density=True)[0]
+            distribution(axes, number, name, heights, edges, np.mean(values))
+        axes.axvspan(1 - term.high, 1 - term.low, color=INK, alpha=0.13, linewidth=0)
+        means = " → ".join(f"{np.mean(values):.2f}" for values in own)
+        inside = (100 * np.mean((values > 1 - term.high) & (values < 1 - term.low)) for values in own)
+        shares = " → ".join(f"{share:.1f}" for share in inside)
+        said = f"cosine: mean {means}\nin the window {shares} %"
+        axes.set(title=f"{one.rows[0].experiment.loss.said}: {side}", xlabel=said, yticks=[])
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
 
 
 @none_of_absent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import cycle, islice
 from timeit import timeit
 
@@ -74,9 +74,7 @@ NAMES = {"vse": "VSE++", "scan": "SCAN"}
 PARTS = {"train": "training", "test": "test"}
 
 
-def timing(
-    study: Study, rows: Mapping[str, Experiment], runs: int = 10, steps: int = 10, images: int = 1000
-) -> Times | Absent:
+def timing(study: Study, rows: dict[str, Experiment], runs: int, steps: int, images: int) -> Times | Absent:
     """Seconds of a training step and of scoring, of the rows of Table V; absent where it was not asked for.
 
     A run is the mean over ``steps`` steps of forward, backward and optimiser, batches made beforehand

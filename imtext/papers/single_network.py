@@ -6,7 +6,6 @@ from itertools import chain, count, islice
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -95,8 +94,7 @@ def own_texts_lie_closer(results: Results) -> list[Evidence]:
     return [from_scores("nearer to its own, relative", others, owns, scale=scale, unit="", digits=3)]
 
 
-QUICK = "few groups, a small network from a random start, minutes of training"
-study = study_of(PAPER, globals(), QUICK)
+study = study_of(PAPER, globals(), "few groups, a small network from a random start, minutes of training")
 
 
 def mixing(result: Result) -> Mixing:
@@ -223,11 +221,9 @@ def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFra
 def collapse_curves(curves: pd.DataFrame) -> Figure:
     """Loss, spread and directions, step by step."""
     figure, grid = panels(3, 2.5)
+    runs = curves.set_index(["step", "run"]).unstack(sort=False)
     for axes, name in zip(grid, CURVES, strict=True):
-        sns.lineplot(curves, x="step", y=name, hue="run", style="run", ax=axes)
-        axes.set(title=name, ylabel="", yscale="linear" if name == "directions" else "log")
+        runs[name].plot(ax=axes, title=name, logy=name != "directions", legend=False)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        handles = axes.get_legend_handles_labels()
-        axes.get_legend().remove()
-    figure.legend(*handles, loc="outside lower center", ncols=2)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

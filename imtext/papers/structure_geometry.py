@@ -16,8 +16,8 @@ from matplotlib.patches import Annulus, Circle
 from torch import Tensor, nn
 
 from imtext.losses.structure import structure_preserving_loss
-from imtext.report.figures import FILLS, MARKS, panels
-from imtext.report.style import DASHES, INK, PALETTE, house_style
+from imtext.report.figures import draw_groups, panels
+from imtext.report.style import DASHES, INK, house_style
 from imtext.threads import torch_threads
 
 DIM, HIDDEN, RATE = 8, 32, 0.01
@@ -237,11 +237,7 @@ def neighbourhoods(spaces: dict[str, Space]) -> Figure:
         near, far = np.linalg.norm(ends, axis=1)
         ring = {"facecolor": (INK, 0.25), "edgecolor": INK, "linewidth": 0.7, "label": "gap"}
         axes.add_patch(Annulus((0, 0), max(near, far), abs(far - near), zorder=0, **ring))
-        for (side, mark), points, groups in zip(MARKS.items(), (images, captions), GROUPS, strict=False):
-            look = {"marker": mark, "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
-            axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
-            for group, fill in enumerate(FILLS):
-                axes.plot(*points[groups == group].T, color=PALETTE[group], fillstyle=fill, **look)
+        draw_groups(axes, {"images": images, "captions": captions}, GROUPS._asdict())
         first = "✓ its own group first" if near < far else "✗ another group first"
         said = f"nearest captions: its group at {near:.2f}, another at {far:.2f}\n"
         said += f"gap {far - near:.2f}; {first}"

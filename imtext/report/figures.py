@@ -27,34 +27,21 @@ def panels(count: int, height: float = 2.7, per_row: int = 3, **options: Any) ->
     return figure, grid[:count]
 
 
-def _distribution(axes: Axes, number: int, name: str, heights: Any, edges: Any, mean: float) -> None:
+def draw_groups(axes: Axes, places: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> None:
+    """Images as squares and captions as circles, at ``(n, 2)``; groups differ in colour and fill."""
+    for side, mark in MARKS.items():
+        look = {"marker": mark, "linestyle": "none", "markerfacecoloralt": "none", "zorder": 4}
+        axes.plot([], [], color=INK, fillstyle="none", label=side, **look)
+        for group, colour, fill in zip(np.unique(groups[side]), PALETTE, FILLS, strict=False):
+            axes.plot(*places[side][groups[side] == group].T, color=colour, fillstyle=fill, **look)
+
+
+def distribution(axes: Axes, number: int, name: str, heights: Any, edges: Any, mean: float) -> None:
     """One of several distributions of a panel, its mean as a dotted line."""
     colour = PALETTE[number]
     axes.stairs(heights, edges, fill=True, alpha=0.25, color=colour, linewidth=0)
     axes.stairs(heights, edges, label=name, linewidth=1.5, color=colour, linestyle=DASHES[number])
     axes.axvline(mean, linestyle=":", color=colour, linewidth=1.2)
-
-
-@house_style()
-def histograms(shown: Sequence[tuple[str, Mapping[str, Any]]], window: tuple[float, float]) -> Figure:
-    """A panel for each title, in it the distribution of each kind of cosines, with its mean as a dotted line.
-
-    Args:
-        shown: titles, and by name cosines of any shape. ``window``: shaded, with the share of cosines in it.
-    """
-    figure, grid = panels(len(shown), 2.1, sharex=True)
-    values = np.concatenate([np.ravel(one) for _, own in shown for one in own.values()])
-    edges = np.linspace(values.min(), max(values.max(), values.min() + 0.01), 61)
-    for axes, (title, own) in zip(grid, shown, strict=True):
-        for number, (name, one) in enumerate(own.items()):
-            _distribution(axes, number, name, np.histogram(one, edges, density=True)[0], edges, np.mean(one))
-        axes.axvspan(*window, color=INK, alpha=0.13, linewidth=0)
-        means = " → ".join(f"{np.mean(one):.2f}" for one in own.values())
-        inside = (100 * np.mean((one > window[0]) & (one < window[1])) for one in own.values())
-        shares = " → ".join(f"{share:.1f}" for share in inside)
-        axes.set(title=title, xlabel=f"cosine: mean {means}\nin the window {shares} %", yticks=[])
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
 
 
 @house_style()
@@ -72,8 +59,8 @@ def similarity_histograms(shown: Sequence[tuple[str, Separation]], printed: Sequ
         edges, heights = item.edges[::2], np.reshape([item.positive, item.negative], (2, -1, 2)).mean(2)
         first, last = np.flatnonzero(heights.any(0))[[0, -1]]
         edges, heights = edges[first : last + 2], heights[:, first : last + 1]
-        _distribution(axes, 0, "P: matching pairs", heights[0], edges, item.mean_positive)
-        _distribution(axes, 1, "Q: other pairs", heights[1], edges, item.mean_negative)
+        distribution(axes, 0, "P: matching pairs", heights[0], edges, item.mean_positive)
+        distribution(axes, 1, "Q: other pairs", heights[1], edges, item.mean_negative)
         means = f"mean $D_p$ = {item.mean_positive:.3f}, $D_n$ = {item.mean_negative:.3f}"
         axes.set(title=f"{title}\nS = {item.S:.3f} (paper {paper:.3f})", yticks=[])
         axes.set_xlabel(f"cosine similarity\n{means}", parse_math=True)

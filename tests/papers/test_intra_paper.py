@@ -241,6 +241,21 @@ def test_groups_are_joined_with_their_captions():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["images", "captions"]
 
 
+def test_histograms_write_means_and_shares():
+    def row(values):
+        loss = SimpleNamespace(said="L1", constraint=SimpleNamespace(low=0.0, high=0.5))
+        cosines = {"images": values, "captions": values}
+        experiment = SimpleNamespace(experiment=SimpleNamespace(loss=loss))
+        return SimpleNamespace(rows=[experiment], groups=lambda: cosines, similarities=cosines.get)
+
+    before = np.random.default_rng(0).uniform(0, 1, 500)
+    figure = intra_modal.similarities(row(before), row(np.full(500, 0.75)))
+    assert [axes.get_title("left") for axes in figure.axes[:2]] == ["L1: images", "L1: captions"]
+    label, share = figure.axes[0].get_xlabel(), 100 * np.mean(before > 0.5)
+    assert f"mean {before.mean():.2f} → 0.75" in label and f"window {share:.1f} → 100.0 %" in label
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["λ = 0", "the panel's model"]
+
+
 def test_a_sweep_has_every_seed_and_the_mean():
     def trained(weight, *sums):
         term = SimpleNamespace(weight=weight) if weight else None

@@ -347,7 +347,7 @@ def test_times_have_a_mean_and_a_spread(made):
     page = made.study.compare(5, made.results, table)._repr_html_()
     assert "SCAN-RFE" in page and "402.39" in page
     other = defined("rich_features", tables="8")
-    assert isinstance(rich_features.timing(other["study"], other["rows"]), Absent)
+    assert isinstance(rich_features.timing(other["study"], other["rows"], 2, 1, 5), Absent)
     assert other["study"].compare(5, Results(), Absent().table()) is None
 
 

@@ -1,9 +1,8 @@
 """Figures of general use show the numbers they are given, and cut nothing off."""
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from imtext.report.figures import diagram, histograms, panels
+from imtext.report.figures import diagram, panels
 
 
 def whole(figure):
@@ -23,16 +22,6 @@ def whole(figure):
 def test_panels_that_are_left_over_are_off():
     figure, grid = panels(4, 1.0)
     assert len(grid) == 4 and sum(axes.axison for axes in figure.axes) == 4 and len(figure.axes) == 6
-
-
-def test_histograms_write_means_and_shares():
-    random = np.random.default_rng(0)
-    shown = [("first", {"a": random.uniform(0, 1, 500), "b": np.full(500, 0.75)})] * 3
-    figure = whole(histograms(shown, window=(0.5, 1.0)))
-    share = 100 * np.mean(shown[0][1]["a"] > 0.5)
-    label = figure.axes[0].get_xlabel()
-    assert f"mean {shown[0][1]['a'].mean():.2f} → 0.75" in label and f"window {share:.1f} → 100.0 %" in label
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
 
 
 def test_a_diagram_names_boxes_and_sizes():

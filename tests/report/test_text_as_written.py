@@ -12,7 +12,7 @@ import pytest
 from matplotlib.text import Text
 
 from imtext.papers.instance_geometry import Stage, geometry
-from imtext.report.figures import attention_picture, diagram, histograms
+from imtext.report.figures import attention_picture, diagram
 
 TEXTS = ["Ba$$in$ record_sleeve", "price{$5}or^$6_here", r"$\frac{x}$", r"C:\new\$x$_{a"]
 PICTURE = np.zeros((30, 30, 3), np.uint8)
@@ -20,7 +20,6 @@ HALVES = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
 
 DRAWN = {
     "attention_picture": lambda text: attention_picture(PICTURE, HALVES, [(text, np.ones(2) / 2)]),
-    "histograms": lambda text: histograms([(text, {text: np.arange(9.0)})], (0, 1)),
     "diagram": lambda text: diagram({text: [(text, text)]}, (text, text)),
 }
 
