@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -115,7 +114,7 @@ def summary(moment: np.ndarray) -> dict[str, float]:
     }
 
 
-def compare(seeds: Iterable[int] = range(24), steps: int = 150) -> pd.DataFrame:
+def compare(seeds: range = range(24), steps: int = 150) -> pd.DataFrame:
     """:func:`summary` of the :func:`three_moments`, one line a seed, columns (number, moment)."""
     return sphere.by_seed({seed: three_moments(trainings(seed, steps)) for seed in seeds}, summary)
 

@@ -9,7 +9,6 @@ import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
 
 from imtext.experiment import Result, Results, none_of_absent
@@ -112,7 +111,7 @@ def orderings(results: Results) -> pd.DataFrame | None:
     return found.round(1)
 
 
-def same_order(first: ArrayLike, second: ArrayLike) -> float:
+def same_order(first: pd.Series | list[float], second: pd.Series | list[float]) -> float:
     """Of the pairs that ``first`` puts in an order, the share that ``second`` puts in the same.
 
     >>> same_order([1, 2, 2, 3], [10, 30, 20, 25])

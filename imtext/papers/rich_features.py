@@ -16,7 +16,6 @@ from imtext.experiment import Absent, Experiment, Result, Results, Scan, Study, 
 from imtext.experiment.compute import Row, in_blocks, pair_scores, untrained
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
-from imtext.experiment.study import Measures
 from imtext.models import attend
 from imtext.papers import study_of
 from imtext.papers.hard_triplet import compare
@@ -141,7 +140,7 @@ class Times:
         table = mean.unstack(sort=False).add_suffix("_seconds")
         return table.join(spread.unstack(sort=False).add_suffix("_seconds_spread"))
 
-    def measures(self) -> Measures:
+    def measures(self) -> dict[str, Callable[[Results], list[Evidence]]]:
         """What measures the claims about time, with a bootstrap over runs.
 
         The rows take turns within a run, so a run is drawn with what it says of all of them.
@@ -201,11 +200,8 @@ def vectors(study: Study, base: Experiment) -> Figure | None:
         axes.invert_yaxis()
         axes.margins(x=0.1)
     handles = [Patch(color=colour, alpha=0.6, label=f"C{i}") for i, colour in enumerate(PALETTE, 1)]
-    handles += [
-        Patch(facecolor=INK, alpha=0.6, label="maximum"),
-        Patch(facecolor=INK, label="mean", **looks["avg"]),
-        Patch(label="state of the GRU", **looks["state"]),
-    ]
+    names = {"max": "maximum", "avg": "mean", "state": "state of the GRU"}
+    handles += [Patch(facecolor=INK, label=names[how], **look) for how, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
     return figure
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Annulus, Circle
@@ -111,7 +110,7 @@ def train(seed: int, points: Sequence[Tensor], loss_of: Callable, steps: int) ->
     with torch_threads(1):
         for _ in range(steps + 1):
             embedded = [branch(part) for branch, part in zip(branches, points, strict=False)]
-            moments.append([F.normalize(part.detach(), dim=1).numpy() for part in embedded])
+            moments.append([nn.functional.normalize(part.detach(), dim=1).numpy() for part in embedded])
             optimiser.zero_grad()
             loss_of(*embedded[:2]).backward()
             optimiser.step()
