@@ -7,10 +7,9 @@ arranged so that *positive means as claimed*, each with a 95 % interval. The rul
 - not reproduced: the interval lies below 0 and no seed's own difference lies above 0;
 - undecided: anything else.
 
-Two kinds of claim have bounds instead, and are held to the whole interval. 'no_gain', "not better by more
-than a tolerance": reproduced when the interval lies at or below the tolerance, not reproduced when it lies
-above. 'about', "better by about so much": reproduced when the interval lies within the bounds, not reproduced
-when none of it does. Undecided is what is left.
+Claims with bounds, "better by about so much" or, from -inf on, "not better by more than so much", are held to
+the whole interval: reproduced when it lies within the bounds, not reproduced when none of it does. Undecided
+is what is left.
 
 A claim with several differences (both query directions, an order of three models) is reproduced when all of
 them are, not reproduced when one of them is not, and undecided otherwise.
@@ -112,7 +111,7 @@ def _cells(verdict: Verdict) -> list[str]:
     here = [f"{html.escape(one.name)}:<br><span>{one.show()}</span>" for one in verdict.evidence]
     if claim.bounds:
         low, high = claim.bounds
-        bounds = f"{low:g} to {high:g}".replace("-", MINUS) if claim.kind == "about" else f"at most {high:g}"
+        bounds = f"{low:g} to {high:g}".replace("-", MINUS) if low > float("-inf") else f"at most {high:g}"
         here.append(f"<small>claim taken as {bounds} {html.escape(verdict.evidence[0].unit)}</small>")
     reason = f"<br><small>{html.escape(verdict.reason)}</small>" if verdict.reason else ""
     return [

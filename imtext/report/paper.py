@@ -102,9 +102,9 @@ class Claim:
     """One testable sentence of a paper.
 
     `text` is the sentence in our words, `section` its place, `test` how it is decided, `paper` the paper's
-    numbers. A claim of `kind` 'greater' says that something is better than something else; 'no_gain' says
-    that it is not better by more than `tolerance`; 'about' says that it is better by `around`, give or take
-    `within` (in the unit of the difference). `compare`: rows of `table`; `needs`: those of another measure.
+    numbers. Without `bounds` it says that something is better than something else, and with them by how much,
+    from and to, in the unit of the difference; the first is -inf where it says that there is no gain to
+    speak of. `compare`: rows of `table`; `needs`: those of another measure.
     `size`: "small" or "large" where it is about datasets of that size. `reason`: what is known to be
     behind a verdict other than "reproduced".
     """
@@ -114,26 +114,12 @@ class Claim:
     section: str
     test: str
     paper: str = ""
-    kind: str = "greater"
-    tolerance: float = 0.0
-    around: float | None = None
-    within: float | None = None
+    bounds: Sequence[float] = ()
     table: str = ""
     compare: Sequence[Mapping[str, Any]] = ()
     needs: Sequence[str] = ()
     size: str = ""
     reason: str = ""
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The bounds that the interval is held to, None where the claim is about the sign alone.
-
-        >>> Claim("c", "A adds ten", "6.4", "R@1", kind="about", around=10, within=5).bounds
-        (5, 15)
-        """
-        if self.kind == "about":
-            return self.around - self.within, self.around + self.within
-        return (-math.inf, self.tolerance) if self.kind == "no_gain" else None
 
 
 @dataclass(frozen=True)

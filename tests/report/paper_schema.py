@@ -27,8 +27,7 @@ _OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
 _CLAIM_MAY = {
-    "kind": str,
-    **dict.fromkeys(("tolerance", "around", "within"), (int, float)),
+    "bounds": list,
     "table": str,
     "compare": list,
     "needs": list,
@@ -43,8 +42,6 @@ _COMPARED_MAY = {
     **dict.fromkeys(("phrases", "ap"), bool),
 }
 _VALUES = {"caption": str, "section": str, "numbers": dict}
-# The fields that a kind of claim has beyond others.
-_KINDS = {"greater": (), "no_gain": ("tolerance",), "about": ("around", "within")}
 
 
 def _fields(item: Any, where: str, must: dict[str, Any], may: dict[str, Any] | None = None) -> None:
@@ -145,18 +142,10 @@ def _check_claim(claim: Any, where: str) -> None:
     _fields(claim, where, _CLAIM, _CLAIM_MAY)
     for number, item in enumerate(claim.get("compare", ()), start=1):
         _fields(item, f"{where}, compare {number}", _COMPARED, _COMPARED_MAY)
-    kind = claim.get("kind", "greater")
-    if kind not in _KINDS:
-        raise DataError(
-            f"{where}: field 'kind' should be one of {', '.join(_KINDS)}, found {kind!r}; mend it"
-        )
-    for key in ("tolerance", "around", "within"):
-        if (key in claim) != (key in _KINDS[kind]):
-            change = "remove it" if key in claim else "add it"
-            found = "does not belong to" if key in claim else "is missing for"
-            raise DataError(f"{where}: field {key!r} {found} a claim of kind {kind!r}; {change}")
-    if kind == "about" and claim["within"] <= 0:
-        raise DataError(f"{where}: field 'within' should be above 0, found {claim['within']}; mend it")
+    if "bounds" in claim:
+        low, high = claim["bounds"]
+        if not low < high:
+            raise DataError(f"{where}: bounds should rise, found {claim['bounds']}; mend them")
 
 
 def check_paper(document: Any, name: str) -> None:

@@ -18,8 +18,8 @@ from imtext.report import (
 )
 
 CLAIM = Claim("c", "A beats B", "section 1", "R@1")
-NO_GAIN = Claim("n", "A does not beat B", "section 1", "R@1", kind="no_gain", tolerance=1.5)
-ABOUT = Claim("a", "A adds about ten", "section 1", "R@1", kind="about", around=10, within=5)
+NO_GAIN = Claim("n", "A does not beat B", "section 1", "R@1", bounds=(-np.inf, 1.5))
+ABOUT = Claim("a", "A adds about ten", "section 1", "R@1", bounds=(5, 15))
 PROVENANCE = {"dataset": "picturebook", "profile": "smoke", "seeds": [0], "device": "cpu"}
 
 

@@ -181,8 +181,8 @@ def test_claims_come_in_the_papers_order_and_say_which_are_ours():
     bounds = {name: claim.bounds for name, claim in claims.items() if claim.bounds}
     infinite = float("-inf")
     assert bounds == {
-        "one_network_comparable": (-5, 5),
-        "one_network_equals_two": (infinite, 2),
-        "more_images_do_not_help": (infinite, 1),
-        "modalities_overlap": (0.75, 1.25),
+        "one_network_comparable": [-5, 5],
+        "one_network_equals_two": [infinite, 2],
+        "more_images_do_not_help": [infinite, 1],
+        "modalities_overlap": [0.75, 1.25],
     }
