@@ -119,7 +119,7 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from imtext.runs import export, listing
+    from imtext.runs import listing
     from imtext.runs.files import atomic, size_of
 
     out, table, root = arguments.out, arguments.table, arguments.runs_dir
@@ -129,13 +129,13 @@ def _export(arguments: argparse.Namespace) -> None:
     if out is not None:
         if not folders:
             raise ConfigError("--out: name the runs to export; `imtext runs list` names them all")
-        export.export_runs(folders, out, not arguments.no_weights)
+        listing.export_runs(folders, out, not arguments.no_weights)
         print(f"wrote {out} ({_size(size_of(out))})")
     if table is not None:
         every = [run["folder"] for run in listing.list_runs(root) if run["state"] == listing.FINISHED]
         if not every:
             raise RunError(f"{root}: no finished run to put in a table")
-        lines = export.table(folders or every)
+        lines = listing.table(folders or every)
         with atomic(table) as temporary:
             lines.to_csv(temporary, index=False)
         print(f"wrote {table} ({len(lines)} lines)")

@@ -15,9 +15,8 @@ from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study
 from imtext.experiment.claims import SIDES
-from imtext.experiment.compute import Row, scores_of
+from imtext.experiment.compute import Row, jobs_here, run_all, scores_of
 from imtext.experiment.results import drawn
-from imtext.experiment.running import jobs_here, run_all
 from imtext.experiment.study import Measures, place_of
 from imtext.papers.meaning import Meaning, meaning_of
 from imtext.report import Evidence, from_samples, read_paper

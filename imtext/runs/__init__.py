@@ -5,8 +5,7 @@ folder under its final name is always a finished run, whatever moment a process 
 says which version wrote it; ``manifest.json`` says which files belong to it and what they hold.
 """
 
-from imtext.runs.manifest import SCHEMA, config_hash
-from imtext.runs.provenance import provenance
+from imtext.runs.manifest import SCHEMA, config_hash, provenance
 from imtext.runs.store import Run, RunStore
 
 __all__ = ["SCHEMA", "Run", "RunStore", "config_hash", "provenance"]

@@ -1,8 +1,12 @@
-"""Runs in one folder: asked for by configuration, computed once, never half."""
+"""Runs in one folder: asked for by configuration, computed once, never half.
+
+The system frees the lock of a process that was killed: a lock file that lies about is no obstacle.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from imtext import __version__
 from imtext.errors import RunError
-from imtext.runs import locks, manifest
+from imtext.progress import announce
+from imtext.runs import manifest
 from imtext.runs.files import atomic, read_json, read_object, told, write_json
-from imtext.runs.locks import PARTIAL, beside
 from imtext.runs.manifest import CONFIG, MANIFEST, METRICS, STAMP, check_run, config_hash
+
+PARTIAL = ".partial"
+LOCK = ".lock"
+SAY_AFTER = 5.0
 
 
 class Run:
@@ -159,7 +168,7 @@ class RunStore:
             RunError: where the folder cannot be written, or holds another run or version.
         """
         final = self.folder(study, slug, config)
-        with locks.take(final):
+        with take(final):
             run = self.get(study, slug, config) or _begun(beside(final, PARTIAL), config)
             yield run
             if not run.finished and (run.dir / METRICS).is_file():
@@ -195,3 +204,54 @@ def _finish(run: Run, final: Path) -> None:
                 os.fsync(file)  # else a power cut may leave empty files under the final name
         os.replace(run.dir, final)
         run.dir = final
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    """The lock file of a run, or the folder where it is worked on.
+
+    >>> beside(Path("row-0123456789.partial"), LOCK).name
+    'row-0123456789.lock'
+    """
+    return folder.with_name(folder.name.removesuffix(PARTIAL) + suffix)
+
+
+def take(folder: Path) -> AcquireReturnProxy:
+    """Take the lock of a run; it is held until the context ends.
+
+    After some seconds it says on standard error what is waited for, but where ``CI`` is set.
+
+    Raises:
+        RunError: the lock file cannot be written.
+    """
+    lock = FileLock(beside(folder, LOCK))
+    with told(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return lock.acquire(timeout=SAY_AFTER)
+        except Timeout:
+            line = f"waiting for the run {folder.name}: {holder(folder)} is computing it"
+            announce(line)
+            if not os.environ.get("CI"):  # there an output would be compared
+                print(f"imtext: {line}", file=sys.stderr, flush=True)
+            return lock.acquire(poll_interval=0.2)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds a lock file; nothing is written where there is none."""
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except OSError as error:  # another one where the folder cannot be written: nobody works there
+        return isinstance(error, Timeout)
+
+
+def holder(folder: Path) -> str:
+    """Who works on a run, in words.
+
+    >>> holder(Path("nowhere"))
+    'another process'
+    """
+    stamp = read_object(beside(folder, PARTIAL) / STAMP)
+    return f"process {stamp.get('process')} (since {stamp.get('begun')})" if stamp else "another process"

@@ -8,7 +8,7 @@ from PIL import Image
 from imtext.data import load_dataset
 from imtext.data.images import ImageStore
 from imtext.errors import ConfigError, DataError
-from imtext.experiment.parameters import Parameters
+from imtext.experiment.study import Parameters
 from imtext.papers import rich_features
 from imtext.runs import RunStore
 from imtext.text import load_word_vectors

@@ -61,10 +61,10 @@ def _vectors(name: str, make: Callable[[Path], None], file: str, **options: obje
 def _run(root: Path) -> object:
     """Everything that a finished run gives, and the list and the table that show it."""
     runs = import_module("imtext.runs")
-    listing, export = import_module("imtext.runs.listing"), import_module("imtext.runs.export")
+    listing = import_module("imtext.runs.listing")
     for listed in listing.list_runs(root, verify=True):
         assert listed["reason"].isprintable()
-    export.table(listing.run_folders(root))
+    listing.table(listing.run_folders(root))
     run = runs.RunStore(root).get("instance", "row", examples.RUN)
     return run and (run.config, run.metrics, run.load_arrays("curves.npz"))
 

@@ -17,9 +17,8 @@ from imtext.data.sampling import group_batches
 from imtext.errors import DataError, RunError
 from imtext.experiment import Absent, Instance, inputs_of
 from imtext.experiment import study as study_module
-from imtext.experiment.compute import MODEL
+from imtext.experiment.compute import MODEL, run_one
 from imtext.experiment.encoder import load
-from imtext.experiment.running import run_one
 from imtext.papers import galleries, instance_loss
 from imtext.report import read_published
 from imtext.retrieval import evaluate

@@ -18,10 +18,9 @@ from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError, RunError
 from imtext.experiment import Absent, Crops, Given, Result, Results, inputs_of
 from imtext.experiment import study as study_module
-from imtext.experiment.compute import scores_of
+from imtext.experiment.compute import run_one, scores_of
 from imtext.experiment.encoder import load
 from imtext.experiment.images import GivenImages
-from imtext.experiment.running import run_one
 from imtext.papers import galleries, rich_features
 from imtext.papers.hard_triplet import compare
 from imtext.report import paper_table, paper_values

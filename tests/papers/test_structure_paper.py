@@ -16,9 +16,8 @@ from imtext.data.spans import Phrases, Regions
 from imtext.errors import DataError, RunError
 from imtext.experiment import Given, TfIdf, compute, inputs_of
 from imtext.experiment import texts as texts_module
-from imtext.experiment.compute import MODEL
+from imtext.experiment.compute import MODEL, run_one
 from imtext.experiment.encoder import load
-from imtext.experiment.running import run_one
 from imtext.papers import structure_preserving
 from imtext.papers.phrases import Found, HardNegatives, Mentions, mentions_of, training_pairs
 from imtext.papers.structure_preserving import few_violations, violations, with_boxes

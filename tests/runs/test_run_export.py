@@ -13,8 +13,7 @@ import pytest
 from imtext.commands import runs as command
 from imtext.errors import ConfigError, RunError
 from imtext.runs import Run, RunStore
-from imtext.runs.export import export_runs, portable
-from imtext.runs.listing import list_runs
+from imtext.runs.listing import export_runs, list_runs, portable
 
 resource = pytest.importorskip("resource")
 

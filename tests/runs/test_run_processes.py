@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import RunError
-from imtext.runs import RunStore, locks, manifest
+from imtext.runs import RunStore, manifest, store
 from imtext.runs.listing import list_runs, remove_run
 
 ROWS = [f"row-{k}" for k in range(5)]
@@ -77,16 +77,16 @@ def holder(tmp_path):
 
 @pytest.mark.parametrize("compared", [False, True])
 def test_who_waits_says_for_whom(tmp_path, holder, monkeypatch, capsys, compared):
-    monkeypatch.setattr(locks, "SAY_AFTER", 0.1)
+    monkeypatch.setattr(store, "SAY_AFTER", 0.1)
     monkeypatch.setenv("CI", "true" if compared else "")
     monkeypatch.setenv("IMTEXT_PROGRESS", str(tmp_path / "news"))
-    say = locks.announce
+    say = store.announce
 
     def announce(line):  # the other process goes on once somebody was told to wait for it
         say(line)
         holder.end()
 
-    monkeypatch.setattr(locks, "announce", announce)
+    monkeypatch.setattr(store, "announce", announce)
     with RunStore(tmp_path).open("study", "row", {}) as run:
         assert run.finished and run.metrics == {"ok": 1}
     told = capsys.readouterr().err
