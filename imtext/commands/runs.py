@@ -81,7 +81,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
     from imtext.runs.files import read_object
     from imtext.runs.listing import DAMAGED, OTHER_VERSION, find_run, look_at
-    from imtext.runs.manifest import files_of
+    from imtext.runs.store import files_of
 
     folder = find_run(arguments.runs_dir, arguments.name)
     run = look_at(folder, arguments.verify)

@@ -23,6 +23,6 @@ from imtext.experiment.networks import (
 )
 from imtext.experiment.results import Absent, Result, Results, none_of_absent
 from imtext.experiment.source import Data
-from imtext.experiment.study import Measured, Study
+from imtext.experiment.study import Study
 from imtext.experiment.texts import Beside, Drawn, Fisher, KnownWords, MeanWords, TfIdf, Words
 from imtext.training import Constraint, Recipe

@@ -55,11 +55,6 @@ class Inputs:
         """The splits by name."""
         return self.source.splits
 
-    def prepare(self) -> None:
-        """Fill the caches on disk that rows share."""
-        for split in SPLITS:
-            self.image.cached(split)
-
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
         images = " / ".join(f"{self.splits[split].n_images:,}" for split in SPLITS)
@@ -286,7 +281,8 @@ def run_all(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> list[Ru
     store, waiting = RunStore(runs_dir), list(dict.fromkeys(rows))
     waiting = [row for row in waiting if store.get(row.paper, row.slug, row.config()) is None]
     for inputs in dict.fromkeys(row.inputs for row in waiting):
-        inputs.prepare()
+        for split in SPLITS:  # fills the caches on disk that rows share
+            inputs.image.cached(split)
     first = list(dict.fromkeys(start for row in waiting for start in row.starts))
     if first:
         run_all(first, runs_dir, jobs)

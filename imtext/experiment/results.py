@@ -23,16 +23,12 @@ class Result:
     """The finished runs of one row of a notebook, one a seed.
 
     Attributes:
-        rows: the row under each seed; runs: what came out of each.
+        rows: the row under each seed; runs: what came out of each; seeds: in the notebook's order.
     """
 
     def __init__(self, rows: list[Row], runs: list[Run]) -> None:
         self.rows, self.runs = rows, runs
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds, in the notebook's order."""
-        return [row.experiment.seed for row in self.rows]
+        self.seeds = [row.experiment.seed for row in rows]
 
     def split(self, name: str = "test") -> Dataset:
         """A split of the data; that of its folds is the whole."""

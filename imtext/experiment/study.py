@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -84,33 +84,22 @@ class Parameters:
             )
         return replace(
             given,
-            data_root=str(_folder(given.data_root).resolve()) if given.data_root else None,
+            data_root=os.path.realpath(os.path.expanduser(given.data_root)) if given.data_root else None,
             seeds=tuple(map(int, seeds)),
             tables=tuple(table for table in known if table in tables),
             device=resolve_device(given.device),
-            runs_dir=_folder(given.runs_dir or os.environ.get("IMTEXT_RUNS", "runs")),
+            runs_dir=Path(os.path.expanduser(given.runs_dir or os.environ.get("IMTEXT_RUNS", "runs"))),
             overrides=given.overrides or {},
         )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a study of a paper needs beyond its file.
-
-    Attributes:
-        measures: claim to what measures it on the results, where ranks alone do not.
-        reasons: profile to what is known to stand behind a verdict that is not "reproduced".
-    """
-
-    measures: Measures = field(default_factory=dict)
-    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 class Study:
     """What a notebook asks for of a paper. Nothing is computed before `run`.
 
     Args:
-        paper: its printed numbers and claims; measured: what ranks alone do not decide.
+        paper: its printed numbers and claims.
+        measures: claim to what measures it on the results, where ranks alone do not.
+        reasons: profile to what is known to stand behind a verdict that is not "reproduced".
         given, named: the parameters of the notebook, in the order of
             :class:`imtext.experiment.study.Parameters`.
 
@@ -118,8 +107,10 @@ class Study:
         ConfigError: for a parameter that does not fit.
     """
 
-    def __init__(self, paper: report.Paper, measured: Measured, *given: Any, **named: Any) -> None:
-        self.paper, self.measured = paper, measured
+    def __init__(
+        self, paper: report.Paper, measures: Measures, reasons: Mapping[str, str], *given: Any, **named: Any
+    ) -> None:
+        self.paper, self.measures, self.reasons = paper, measures, reasons
         self.parameters = Parameters(*given, **named).checked(paper.numbers)
         self.large = self.parameters.dataset.startswith("coco")
         self.named = {line.run for table in paper.tables.values() for line in table.lines}
@@ -304,7 +295,7 @@ class Study:
             table: only claims about this one.
         """
         given, found = self.parameters, []
-        measures = {**self.measured.measures, **(more or {})}
+        measures = {**self.measures, **(more or {})}
         for claim in self.paper.claims.values():
             asked = claim.table in ("", *given.tables) and table in ("", claim.table)
             if not asked or not results.has(*claim.needs) or (claim.size == "small" and self.large):
@@ -312,7 +303,7 @@ class Study:
             measure = measures.get(claim.id, partial(self._compared, claim))
             if items := measure(results):
                 size = "the claim is about a large dataset" * (claim.size == "large" and not self.large)
-                reasons = [self.measured.reasons.get(given.profile, ""), claim.reason, size]
+                reasons = [self.reasons.get(given.profile, ""), claim.reason, size]
                 found.append(report.decide(claim, items, "; ".join(filter(None, reasons))))
         return found
 
@@ -368,10 +359,6 @@ def _said(value: Any) -> str:
     if value is None:
         return "all"
     return f"{value:,}" if type(value) is int else str(value)
-
-
-def _folder(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path))
 
 
 def _listed(value: Any) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from imtext.experiment import Measured, Study
+from imtext.experiment import Study
 from imtext.report import Paper
 
 SMOKE = "this profile trains for seconds; its verdicts only show that the page works"
@@ -22,4 +22,4 @@ def study_of(paper: Paper, names: Mapping[str, Any], quick: str) -> Callable[...
         quick: what is known to stand behind a verdict of this profile that is not "reproduced".
     """
     measures = {claim: names[claim] for claim in paper.claims if claim in names}
-    return partial(Study, paper, Measured(measures, {"smoke": SMOKE, "quick": quick}))
+    return partial(Study, paper, measures, {"smoke": SMOKE, "quick": quick})

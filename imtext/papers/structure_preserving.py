@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from imtext.experiment import Measured, Result, Results, Study, none_of_absent
+from imtext.experiment import Result, Results, Study, none_of_absent
 from imtext.experiment.claims import SIDES, gain
 from imtext.experiment.compute import MODEL, Row, load_weights, untrained
 from imtext.experiment.results import drawn
@@ -35,7 +35,7 @@ def study(*parameters: Any) -> Study:
     >>> study("picturebook", None, "smoke", [0], "2").parameters.tables
     ('2',)
     """
-    return Study(PAPER, MEASURED, *parameters)
+    return Study(PAPER, {one.__name__: one for one in MEASURES}, REASONS, *parameters)
 
 
 # What claims are measured by where the ranks of two rows are not enough
@@ -151,7 +151,6 @@ REASONS = {
     "smoke": "this profile trains for seconds; its verdicts only show that the page works",
     "quick": "few groups, word vectors of 50 numbers and minutes of training",
 }
-MEASURED = Measured({one.__name__: one for one in MEASURES}, REASONS)
 
 
 @none_of_absent

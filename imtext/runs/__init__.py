@@ -5,7 +5,6 @@ folder under its final name is always a finished run, whatever moment a process 
 says which version wrote it; ``manifest.json`` says which files belong to it and what they hold.
 """
 
-from imtext.runs.manifest import SCHEMA, config_hash, provenance
-from imtext.runs.store import Run, RunStore
+from imtext.runs.store import SCHEMA, Run, RunStore, config_hash, provenance
 
 __all__ = ["SCHEMA", "Run", "RunStore", "config_hash", "provenance"]

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ import pandas as pd
 from filelock import FileLock
 
 from imtext.errors import RunError
-from imtext.runs import manifest
+from imtext.runs import store
 from imtext.runs.files import atomic, json_bytes, read_json, read_object, size_of, told
-from imtext.runs.manifest import CONFIG, MANIFEST, METRICS, PROVENANCE, SOURCE, STAMP
 from imtext.runs.store import LOCK, PARTIAL, beside, holder, is_held
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
 DAMAGED, OTHER_VERSION = "damaged", "other version"
 CACHE = "cache"
-WEIGHTS = ".safetensors"
 _NAME = re.compile(r".+-[0-9a-f]{10}(\.partial)?")
 
 
@@ -34,7 +32,7 @@ def is_run(folder: Path) -> bool:
     """
     if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
-    return folder.suffix == PARTIAL or any((folder / name).is_file() for name in (STAMP, CONFIG))
+    return folder.suffix == PARTIAL or any((folder / name).is_file() for name in (store.STAMP, store.CONFIG))
 
 
 def run_folders(root: Path) -> list[Path]:
@@ -66,7 +64,7 @@ def look_at(folder: Path, verify: bool = False) -> dict[str, Any]:
     slug, _, hash_ = folder.name.removesuffix(PARTIAL).rpartition("-")
     state, reason = _state(folder, verify)
     known = state not in (DAMAGED, OTHER_VERSION)
-    names = (CONFIG, PROVENANCE, STAMP, METRICS)
+    names = (store.CONFIG, store.PROVENANCE, store.STAMP, store.METRICS)
     config, about, stamp, metrics = (read_object(folder / name) if known else {} for name in names)
     return {
         "folder": folder,
@@ -89,11 +87,11 @@ def _state(folder: Path, verify: bool) -> tuple[str, str]:
     """State and, where there is something to say, the reason."""
     try:
         if folder.suffix != PARTIAL:
-            manifest.check_run(folder, full=verify)
+            store.Run(folder).check(verify)
             return FINISHED, ""
-        manifest.check_stamp(folder)
+        store.check_stamp(folder)
     except RunError as error:
-        return OTHER_VERSION if isinstance(error, manifest.OtherVersion) else DAMAGED, str(error)
+        return OTHER_VERSION if isinstance(error, store.OtherVersion) else DAMAGED, str(error)
     if is_held(beside(folder, LOCK)):
         return RUNNING, f"{folder.name}: {holder(folder)} is computing it"
     return UNFINISHED, ""
@@ -172,7 +170,11 @@ def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> Non
     files = (file for folder in sorted(set(folders)) for file in _files(folder, weights))
     with atomic(out) as temporary:
         if out.suffix.lower() == ".zip":
-            _write_zip(files, temporary)
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for name, content in files:
+                    entry = zipfile.ZipInfo(name)  # with the date that all entries have, and not packed
+                    entry.external_attr = 0o644 << 16
+                    archive.writestr(entry, content)
             return
         for name, content in files:
             path = temporary / name
@@ -190,39 +192,18 @@ def _finished(folder: Path, verify: bool = False) -> dict[str, Any]:
 def _files(folder: Path, weights: bool) -> Iterator[tuple[str, bytes]]:
     """The files of a run as they are exported, with a manifest that fits them."""
     _finished(folder, verify=True)
-    entries = read_json(folder / MANIFEST)["files"]
-    entries = {name: entry for name, entry in entries.items() if weights or not name.endswith(WEIGHTS)}
+    entries = read_json(folder / store.MANIFEST)["files"]
+    entries = {name: entry for name, entry in entries.items() if weights or not name.endswith(".safetensors")}
     place = f"{folder.parent.name}/{folder.name}"
     for name in sorted(entries):
         content = (folder / name).read_bytes()
-        if name == SOURCE:
-            content = json_bytes(portable(read_json(folder / name), folder.resolve().parent.parent))
+        if name == store.SOURCE:
+            # Without this machine's paths: of the data's the last name stays.
+            source = read_json(folder / name)
+            root = source["data_root"]
+            content = json_bytes(source | {"data_root": root and Path(root).name, "cache": CACHE})
         yield f"{place}/{name}", content
-    yield f"{place}/{MANIFEST}", json_bytes({"files": entries})
-
-
-def portable(source: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """``source.json`` without this machine's paths.
-
-    A path in the folder of runs becomes relative to it; of any other absolute path the last name stays.
-
-    >>> portable({"data_root": "/data/flickr8k", "cache": "/x/runs/cache", "crop": 144}, Path("/x/runs"))
-    {'data_root': 'flickr8k', 'cache': 'cache', 'crop': 144}
-    """
-    found = dict(source)
-    for key, value in source.items():
-        path = Path(str(value))
-        if path.is_absolute():
-            found[key] = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    return found
-
-
-def _write_zip(files: Iterator[tuple[str, bytes]], out: Path) -> None:
-    with zipfile.ZipFile(out, "w") as archive:  # not packed: weights and embeddings do not shrink
-        for name, content in files:
-            entry = zipfile.ZipInfo(name)  # with the date that all entries have
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content)
+    yield f"{place}/{store.MANIFEST}", json_bytes({"files": entries})
 
 
 def table(folders: Sequence[Path]) -> pd.DataFrame:
@@ -234,7 +215,7 @@ def table(folders: Sequence[Path]) -> pd.DataFrame:
     lines = []
     for folder in folders:
         run = _finished(folder)
-        line = {name: run[name] for name in ("study", "run", "hash")} | read_object(folder / PROVENANCE)
-        for split, values in read_json(folder / METRICS).items():
+        line = {name: run[name] for name in ("study", "run", "hash")} | read_object(folder / store.PROVENANCE)
+        for split, values in read_json(folder / store.METRICS).items():
             lines.append(line | {"split": split} | values)
     return pd.DataFrame(lines, dtype=object)

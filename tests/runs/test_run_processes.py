@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import RunError
-from imtext.runs import RunStore, manifest, store
+from imtext.runs import RunStore, store
 from imtext.runs.listing import list_runs, remove_run
 
 ROWS = [f"row-{k}" for k in range(5)]
@@ -137,11 +137,11 @@ def killed_at(root: Path, module: str, name: str) -> None:
     with RunStore(root).open("study", "row", {"seed": 1}) as run:
         run.save_json("metrics.json", {"rsum": 4})
         (run.dir / ".model.safetensors.1.tmp").write_text("half")
-        setattr({"manifest": manifest, "os": os}[module], name, kill)
+        setattr({"store": store, "os": os}[module], name, kill)
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("manifest", "write_manifest"), ("os", "fsync"), ("os", "replace")]
+    ("module", "name"), [("store", "write_json"), ("os", "fsync"), ("os", "replace")]
 )
 def test_killed_at_the_last_steps(tmp_path, module, name):
     process = SPAWN.Process(target=killed_at, args=(tmp_path, module, name))

@@ -74,7 +74,7 @@ def test_a_run_of_another_schema_is_named(tmp_path):
 
 def test_another_schema_is_another_hash(tmp_path, monkeypatch):
     folder = finished(tmp_path)
-    monkeypatch.setattr("imtext.runs.manifest.SCHEMA", 2)
+    monkeypatch.setattr("imtext.runs.store.SCHEMA", 2)
     assert RunStore(tmp_path).get("study", "row", CONFIG) is None
     assert RunStore(tmp_path).folder("study", "row", CONFIG) != folder
 
