@@ -3,7 +3,7 @@
 A network has ``build(inputs)``, the module before training, or else ``compute(row, run, starts)``, which does
 the work of a row and gives its answers, as :func:`imtext.experiment.compute.trained` does. A loss has
 ``build(net, inputs)``, the module that is minimised, and ``batches(inputs, recipe, seed, net)``, what it is
-trained on. ``said`` tells people what ran.
+trained on. ``said``, where a part has it, tells people what ran.
 """
 
 from __future__ import annotations
@@ -330,7 +330,6 @@ class Instance(_OfPairs):
     bias: bool = True
     class_share: float | None = None
     shift: bool = True
-    said = ""
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
@@ -374,7 +373,6 @@ class Structure:
     lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2)
     reduction: str = "mean"
     hard: Any = None
-    said = ""
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""

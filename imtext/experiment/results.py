@@ -1,4 +1,7 @@
-"""What came out of the rows of a notebook; of a row that was not asked for, nothing: None."""
+"""What came out of the rows of a notebook; of a row that was not asked for, nothing: None.
+
+Rows against each other: the recalls and R-sums that a paper's claims are about.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ from scipy.special import comb
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
 from imtext.experiment.compute import FOLDS, Row, before_training, has_folds, scores_of
+from imtext.report import Evidence, from_scores
 from imtext.runs import Run
 
 CUTOFFS = (1, 5, 10)
+SIDES = ("image", "text")
+NAMES = {"mean": "mean recall", "rsum": "R-sum", "both": "mean recall, both directions"}
 
 
 class Result:
@@ -101,8 +107,7 @@ def drawn(total: int, count: int, seed: int = 0) -> list[int]:
     >>> drawn(10, 3) == drawn(10, 3)
     True
     """
-    random = np.random.default_rng(seed)
-    return sorted(int(i) for i in random.choice(total, min(count, total), replace=False))
+    return sorted(np.random.default_rng(seed).choice(total, min(count, total), replace=False).tolist())
 
 
 class Absent:
@@ -153,3 +158,73 @@ def none_of_absent(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*given, **named)
 
     return made
+
+
+def compared(
+    results: Results,
+    pairs: Sequence[Sequence[str]],
+    k: int | str = "mean",
+    sides: Sequence[str] = SIDES,
+    split: str = "test",
+    label: str = "",
+) -> list[Evidence]:
+    """Gain of the better row of each pair over the worse, in points, paired over queries.
+
+    The captions of an image are drawn together; of several pairs the mean counts.
+
+    Args:
+        results: of the rows.
+        pairs: keys of rows, better and worse.
+        k: recall at ``k``, the ``"mean"`` of the recalls at 1, 5 and 10, of ``"both"`` directions, or
+            ``"rsum"``, all six added.
+        sides: those that query, each with a number of its own; of both directions there is one.
+        split: ``"test"``, or ``"test_folds"`` for searches among a fifth of the images.
+        label: put before the name of what is measured.
+    """
+    label, name = f"{label}, " if label else "", NAMES.get(str(k), f"R@{k}")
+    data = results[pairs[0][0]].split(split)
+    gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
+    if k in ("rsum", "both"):
+        # In whole numbers, hits of an image weigh M, those of its captions N: each caption counts as in the
+        # recall of all, however many its image has.
+        of_captions = np.zeros_like(gains["image"])
+        np.add.at(of_captions, (slice(None), data.image_of_caption), gains["text"])
+        parts = data.n_captions * gains["image"] + data.n_images * of_captions
+        scale = 100 / (data.n_captions * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
+        return [from_scores(f"{label}{name}", parts, 0, data.group_of_image, scale)]
+    scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
+    clusters = {"image": data.group_of_image, "text": data.group_of_caption}
+    return [
+        from_scores(f"{label}{side} query {name}", gains[side], 0, clusters[side], scale) for side in sides
+    ]
+
+
+def localised(
+    results: Results, pairs: Sequence[Sequence[str]], k: int = 1, ap: bool = False, label: str = ""
+) -> list[Evidence]:
+    """Gain of phrases that look for boxes: recall at ``k``, the mentions of an image drawn together.
+
+    With ``ap`` also that in average precision over phrases. Of several pairs the mean counts.
+    """
+
+    def kept(key: str, name: str) -> np.ndarray:
+        return np.stack([run.load_arrays("ranks-test.npz")[name] for run in results[key].runs])
+
+    label, clusters = f"{label}, " if label else "", kept(pairs[0][0], "image")[0]
+    hits = sum(1.0 * (kept(better, "ranks") <= k) - (kept(worse, "ranks") <= k) for better, worse in pairs)
+    found = [from_scores(f"{label}R@{k}", hits / len(pairs), 0, clusters)]
+    if ap:  # in per cent already, one number a phrase
+        gains = sum(kept(better, "ap") - kept(worse, "ap") for better, worse in pairs)
+        found.append(from_scores(f"{label}mAP", gains / len(pairs), 0, scale=1))
+    return found
+
+
+def gain(results: Results, pairs: Sequence[Sequence[str]], side: str, k: int | str, split: str) -> np.ndarray:
+    """Hits that the better rows have more ``(S, Q)``, whole numbers, added over pairs and cutoffs."""
+    cutoffs = CUTOFFS if isinstance(k, str) else (k,)
+
+    def hits(key: str) -> np.ndarray:
+        ranks = np.stack(results[key].ranks(side, split))
+        return sum((ranks <= cut).astype(np.int64) for cut in cutoffs)
+
+    return sum(hits(better) - hits(worse) for better, worse in pairs)

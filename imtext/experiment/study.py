@@ -17,10 +17,9 @@ from pandas.io.formats.style import Styler
 from imtext import report
 from imtext.data import GENERATED
 from imtext.errors import ConfigError
-from imtext.experiment.claims import compared, localised
 from imtext.experiment.compute import Row, inputs_of, jobs_here, run_all
 from imtext.experiment.experiment import Experiment, changed, differences
-from imtext.experiment.results import Absent, Result, Results
+from imtext.experiment.results import Absent, Result, Results, compared, localised
 from imtext.experiment.source import Places
 from imtext.report.markup import Page
 from imtext.runs import Run
@@ -28,7 +27,6 @@ from imtext.training.device import resolve_device
 
 PROFILES = ("smoke", "quick", "paper")
 DRAWN_PERSONS = "picturebook_pedestrians"
-PERSONS = ("cuhk_pedes", DRAWN_PERSONS)
 READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 Measures = Mapping[str, Callable[[Results], Sequence[report.Evidence]]]
 
@@ -140,9 +138,8 @@ class Study:
         changes = self.choose(profiles)
         if isinstance(paper, Experiment):
             return self._overridden({"base": self.sized(paper, changes)})["base"]
-        return self._overridden(
-            {name: self.sized(one, changes.get(name, {})) for name, one in paper.items()}
-        )
+        bases = {name: self.sized(one, changes.get(name, {})) for name, one in paper.items()}
+        return self._overridden(bases)
 
     def sized(self, paper: Experiment, changes: Mapping[str, Any]) -> Experiment:
         """An experiment on the notebook's dataset with changes, but without the overrides."""
@@ -176,7 +173,7 @@ class Study:
     def lacks(self, row: Experiment) -> bool:
         """Whether the dataset cannot fill a row: it lacks what is read, or its groups are no persons."""
         fits = getattr(row.image, "fits", None)
-        persons = row.data.dataset in PERSONS
+        persons = row.data.dataset in ("cuhk_pedes", DRAWN_PERSONS)
         missing = row.data.persons != persons or (fits is not None and not fits(row.data.dataset))
         return missing or any(map(self.lacks, row.start))
 

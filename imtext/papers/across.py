@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study
-from imtext.experiment.claims import SIDES
 from imtext.experiment.compute import Row, jobs_here, run_all, scores_of
-from imtext.experiment.results import drawn
+from imtext.experiment.results import SIDES, drawn
 from imtext.experiment.study import Measures, place_of
 from imtext.papers.meaning import Meaning, meaning_of
 from imtext.report import Evidence, from_samples, read_paper

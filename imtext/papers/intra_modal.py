@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from imtext.experiment import Result, Results, none_of_absent
-from imtext.experiment.claims import SIDES, gain
 from imtext.experiment.networks import DISTANCES
-from imtext.experiment.results import drawn
+from imtext.experiment.results import SIDES, drawn, gain
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
 from imtext.papers import study_of
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper

@@ -13,9 +13,8 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from imtext.experiment import Result, Results, inputs_of, none_of_absent
-from imtext.experiment.claims import SIDES
 from imtext.experiment.compute import untrained
-from imtext.experiment.results import CUTOFFS, drawn
+from imtext.experiment.results import CUTOFFS, SIDES, drawn
 from imtext.papers import study_of
 from imtext.precision import working_precision
 from imtext.progress import announce

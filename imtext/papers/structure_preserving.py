@@ -12,9 +12,8 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from imtext.experiment import Result, Results, Study, none_of_absent
-from imtext.experiment.claims import SIDES, gain
 from imtext.experiment.compute import MODEL, Row, load_weights, untrained
-from imtext.experiment.results import drawn
+from imtext.experiment.results import SIDES, drawn, gain
 from imtext.papers.structure_geometry import compare
 from imtext.precision import working_precision
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper

@@ -41,7 +41,7 @@ class Run:
     """A folder that holds one run: config, curves, embeddings, checkpoint, metrics, provenance.
 
     Whatever is written through it is written whole or not at all; writing raises RunError where the disk is
-    full, or the run is finished: then its files stay as they are.
+    full. A file that is written over once the run is finished is found by :meth:`check`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class Run:
 
     def save_json(self, name: str, content: Any) -> None:
         """Write ``name`` as JSON."""
-        write_json(self._new(name), content)
+        write_json(self.dir / name, content)
 
     def load_json(self, name: str) -> Any:
         """Read a JSON file of the run.
@@ -89,7 +89,7 @@ class Run:
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays as ``name`` (``.npz``)."""
-        with atomic(self._new(name)) as temporary, open(temporary, "wb") as file:
+        with atomic(self.dir / name) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
 
     def load_arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -103,7 +103,7 @@ class Run:
 
     def save_table(self, name: str, table: Any) -> None:
         """Write a data frame as ``name`` (CSV without its index)."""
-        with atomic(self._new(name)) as temporary:
+        with atomic(self.dir / name) as temporary:
             table.to_csv(temporary, index=False)
 
     def save_tensors(self, name: str, tensors: Mapping[str, Any]) -> None:
@@ -112,7 +112,7 @@ class Run:
 
         # Its own writer makes files that only their owner can read, and raises errors of its own.
         content = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-        with atomic(self._new(name)) as temporary:
+        with atomic(self.dir / name) as temporary:
             temporary.write_bytes(content)
 
     @property
@@ -124,11 +124,6 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The content of ``config.json``."""
         return self.load_json(CONFIG)
-
-    def _new(self, name: str) -> Path:
-        if self.finished:
-            raise RunError(f"{self.dir / name}: belongs to a finished run; remove the run first")
-        return self.dir / name
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:

@@ -8,8 +8,8 @@ import pytest
 
 from imtext.data.schema import Dataset
 from imtext.experiment import Result, Results
-from imtext.experiment.claims import compared, localised
 from imtext.experiment.compute import evaluate_split
+from imtext.experiment.results import compared, localised
 from imtext.runs import Run
 
 KS = (1, 5, 10)

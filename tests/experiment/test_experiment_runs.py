@@ -17,8 +17,8 @@ from PIL import Image
 import imtext
 from imtext.errors import ConfigError, DataError, RunError
 from imtext.experiment import GRU, Absent, none_of_absent
-from imtext.experiment.claims import SIDES, compared
 from imtext.experiment.compute import _slot, jobs_here, run_one
+from imtext.experiment.results import SIDES, compared
 from imtext.report import read_published
 from imtext.report.markup import signed
 from imtext.retrieval import evaluate

@@ -161,8 +161,7 @@ def test_where_the_data_lies_may_be_said_anew(tmp_path):
     RunStore(tmp_path).get("study", "row", CONFIG).check(full=True)
 
 
-def test_a_finished_run_is_not_written_to(tmp_path):
+def test_a_finished_run_that_was_written_to_is_refused(tmp_path):
     finished(tmp_path)
-    run = RunStore(tmp_path).get("study", "row", CONFIG)
-    with pytest.raises(RunError, match=r"metrics\.json: belongs to a finished run"):
-        run.save_json("metrics.json", {})
+    RunStore(tmp_path).get("study", "row", CONFIG).save_json("metrics.json", {})
+    refused(tmp_path, r"metrics\.json: missing, cut off or changed")
