@@ -84,7 +84,7 @@ def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
     named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
     assert named | {"scan-ti-avg", "scan-ti-avg-it-lse"} == set(smoke["rows"])
     times = rich_features.Times(pd.DataFrame({("vse", "test"): [1.0]}))
-    timed, measured = set(rich_features.TIMED), {*smoke["study"].measured.measures, *times.measures()}
+    timed, measured = set(rich_features.TIMED), {*smoke["study"].measures, *times.measures()}
     for claim in PAPER.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys | timed <= set(smoke["rows"]), claim.id

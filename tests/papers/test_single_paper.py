@@ -76,7 +76,7 @@ def test_the_keys_of_the_notebook_are_those_of_the_file(made):
     paper, rows = single_network.PAPER, made[0]["rows"]
     named = {line.run for table in paper.tables.values() for line in table.lines if line.run}
     assert named == set(rows) and paper.numbers == ("1", "2", "3")
-    measured = set(made[0]["study"].measured.measures)
+    measured = set(made[0]["study"].measures)
     for claim in paper.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys and keys <= named, claim.id
