@@ -29,12 +29,16 @@ class Result:
     """The finished runs of one row of a notebook, one a seed.
 
     Attributes:
-        rows: the row under each seed; runs: what came out of each; seeds: in the notebook's order.
+        rows: the row under each seed; runs: what came out of each.
     """
 
     def __init__(self, rows: list[Row], runs: list[Run]) -> None:
         self.rows, self.runs = rows, runs
-        self.seeds = [row.experiment.seed for row in rows]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in the notebook's order."""
+        return [row.experiment.seed for row in self.rows]
 
     def split(self, name: str = "test") -> Dataset:
         """A split of the data; that of its folds is the whole."""
