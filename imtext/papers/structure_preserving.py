@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
@@ -11,9 +9,10 @@ from PIL import Image, ImageDraw
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from imtext.experiment import Result, Results, Study, none_of_absent
+from imtext.experiment import Result, Results, none_of_absent
 from imtext.experiment.compute import MODEL, Row, load_weights, untrained
 from imtext.experiment.results import SIDES, drawn, gain
+from imtext.papers import study_of
 from imtext.papers.structure_geometry import compare
 from imtext.precision import working_precision
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
@@ -28,25 +27,13 @@ BEST = "fv-nonlinear-bi-structure"
 BI = tuple((f"fv-{network}-bi", f"fv-{network}-one") for network in ("linear", "nonlinear"))
 
 
-def study(*parameters: Any) -> Study:
-    """The study for the parameters of the notebook, in the order of :class:`imtext.experiment.study.Study`.
-
-    >>> study("picturebook", None, "smoke", [0], "2").parameters.tables
-    ('2',)
-    """
-    return Study(PAPER, {one.__name__: one for one in MEASURES}, REASONS, *parameters)
-
-
 # What claims are measured by where the ranks of two rows are not enough
 
 
 def bidirectional_helps_text_more(results: Results) -> list[Evidence]:
     """Gain of both directions in mean recall, text queries minus image queries, mean over two networks."""
-    data = results[BI[0][0]].split()
-    clusters = {"image": data.group_of_image, "text": data.group_of_caption}
-    image, text = (
-        (gain(results, BI, side, "mean", "test") * 100 / (3 * len(BI)), clusters[side]) for side in SIDES
-    )
+    gains = (gain(results, BI, side, "mean", "test") * 100 / (3 * len(BI)) for side in SIDES)
+    image, text = zip(gains, results[BI[0][0]].groups().values(), strict=True)
     return [difference_of_gains("text gain minus image gain, mean recall", text, image)]
 
 
@@ -79,11 +66,8 @@ def most_pairs_violate_little(results: Results) -> list[Evidence]:
     best = results[BEST]
     few = [few_violations(row, run) for row, run in zip(best.rows, best.runs, strict=True)]
     clusters = best.split("train").image_of_caption
-    found = []
-    for side in SIDES:
-        own = np.array([one[side] for one in few])
-        found.append(from_scores(f"{side} as target", own, 1 - own, clusters=clusters))
-    return found
+    shares = {side: np.array([one[side] for one in few]) for side in SIDES}
+    return [from_scores(f"{side} as target", own, 1 - own, clusters) for side, own in shares.items()]
 
 
 def violations(images: Tensor, captions: Tensor, match: Tensor, margin: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -140,16 +124,8 @@ def few_violations(row: Row, run: Run) -> pd.DataFrame:
     return pd.concat(found).groupby("pair").mean()
 
 
-MEASURES = (
-    bidirectional_helps_text_more,
-    structure_draws_captions_together,
-    structure_resolves_ambiguity,
-    most_pairs_violate_little,
-)
-REASONS = {
-    "smoke": "this profile trains for seconds; its verdicts only show that the page works",
-    "quick": "few groups, word vectors of 50 numbers and minutes of training",
-}
+QUICK = "few groups, word vectors of 50 numbers and minutes of training"
+study = study_of(PAPER, globals(), QUICK)
 
 
 @none_of_absent
