@@ -35,8 +35,7 @@ class Mentions(NamedTuple):
         phrase: ``(Q,)`` which of them each mention is.
         image: ``(Q,)`` image of each mention.
         truth: ``(Q, 4)`` the smallest box that holds all boxes of its chain in that image.
-        row: ``(Q,)`` which of the dataset's phrases each mention is.
-        without_box: mentions left out, as nothing is drawn around what they mean.
+        row: ``(Q,)`` which of the dataset's phrases each mention is; others have no box.
     """
 
     phrases: tuple[str, ...]
@@ -44,7 +43,6 @@ class Mentions(NamedTuple):
     image: np.ndarray
     truth: np.ndarray
     row: np.ndarray
-    without_box: int
 
     @property
     def words(self) -> list[str]:
@@ -75,8 +73,7 @@ def mentions_of(dataset: Dataset) -> Mentions:
         )
     row = np.flatnonzero(found)
     unique, phrase = np.unique([phrases.words[i].lower() for i in row], return_inverse=True)
-    missing = len(found) - len(row)
-    return Mentions(tuple(unique.tolist()), phrase, image[row], truth[row], row, missing)
+    return Mentions(tuple(unique.tolist()), phrase, image[row], truth[row], row)
 
 
 def training_pairs(mentions: Mentions, most: int, seed: int) -> np.ndarray:
@@ -240,7 +237,7 @@ class RegionImages(OfCNN):
         best = box[pd.Series(scores).groupby(query).idxmax()]
         kept = {"ranks": located.ranks, "image": mentions.image, "ap": 100 * located.ap, "best": best}
         run.save_arrays(f"ranks-{split}.npz", **kept)
-        cells = located.row() | {"without_box": mentions.without_box}
+        cells = located.row() | {"without_box": len(self.source.splits[split].phrases) - len(mentions.row)}
         return {split: {"r100" if name == "upper_bound" else name: one for name, one in cells.items()}}
 
     def _localised(
@@ -253,18 +250,10 @@ class RegionImages(OfCNN):
 
     def _found(self, split: str, boxes: np.ndarray, image: np.ndarray) -> Found:
         part, source = self.part, self.source
-        rows = extract_region_features(
-            self.backbone,
-            self.pixels(split),
-            boxes,
-            image,
-            image_extents(source.splits[split]),
-            source.cache / "features",
-            stages=part.stages,
-            geometry=part.geometry,
-            device=source.places.device,
-            precision=source.precision,
-        )
+        options = {"stages": part.stages, "geometry": part.geometry}
+        options |= {"device": source.places.device, "precision": source.precision}
+        given = boxes, image, image_extents(source.splits[split]), source.cache / "features"
+        rows = extract_region_features(self.backbone, self.pixels(split), *given, **options)
         return Found(boxes, image, UnitRows([rows], 4 * part.geometry))
 
 
@@ -295,9 +284,8 @@ class HardNegatives:
         image, fabric = inputs.image, make_fabric(inputs.source.places.device)
         true, proposals, net = image.rows(), image.proposals("train"), net.eval()
         both = (in_blocks(net.embed_images, rows, fabric) for rows in (true, proposals.features))
-        phrases = in_blocks(net.embed_captions, inputs.text.train(), fabric)
-        mentions, paired = image.mentions("train"), image.pairs(seed)
-        found = self.of_phrases(mentions, paired, proposals, *both, phrases, seed)
+        embedded = *both, in_blocks(net.embed_captions, inputs.text.train(), fabric)
+        found = self.of_phrases(image.mentions("train"), image.pairs(seed), proposals, embedded, seed)
         rows = UnitRows([*true.parts, *proposals.features.parts], true.shape[1] - true.width)
         columns, ends = true.shape[0] + np.concatenate(found), np.cumsum([0, *map(len, found)])
         held = np.ones(len(columns), bool), columns, ends
@@ -305,23 +293,16 @@ class HardNegatives:
         return {"images": rows, "negatives": negatives, "negatives_each": self.each}
 
     def of_phrases(
-        self,
-        mentions: Mentions,
-        pairs: np.ndarray,
-        proposals: Found,
-        regions: np.ndarray,
-        candidates: np.ndarray,
-        phrases: np.ndarray,
-        seed: int,
+        self, mentions: Mentions, pairs: np.ndarray, proposals: Found, embedded: Any, seed: int
     ) -> list[np.ndarray]:
         """For each unique phrase which proposals are hard negatives, M arrays of indices.
 
         Args:
             pairs: ``(N, 2)`` training pairs of region and phrase.
             proposals: of the training images, sorted by image.
-            regions, candidates, phrases: unit embeddings of true boxes, proposals and unique phrases.
+            embedded: true boxes, proposals and unique phrases, as unit rows.
         """
-        truth, owner, _ = mentions.regions
+        (truth, owner, _), (regions, candidates, phrases) = mentions.regions, embedded
         random, found = np.random.default_rng([seed, 2]), []
         for phrase, paired in pd.Series(pairs[:, 0]).groupby(pairs[:, 1]):
             own, hard = np.unique(paired), []

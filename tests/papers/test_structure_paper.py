@@ -321,7 +321,7 @@ def test_mentions_by_hand(boxes):
     assert found.phrase.tolist() == [1, 0]
     assert found.words == ["two cats", "a dog"]
     assert found.truth.tolist() == [[0, 0, 9, 9], [1, 1, 2, 2]]
-    assert found.without_box == 1
+    assert found.row.tolist() == [0, 2]
     rectangles, owner, region = found.regions
     assert rectangles[region].tolist() == found.truth.tolist()
     assert owner.tolist() == [image, image]
@@ -332,7 +332,7 @@ def test_mentions_by_hand(boxes):
 def test_pairs_keep_at_most_so_many_regions_of_a_phrase():
     truth = np.array([[0, 0, i, i] for i in (1, 2, 3, 4, 4, 1)])
     phrase = np.array([0, 0, 0, 0, 0, 1])
-    mentions = Mentions(("a", "b"), phrase, np.zeros(6, int), truth, np.arange(6), 0)
+    mentions = Mentions(("a", "b"), phrase, np.zeros(6, int), truth, np.arange(6))
     assert len(training_pairs(mentions, 10, 0)) == 6  # the same pair twice stays twice
     few = training_pairs(mentions, 2, 0)
     assert len(np.unique(few[few[:, 1] == 0], axis=0)) == 2
@@ -379,15 +379,15 @@ def test_hard_negatives_against_loops():
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     image = np.sort(random.integers(0, 4, 24))
-    mentions = Mentions(tuple("abcde"), random.integers(0, 5, 24), image, rectangles(24), np.arange(24), 0)
+    mentions = Mentions(tuple("abcde"), random.integers(0, 5, 24), image, rectangles(24), np.arange(24))
     proposals = Found(rectangles(40), np.sort(random.integers(0, 4, 40)), units(40))
     pairs = training_pairs(mentions, 10, 0)
     sides = units(len(mentions.regions[0])), proposals.features, units(5)
-    found = HardNegatives().of_phrases(mentions, pairs, proposals, *sides, 0)
+    found = HardNegatives().of_phrases(mentions, pairs, proposals, sides, 0)
     expected = _negatives_by_loops(mentions, pairs, proposals, *sides)
     assert len(expected) > 10
     assert {(j, int(p)) for j, own in enumerate(found) for p in own} == expected
-    few = HardNegatives(most=3).of_phrases(mentions, pairs, proposals, *sides, 0)
+    few = HardNegatives(most=3).of_phrases(mentions, pairs, proposals, sides, 0)
     assert max(map(len, few)) == 3
     assert {(j, int(p)) for j, own in enumerate(few) for p in own} < expected
 
