@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import chain, zip_longest
 
@@ -14,20 +14,23 @@ from matplotlib.figure import Figure
 from imtext.data.images import read_picture
 from imtext.data.picturebook import minimal_pairs
 from imtext.data.schema import Dataset
+from imtext.errors import DataError
 from imtext.experiment import Experiment, Result, Results, Study, inputs_of, none_of_absent
-from imtext.experiment.compute import in_blocks, scores_of
+from imtext.experiment.compute import in_blocks, scores_of, unit
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.papers import study_of
-from imtext.papers.ablation import by_word, content_minus_function, split_ablation
+from imtext.progress import progress
 from imtext.report import Evidence, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, pearson_maps, similarity_histograms
 from imtext.report.gallery import Gallery
 from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.resampled import separation_samples
+from imtext.text.function_words import is_function_word
 
 PAPER = read_paper("instance_loss")
+BLOCK = 2048  # captions embedded at a time
 
 
 # What claims are measured by where the ranks of two rows are not enough
@@ -59,10 +62,8 @@ def positive_above_negative(results: Results) -> list[Evidence]:
 def features_decorrelate(results: Results, n: int = 500) -> list[Evidence]:
     """Mean correlation before minus after Stage I; images are drawn again, pairs of one image left out."""
     change = np.subtract(*correlations(results["instance-1"]))
-    random, samples = np.random.default_rng(0), []
-    for _ in range(n):
-        again = random.integers(0, len(change), len(change))
-        samples.append(change[np.ix_(again, again)][np.not_equal.outer(again, again)].mean())
+    draws = np.random.default_rng(0).integers(0, len(change), (n, len(change)))
+    samples = [change[np.ix_(one, one)][np.not_equal.outer(one, one)].mean() for one in draws]
     return [from_samples("mean correlation", mean_off_diagonal(change), samples)]
 
 
@@ -203,10 +204,9 @@ def word_drops(result: Result) -> pd.DataFrame:
     """Every word of every test caption left out once: ``word``, ``kind``, ``caption``, ``drop``."""
     encoder = Encoder(result.runs[0])
     text = encoder.inputs.text
-    codes, lengths = text.vocabulary.encode(result.split().captions, text.part.length)
+    codes, _ = text.vocabulary.encode(result.split().captions, text.part.length)
     embed = partial(in_blocks, encoder.net.embed_captions, fabric=encoder.fabric, block=256)
-    words, owners, images = text.vocabulary.words, encoder.image_of_caption, encoder.images
-    return split_ablation(words, codes, lengths, owners, images, embed)
+    return split_ablation(text.vocabulary.words, codes, encoder.images[encoder.image_of_caption], embed)
 
 
 @none_of_absent
@@ -257,3 +257,107 @@ def word_classes(result: Result, named: int = 12) -> Figure:
     right.invert_yaxis()
     right.set(title="largest falls (times left out)", xlabel="mean fall")
     return figure
+
+
+# One word less (section 6.4)
+
+
+def split_ablation(
+    words: Sequence[str], codes: np.ndarray, images: np.ndarray, embed: Callable[[np.ndarray], np.ndarray]
+) -> pd.DataFrame:
+    """Drop in cosine similarity to the image when one word of a caption at a time is left out.
+
+    Captions of fewer than two known words are left out: nothing would be left of them. Memory is that of
+    2,048 embeddings at a time, whatever the number of captions.
+
+    Args:
+        words: of the dictionary; code ``c`` is ``words[c - 1]``.
+        codes: ``(M, L)`` word codes, left-aligned, 0 after the end, as
+            :meth:`imtext.text.vocabulary.Vocabulary.encode` gives them.
+        images: ``(M, D)`` embeddings of the images of the captions, kept fixed.
+        embed: from codes ``(K, L)`` to embeddings ``(K, D)``.
+
+    Returns:
+        one line per word left out, in the order of the captions: ``word``, ``kind`` (``"content"`` or
+        ``"function"``), ``caption``, and ``drop``, what the cosine falls by, positive where the word supports
+        the match.
+
+    >>> embed = lambda codes: np.stack([(codes == 2).any(1), np.ones(len(codes))], axis=1)
+    >>> images, codes = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1, 2, 0], [1, 0, 0]])
+    >>> frame = split_ablation(["a", "dog"], codes, images, embed)
+    >>> frame.round(3).values.tolist()
+    [['a', 'function', 0, 0.0], ['dog', 'content', 0, 0.707]]
+    """
+
+    def cosines(of: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(of))
+        for begin in progress(range(0, len(of), BLOCK), "captions less one word"):
+            part = slice(begin, begin + BLOCK)
+            both = embed(codes[part]), images[of[part]]
+            found[part] = np.multiply(*(unit(rows.astype(np.float64)) for rows in both)).sum(1)
+        return found
+
+    lengths = np.count_nonzero(codes, axis=1)
+    whole = np.flatnonzero(lengths >= 2)
+    caption = np.repeat(whole, lengths[whole])
+    place = np.arange(codes.shape[1])
+    position = np.nonzero(place < lengths[whole, None])[1]
+    rest = codes[caption][place != position[:, None]].reshape(len(caption), len(place) - 1)
+    full = np.repeat(cosines(whole, codes[whole]), lengths[whole])
+    left_out = [words[code - 1] for code in codes[caption, position]]
+    kind = ["function" if is_function_word(word) else "content" for word in left_out]
+    drop = full - cosines(caption, np.pad(rest, ((0, 0), (0, 1))))
+    return pd.DataFrame({"word": left_out, "kind": kind, "caption": caption, "drop": drop})
+
+
+def by_word(frame: pd.DataFrame, least: int = 5) -> pd.DataFrame:
+    """Mean drop of each word of a :func:`split_ablation` that was left out at least ``least`` times.
+
+    Returns:
+        Columns ``word``, ``kind``, ``drop`` (the mean), ``count``; largest drop first, then by spelling.
+
+    >>> frame = pd.DataFrame({"word": ["a", "dog", "dog"], "kind": ["function", "content", "content"],
+    ...                       "caption": [0, 0, 1], "drop": [0.0, 0.1, 0.3]})
+    >>> by_word(frame, least=2).values.tolist()
+    [['dog', 'content', 0.2, 2]]
+    """
+    grouped = frame.groupby(["word", "kind"])["drop"].agg(drop="mean", count="size").reset_index()
+    common = grouped.query("count >= @least")
+    return common.sort_values(["drop", "word"], ascending=[False, True], ignore_index=True)
+
+
+def content_minus_function(frame: pd.DataFrame, n: int = 1000, seed: int = 0) -> tuple[float, np.ndarray]:
+    """Mean drop of content words less mean drop of function words, with a bootstrap over captions.
+
+    A caption is drawn with all its words. A draw that holds no word of one kind says nothing and is left
+    out.
+
+    Args:
+        frame: of :func:`split_ablation`.
+        n: resamples; seed: of their draws.
+
+    Returns:
+        The difference, and ``samples (n,)``, or a few less, as :func:`imtext.report.from_samples` takes them.
+
+    Raises:
+        DataError: no word of one of the two kinds.
+
+    >>> frame = pd.DataFrame({"word": ["a", "dog"] * 2, "kind": ["function", "content"] * 2,
+    ...                       "caption": [0, 0, 1, 1], "drop": [0.0, 0.5, 0.0, 0.5]})
+    >>> difference, samples = content_minus_function(frame, n=3)
+    >>> difference, samples.tolist()
+    (0.5, [0.5, 0.5, 0.5])
+    """
+    if frame["kind"].nunique() < 2:
+        raise DataError("captions with content words or function words alone: nothing to compare; give more")
+    by_caption = frame.groupby(["caption", "kind"])["drop"].agg(["sum", "size"])
+    totals = by_caption.unstack(fill_value=0).to_numpy()
+    equal = np.full(len(totals), 1 / len(totals))
+    drawn = np.random.default_rng(seed).multinomial(len(totals), equal, size=n) @ totals
+    return float(_difference(totals.sum(0))), _difference(drawn[(drawn[:, 2:] > 0).all(1)])
+
+
+def _difference(totals: np.ndarray) -> np.ndarray:
+    """Mean of content words less that of function words, from ``(…, 4)``: both sums, then both numbers."""
+    content, function, contents, functions = totals.T
+    return content / contents - function / functions

@@ -9,8 +9,8 @@ from one_word_less import word_ablation
 from imtext.errors import DataError
 from imtext.experiment.compute import in_blocks
 from imtext.models import DualPath, TextCNN
-from imtext.papers import ablation
-from imtext.papers.ablation import by_word, content_minus_function, split_ablation
+from imtext.papers import instance_loss
+from imtext.papers.instance_loss import by_word, content_minus_function, split_ablation
 from imtext.text import Vocabulary
 from imtext.training import make_fabric
 
@@ -51,9 +51,9 @@ def _toy_embed(codes):
 
 def test_a_split_equals_one_caption_after_the_other(words, net, images):
     fabric = make_fabric("cpu")
-    codes, lengths = words.encode(CAPTIONS, 12)
+    codes, _ = words.encode(CAPTIONS, 12)
     frame = split_ablation(
-        words.words, codes, lengths, OWNERS, images, lambda part: in_blocks(net.embed_captions, part, fabric)
+        words.words, codes, images[OWNERS], lambda part: in_blocks(net.embed_captions, part, fabric)
     )
     assert frame["caption"].unique().tolist() == [0, 1, 4, 5]
     for number in (0, 1, 4, 5):
@@ -69,33 +69,33 @@ def test_a_split_equals_one_caption_after_the_other(words, net, images):
 
 
 def test_blocks_do_not_change_the_result(words, images, monkeypatch):
-    codes, lengths = words.encode(CAPTIONS, 12)
-    whole = split_ablation(words.words, codes, lengths, OWNERS, images, _toy_embed)
-    monkeypatch.setattr(ablation, "BLOCK", 3)
+    codes, _ = words.encode(CAPTIONS, 12)
+    whole = split_ablation(words.words, codes, images[OWNERS], _toy_embed)
+    monkeypatch.setattr(instance_loss, "BLOCK", 3)
     largest = []
     embed = lambda part: largest.append(len(part)) or _toy_embed(part)  # noqa: E731
-    parts = split_ablation(words.words, codes, lengths, OWNERS, images, embed)
+    parts = split_ablation(words.words, codes, images[OWNERS], embed)
     assert max(largest) == 3
     pd.testing.assert_frame_equal(whole, parts, atol=1e-12)
 
 
 def test_a_caption_that_fills_every_place_loses_one_word_at_a_time(images):
-    codes, lengths, owners, seen = np.array([[3, 1, 2]]), np.array([3]), np.array([0]), []
+    codes, seen = np.array([[3, 1, 2]]), []
     embed = lambda part: seen.append(part) or _toy_embed(part)  # noqa: E731
-    split_ablation(["a", "b", "c"], codes, lengths, owners, images, embed)
+    split_ablation(["a", "b", "c"], codes, images[:1], embed)
     assert seen[0].tolist() == [[3, 1, 2]]
     assert seen[1].tolist() == [[1, 2, 0], [3, 2, 0], [3, 1, 0]]
 
 
 def test_a_split_without_a_caption_of_two_words_gives_nothing(images):
     codes = np.array([[1, 0]])
-    assert split_ablation(["dog"], codes, np.array([1]), np.array([0]), images, _toy_embed).empty
+    assert split_ablation(["dog"], codes, images[:1], _toy_embed).empty
 
 
 @pytest.fixture(scope="module")
 def frame(words, images):
-    codes, lengths = words.encode(CAPTIONS, 12)
-    return split_ablation(words.words, codes, lengths, OWNERS, images, _toy_embed)
+    codes, _ = words.encode(CAPTIONS, 12)
+    return split_ablation(words.words, codes, images[OWNERS], _toy_embed)
 
 
 def test_a_line_for_every_word_left_out(frame):
