@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,20 +11,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from imtext.data import GENERATED
+from imtext.data.coco_ids import coco_caption_ids
+from imtext.data.judgements import load_judgements
+from imtext.data.picturebook.relevance import scene_relevance
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study
 from imtext.experiment.compute import Row, jobs_here, run_all, scores_of
 from imtext.experiment.results import SIDES, drawn
 from imtext.experiment.study import Measures, place_of
-from imtext.papers.meaning import Meaning, meaning_of
-from imtext.report import Evidence, from_samples, read_paper
+from imtext.report import Evidence, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
-from imtext.retrieval import Graded, cluster_bootstrap, graded, modality_mixing, order_of_models
+from imtext.retrieval import Graded, graded, modality_mixing, order_of_models
 from imtext.retrieval.agreement import Correlation, rank_correlation
-from imtext.retrieval.judged import FirstWrong, false_matches
+from imtext.retrieval.extended import extended_pairs
+from imtext.retrieval.judged import FirstWrong, false_matches, pair_matrix
 from imtext.runs import Run
 
 # Rows of the single network.
@@ -34,6 +38,61 @@ MEASURES = {"R-sum": "rsum", "semantic R-sum": "semantic_rsum", "nDCG@10": "ndcg
 # Claims that need pairs which were judged wrong.
 JUDGED = ("false_matches_are_right", "false_matches_beat_others", "similarity_follows_people")
 MOST = 20_000  # judged pairs, for the correlations
+# Experts: 1 says unrelated, 4 says describes without any error; the crowd: the share who said yes.
+EXPERT_RIGHT, CROWD_RIGHT = 3.0, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """Pairs of the test split that are right in meaning.
+
+    Attributes:
+        relevance: ``(N, M)`` in [0, 1], array or sparse; 1 is right.
+        image, caption, value: ``(P,)`` each, pairs that somebody, or the scene, has an answer for.
+        source: where it comes from; said: of one answer that is right, by its value.
+        right_from: the value from which a pair is right.
+        wrong_too: whether pairs are judged wrong as well; else those that are right are listed, and nothing
+            is known of the others.
+        first_judged: whether so few pairs are judged that a query's first judged answer counts.
+    """
+
+    relevance: Any
+    image: np.ndarray
+    caption: np.ndarray
+    value: np.ndarray
+    source: str
+    said: str
+    right_from: float = 1.0
+    wrong_too: bool = True
+    first_judged: bool = False
+
+
+def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
+    """What is right in meaning on the test split of a dataset.
+
+    Raises:
+        DataError: nothing is known; ConfigError: a package is needed.
+    """
+    if dataset in GENERATED and test.scenes:
+        relevance = scene_relevance(test)
+        image, caption = (axis.ravel() for axis in np.indices(relevance.shape))
+        source = "scenes of which all that the caption says is true"
+        said = "all that it says is true of the scene"
+        return Meaning(relevance, image, caption, relevance.ravel(), source, said)
+    if dataset == "flickr8k" and data_root:
+        found, shape = load_judgements(data_root, test), (test.n_images, test.n_captions)
+        both = ((found.expert, EXPERT_RIGHT), (found.crowd, CROWD_RIGHT))
+        expert, crowd = (pair_matrix(one.image, one.caption, one.right(least), shape) for one, least in both)
+        one, source, right = found.expert, "pairs that experts or the crowd call right", expert.maximum(crowd)
+        said, pairs = "experts: {:.2f} of 4 on average", (one.image, one.caption, one.value)
+        return Meaning(right, *pairs, source, said, EXPERT_RIGHT, first_judged=True)
+    if dataset == "coco" and data_root:
+        ids = np.array([int(image) for image in test.image_ids]), coco_caption_ids(data_root, test)
+        right = extended_pairs("cxc", *ids).maximum(extended_pairs("eccv", *ids))
+        pairs, source = right.tocoo(), "pairs that CxC or ECCV-Caption lists"
+        said = "CxC or ECCV-Caption lists it"
+        return Meaning(right, pairs.row, pairs.col, pairs.data, source, said, wrong_too=False)
+    raise DataError(f"{dataset} has no judgements of pairs; flickr8k, coco and picturebook have")
 
 
 def models(
@@ -145,18 +204,11 @@ class Models:
         other = self.test.group_of_image[one.image] != self.test.group_of_caption[one.caption]
         return one.image[other], one.caption[other], one.value[other]
 
-    def share_of_pairs(self) -> float:
-        """Per cent of these pairs that are right in meaning."""
-        return 100 * float((self.other_pairs()[2] >= self.meaning.right_from).mean())
-
     def follows(self, model: str, n: int = 200) -> Correlation:
         """Rank correlation of a model's similarity with the judgement, over at most 20,000 of these pairs;
         ``n`` draws of images for the intervals.
         """
-        image, caption, value = pairs = self.other_pairs()
-        if len(image) > MOST:
-            kept = np.random.default_rng(0).choice(len(image), MOST, replace=False)
-            image, caption, value = (one[kept] for one in pairs)
+        image, caption, value = (one[drawn(len(one), MOST)] for one in self.other_pairs())
         return rank_correlation(self.scores[model][image, caption], value, clusters=image, n=n)
 
     def agreement(self, digits: int = 2) -> pd.DataFrame:
@@ -186,15 +238,14 @@ class Models:
 
     def claims(self) -> Measures:
         """What measures the claims about models, by claim: a method of the claim's name."""
-        names = {one.id for one in read_paper("single_network").claims.values() if one.table == "3"}
-        names -= set(() if self.meaning.wrong_too else JUDGED)
-        return {name: getattr(self, name) for name in names}
+        names = [one.id for one in read_paper("single_network").claims.values() if one.table == "3"]
+        left_out = () if self.meaning.wrong_too else JUDGED
+        return {name: getattr(self, name) for name in names if name not in left_out}
 
     @property
     def best_other(self) -> str:
         """The model of another paper with the highest R-sum on the test split."""
-        others = [name for name in self.runs if name not in OWN]
-        return max(others, key=lambda name: self.graded[name].value("rsum"))
+        return self.measures(9)["R-sum"].drop(list(OWN)).idxmax()
 
     def one_network_comparable(self, results: Results) -> list[Evidence]:
         """Mean recall of config-2 minus that of the best other model, both directions together."""
@@ -214,22 +265,20 @@ class Models:
 
     def false_matches_are_right(self, results: Results) -> list[Evidence]:
         """Share of the first wrong answers that are right in meaning, minus 50 per cent."""
-        return self._right_share(50.0)
+        return self._right_share(0.5)
 
     def false_matches_beat_others(self, results: Results) -> list[Evidence]:
         """The same minus the share among all judged pairs that are no true pairs."""
-        return self._right_share(self.share_of_pairs())
+        return self._right_share((self.other_pairs()[2] >= self.meaning.right_from).mean())
 
     def _right_share(self, against: float) -> list[Evidence]:
         wrong, found = self.first_wrong(BEST, self.meaning.first_judged), []
         owners = {"image": np.arange(self.test.n_images), "text": self.test.image_of_caption}
         for side, images in owners.items():
             value = wrong[f"{side}_query"].value
-            known = ~np.isnan(value)
-            right = 1.0 * (value[known] >= self.meaning.right_from)
-            if known.any():
-                shares = np.append(right.mean(), cluster_bootstrap(right, images[known], 2000))
-                found.append(_evidence(f"{side} query, share right", 100 * shares - against))
+            if (known := ~np.isnan(value)).any():
+                right = value[known] >= self.meaning.right_from
+                found.append(from_scores(f"{side} query, share right", right, against, images[known]))
         return found
 
     def order_changes(self, results: Results) -> list[Evidence]:

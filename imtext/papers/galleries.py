@@ -33,10 +33,8 @@ def found_images(result: Result, count: int = 3, k: int = 3) -> Gallery:
     rows = []
     for query, items in zip(queries, result.found("text", queries, k), strict=True):
         right = data.group_of_image[items] == data.group_of_caption[query]
-        cells = [
-            (result.picture(i), [("right" if own else "another", bool(own))])
-            for i, own in zip(items, right, strict=True)
-        ]
+        lines = [("right" if own else "another", own) for own in right.tolist()]
+        cells = [(result.picture(i), [line]) for i, line in zip(items, lines, strict=True)]
         rows.append([(None, [f"“{data.captions[query]}”"]), *cells])
     return Gallery(rows)
 

@@ -23,7 +23,7 @@ from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import plain
 from imtext.experiment.results import drawn
 from imtext.models import PictureNets
-from imtext.papers import across, galleries, meaning, single_network
+from imtext.papers import across, galleries, single_network
 from imtext.report import paper_values, read_published
 from imtext.retrieval import evaluate, evaluate_scores
 from imtext.runs import Run
@@ -379,7 +379,9 @@ def test_agreement_by_loops(models):
     ]
     expected = pd.DataFrame(pairs).corr("spearman").iloc[0, 1]
     assert table.loc[BEST, "Spearman's ρ"] == pytest.approx(expected)
-    assert models.share_of_pairs() == pytest.approx(100 * np.mean([value == 1 for _, value in pairs]))
+    half, others = models.false_matches_are_right({}), models.false_matches_beat_others({})
+    share = 100 * np.mean([value == 1 for _, value in pairs])
+    assert half[0].difference - others[0].difference == pytest.approx(share - 50)
 
 
 def test_where_few_pairs_are_judged_the_first_judged_one_counts(models, results):
@@ -410,10 +412,10 @@ def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, results, monkeypat
         rows, columns = zip(*listed[source], strict=True)
         return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(images), len(captions)))
 
-    monkeypatch.setattr(meaning, "extended_pairs", pairs)
-    monkeypatch.setattr(meaning, "coco_caption_ids", lambda root, split: np.arange(test.n_captions))
+    monkeypatch.setattr(across, "extended_pairs", pairs)
+    monkeypatch.setattr(across, "coco_caption_ids", lambda root, split: np.arange(test.n_captions))
     ids = tuple(str(100 + image) for image in range(test.n_images))
-    found = meaning.meaning_of("coco", "coco", replace(test, image_ids=ids))
+    found = across.meaning_of("coco", "coco", replace(test, image_ids=ids))
     assert sorted(zip(*found.relevance.nonzero(), strict=True)) == [(0, 7), (3, 2)]
     # Nothing is judged wrong: no share of right answers, and no correlation.
     made = across.Models(models.runs, test, found)
@@ -428,7 +430,7 @@ def test_coco_takes_the_lists_of_cxc_and_eccv_caption(models, results, monkeypat
 def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results, capsys):
     never = {"never": ("a paper", "a row", None)}  # could not be run
     with pytest.raises(DataError, match="flickr30k has no judgements"):
-        meaning.meaning_of("flickr30k", "somewhere", results["standard"].split())
+        across.meaning_of("flickr30k", "somewhere", results["standard"].split())
     unknown = SimpleNamespace(parameters=replace(study.parameters, dataset="flickr30k"))
     found = across.models(unknown, results, never)
     assert capsys.readouterr().out.startswith("right in meaning: flickr30k has no judgements of pairs")
