@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,29 +42,24 @@ MOST = 20_000  # judged pairs, for the correlations
 EXPERT_RIGHT, CROWD_RIGHT = 3.0, 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Meaning:
+class Meaning(NamedTuple):
     """Pairs of the test split that are right in meaning.
 
     Attributes:
         relevance: ``(N, M)`` in [0, 1], array or sparse; 1 is right.
-        image, caption, value: ``(P,)`` each, pairs that somebody, or the scene, has an answer for.
+        pairs: that somebody, or the scene, has an answer for: images, captions and answers, ``(P,)`` each.
         source: where it comes from; said: of one answer that is right, by its value.
         right_from: the value from which a pair is right.
         wrong_too: whether pairs are judged wrong as well; else those that are right are listed, and nothing
             is known of the others.
-        first_judged: whether so few pairs are judged that a query's first judged answer counts.
     """
 
     relevance: Any
-    image: np.ndarray
-    caption: np.ndarray
-    value: np.ndarray
+    pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
     source: str
     said: str
     right_from: float = 1.0
     wrong_too: bool = True
-    first_judged: bool = False
 
 
 def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
@@ -75,23 +70,23 @@ def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
     """
     if dataset in GENERATED and test.scenes:
         relevance = scene_relevance(test)
-        image, caption = (axis.ravel() for axis in np.indices(relevance.shape))
+        pairs = *np.indices(relevance.shape).reshape(2, -1), relevance.ravel()
         source = "scenes of which all that the caption says is true"
         said = "all that it says is true of the scene"
-        return Meaning(relevance, image, caption, relevance.ravel(), source, said)
+        return Meaning(relevance, pairs, source, said)
     if dataset == "flickr8k" and data_root:
         found, shape = load_judgements(data_root, test), (test.n_images, test.n_captions)
         both = ((found.expert, EXPERT_RIGHT), (found.crowd, CROWD_RIGHT))
         expert, crowd = (pair_matrix(one.image, one.caption, one.right(least), shape) for one, least in both)
         one, source, right = found.expert, "pairs that experts or the crowd call right", expert.maximum(crowd)
         said, pairs = "experts: {:.2f} of 4 on average", (one.image, one.caption, one.value)
-        return Meaning(right, *pairs, source, said, EXPERT_RIGHT, first_judged=True)
+        return Meaning(right, pairs, source, said, EXPERT_RIGHT)
     if dataset == "coco" and data_root:
         ids = np.array([int(image) for image in test.image_ids]), coco_caption_ids(data_root, test)
         right = extended_pairs("cxc", *ids).maximum(extended_pairs("eccv", *ids))
-        pairs, source = right.tocoo(), "pairs that CxC or ECCV-Caption lists"
+        one, source = right.tocoo(), "pairs that CxC or ECCV-Caption lists"
         said = "CxC or ECCV-Caption lists it"
-        return Meaning(right, pairs.row, pairs.col, pairs.data, source, said, wrong_too=False)
+        return Meaning(right, (one.row, one.col, one.data), source, said, wrong_too=False)
     raise DataError(f"{dataset} has no judgements of pairs; flickr8k, coco and picturebook have")
 
 
@@ -111,10 +106,9 @@ def models(
         print(f"right in meaning: {error}")
         return Absent()
     print(f"right in meaning: {meaning.source}")
-    rows = [
-        Row(paper, key, replace(one, seed=given.seeds[0]), study.places, given.profile)
-        for paper, key, one in others.values()
-    ]
+    rows = []
+    for paper, key, one in others.values():
+        rows.append(Row(paper, key, replace(one, seed=given.seeds[0]), study.places, given.profile))
     runs = run_all(rows, given.runs_dir, jobs_here(given.jobs, given.profile, given.device))
     own = {name: results[key].runs[0] for name, key in OWN.items()}
     return Models({**dict(zip(others, runs, strict=True)), **own}, test, meaning)
@@ -139,18 +133,14 @@ class Models:
 
     def measures(self, digits: int = 1) -> pd.DataFrame:
         """R-sum, semantic R-sum, nDCG@10 and mAP@R of every model, per cent."""
-        found = {
-            said: {model: one.value(measure) for model, one in self.graded.items()}
-            for said, measure in MEASURES.items()
-        }
-        return pd.DataFrame(found).round(digits)
+        lines = [[one.value(measure) for measure in MEASURES.values()] for one in self.graded.values()]
+        return pd.DataFrame(lines, list(self.graded), list(MEASURES)).round(digits)
 
     def sampled(self, measure: str, n: int = 2000, **side: str) -> pd.DataFrame:
         """A measure of every model: in line 0 as it is, in ``n`` further ones for other draws of images."""
-        found = {
-            name: [one.value(measure, **side), *one.samples(measure, n=n, **side)]
-            for name, one in self.graded.items()
-        }
+        found = {}
+        for name, one in self.graded.items():
+            found[name] = [one.value(measure, **side), *one.samples(measure, n=n, **side)]
         return pd.DataFrame(found)
 
     @house_style()
@@ -181,7 +171,7 @@ class Models:
         the highest R-sum on the validation split.
         """
         strongest = max(self.runs, key=lambda name: self.runs[name].metrics["val"]["rsum"])
-        found = pd.DataFrame(vars(self.first_wrong(strongest, False)["image_query"]))
+        found = pd.DataFrame(vars(self.first_wrong(strongest, judged_only=False)["image_query"]))
         right = found.query("rank == 1 and value >= @self.meaning.right_from").drop_duplicates("item")
         test, rows = self.test, []
         for one in right.iloc[drawn(len(right), count)].itertuples():
@@ -194,15 +184,14 @@ class Models:
 
     def first_wrong(self, model: str, judged_only: bool) -> dict[str, FirstWrong]:
         """First answers that recall counts as wrong, per direction, or the first of them that was judged."""
-        one, groups = self.meaning, self.test.group_of_image
-        given = one.image, one.caption, one.value, judged_only, groups
+        given = *self.meaning.pairs, judged_only, self.test.group_of_image
         return false_matches(self.scores[model], self.test.image_of_caption, *given)
 
-    def other_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def other_pairs(self) -> list[np.ndarray]:
         """Judged pairs ``(P,)`` that are not of one group: image, caption, judgement."""
-        one = self.meaning
-        other = self.test.group_of_image[one.image] != self.test.group_of_caption[one.caption]
-        return one.image[other], one.caption[other], one.value[other]
+        image, caption, _ = self.meaning.pairs
+        other = self.test.group_of_image[image] != self.test.group_of_caption[caption]
+        return [one[other] for one in self.meaning.pairs]
 
     def follows(self, model: str, n: int = 200) -> Correlation:
         """Rank correlation of a model's similarity with the judgement, over at most 20,000 of these pairs;
@@ -218,7 +207,7 @@ class Models:
         """
         lines = {model: {} for model in self.runs}
         for model in self.runs if self.meaning.wrong_too else ():
-            for side, one in self.first_wrong(model, self.meaning.first_judged).items():
+            for side, one in self.first_wrong(model, judged_only=True).items():
                 share, _ = one.share_right(self.meaning.right_from)
                 lines[model][f"wrong but right, {side.split('_')[0]} query"] = share
             found = self.follows(model, n=20)
@@ -272,12 +261,11 @@ class Models:
         return self._right_share((self.other_pairs()[2] >= self.meaning.right_from).mean())
 
     def _right_share(self, against: float) -> list[Evidence]:
-        wrong, found = self.first_wrong(BEST, self.meaning.first_judged), []
-        owners = {"image": np.arange(self.test.n_images), "text": self.test.image_of_caption}
-        for side, images in owners.items():
-            value = wrong[f"{side}_query"].value
-            if (known := ~np.isnan(value)).any():
-                right = value[known] >= self.meaning.right_from
+        found, owners = [], (np.arange(self.test.n_images), self.test.image_of_caption)
+        wrong = self.first_wrong(BEST, judged_only=True).values()
+        for side, one, images in zip(SIDES, wrong, owners, strict=True):
+            if (known := ~np.isnan(one.value)).any():
+                right = one.value[known] >= self.meaning.right_from
                 found.append(from_scores(f"{side} query, share right", right, against, images[known]))
         return found
 

@@ -297,13 +297,10 @@ def split_ablation(
             found[part] = np.multiply(*(unit(rows.astype(np.float64)) for rows in both)).sum(1)
         return found
 
-    lengths = np.count_nonzero(codes, axis=1)
-    whole = np.flatnonzero(lengths >= 2)
-    caption = np.repeat(whole, lengths[whole])
-    place = np.arange(codes.shape[1])
-    position = np.nonzero(place < lengths[whole, None])[1]
-    rest = codes[caption][place != position[:, None]].reshape(len(caption), len(place) - 1)
-    full = np.repeat(cosines(whole, codes[whole]), lengths[whole])
+    whole, places = np.flatnonzero(np.count_nonzero(codes, axis=1) >= 2), codes.shape[1]
+    row, position = np.nonzero(codes[whole])
+    caption, full = whole[row], cosines(whole, codes[whole])[row]
+    rest = codes[caption][np.arange(places) != position[:, None]].reshape(len(caption), places - 1)
     left_out = [words[code - 1] for code in codes[caption, position]]
     kind = ["function" if is_function_word(word) else "content" for word in left_out]
     drop = full - cosines(caption, np.pad(rest, ((0, 0), (0, 1))))

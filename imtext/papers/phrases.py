@@ -76,19 +76,6 @@ def mentions_of(dataset: Dataset) -> Mentions:
     return Mentions(tuple(unique.tolist()), phrase, image[row], truth[row], row)
 
 
-def training_pairs(mentions: Mentions, most: int, seed: int) -> np.ndarray:
-    """Pairs ``(P, 2)`` of region and phrase, a pair as often as it is mentioned, ``most`` regions a phrase.
-
-    "resampled with at most ten regions per phrase" (section 3.3): of a phrase with more, ``most`` distinct
-    regions are drawn.
-    """
-    pairs = np.stack([mentions.regions[2], mentions.phrase], axis=1)
-    distinct, number = np.unique(pairs, axis=0, return_inverse=True)
-    drawn = np.random.default_rng([seed, 1]).permutation(len(distinct))
-    kept = pd.Series(drawn).groupby(distinct[drawn, 1]).head(most)
-    return pairs[np.isin(number.reshape(-1), kept)]
-
-
 class UnitRows:
     """Rows of files on disk, one after the other, of length 1; read when asked for, never all at once.
 
@@ -218,8 +205,17 @@ class RegionImages(OfCNN):
         return self.regions if split == "train" else self.proposals(split)
 
     def pairs(self, seed: int) -> np.ndarray:
-        """Training pairs of region and phrase, see :func:`training_pairs`."""
-        return training_pairs(self.mentions("train"), self.part.each, seed)
+        """Training pairs ``(P, 2)`` of region and phrase, each as often as it is mentioned.
+
+        "resampled with at most ten regions per phrase" (section 3.3): of a phrase with more than ``each``,
+        so many distinct regions are drawn.
+        """
+        mentions = self.mentions("train")
+        pairs = np.stack([mentions.regions[2], mentions.phrase], axis=1)
+        distinct, number = np.unique(pairs, axis=0, return_inverse=True)
+        drawn = np.random.default_rng([seed, 1]).permutation(len(distinct))
+        kept = pd.Series(drawn).groupby(distinct[drawn, 1]).head(self.part.each)
+        return pairs[np.isin(number.reshape(-1), kept)]
 
     def test(self, split: str) -> UnitRows:
         """Features of the proposals, or of the true boxes for training."""

@@ -57,8 +57,7 @@ def structure_resolves_ambiguity(results: Results) -> list[Evidence]:
     """Gap of new images in the example of Figure 2, with minus without the term, over draws of it."""
     profile = next(iter(results.present.values())).rows[0].profile
     gaps = compare(range(4 if profile == "smoke" else 24))["gap"]
-    name = "gap of a new image"
-    return [from_scores(name, gaps["with"], gaps["without"], scale=1, unit="", digits=3)]
+    return [from_scores("gap of a new image", gaps["with"], gaps["without"], scale=1, unit="", digits=3)]
 
 
 def most_pairs_violate_little(results: Results) -> list[Evidence]:
@@ -124,8 +123,7 @@ def few_violations(row: Row, run: Run) -> pd.DataFrame:
     return pd.concat(found).groupby("pair").mean()
 
 
-QUICK = "few groups, word vectors of 50 numbers and minutes of training"
-study = study_of(PAPER, globals(), QUICK)
+study = study_of(PAPER, globals(), quick="few groups, word vectors of 50 numbers and minutes of training")
 
 
 @none_of_absent

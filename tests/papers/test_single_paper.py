@@ -390,8 +390,8 @@ def test_where_few_pairs_are_judged_the_first_judged_one_counts(models, results)
     value[random.random(value.shape) < 0.5] *= 4
     value[:2] = np.nan  # two images of which nobody judged a pair
     image, caption = np.nonzero(~np.isnan(value))
-    judged = {"image": image, "caption": caption, "value": value[image, caption], "right_from": 3.0}
-    few = across.Models(models.runs, test, replace(models.meaning, first_judged=True, **judged))
+    pairs = image, caption, value[image, caption]
+    few = across.Models(models.runs, test, models.meaning._replace(pairs=pairs, right_from=3.0))
     expected = []
     for one in range(test.n_images):
         order = np.argsort(-models.scores[BEST][one], kind="stable")

@@ -19,7 +19,7 @@ from imtext.experiment import texts as texts_module
 from imtext.experiment.compute import MODEL, run_one
 from imtext.experiment.encoder import load
 from imtext.papers import structure_preserving
-from imtext.papers.phrases import Found, HardNegatives, Mentions, mentions_of, training_pairs
+from imtext.papers.phrases import Found, HardNegatives, Mentions, RegionImages, mentions_of
 from imtext.papers.structure_preserving import few_violations, violations, with_boxes
 from imtext.report import paper_values, read_published
 from imtext.retrieval import evaluate
@@ -327,6 +327,12 @@ def test_mentions_by_hand(boxes):
     assert owner.tolist() == [image, image]
     with pytest.raises(DataError, match="has a box; check the chains"):
         mentions_of(replace(split, regions=Regions([[0, 0, 1, 1]], [0], [1])))
+
+
+def training_pairs(mentions, most, seed):
+    images = RegionImages(SimpleNamespace(each=most), None)
+    images.mentions = lambda split: mentions
+    return images.pairs(seed)
 
 
 def test_pairs_keep_at_most_so_many_regions_of_a_phrase():
