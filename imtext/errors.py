@@ -65,4 +65,4 @@ class TrainingError(ImtextError, RuntimeError):
 
 
 class RunError(ImtextError, RuntimeError):
-    """A stored run is missing, locked, unfinished or of another version."""
+    """A stored run is missing, damaged, in use or unfinished."""

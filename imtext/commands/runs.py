@@ -80,12 +80,12 @@ def _show(arguments: argparse.Namespace) -> int:
     import yaml
 
     from imtext.runs.files import read_object
-    from imtext.runs.listing import DAMAGED, OTHER_VERSION, find_run, look_at
+    from imtext.runs.listing import DAMAGED, find_run, look_at
     from imtext.runs.store import files_of
 
     folder = find_run(arguments.runs_dir, arguments.name)
     run = look_at(folder, arguments.verify)
-    bad = run["state"] in (DAMAGED, OTHER_VERSION)
+    bad = run["state"] == DAMAGED
     about = {name: str(run[name]) for name in ("study", "folder", "state", "reason")}
     if not bad:
         parts = ("config", "provenance", "metrics")

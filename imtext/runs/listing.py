@@ -19,7 +19,7 @@ from imtext.runs.files import atomic, json_bytes, read_json, read_object, size_o
 from imtext.runs.store import LOCK, PARTIAL, beside, holder, is_held
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
-DAMAGED, OTHER_VERSION = "damaged", "other version"
+DAMAGED = "damaged"
 CACHE = "cache"
 _NAME = re.compile(r".+-[0-9a-f]{10}(\.partial)?")
 
@@ -53,19 +53,18 @@ def list_runs(root: Path, verify: bool = False) -> list[dict[str, Any]]:
 
 
 def look_at(folder: Path, verify: bool = False) -> dict[str, Any]:
-    """One run, whatever its state; of a damaged run, or one of another version, only what its place says.
+    """One run, whatever its state; of a damaged run only what its place says.
 
     Returns:
         ``folder``; ``study``, ``run`` and ``hash``, as its place says; ``state`` (finished, running: a living
-        process holds it, unfinished, damaged or other version) and ``reason``, one line where there is
+        process holds it, unfinished, or damaged) and ``reason``, one line where there is
         something to say; ``rsum`` of the test split; ``seed``, ``profile``, ``dataset`` and ``date``;
         ``minutes`` of the last process that worked on it; ``bytes`` on the disk.
     """
     slug, _, hash_ = folder.name.removesuffix(PARTIAL).rpartition("-")
     state, reason = _state(folder, verify)
-    known = state not in (DAMAGED, OTHER_VERSION)
     names = (store.CONFIG, store.PROVENANCE, store.STAMP, store.METRICS)
-    config, about, stamp, metrics = (read_object(folder / name) if known else {} for name in names)
+    config, about, stamp, metrics = (read_object(folder / name) if state != DAMAGED else {} for name in names)
     return {
         "folder": folder,
         "study": folder.parent.name,
@@ -85,16 +84,14 @@ def look_at(folder: Path, verify: bool = False) -> dict[str, Any]:
 
 def _state(folder: Path, verify: bool) -> tuple[str, str]:
     """State and, where there is something to say, the reason."""
+    if folder.suffix == PARTIAL:
+        held = is_held(beside(folder, LOCK))
+        return (RUNNING, f"{folder.name}: {holder(folder)} is computing it") if held else (UNFINISHED, "")
     try:
-        if folder.suffix != PARTIAL:
-            store.Run(folder).check(verify)
-            return FINISHED, ""
-        store.check_stamp(folder)
+        store.Run(folder).check(verify)
     except RunError as error:
-        return OTHER_VERSION if isinstance(error, store.OtherVersion) else DAMAGED, str(error)
-    if is_held(beside(folder, LOCK)):
-        return RUNNING, f"{folder.name}: {holder(folder)} is computing it"
-    return UNFINISHED, ""
+        return DAMAGED, str(error)
+    return FINISHED, ""
 
 
 def find_run(root: Path, name: str) -> Path:

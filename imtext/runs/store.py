@@ -53,16 +53,14 @@ class Run:
         return self.dir.suffix != PARTIAL and (self.dir / METRICS).is_file()
 
     def check(self, full: bool = False) -> None:
-        """Refuse a finished run of another schema, or one of which something is missing or changed.
+        """Refuse a finished run of which something is missing or changed.
 
         Lengths of all files and the contents of small ones are compared with the manifest, with ``full`` all
         contents.
 
         Raises:
-            OtherVersion: see :func:`check_stamp`.
             RunError: names the file and the command that removes the run.
         """
-        check_stamp(self.dir)
         try:
             files = read_object(self.dir / MANIFEST)["files"]
             faulty = [name for name, entry in files.items() if not _is_whole(self.dir / name, entry, full)]
@@ -158,7 +156,7 @@ class RunStore:
         """The finished run of this config, or None. Nothing is written: the folder may be read-only.
 
         Raises:
-            RunError: the run is damaged, or of another version or config; it is never replaced unasked.
+            RunError: the run is damaged, or of another config; it is never replaced unasked.
         """
         run = Run(self.folder(study, slug, config))
         if not os.path.isdir(run.dir):
@@ -180,7 +178,7 @@ class RunStore:
         run is finished when the body has written ``metrics.json`` and returns.
 
         Raises:
-            RunError: where the folder cannot be written, or holds another run or version.
+            RunError: where the folder cannot be written, or holds another run.
         """
         final = self.folder(study, slug, config)
         with take(final):
@@ -192,9 +190,7 @@ class RunStore:
 
 def _begun(folder: Path, config: Mapping[str, Any]) -> Run:
     """A run in its partial folder: stamped, with the config and nothing that could be taken for a result."""
-    check_stamp(folder)
     stamp = {
-        "schema": SCHEMA,
         "imtext": __version__,
         "hash": config_hash(config),
         "process": os.getpid(),
@@ -276,10 +272,6 @@ def holder(folder: Path) -> str:
     return f"process {stamp.get('process')} (since {stamp.get('begun')})" if stamp else "another process"
 
 
-class OtherVersion(RunError):
-    """A run that another schema of imtext wrote."""
-
-
 def config_hash(config: Mapping[str, Any]) -> str:
     """Ten hex digits of what determines a run.
 
@@ -288,23 +280,6 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """
     text = json.dumps({"schema": SCHEMA, **config}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def check_stamp(folder: Path) -> None:
-    """Refuse the run of another schema.
-
-    A folder without a stamp passes: nothing was begun there, or its manifest tells that the stamp is gone.
-
-    Raises:
-        OtherVersion: names both versions.
-    """
-    stamp = read_object(folder / STAMP)
-    if stamp.get("schema", SCHEMA) != SCHEMA:
-        raise OtherVersion(
-            f"{folder}: written by schema {stamp['schema']} of imtext {stamp.get('imtext')}, this is schema "
-            f"{SCHEMA} of imtext {__version__}; read it with that version, or remove it with "
-            f"{remove_command(folder)}"
-        )
 
 
 def files_of(folder: Path) -> dict[str, Path]:
