@@ -1,6 +1,6 @@
 """What a reader sees: the papers' numbers beside ours, figures, and claims with a verdict. Trains nothing."""
 
-from __future__ import annotations
+# ruff: noqa: F401 - what is imported here is what the package offers
 
 from imtext.report.claims import Verdict, claims_table, decide
 from imtext.report.evidence import Evidence, difference_of_gains, from_samples, from_scores, gain_where
@@ -8,26 +8,3 @@ from imtext.report.paper import Claim, Paper, paper_table, paper_values, read_pa
 from imtext.report.published import read_published, results_folder, write_published
 from imtext.report.style import use_house_style
 from imtext.report.tables import as_printed, over_seeds, side_by_side
-
-__all__ = [
-    "Claim",
-    "Evidence",
-    "Paper",
-    "Verdict",
-    "as_printed",
-    "claims_table",
-    "decide",
-    "difference_of_gains",
-    "from_samples",
-    "from_scores",
-    "gain_where",
-    "over_seeds",
-    "paper_table",
-    "paper_values",
-    "read_paper",
-    "read_published",
-    "results_folder",
-    "side_by_side",
-    "use_house_style",
-    "write_published",
-]

@@ -128,15 +128,16 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
     end = 0.76
     for number, (title, boxes) in enumerate(lanes.items()):
         middle, left = 0.68 - 0.45 * number, 0.01
-        # A box is as wide as what stands in it.
-        wide = np.array([max(1.15 * len(name.lstrip("*")), len(size)) + 3 for name, size in boxes])
+        # A box is as wide as what stands in it, beside the gaps for the arrows.
+        texts = [[1.3 * len(name.lstrip("*")), *map(len, size.split("\n"))] for name, size in boxes]
+        wide = np.array([max(lengths) + 1 for lengths in texts])
         axes.text(left, middle + 0.17, title, fontweight="bold")
-        for (name, size), step in zip(boxes, end * wide / wide.sum(), strict=True):
-            colour, width = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
-            _box(axes, (left, middle - 0.11, step - 0.03, 0.22), name.lstrip("*"), size, colour, width)
-            left += step
+        for (name, size), width in zip(boxes, (end - 0.025 * len(boxes)) * wide / wide.sum(), strict=True):
+            colour, line = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
+            _box(axes, (left, middle - 0.11, width, 0.22), name.lstrip("*"), size, colour, line)
+            left += width + 0.025
             arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (left, middle), (left - 0.03, middle), arrowprops=arrow)
+            axes.annotate("", (left, middle), (left - 0.025, middle), arrowprops=arrow)
     _box(axes, (end + 0.01, 0.08, 0.98 - end, 0.84), loss[0], "\n".join(loss[1:]), INK, 1.4)
     return figure
 
