@@ -98,7 +98,7 @@ class Encoder:
 
     def _read(self, pictures: Sequence[Any]) -> np.ndarray:
         _listed(pictures, "[path]")
-        blocks = [pictures[begin : begin + 32] for begin in range(0, len(pictures), 32)]
+        blocks = [pictures[begin : begin + 512] for begin in range(0, len(pictures), 512)]
         return np.concatenate([self.inputs.image.read(block) for block in blocks])
 
     def _codes(self, captions: Sequence[str]) -> np.ndarray:
