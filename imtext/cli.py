@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -166,7 +167,9 @@ def _notebook_run(arguments: argparse.Namespace) -> None:
         )
     os.environ.setdefault(RUNS_FOLDER, "runs")
     out = arguments.out.absolute()
-    execute_notebook(source, out, parameters, work=out.parent / ".executing")
+    work = out.with_name(f".executing-{out.stem}")
+    execute_notebook(source, out, parameters, work=work)
+    shutil.rmtree(work, ignore_errors=True)
     print(f"wrote {arguments.out}")
 
 

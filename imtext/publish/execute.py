@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -105,8 +104,6 @@ def execute_notebook(source: Path, target: Path, parameters: Mapping[str, Any], 
     _hide_folders(notebook, parameters)
     write_notebook(normalise_notebook(notebook, published=True), partial)
     os.replace(partial, target)
-    with contextlib.suppress(OSError):
-        work.rmdir()  # unless a notebook that failed earlier lies there
 
 
 def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> list[Path]:

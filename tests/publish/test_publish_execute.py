@@ -91,6 +91,8 @@ while not Path("{other}").exists():
         write(root / "notebooks" / f"{own}.ipynb", code.format(own=own, other=other))
     assert len(execute_book(root, root / "_build", "smoke", names=["a", "b"], at_once=2)) == 2
     assert {path.stem for path in (root / "_build" / "records").glob("?.json")} == {"a", "b"}
+    # Which of them ends first takes nothing away from the other, which may only begin.
+    assert (root / "_build" / "executing").is_dir()
 
 
 def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
