@@ -25,12 +25,12 @@ ROOMS = {
     "training": (("training/",), 600, 814),
     "retrieval": (("retrieval/",), 1_500, 2_697),
     "experiment": (("experiment/", "runs/"), 1_900, 1_897),
-    "papers": (("papers/", "report/"), 2_200, 2_196),
+    "papers": (("papers/", "report/"), 2_200, 2_197),
     "publish": (("publish/", "commands/", "cli.py", "search.py", "__main__.py"), 1_200, 1_200),
     "base": (("",), 220, 126),
 }
 SLACK = 50
-FILES, LINES, TESTS = 236, 27_371, 22_721
+FILES, LINES, TESTS = 236, 27_372, 22_721
 LAYOUT = {getattr(tokenize, name) for name in ("COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER")}
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 

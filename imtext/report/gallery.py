@@ -36,15 +36,16 @@ class Gallery:
     def _repr_html_(self) -> str:
         """The rows, one below the other."""
         style = "display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; margin-bottom: 1em; font-size: 0.85em;"
-        rows = ("".join(map(_cell, row)) for row in self.rows)
+        rows = ("".join(_cell(*cell, place == 0) for place, cell in enumerate(row)) for row in self.rows)
         return "\n".join(f'<div style="{style}">{row}</div>' for row in rows)
 
 
-def _cell(cell: Cell) -> str:
-    picture, lines = cell
-    shown = "" if picture is None else f'<img src="{inline(picture)}" alt="" style="margin: 0;">'
-    width = "1 1 22em" if picture is None else f"0 0 {SIDE + 20}px"
-    return f'<div style="flex: {width}; text-align: left;">{shown}{"".join(map(_line, lines))}</div>'
+def _cell(picture: Any, lines: Sequence[Line], first: bool) -> str:
+    below = "".join(map(_line, lines))
+    if picture is None:  # a text stands above pictures, or beside one
+        return f'<div style="flex: 1 1 {"100%" if first else "14em"};">{below}</div>'
+    image = f'<img src="{inline(picture)}" alt="" style="margin: 0;">'
+    return f'<div style="max-width: {SIDE}px; text-align: left;">{image}{below}</div>'
 
 
 def _line(line: Line) -> str:
