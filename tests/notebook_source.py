@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PAPERS = ("instance_loss", "intra_modal", "rich_features", "single_network", "structure_preserving")
@@ -32,3 +37,13 @@ def defined(name: str, **parameters: Any) -> dict[str, Any]:
         tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]
         exec(compile(tree, name, "exec"), names)
     return names
+
+
+@contextmanager
+def trained(name: str, folder: Path, overrides: dict[str, Any]) -> Iterator[SimpleNamespace]:
+    """Study, rows and results of a notebook, as small as the overrides make it, in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMTEXT_DATA", str(folder / "data"))
+        names = defined(name, device="cpu", jobs=1, runs_dir=str(folder / "runs"), overrides=overrides)
+        study, rows = names["study"], names["rows"]
+        yield SimpleNamespace(study=study, rows=rows, results=study.run(rows))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from notebook_source import defined, sources
+from notebook_source import defined, sources, trained
 from one_word_less import word_ablation
 from PIL import Image
 from safetensors import safe_open
@@ -37,13 +37,8 @@ def smoke():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Study, rows and results of the notebook at its smallest."""
-    folder = tmp_path_factory.mktemp("instance")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMTEXT_DATA", str(folder / "data"))
-        given = {"device": "cpu", "jobs": 1, "runs_dir": str(folder / "runs"), "overrides": TINY}
-        names = defined("instance_loss", **given)
-        results = names["study"].run(names["rows"])
-        yield SimpleNamespace(study=names["study"], rows=names["rows"], results=results, names=names)
+    with trained("instance_loss", tmp_path_factory.mktemp("instance"), TINY) as made:
+        yield made
 
 
 # What is trained

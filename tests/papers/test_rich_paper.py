@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from notebook_source import defined, sources
+from notebook_source import defined, sources, trained
 from PIL import Image
 
 from imtext.cli import main
@@ -41,12 +41,8 @@ def smoke():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Study, rows and results of the notebook at its smallest."""
-    folder = tmp_path_factory.mktemp("rich")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMTEXT_DATA", str(folder / "data"))
-        names = defined("rich_features", device="cpu", jobs=1, runs_dir=str(folder / "runs"), overrides=TINY)
-        results = names["study"].run(names["rows"])
-        yield SimpleNamespace(study=names["study"], rows=names["rows"], results=results)
+    with trained("rich_features", tmp_path_factory.mktemp("rich"), TINY) as made:
+        yield made
 
 
 # What is trained

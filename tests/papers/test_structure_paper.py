@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from notebook_source import defined, sources
+from notebook_source import defined, sources, trained
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -38,13 +38,8 @@ def smoke():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Study, rows and results of the notebook at its smallest."""
-    folder = tmp_path_factory.mktemp("structure")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMTEXT_DATA", str(folder / "data"))
-        given = {"device": "cpu", "jobs": 1, "runs_dir": str(folder / "runs"), "overrides": TINY}
-        names = defined("structure_preserving", **given)
-        results = names["study"].run(names["rows"])
-        yield SimpleNamespace(study=names["study"], rows=names["rows"], results=results)
+    with trained("structure_preserving", tmp_path_factory.mktemp("structure"), TINY) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
