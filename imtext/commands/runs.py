@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
-    from imtext.runs.files import size_of
+    from imtext.files import size_of
     from imtext.runs.listing import CACHE, DAMAGED, list_runs
 
     root = arguments.runs_dir
@@ -79,7 +79,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     import yaml
 
-    from imtext.runs.files import read_object
+    from imtext.files import read_object
     from imtext.runs.listing import DAMAGED, find_run, look_at
     from imtext.runs.store import files_of
 
@@ -96,8 +96,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> None:
+    from imtext.files import size_of
     from imtext.runs import listing
-    from imtext.runs.files import size_of
 
     root = arguments.runs_dir
     if not (arguments.names or arguments.unfinished or arguments.cache):
@@ -119,8 +119,8 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from imtext.files import atomic, size_of
     from imtext.runs import listing
-    from imtext.runs.files import atomic, size_of
 
     out, table, root = arguments.out, arguments.table, arguments.runs_dir
     if out is None and table is None:
@@ -136,7 +136,7 @@ def _export(arguments: argparse.Namespace) -> None:
         if not every:
             raise RunError(f"{root}: no finished run to put in a table")
         lines = listing.table(folders or every)
-        with atomic(table) as temporary:
+        with atomic(table, RunError) as temporary:
             lines.to_csv(temporary, index=False)
         print(f"wrote {table} ({len(lines)} lines)")
 

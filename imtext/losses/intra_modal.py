@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from imtext.errors import ConfigError
 from imtext.losses.ranking import _groups, _whole, ranking_loss
-from imtext.losses.unit import unit_rows
+from imtext.unit import unit_rows
 
 DISTANCES = ("cosine", "msd", "l1", "l2")
 READINGS = ("printed", "released_cosine", "released_distance")

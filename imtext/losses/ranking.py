@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from imtext.errors import ConfigError
-from imtext.losses.unit import unit_rows
+from imtext.unit import unit_rows
 
 NEGATIVES = ("all", "hardest", "mean")
 REDUCTIONS = ("mean", "sum")

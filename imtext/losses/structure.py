@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from imtext.errors import ConfigError
-from imtext.losses.unit import unit_rows
+from imtext.unit import unit_rows
 
 REDUCTIONS = ("sum", "mean")
 # Under the root: the distance of two equal vectors then has a gradient, and it is finite.

@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from imtext.errors import ConfigError, DataError
-from imtext.losses.unit import EPSILON
 from imtext.models.attention_rows import Rows, Side, check_pair
 from imtext.retrieval.similarity import block_shape, each
+from imtext.unit import EPSILON
 
 DIRECTIONS = ("t-i", "i-t")
 POOLINGS = ("avg", "lse")

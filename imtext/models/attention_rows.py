@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from imtext.errors import DataError
-from imtext.losses.unit import unit_rows
 from imtext.retrieval.similarity import slices, to_numpy
+from imtext.unit import unit_rows
 
 _CHUNK = 1 << 26  # numbers of rows ready at a time: 256 MB in float32
 

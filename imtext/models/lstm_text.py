@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from imtext.errors import ConfigError
-from imtext.losses.unit import unit_rows
 from imtext.models.vse import pack_words, word_layer
+from imtext.unit import unit_rows
 
 READOUTS = ("halves", "last", "released")
 

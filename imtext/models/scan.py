@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from imtext.errors import ConfigError, DataError
-from imtext.losses.unit import unit_rows
 from imtext.models.attention import DIRECTIONS, POOLINGS, scan_scores
 from imtext.models.vse import pack_words, word_layer
+from imtext.unit import unit_rows
 
 SMOOTH = {"t-i": 9.0, "i-t": 4.0}
 SHARP = {"t-i": 6.0, "i-t": 5.0}

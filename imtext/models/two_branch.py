@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from imtext.errors import ConfigError
-from imtext.losses.unit import unit_rows
 from imtext.models.views import over_views
+from imtext.unit import unit_rows
 
 
 class Branch(nn.Module):

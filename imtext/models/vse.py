@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from imtext.errors import ConfigError
-from imtext.losses.unit import unit_rows
 from imtext.models.views import over_views
+from imtext.unit import unit_rows
 
 POOLED = (None, "mean", "max")
 

@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from imtext.errors import ConfigError, RunError
+from imtext.files import read_object, write_json
 from imtext.publish.stage import PACKAGE, digest_files
-from imtext.runs.files import read_object, write_json
 
 _JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 _WARNING = re.compile(r"WARNING|ERROR|Error\b|Traceback")

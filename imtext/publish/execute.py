@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import ConfigError, RunError
+from imtext.files import read_object, write_json
 from imtext.progress import PROGRESS_FILE
 from imtext.publish.console import NotebookProgress
 from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
@@ -25,7 +26,6 @@ from imtext.publish.parameters import (
     declared_parameters,
 )
 from imtext.publish.stage import digest_files, digest_sources, find_notebooks, make_stage
-from imtext.runs.files import read_object, write_json
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import RunError
-from imtext.runs.files import atomic
+from imtext.files import atomic
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 KEPT_CELL_METADATA = ("mystnb", "tags")
@@ -98,7 +98,7 @@ def dump_notebook(notebook: Any) -> str:
 
 def write_notebook(notebook: Any, path: Path) -> None:
     """Write a notebook whole or not at all."""
-    with atomic(path) as temporary:
+    with atomic(path, RunError) as temporary:
         temporary.write_text(dump_notebook(notebook), encoding="utf-8")
 
 

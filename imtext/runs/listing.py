@@ -14,8 +14,8 @@ import pandas as pd
 from filelock import FileLock
 
 from imtext.errors import RunError
+from imtext.files import atomic, json_bytes, read_json, read_object, size_of, told
 from imtext.runs import store
-from imtext.runs.files import atomic, json_bytes, read_json, read_object, size_of, told
 from imtext.runs.store import LOCK, PARTIAL, beside, holder, is_held
 
 FINISHED, RUNNING, UNFINISHED = "finished", "running", "unfinished"
@@ -121,7 +121,7 @@ def remove_run(folder: Path) -> None:
     """
     partial, lock = beside(folder, PARTIAL), beside(folder, LOCK)
     _check_free(lock)
-    with told(folder), FileLock(lock, timeout=0):
+    with told(folder, RunError), FileLock(lock, timeout=0):
         os.replace(folder, partial)  # what is half removed must not be taken for whole
         shutil.rmtree(partial)
         # Still held: who waits for this file notices that it is gone and takes a new one.
@@ -139,7 +139,7 @@ def remove_cache(root: Path) -> None:
         raise RunError(f"{cache}: a link; remove what it leads to by hand")
     for lock in root.rglob(f"*{LOCK}"):
         _check_free(lock)
-    with told(cache):
+    with told(cache, RunError):
         shutil.rmtree(away, ignore_errors=True)  # of a process that was killed
         os.replace(cache, away)  # what is half removed must not be taken for whole
         shutil.rmtree(away)
@@ -165,7 +165,7 @@ def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> Non
         RunError: a run is unfinished or damaged, or ``out`` cannot be written.
     """
     files = (file for folder in sorted(set(folders)) for file in _files(folder, weights))
-    with atomic(out) as temporary:
+    with atomic(out, RunError) as temporary:
         if out.suffix.lower() == ".zip":
             with zipfile.ZipFile(temporary, "w") as archive:
                 for name, content in files:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -22,8 +23,8 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from imtext import __version__
 from imtext.errors import RunError
+from imtext.files import atomic, digest, read_json, read_object, told, write_json
 from imtext.progress import announce
-from imtext.runs.files import atomic, digest, read_json, read_object, remove_command, told, write_json
 
 SCHEMA = 1
 STAMP, MANIFEST = "run.json", "manifest.json"
@@ -74,7 +75,7 @@ class Run:
 
     def save_json(self, name: str, content: Any) -> None:
         """Write ``name`` as JSON."""
-        write_json(self.dir / name, content)
+        write_json(self.dir / name, content, RunError)
 
     def load_json(self, name: str) -> Any:
         """Read a JSON file of the run.
@@ -87,7 +88,7 @@ class Run:
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write arrays as ``name`` (``.npz``)."""
-        with atomic(self.dir / name) as temporary, open(temporary, "wb") as file:
+        with atomic(self.dir / name, RunError) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
 
     def load_arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -101,7 +102,7 @@ class Run:
 
     def save_table(self, name: str, table: Any) -> None:
         """Write a data frame as ``name`` (CSV without its index)."""
-        with atomic(self.dir / name) as temporary:
+        with atomic(self.dir / name, RunError) as temporary:
             table.to_csv(temporary, index=False)
 
     def save_tensors(self, name: str, tensors: Mapping[str, Any]) -> None:
@@ -110,7 +111,7 @@ class Run:
 
         # Its own writer makes files that only their owner can read, and raises errors of its own.
         content = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-        with atomic(self.dir / name) as temporary:
+        with atomic(self.dir / name, RunError) as temporary:
             temporary.write_bytes(content)
 
     @property
@@ -196,24 +197,24 @@ def _begun(folder: Path, config: Mapping[str, Any]) -> Run:
         "process": os.getpid(),
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    with told(folder):
+    with told(folder, RunError):
         folder.mkdir(exist_ok=True)
         (folder / METRICS).unlink(missing_ok=True)
-    write_json(folder / STAMP, stamp)
-    write_json(folder / CONFIG, config)
+    write_json(folder / STAMP, stamp, RunError)
+    write_json(folder / CONFIG, config, RunError)
     return Run(folder)
 
 
 def _finish(run: Run, final: Path) -> None:
     """Give a complete run its final name, once all of it is on the disk."""
-    with told(final):
+    with told(final, RunError):
         for path in run.dir.glob(".*"):  # what a killed process was writing
             path.unlink()
         files = files_of(run.dir)
         about = {
             name: {"bytes": path.stat().st_size, "sha256": digest(path)} for name, path in files.items()
         }
-        write_json(run.dir / MANIFEST, {"files": about})
+        write_json(run.dir / MANIFEST, {"files": about}, RunError)
         for path in (*files.values(), run.dir / MANIFEST):
             with open(path, "rb+") as file:
                 os.fsync(file)  # else a power cut may leave empty files under the final name
@@ -239,7 +240,7 @@ def take(folder: Path) -> AcquireReturnProxy:
         RunError: the lock file cannot be written.
     """
     lock = FileLock(beside(folder, LOCK))
-    with told(folder):
+    with told(folder, RunError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             return lock.acquire(timeout=SAY_AFTER)
@@ -270,6 +271,15 @@ def holder(folder: Path) -> str:
     """
     stamp = read_object(beside(folder, PARTIAL) / STAMP)
     return f"process {stamp.get('process')} (since {stamp.get('begun')})" if stamp else "another process"
+
+
+def remove_command(folder: Path) -> str:
+    """The command that removes a run, as a user types it.
+
+    >>> remove_command(Path("runs/study/row-0123456789"))
+    '`imtext runs remove runs/study/row-0123456789 --yes`'
+    """
+    return f"`imtext runs remove {shlex.quote(str(folder))} --yes`"
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

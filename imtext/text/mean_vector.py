@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from imtext.errors import ConfigError, DataError
-from imtext.tensor_file import read_tensors, write_tensors
+from imtext.files import read_tensors, write_tensors
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from imtext.errors import ConfigError, DataError
-from imtext.tensor_file import read_tensors, write_tensors
+from imtext.files import read_tensors, write_tensors
 from imtext.text.small_vectors import small_vectors
 from imtext.text.tiles import CHANNELS, Tiles, largest_superpixel, whole
 

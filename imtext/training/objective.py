@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from imtext.errors import ConfigError
 from imtext.losses import InstanceLoss, quadruple_ranking_loss, ranking_loss
-from imtext.losses.unit import unit_rows
 from imtext.models import DualPath
+from imtext.unit import unit_rows
 
 RELEASED = "released"
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imtext.errors import ConfigError, DataError
-from imtext.tensor_file import write_tensors
+from imtext.files import write_tensors
 from imtext.text.text_image import _KIND, TextImage, largest_superpixel
 from imtext.text.tiles import Tiles
 

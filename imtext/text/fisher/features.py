@@ -12,8 +12,8 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from imtext.errors import ConfigError, DataError
+from imtext.files import read_tensors, write_tensors
 from imtext.progress import progress
-from imtext.tensor_file import read_tensors, write_tensors
 from imtext.text.fisher.encode import SMALLEST, Contributions
 from imtext.text.fisher.ica import unmixing_matrix
 from imtext.text.fisher.mixture import GaussianMixture, HybridMixture, workers

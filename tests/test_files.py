@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from imtext.errors import DataError
-from imtext.tensor_file import read_tensors, write_tensors
+from imtext.files import read_tensors, write_tensors
 
 ARRAYS = {"b": np.arange(6.0).reshape(2, 3), "a": np.arange(3)}
 

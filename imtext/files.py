@@ -1,0 +1,139 @@
+"""Files that are written whole or not at all: JSON, and named arrays without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imtext.errors import DataError, ImtextError
+
+
+@contextmanager
+def told(path: Path, error: type[ImtextError] = DataError) -> Iterator[None]:
+    """An OSError of the body as one line about ``path``, an ``error``."""
+    try:
+        yield
+    except OSError as found:
+        raise error(
+            f"{path}: cannot be written ({found.strerror or found}); free some space or give another folder"
+        ) from None
+
+
+@contextmanager
+def atomic(path: Path, error: type[ImtextError] = DataError) -> Iterator[Path]:
+    """A temporary name beside ``path`` that takes its place when the body has made a file or a folder of it.
+
+    Raises ``error`` where it cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "words.txt")
+    >>> with atomic(path) as temporary:
+    ...     _ = temporary.write_text("a dog")
+    >>> path.read_text(), len(list(path.parent.iterdir()))
+    ('a dog', 1)
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with told(path, error):
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def json_bytes(content: Any) -> bytes:
+    """Content as a JSON file holds it; values and arrays of NumPy as plain ones."""
+    return (json.dumps(content, indent=1, sort_keys=True, default=_plain) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def write_json(path: Path, content: Any, error: type[ImtextError] = DataError) -> None:
+    """Write JSON, whole or not at all. Raises ``error`` where it cannot be written."""
+    with atomic(path, error) as temporary:
+        temporary.write_bytes(json_bytes(content))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON. Raises OSError, ValueError or RecursionError where there is none."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, empty where there is none; for lists, which show what there is."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def write_tensors(
+    path: Path, kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+) -> None:
+    """Write ``arrays`` and JSON-like ``settings`` to a safetensors file.
+
+    ``kind`` names the format and its version; :func:`read_tensors` asks for it. Raises DataError where the
+    file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    # One key: several would be written in an order that changes from call to call.
+    about = json.dumps({"kind": kind, "settings": dict(settings)}, sort_keys=True)
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(plain, {"imtext": about}))
+
+
+def read_tensors(
+    path: Path, kind: str, names: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays ``names`` and the settings that :func:`write_tensors` wrote.
+
+    Raises DataError for a missing or damaged file, another ``kind``, a missing array, NaN or infinity.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "x.safetensors")
+    >>> write_tensors(path, "example-1", {"a": np.arange(2.0)}, {"power": 4})
+    >>> read_tensors(path, "example-1", ("a",))
+    ({'a': array([0., 1.])}, {'power': 4})
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():  # reading a pipe could wait for ever
+        raise DataError(f"{path}: expected a file of kind {kind}, found none; save it first")
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            about = json.loads((stored.metadata() or {}).get("imtext", "{}"))
+            if about["kind"] != kind:
+                raise ValueError("another kind of file")
+            arrays, settings = {name: stored.get_tensor(name) for name in names}, about["settings"]
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"NaN or infinity in {name}")
+    except (OSError, SafetensorError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise DataError(f"{path}: expected a file of kind {kind}, found {error}; save it again") from None
+    return arrays, settings
