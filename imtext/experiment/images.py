@@ -30,9 +30,8 @@ from imtext.experiment.source import Lazy, Part, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.training import CachedFeatures, Pixels
-from imtext.vision.backbones import Backbone, load_backbone
+from imtext.vision.backbones import Backbone, frozen_norm, load_backbone
 from imtext.vision.features import Features, extract_features
-from imtext.vision.frozen import frozen_norm
 from imtext.vision.grid_features import extract_grid_features
 from imtext.vision.stage_features import extract_stage_features, rich_image_features, variant_dim
 from imtext.vision.ten_crop import crop_views, extract_ten_crop

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from imtext.vision.backbones import BACKBONES, Backbone, imagenet_categories, load_backbone
+from imtext.vision.backbones import LITE, Backbone, frozen_norm, load_backbone
 from imtext.vision.features import Features, extract_features
 
 __all__ = [
-    "BACKBONES",
+    "LITE",
     "Backbone",
     "Features",
     "extract_features",
-    "imagenet_categories",
+    "frozen_norm",
     "load_backbone",
 ]
