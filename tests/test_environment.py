@@ -1,8 +1,10 @@
-"""environment.yml, constraints.txt and pyproject.toml say the same."""
+"""pyproject.toml, constraints.txt and environment.yml say the same; one loss needs no more than the core."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,25 +13,59 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+# What is importable after `pip install imtext`, beside the packages that its own requirements bring.
+CORE = """
+import sys
+from importlib.metadata import packages_distributions
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in extras:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+owners = packages_distributions()
+extras = {module for module in owners if not set(owners[module]).isdisjoint(MISSING)}
+sys.meta_path.insert(0, NotInstalled())
+import torch
+from imtext import losses, models, retrieval
+
+rows = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)))
+loss = losses.ranking_loss(rows, rows)
+found = retrieval.evaluate(rows.numpy(), rows.numpy(), range(6))
+networks = [getattr(models, name) for name in models.__all__]
+assert float(loss) >= 0 and found.rsum == 600, (loss, found)
+print("core")
+"""
+
 
 def project(repository: Path) -> dict:
     return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def requirements(repository: Path) -> list[str]:
+    """What make installs: the core and every extra but those that name others."""
     extras = project(repository)["optional-dependencies"]
-    return [*project(repository)["dependencies"], *extras["book"], *extras["test"]]
+    named = [one for extra in ("text", "vision", "study", "book", "test") for one in extras[extra]]
+    return [*project(repository)["dependencies"], *(one for one in named if not one.startswith("imtext["))]
 
 
-def test_conda_users_get_the_same(repository: Path) -> None:
+def test_conda_users_get_what_make_installs(repository: Path) -> None:
     environment = yaml.safe_load((repository / "environment.yml").read_text(encoding="utf-8"))
     python, pip, listed = environment["dependencies"]
     assert python == f"python{project(repository)['requires-python']}"
     assert pip == "pip"
-    options = [line for line in listed["pip"] if line.startswith("--")]
-    assert options == ["--constraint constraints.txt", "--editable ."]
-    packages = [line for line in listed["pip"] if not line.startswith("--")]
-    assert sorted(packages) == sorted(requirements(repository))
+    assert listed["pip"] == ["--constraint constraints.txt", "--editable .[book,test]"]
+    assert "--constraint constraints.txt --editable '.[book,test]'" in (repository / "Makefile").read_text()
+
+
+def test_one_loss_one_network_and_one_metric_need_the_core_alone(repository: Path) -> None:
+    core = {canonicalize_name(Requirement(one).name) for one in project(repository)["dependencies"]}
+    extras = {canonicalize_name(Requirement(one).name) for one in requirements(repository)} - core
+    assert {"pandas", "scikit-learn", "timm", "gensim", "lightning-fabric", "matplotlib"} <= extras
+    names = {name for extra in extras for name in (extra, extra.replace("-", "_"))} | {"PyYAML"}
+    code = f"MISSING = {sorted(names)}\n{CORE}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.stdout == "core\n", done.stderr
 
 
 def test_every_requirement_is_bounded_and_tested(repository: Path) -> None:
