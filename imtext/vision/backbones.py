@@ -5,22 +5,27 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import timm
 import torch
-from timm.layers import Conv2dSame, conv2d_same
-from timm.models import EfficientNet, ResNet, load_state_dict
-from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
-from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from imtext.errors import ConfigError, DataError
+
+with warnings.catch_warnings():
+    # What timm imports asks for widgets, whose bars nothing here shows.
+    warnings.filterwarnings("ignore", "IProgress not found")
+    import timm
+    from timm.layers import Conv2dSame, conv2d_same
+    from timm.models import EfficientNet, ResNet, load_state_dict
+    from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
+    from timm.models.resnet import BasicBlock, Bottleneck
 
 LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 """Networks whose ImageNet weights come as packages, so that no network connection is needed."""
