@@ -22,7 +22,7 @@ from imtext.experiment.networks import (
     Structure,
 )
 from imtext.experiment.results import Absent, Result, Results, none_of_absent
-from imtext.experiment.source import Data
+from imtext.experiment.source import Beside, Data
 from imtext.experiment.study import Study
-from imtext.experiment.texts import Beside, Drawn, Fisher, KnownWords, MeanWords, TfIdf, Words
+from imtext.experiment.texts import Drawn, Fisher, KnownWords, MeanWords, TfIdf, Words
 from imtext.training import Constraint, Recipe

@@ -26,7 +26,7 @@ from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
 from imtext.errors import DataError, RunError
 from imtext.experiment.compute import Metrics, evaluate_split, unit
-from imtext.experiment.source import Lazy, Part, Source
+from imtext.experiment.source import Lazy, Part, SideBySide, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.training import CachedFeatures, Pixels
@@ -157,7 +157,7 @@ class FrozenImages(OfCNN):
 
     def train(self) -> CachedFeatures:
         """Training images: a random view of each."""
-        return CachedFeatures(self.part.chosen(self.cached("train")).train)
+        return CachedFeatures(self.part.training(self.cached("train")))
 
 
 class CropImages(OfCNN):
@@ -221,6 +221,31 @@ class GivenImages(Images):
             f"the run was trained on the precomputed features of {self.source.data.dataset}, which new "
             "pictures do not have; take a run that was trained on pictures"
         )
+
+
+class ImagesBeside(SideBySide, Images):
+    """Features by several image CNNs, side by side."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        return sum(part.dim for part in self.parts)
+
+    @property
+    def digest(self) -> str:
+        """Of the weights of all CNNs."""
+        return " ".join(part.digest for part in self.parts)
+
+    def cached(self, split: str) -> list[Any]:
+        """What is kept on disk of a split."""
+        return [part.cached(split) for part in self.parts]
+
+    def train(self) -> CachedFeatures:
+        """Training images; all parts show the same view of one."""
+        return CachedFeatures(np.concatenate([part.train().views for part in self.parts], axis=2))
+
+
+Images.beside = ImagesBeside
 
 
 def people(backbone: str) -> str:
@@ -306,6 +331,10 @@ class WithCNN(Part):
         """Rows of pictures, not of views for training."""
         return self.chosen(kept).eval[0]
 
+    def training(self, kept: Any) -> np.ndarray:
+        """Views for training ``(V, N, dim)``."""
+        return self.chosen(kept).train
+
 
 @dataclass(frozen=True)
 class Pooled(WithCNN):
@@ -358,6 +387,10 @@ class Averaged(WithCNN):
     def rows(self, kept: np.ndarray) -> np.ndarray:
         """Rows of pictures."""
         return unit(kept)
+
+    def training(self, kept: np.ndarray) -> np.ndarray:
+        """The same, the one view that there is."""
+        return unit(kept)[None]
 
 
 @dataclass(frozen=True)

@@ -346,7 +346,7 @@ class Instance(_OfPairs):
         clusters = max(2, round(self.class_share * (int(groups.max()) + 1)))
         kmeans = MiniBatchKMeans(clusters, random_state=inputs.source.data.seed, n_init=3, batch_size=4096)
         with threadpool_limits(1):  # sums of several threads differ in their last digits
-            found = kmeans.fit_predict(inputs.image.cached("train").train.mean(0))
+            found = kmeans.fit_predict(inputs.image.train().views.mean(0))
         # Clusters that nothing fell into are no classes.
         labels = np.unique(found, return_inverse=True)[1]
         return labels[inputs.splits["train"].image_of_caption]

@@ -96,6 +96,43 @@ class Part:
         return self.built(self, *given)
 
 
+@dataclass(frozen=True)
+class Beside(Part):
+    """Several readings of the same images, or of the same captions, side by side: numbers of one row."""
+
+    parts: tuple[Any, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return " + ".join(part.said for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        """Largest side of their pictures."""
+        return max(part.size for part in self.parts)
+
+    def build(self, *given: Any) -> Any:
+        """Of a source, as each of the parts."""
+        return self.parts[0].built.beside(self, *given)
+
+
+class SideBySide:
+    """What the parts of :class:`Beside` have built of a source, as one."""
+
+    def __init__(self, part: Beside, source: Source, *given: Any) -> None:
+        self.part, self.source = part, source
+        self.parts = [one.build(source, *given) for one in part.parts]
+
+    def test(self, split: str) -> np.ndarray:
+        """Rows of a split."""
+        return np.hstack([part.test(split) for part in self.parts])
+
+    def read(self, given: Any) -> np.ndarray:
+        """Rows of new pictures or captions; DataError for a caption without a single known word."""
+        return np.hstack([part.read(given) for part in self.parts])
+
+
 class Lazy:
     """Images or captions that are made as they are asked for.
 

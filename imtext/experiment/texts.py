@@ -20,7 +20,7 @@ from scipy import sparse
 
 from imtext.errors import DataError
 from imtext.experiment.experiment import plain
-from imtext.experiment.source import Lazy, Part, Source
+from imtext.experiment.source import Lazy, Part, SideBySide, Source
 from imtext.progress import announce
 from imtext.runs import Run, RunStore, config_hash
 from imtext.text import tfidf
@@ -101,12 +101,15 @@ class CodedWords(Texts):
     @cached_property
     def width(self) -> int:
         """Numbers of a word."""
-        return self.part.dim if self.vectors is None else self.vectors.vector_size
+        return self.part.own + (self.part.dim if self.vectors is None else self.vectors.vector_size)
 
     @cached_property
     def start(self) -> np.ndarray | None:
-        """What words start from ``(d, width)``, NaN where a word has no vector; None for random numbers."""
-        return None if self.vectors is None else self.vocabulary.matrix(self.vectors, missing=np.nan)[1:]
+        """What words start from ``(d, width)``, NaN for what starts at random; None where everything does."""
+        if self.vectors is None:
+            return None
+        known = self.vocabulary.matrix(self.vectors, missing=np.nan)[1:]
+        return np.pad(known, ((0, 0), (0, self.part.own)), constant_values=np.nan)
 
     def train(self) -> Any:
         """Codes ``(M, L)`` and lengths ``(M,)`` of the training captions."""
@@ -260,24 +263,13 @@ class FixedTexts(Texts):
         return {f"{self.part.said}, numbers a caption": f"{self.width:,}"}
 
 
-class TextsBeside(Texts):
+class TextsBeside(SideBySide, Texts):
     """Several features of the same texts, side by side."""
-
-    def __init__(self, part: Any, source: Source, run: Run | None = None) -> None:
-        self.parts = [one.build(source, run) for one in part.parts]
 
     @property
     def width(self) -> int:
         """Numbers of a text."""
         return sum(part.width for part in self.parts)
-
-    def test(self, split: str) -> np.ndarray:
-        """Features of a split."""
-        return np.hstack([part.test(split) for part in self.parts])
-
-    def read(self, captions: Sequence[str]) -> np.ndarray:
-        """Features of new captions; DataError for one without a single known word."""
-        return np.hstack([part.read(captions) for part in self.parts])
 
     def save(self, run: Run) -> None:
         """Keep in a run what was fitted."""
@@ -291,6 +283,9 @@ class TextsBeside(Texts):
     def note(self) -> str:
         """One line where most words of the training captions occur once or have no vector, else empty."""
         return next(filter(None, (part.note() for part in self.parts)), "")
+
+
+Texts.beside = TextsBeside
 
 
 @lru_cache(maxsize=4)
@@ -308,12 +303,14 @@ class Words(Part):
             them at random, with ``dim`` dimensions a word.
         min_count: occurrences from which a training word has a code of its own.
         length: longest caption in words, both marks included.
+        own: further dimensions of each word, which start at random.
     """
 
     vectors: str | None = "glove"
     min_count: int = 4
     length: int = 34
     dim: int = 300
+    own: int = 0
     built = CodedWords
 
 
@@ -329,6 +326,7 @@ class KnownWords(Part):
     vectors: str = "glove"
     length: int = 32
     start: bool = True
+    own = 0
     built = CodedKnownWords
 
 
@@ -421,16 +419,3 @@ class TfIdf(_Kind):
     def made(self, words: None, seed: int) -> tfidf.TfIdf:
         """What is to be fitted."""
         return tfidf.TfIdf(words=self.words)
-
-
-@dataclass(frozen=True)
-class Beside(Part):
-    """Several kinds of features side by side."""
-
-    parts: tuple[Any, ...] = ()
-    built = TextsBeside
-
-    @property
-    def said(self) -> str:
-        """What ran, for people."""
-        return " + ".join(part.said for part in self.parts)
