@@ -23,9 +23,9 @@ from imtext.experiment.experiment import plain
 from imtext.experiment.source import Lazy, Part, SideBySide, Source
 from imtext.progress import announce
 from imtext.runs import Run, RunStore, config_hash
-from imtext.text import tfidf
+from imtext.text import bags
 from imtext.text.fisher import FisherVectors
-from imtext.text.mean_vector import MeanVector
+from imtext.text.bags import MeanVector
 from imtext.text.small_vectors import small_vectors
 from imtext.text.text_image import TextImage, TextPictures
 from imtext.text.tiles import largest_superpixel
@@ -414,8 +414,8 @@ class TfIdf(_Kind):
 
     words: int = 3000
     said = "tf-idf"
-    loaded = staticmethod(tfidf.TfIdf.load)
+    loaded = staticmethod(bags.TfIdf.load)
 
-    def made(self, words: None, seed: int) -> tfidf.TfIdf:
+    def made(self, words: None, seed: int) -> bags.TfIdf:
         """What is to be fitted."""
-        return tfidf.TfIdf(words=self.words)
+        return bags.TfIdf(words=self.words)

@@ -27,7 +27,7 @@ from imtext.report.gallery import Gallery
 from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.resampled import separation_samples
-from imtext.text.function_words import is_function_word
+from imtext.text.bags import is_function_word
 
 PAPER = read_paper("instance_loss")
 BLOCK = 2048  # captions embedded at a time

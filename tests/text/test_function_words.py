@@ -3,7 +3,7 @@
 import pytest
 
 from imtext.text import tokenize
-from imtext.text.function_words import FUNCTION_WORDS, is_function_word
+from imtext.text.bags import FUNCTION_WORDS, is_function_word
 
 CONTENT = """
     dog man red two five first once fire front back side top bottom bill mill system detail amount empty full

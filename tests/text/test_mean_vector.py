@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from imtext.errors import ConfigError, DataError
 from imtext.text import WordVectors, load_word_vectors, tokenize
-from imtext.text.mean_vector import MeanVector
+from imtext.text.bags import MeanVector
 
 WORDS = ["a", "dog", "cat", "red", "runs", "'s", "naïve"]
 CAPTIONS = ["A red dog's dog runs.", "The emu!", "", "Naïve cat", "a a a", "emu dog"]

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from imtext.errors import ConfigError, DataError
-from imtext.text.tfidf import TfIdf, lemma, lemmas
+from imtext.text.bags import TfIdf, lemma, lemmas
 
 TRAIN = [
     "A dog runs on the grass.",

@@ -17,7 +17,7 @@ from imtext.progress import progress
 from imtext.text.fisher.encode import SMALLEST, Contributions
 from imtext.text.fisher.ica import unmixing_matrix
 from imtext.text.fisher.mixture import GaussianMixture, HybridMixture, workers
-from imtext.text.mean_vector import as_captions
+from imtext.text.bags import as_captions
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors
 
