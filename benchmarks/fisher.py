@@ -1,9 +1,9 @@
 """Fisher vectors: seconds and memory of EM, captions a second, and the products that limit both.
 
-``python benchmarks/fisher.py [--samples 300000] [--dim 300] [--components 30] [--pca 6000]``. EM runs on
-samples that are all distinct, which is its worst case: captions repeat their words, and a word is worked on
-once. Captions have words drawn by Zipf's law and random vectors; PCA is a random matrix of the size asked
-for, because only its speed counts here. ``--part em`` or ``--part encode`` runs one of the two.
+``python benchmarks/fisher.py [--words 20000] [--dim 300] [--components 30] [--pca 6000]``. EM runs on the
+distinct words of so many captions, each with a weight, as ``FisherVectors.fit`` hands them over. Captions
+have words drawn by Zipf's law and random vectors; PCA is a random matrix of the size asked for, because only
+its speed counts here. ``--part em`` or ``--part encode`` runs one of the two.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_info
 
 from imtext.text import WordVectors
-from imtext.text.fisher import FisherVectors, HybridMixture
-from imtext.text.fisher.encode import SMALLEST, Contributions
-from imtext.text.fisher.mixture import workers
+from imtext.text.fisher import FisherVectors, _contributions, encode
+from imtext.text.mean_vector import known_words
+from imtext.text.mixture import HybridMixture
 
 
 def seconds(run: Callable[[], object]) -> tuple[float, object]:
@@ -43,17 +43,18 @@ def points(count: int, dim: int, components: int) -> np.ndarray:
 
 
 def em(chosen: argparse.Namespace) -> None:
-    samples = points(chosen.samples, chosen.dim, chosen.components)
+    samples = points(chosen.words, chosen.dim, chosen.components)
+    weights = np.ceil(chosen.words / np.arange(1, chosen.words + 1))
     before = peak()
-    spent, mixture = seconds(lambda: HybridMixture(chosen.components, 10).fit(samples))
-    print(f"EM: {chosen.samples:,} x {chosen.dim} distinct samples, {chosen.components} components, 10 steps")
+    spent, mixture = seconds(lambda: HybridMixture(chosen.components, 10).fit(samples, weights))
+    print(f"EM: {chosen.words:,} x {chosen.dim} distinct words, {chosen.components} components, 10 steps")
     print(f"  time           {spent:8.1f} s")
     print(f"  peak memory    {peak():8.2f} GB, of which {before:.2f} GB before it began")
     print(f"  mean log-likelihood {mixture.likelihoods_[0]:.2f} to {mixture.likelihoods_[-1]:.2f}, ", end="")
     print(f"{100 * mixture.laplace_.mean():.0f} % of dimensions Laplacian")
 
 
-def encode(chosen: argparse.Namespace) -> None:
+def captions_a_second(chosen: argparse.Namespace) -> None:
     random = np.random.default_rng(1)
     words = [f"w{i}x" for i in range(chosen.words)]
     vectors = WordVectors(words, points(chosen.words, chosen.dim, chosen.components))
@@ -64,14 +65,15 @@ def encode(chosen: argparse.Namespace) -> None:
     fisher = FisherVectors(vectors, chosen.components, iterations=3, ica=False, pca=None).fit(captions)
 
     def through() -> None:
-        for _ in fisher.blocks(captions):
+        counts, known = known_words(captions, vectors)
+        for _ in encode(counts, fisher.points(known), fisher.mixture_):
             pass
 
     through()  # pages and caches
     plain = min(seconds(through)[0] for _ in range(3))
-    counts, known = fisher._count(captions)
+    counts, known = known_words(captions, vectors)
     limit = min(seconds(lambda: products(fisher, counts, known))[0] for _ in range(3))
-    claims = (fisher.mixture_.posteriors(fisher.points(known)) >= SMALLEST).sum(axis=1).mean()
+    claims = len(_contributions(fisher.points(known), fisher.mixture_)[0]) / len(known)
     full = fisher.dim_
     print(
         f"Fisher vectors: {chosen.captions:,} captions of 8 words, {len(known):,} words, {full:,} numbers"
@@ -94,13 +96,15 @@ def encode(chosen: argparse.Namespace) -> None:
 
 
 def products(fisher: FisherVectors, counts: sp.csr_array, known: list[str]) -> None:
-    """The sums over words alone, by the same sparse products, without tokens, roots and lengths."""
-    where = fisher.points(known)
-    with workers() as pool:
-        table = Contributions(where, fisher.mixture_.posteriors(where), fisher.mixture_, pool)
-        starts = range(0, counts.shape[0], 64)
-        for _ in pool.map(lambda start: len(table.sums(counts[start : start + 64])), starts):
-            pass
+    """The sums over words alone, by one sparse product a block, without tokens, roots and lengths."""
+    words, parts, added = _contributions(fisher.points(known), fisher.mixture_)
+    pairs, components = len(words), len(fisher.mixture_.priors_)
+    claims = sp.csr_array((np.ones(pairs, np.float32), (words, np.arange(pairs))), (len(known), pairs))
+    for start in range(0, counts.shape[0], 64):
+        entries = (counts[start : start + 64].astype(np.float32) @ claims).tocoo()
+        place = entries.row * components + parts[entries.col]
+        spread = sp.csr_array((entries.data, (place, entries.col)), (64 * components, pairs))
+        spread @ added
 
 
 def peak() -> float:
@@ -110,7 +114,6 @@ def peak() -> float:
 def main() -> None:
     """Print what each part takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=300_000)
     parser.add_argument("--dim", type=int, default=300)
     parser.add_argument("--components", type=int, default=30)
     parser.add_argument("--words", type=int, default=20_000)
@@ -123,7 +126,7 @@ def main() -> None:
     if chosen.part != "encode":
         em(chosen)
     if chosen.part != "em":
-        encode(chosen)
+        captions_a_second(chosen)
 
 
 if __name__ == "__main__":
