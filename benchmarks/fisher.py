@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
+from imtext.text.bags import known_words
 from threadpoolctl import threadpool_info
 
 from imtext.text import WordVectors
 from imtext.text.fisher import FisherVectors, _contributions, encode
-from imtext.text.mean_vector import known_words
 from imtext.text.mixture import HybridMixture
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -45,6 +45,11 @@ def touched(blocks: Iterable[np.ndarray]) -> None:
         block.reshape(-1)[::4096] |= 0
 
 
+def blocks(drawer: TextImage, codes: np.ndarray, offsets: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(codes), BLOCK):
+        yield drawer.encode(codes[start : start + BLOCK], offsets[start : start + BLOCK])
+
+
 def main() -> None:
     """Print what each set of sizes takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -70,7 +75,7 @@ def main() -> None:
                     vectors, side=chosen.side, superpixel=size, canvas=canvas if crops else None
                 )
                 offsets = np.random.default_rng(2).integers(0, drawer.slack + 1, (len(codes), 2))
-                spent = seconds(lambda d=drawer, o=offsets: touched(d.blocks(codes, BLOCK, o)))
+                spent = seconds(lambda d=drawer, o=offsets: touched(blocks(d, codes, o)))
                 spent /= len(codes)
                 print(
                     f"{features:7}  {size:11}  {'yes' if crops else 'no':>5}  {drawer.capacity:14}  "

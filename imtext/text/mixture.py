@@ -168,7 +168,7 @@ class HybridMixture:
         self.laplace_[alive] = (laplace > gauss) & self.hybrid
 
     def _moments(self, columns: np.ndarray, order: np.ndarray, gamma: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Weighted mean, variance, median and mean absolute deviation from it ``(K, D)``, by ``gamma (n, K)``.
+        """Weighted mean, variance, median and mean distance from it ``(K, D)``, by ``gamma (n, K)``.
 
         The median is the smallest sample up to which at least half of the weight lies; ``order (D, n)`` ranks
         ``columns (D, n)``.

@@ -8,7 +8,7 @@ import numpy as np
 
 from imtext.errors import ConfigError, DataError
 from imtext.text.bags import as_captions
-from imtext.text.tiles import check_features
+from imtext.text.text_image import check_features
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, train_word2vec
 

@@ -9,7 +9,8 @@ import pytest
 
 from imtext.errors import ConfigError, DataError
 from imtext.text import Vocabulary, WordVectors
-from imtext.text.text_image import TextImage, small_vectors
+from imtext.text.small_vectors import small_vectors
+from imtext.text.text_image import TextImage
 
 CAPTIONS = [
     "a black dog runs",
@@ -55,17 +56,6 @@ def test_small_vectors_name_what_is_wrong() -> None:
         small_vectors(CAPTIONS, 12, WordVectors(["dog", "cat"], np.eye(2, 12)))
 
 
-def test_captions_go_from_words_to_pictures_and_back() -> None:
-    vocabulary = Vocabulary.build(CAPTIONS)
-    vectors = small_vectors(CAPTIONS, 12)
-    drawer = TextImage.fit(vocabulary.matrix(vectors))
-    codes, _ = vocabulary.encode(["two dogs with a black cat", "an emu"], length=8)
-    read, counts = drawer.read(drawer.encode(codes))
-    assert counts.tolist() == [5, 0]
-    nearest = [vectors.words[np.square(vectors.vectors - row).sum(axis=1).argmin()] for row in read[0, :5]]
-    assert nearest == ["two", "with", "a", "black", "cat"]
-
-
 def test_real_captions_fit_on_the_canvas(shared_data) -> None:
     lines = (
         (shared_data / "flickr8k" / "Flickr8k_text" / "Flickr8k.token.txt").read_text("utf-8").splitlines()
@@ -76,5 +66,4 @@ def test_real_captions_fit_on_the_canvas(shared_data) -> None:
     matrix = np.random.default_rng(0).standard_normal((len(vocabulary) + 1, 12))
     matrix[0] = 0
     drawer = TextImage.fit(matrix, canvas=256)
-    assert not drawer.dropped(codes).any() and not drawer.unknown(codes).any()
-    assert (drawer.read(drawer.encode(codes))[1] == lengths).all()
+    assert not drawer.dropped(codes).any() and ((codes > 0).sum(axis=1) == lengths).all()
