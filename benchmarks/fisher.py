@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
-from imtext.text.bags import known_words
 from threadpoolctl import threadpool_info
 
 from imtext.text import WordVectors
+from imtext.text.bags import known_words
 from imtext.text.fisher import FisherVectors, _contributions, encode
 from imtext.text.mixture import HybridMixture
 

@@ -26,8 +26,7 @@ from imtext.runs import Run, RunStore, config_hash
 from imtext.text import bags
 from imtext.text.bags import MeanVector
 from imtext.text.fisher import FisherVectors
-from imtext.text.small_vectors import small_vectors
-from imtext.text.text_image import TextImage, TextPictures, largest_superpixel
+from imtext.text.text_image import TextImage, TextPictures, largest_superpixel, small_vectors
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary

@@ -6,8 +6,7 @@ from imtext.text.bags import FUNCTION_WORDS, MeanVector, TfIdf, is_function_word
 from imtext.text.fisher import FisherVectors
 from imtext.text.mixture import GaussianMixture, HybridMixture
 from imtext.text.shift import position_shift, shift_all
-from imtext.text.small_vectors import small_vectors
-from imtext.text.text_image import TextImage, largest_superpixel
+from imtext.text.text_image import TextImage, largest_superpixel, small_vectors
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors, train_word2vec
 from imtext.text.vocabulary import Vocabulary

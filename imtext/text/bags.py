@@ -143,7 +143,7 @@ class TfIdf(TransformerMixin, BaseEstimator):
         """Read what :meth:`save` wrote. Raises DataError for anything else."""
         try:
             content = read_json(Path(path))
-            if content["format"] != _TFIDF:
+            if content["format"] != _TFIDF or not np.isfinite(content["idf"]).all():
                 raise ValueError("other JSON")
             loaded = cls(content["size"])
             loaded._begin(content["words"]).idf_ = np.array(content["idf"], dtype=np.float64)

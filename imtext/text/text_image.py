@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 
-from imtext.check import whole
+from imtext.check import one_of, whole
 from imtext.errors import ConfigError, DataError
 from imtext.files import read_tensors, write_tensors
+from imtext.text.bags import as_captions
+from imtext.text.tokens import tokenize
+from imtext.text.vectors import WordVectors, train_word2vec
 
 _KIND = "imtext-text-image-1"
 _LAYOUT = ("side", "superpixel", "separator", "canvas")
@@ -278,3 +282,37 @@ def _checked(vectors: np.ndarray) -> np.ndarray:
             "Vocabulary.matrix makes them"
         )
     return vectors
+
+
+def small_vectors(
+    captions: Iterable[str],
+    features: int = 12,
+    source: str | WordVectors = "word2vec",
+    seed: int = 0,
+    epochs: int = 10,
+) -> WordVectors:
+    """Vectors of 12, 24 or 36 numbers for the words of the training ``captions``.
+
+    ``source="word2vec"`` trains them on the captions (skip-gram, one worker: the same captions and ``seed``
+    give the same numbers). With word vectors as ``source``, their PCA, fitted on the distinct words of the
+    captions that have a vector; ``seed`` and ``epochs`` then play no part.
+
+    Raises ConfigError for ``features`` that are no multiple of three or another ``source``, DataError where
+    the captions have fewer words than that.
+
+    >>> small_vectors(["a red dog", "a blue cat"], 3, WordVectors(["red", "dog", "cat"], np.eye(3, 4))).words
+    ('red', 'dog', 'cat')
+    """
+    check_features(features)
+    captions = as_captions(captions)
+    if not isinstance(source, WordVectors):
+        one_of("source", source, ("word2vec",))
+        return train_word2vec(captions, features, seed, epochs)
+    cut = source.cut(word for caption in captions for word in tokenize(caption))
+    if features > min(cut.vectors.shape):
+        raise DataError(
+            f"small_vectors: expected at least {features} words with vectors of {features} numbers, found "
+            f"{len(cut)} words of {cut.vector_size}; give more captions or take fewer features"
+        )
+    reduced = PCA(features, svd_solver="full").fit_transform(cut.vectors.astype(np.float64))
+    return WordVectors(cut.words, reduced, f"{cut.name}, PCA to {features}")

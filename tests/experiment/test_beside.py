@@ -1,4 +1,4 @@
-"""Several image CNNs beside each other, and words with numbers of their own: what recipes on photographs need."""
+"""Several image CNNs beside each other, and words with numbers of their own."""
 
 import numpy as np
 import tiny

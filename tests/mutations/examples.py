@@ -151,11 +151,6 @@ def vectors_binary(root: Path) -> None:
     (root / "words.bin").write_bytes(f"{len(WORDS)} 4\n".encode() + b"".join(rows))
 
 
-def vectors_cut(root: Path) -> None:
-    vectors = import_module("imtext.text.vectors")
-    vectors.save_cut(vectors.WordVectors(WORDS, np.eye(6, 4)), WORDS, root / "cut.npz")
-
-
 def vocabulary(root: Path) -> None:
     import_module("imtext.text.vocabulary").Vocabulary(WORDS).save(root / "vocabulary.json")
 

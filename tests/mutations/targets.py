@@ -55,7 +55,7 @@ def dataset(name: str, **options: object) -> Callable[[Path], object]:
 
 def _vectors(name: str, make: Callable[[Path], None], file: str, **options: object) -> Target:
     load = _late("imtext.text.vectors", "load_word_vectors")
-    return Target(name, "imtext.text.vector_files", make, lambda root: load(root / file, **options), (file,))
+    return Target(name, "imtext.text.vectors", make, lambda root: load(root / file, **options), (file,))
 
 
 def _run(root: Path) -> object:
@@ -191,7 +191,6 @@ TARGETS: tuple[Target, ...] = (
     _vectors("vectors, gzip", examples.vectors_gz, "words.txt.gz"),
     _vectors("vectors, zip", examples.vectors_zip, "glove.zip"),
     _vectors("vectors, binary", examples.vectors_binary, "words.bin"),
-    _vectors("vectors, cut", examples.vectors_cut, "cut.npz"),
     Target(
         "vocabulary",
         "imtext.text.vocabulary",

@@ -9,8 +9,7 @@ import pytest
 
 from imtext.errors import ConfigError, DataError
 from imtext.text import Vocabulary, WordVectors
-from imtext.text.small_vectors import small_vectors
-from imtext.text.text_image import TextImage
+from imtext.text.text_image import TextImage, small_vectors
 
 CAPTIONS = [
     "a black dog runs",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imtext.errors import ConfigError, DataError
-from imtext.text import WordVectors, load_word_vectors, save_cut, train_word2vec
+from imtext.text import WordVectors, load_word_vectors, train_word2vec
 
 WORDS = ("dog", "cat", "caf\u00e9", "new york", ".")
 NUMBERS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -60,11 +60,19 @@ def test_word2vec_binary(tmp_path, newline):
         assert load_word_vectors(file, only={"cat"}).words == ("cat",)
 
 
+def _in_gensim(vectors):
+    from gensim.models import KeyedVectors
+
+    out = KeyedVectors(vectors.vector_size, count=0)
+    out.add_vectors(list(vectors.words), vectors.vectors)
+    return out
+
+
 def test_many_words_cross_the_read_buffer(tmp_path):
     gensim = pytest.importorskip("gensim.models")
     rng = np.random.default_rng(1)
     vectors = WordVectors([f"w{i}" for i in range(9000)], rng.normal(size=(9000, 150)))
-    vectors.to_gensim().save_word2vec_format(tmp_path / "g.bin", binary=True)
+    _in_gensim(vectors).save_word2vec_format(tmp_path / "g.bin", binary=True)
     read = load_word_vectors(tmp_path / "g.bin")
     assert read.words == vectors.words
     np.testing.assert_array_equal(read.vectors, vectors.vectors)
@@ -74,7 +82,7 @@ def test_many_words_cross_the_read_buffer(tmp_path):
 
 def test_gensim_text_is_read_as_gensim_reads_it(tmp_path):
     gensim = pytest.importorskip("gensim.models")
-    theirs = WordVectors(["dog", "cat"], NUMBERS[:2]).to_gensim()
+    theirs = _in_gensim(WordVectors(["dog", "cat"], NUMBERS[:2]))
     theirs.save_word2vec_format(tmp_path / "g.txt", binary=False)
     expected = gensim.KeyedVectors.load_word2vec_format(tmp_path / "g.txt", binary=False)
     np.testing.assert_array_equal(load_word_vectors(tmp_path / "g.txt").vectors, expected.vectors)
@@ -94,7 +102,6 @@ BAD = {
     "cut.bin.gz": gzip.compress(_binary())[:-20],
     "not_gzip.txt.gz": _text(),
     "not_zip.zip": _text(),
-    "not_npz.npz": b"PK nonsense",
     "pickled.kv": b"\x80\x04",
 }
 
@@ -114,7 +121,7 @@ def test_the_guilty_line_is_named(tmp_path):
     with pytest.raises(DataError, match="line 7"):
         load_word_vectors(file)
     file.write_bytes(_text() + b"emu 1 2\n")
-    with pytest.raises(DataError, match="line 6: expected a word and 4 numbers"):
+    with pytest.raises(DataError, match="line 6: no word with 4 numbers"):
         load_word_vectors(file)
 
 
@@ -129,43 +136,17 @@ def test_other_refusals(tmp_path):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.txt", _text())
         archive.writestr("b.txt", _text())
-    with pytest.raises(DataError, match=r"expected one \.txt inside, found a\.txt, b\.txt"):
+    with pytest.raises(DataError, match=r"not one text but a\.txt, b\.txt"):
         load_word_vectors(tmp_path / "two.zip")
     (tmp_path / "v.txt").write_bytes(_text())
     with pytest.raises(DataError, match="none of the words asked for"):
         load_word_vectors(tmp_path / "v.txt", only=["emu"])
-    np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(DataError, match="save_cut"):
-        load_word_vectors(tmp_path / "other.npz")
     with pytest.raises(DataError, match="occur twice"):
         WordVectors(["a", "a"], np.eye(2))
     with pytest.raises(DataError, match="one row of numbers per word"):
         WordVectors(["a"], np.eye(2))
     with pytest.raises(DataError, match="NaN"):
         WordVectors(["a"], [[np.nan, 1.0]])
-
-
-def test_cut_round_trip(tmp_path):
-    vectors = WordVectors(WORDS, NUMBERS, "mine")
-    file = tmp_path / "cut.npz"
-    save_cut(vectors.to_gensim() if _has_gensim() else vectors, ["caf\u00e9", "emu", "dog", "dog"], file)
-    read = load_word_vectors(file)
-    assert read.words == ("caf\u00e9", "dog")
-    np.testing.assert_array_equal(read.vectors, NUMBERS[[2, 0]])
-    assert load_word_vectors(file, only=["dog"]).words == ("dog",)
-    assert [p.name for p in tmp_path.iterdir()] == ["cut.npz"]
-    with pytest.raises(DataError, match="none of the words"):
-        save_cut(vectors, ["emu"], file)
-    with pytest.raises(ConfigError, match=r"\.npz"):
-        save_cut(vectors, ["dog"], tmp_path / "cut.txt")
-
-
-def _has_gensim() -> bool:
-    try:
-        import gensim  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def test_packaged_glove_knows_what_words_mean():
@@ -186,5 +167,5 @@ def test_train_word2vec_is_deterministic():
     assert not np.array_equal(one["dog"], train_word2vec(captions, dim=8, seed=2)["dog"])
     with pytest.raises(DataError, match="no word"):
         train_word2vec(["?", ""])
-    with pytest.raises(ConfigError, match="at least 1"):
+    with pytest.raises(ConfigError, match="dim=0: expected an integer of 1 or more"):
         train_word2vec(captions, dim=0)
