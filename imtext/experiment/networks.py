@@ -271,7 +271,7 @@ class _OfPairs:
     shift = False
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module, **options: Any) -> Any:
-        """Training batches of pairs; ``options`` as for :class:`imtext.training.batches.PairBatches`."""
+        """Training batches of pairs; ``options`` as for :class:`imtext.training.PairBatches`."""
         captions = *inputs.text.train(), inputs.splits["train"].image_of_caption, inputs.source.groups
         how = recipe.batch_size, seed, self.shift, recipe.captions_per_group
         return training.PairBatches(inputs.image.train(), *captions, *how, **options)
@@ -282,7 +282,7 @@ class Hinges(_OfPairs):
     """Hinges of both directions, alone or with the intra-modal constraint.
 
     Attributes:
-        margin, negatives, all_epochs, constraint: as for :class:`imtext.training.hinges.HingeObjective`.
+        margin, negatives, all_epochs, constraint: as for :class:`imtext.training.HingeObjective`.
     """
 
     margin: float = 0.2
@@ -313,7 +313,7 @@ class Instance(_OfPairs):
     Attributes:
         weights: (rank, image, text), the three lambdas.
         margin, negatives, all_epochs: of the ranking loss, as for
-            :class:`imtext.training.objective.DualPathObjective`.
+            :class:`imtext.training.DualPathObjective`.
         candidates: random captions of a batch among which ``negatives="released"`` finds the hardest.
         dropout, bias: of the classifier that both sides share.
         class_share: classes from k-means on the image features in the place of one a group: how many, as a
@@ -382,7 +382,7 @@ class Structure:
         """Training batches with neighbours."""
         image = inputs.image
         mined = {"images": image.rows()} if self.hard is None else self.hard.mine(inputs, net, seed)
-        neighbours = training.NeighbourBatches(
+        return training.NeighbourBatches(
             captions=inputs.text.train(),
             pairs=image.pairs(seed),
             batch_size=recipe.batch_size,
@@ -390,21 +390,19 @@ class Structure:
             more_images=self.lambdas[1] > 0,
             seed=seed,
             pairs_each=recipe.captions_per_group,
+            pixels=image.train() if image.trains_cnn else None,
             **mined,
         )
-        if image.trains_cnn:
-            return training.neighbours.PixelNeighbours(neighbours, image.train())
-        return neighbours
 
 
 @dataclass(frozen=True)
 class Centre:
-    """Softmax over the groups and centre loss, see :class:`imtext.training.single.SingleObjective`.
+    """Softmax over the groups and centre loss, see :class:`imtext.training.SingleObjective`.
 
     Attributes:
         weight: of the centre loss beside the softmax; softmax: whether there is one.
         images, captions: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
-            and for two crops of each drawn caption, see :class:`imtext.training.single.MixedBatches`.
+            and for two crops of each drawn caption, see :class:`imtext.training.MixedBatches`.
     """
 
     weight: float = 0.003

@@ -13,8 +13,6 @@ except ImportError:  # a machine with the whole of Lightning has it under anothe
 
 from imtext.errors import ConfigError
 
-__all__ = ["Fabric", "make_fabric", "resolve_device"]
-
 
 def resolve_device(device: str = "auto") -> str:
     """``"auto"`` to ``"cuda"`` where there is a GPU, else ``"cpu"``; other names are checked.
@@ -28,9 +26,7 @@ def resolve_device(device: str = "auto") -> str:
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "device 'cuda' was asked for, and torch finds no GPU here: use device 'auto' or 'cpu'"
-        )
+        raise ConfigError("device 'cuda': torch finds no GPU here; take device 'auto' or 'cpu'")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device

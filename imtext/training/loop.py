@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from imtext.errors import TrainingError
+from imtext.files import atomic
 from imtext.progress import announce
 from imtext.training.device import Fabric
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
-Batches = Callable[[int], Iterator[dict[str, Tensor]]]
+Batches = Callable[[int], Iterable[dict[str, Tensor]]]
 
 
 def fit(
@@ -39,7 +41,8 @@ def fit(
         fabric: device and precision.
         objective: module from a batch to ``{"loss": scalar, ...}``; its ``epoch`` attribute is set.
         recipe: optimiser, rates, epochs.
-        batches: from an epoch's number to its batches.
+        batches: from an epoch's number to its batches; their ``len``, if they have one, lets the rate change
+            within an epoch.
         folder: where ``checkpoint.pt`` is kept.
         seed: of dropout and whatever else draws inside the network.
         label: name on the progress line.
@@ -57,7 +60,7 @@ def fit(
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         objective.epoch = epoch
         curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
-        _keep(fabric, model, optimizer, folder, epoch + 1, curves)
+        _keep(model, optimizer, folder, epoch + 1, curves)
         announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")
     return pd.DataFrame(curves)
 
@@ -74,9 +77,9 @@ def _epoch(
     """One pass; means of what the objective reports."""
     model.train()
     totals: dict[str, Tensor] = {}
-    steps = batches.steps(epoch) if hasattr(batches, "steps") else None
-    count, watch = 0, _Watch(label, epoch, fabric.device)
-    for count, batch in enumerate(batches(epoch), start=1):
+    made = batches(epoch)
+    steps, count, watch = length_hint(made), 0, _Watch(label, epoch, fabric.device)
+    for count, batch in enumerate(made, start=1):
         watch.batch(count, batch)
         batch = fabric.to_device(batch)
         factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
@@ -136,9 +139,8 @@ class _Watch:
         held = self.captions.get(step)
         which = ""
         if held is not None:
-            names = ", ".join(str(int(number)) for number in held[:4])
-            more = ", ..." if len(held) > 4 else ""
-            which = f" (training captions {names}{more})"
+            names = ", ".join(map(str, held[:4].tolist()))
+            which = f" (training captions {names}{', ...' * (len(held) > 4)})"
         kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
         raise TrainingError(
             f"{self.label}: the loss or its gradient is not finite in epoch {self.epoch + 1}, "
@@ -146,31 +148,20 @@ class _Watch:
         )
 
 
-def _keep(
-    fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[dict[str, float]]
-) -> None:
+def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[Any]) -> None:
     """Checkpoint, whole or not at all."""
-    temporary = folder / f".{CHECKPOINT}.{os.getpid()}.tmp"
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "epoch": epoch,
-        "curves": curves,
-    }
+    path = folder / CHECKPOINT
+    parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     try:
-        torch.save(state, temporary)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())  # else a power cut may leave an empty file under the final name
-        os.replace(temporary, folder / CHECKPOINT)
-    except (OSError, RuntimeError) as error:
-        raise TrainingError(f"{folder / CHECKPOINT}: cannot be written ({error}); free some space") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with atomic(path, TrainingError) as temporary:
+            torch.save({**parts, "epoch": epoch, "curves": curves}, temporary)
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())  # else a power cut may leave an empty file under the final name
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise TrainingError(f"{path}: cannot be written ({error}); free some space") from None
 
 
-def _resume(
-    fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path
-) -> tuple[int, list[dict[str, float]]]:
+def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> tuple[int, list[Any]]:
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
     path = folder / CHECKPOINT
     if not path.is_file():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from imtext.check import number, one_of, whole
 from imtext.errors import ConfigError
-
-OPTIMISERS = ("sgd", "adamw")
 
 
 @dataclass(frozen=True)
@@ -50,27 +48,18 @@ class Recipe:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
-            raise ConfigError(f"optimiser must be one of {OPTIMISERS}, found {self.optimiser!r}")
-        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0:
-            raise ConfigError(
-                f"a recipe needs epochs >= 1, batch_size >= 2 and lr > 0, "
-                f"found {self.epochs}, {self.batch_size} and {self.lr}"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for ``config.json``."""
-        return asdict(self)
+        one_of("optimiser", self.optimiser, ("sgd", "adamw"))
+        whole("epochs", self.epochs)
+        whole("batch_size", self.batch_size, 2)
+        if not number("lr", self.lr) > 0:
+            raise ConfigError("lr=0: expected a number above 0")
 
     def rate(self, progress: float) -> float:
         """Factor on ``lr`` at ``progress`` epochs (a fraction inside an epoch counts)."""
         factor = min(1.0, progress / self.warmup) if self.warmup and progress < self.warmup else 1.0
         if self.cosine:
-            return (
-                factor
-                * 0.5
-                * (1.0 + float(torch.cos(torch.tensor(torch.pi * min(progress / self.epochs, 1.0)))))
-            )
+            angle = torch.tensor(torch.pi * min(progress / self.epochs, 1.0))
+            return factor * 0.5 * (1.0 + float(torch.cos(angle)))
         return factor * self.gamma ** sum(progress >= milestone for milestone in self.milestones)
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:

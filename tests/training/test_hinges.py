@@ -1,4 +1,4 @@
-"""The hinges of VSE++ and SCAN networks: schedule, groups, constraint, Adam, networks left in eval mode."""
+"""The hinges of VSE++ and SCAN networks: schedule, groups, constraint, Adam."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from imtext.losses.ranking import ranking_loss, score_ranking_loss
 from imtext.models.lstm_text import LSTMText
 from imtext.models.vse import VSE, GRUText
 from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
-from imtext.training.hinges import Constraint, HingeObjective
+from imtext.training.objectives import Constraint, HingeObjective
 
 
 def small(**options):
@@ -46,22 +46,16 @@ class Scores(nn.Module):
 
 
 @pytest.mark.parametrize("negatives", ["hardest", "all", "mean"])
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("same", ["ignore", "negative"])
-def test_the_loss_is_the_ranking_loss_of_the_embeddings(negatives, reduction, same):
-    objective = small(negatives=negatives, reduction=reduction, same=same, margin=0.3)
-    given = batch()
-    groups = given["groups"] if same == "ignore" else torch.arange(5)
-    expected = ranking_loss(
-        *objective.net(given["images"], given["codes"]), groups, 0.3, negatives, reduction
-    )
+def test_the_loss_is_the_ranking_loss_of_the_embeddings(negatives):
+    objective, given = small(negatives=negatives, margin=0.3), batch()
+    pair = objective.net(given["images"], given["codes"])
+    expected = ranking_loss(*pair, given["groups"], 0.3, negatives, "sum")
     assert torch.equal(objective(given)["loss"], expected)
 
 
-def test_another_caption_of_the_image_is_a_negative_only_when_asked():
-    given = batch((0, 0, 0))
-    assert small()(given)["loss"].item() == 0
-    assert small(same="negative")(given)["loss"].item() > 0
+def test_another_caption_of_the_image_is_no_negative():
+    assert small()(batch((0, 0, 0)))["loss"].item() == 0
+    assert small()(batch((0, 1, 2)))["loss"].item() > 0
 
 
 def test_all_hinges_first_then_the_hardest():
@@ -73,15 +67,12 @@ def test_all_hinges_first_then_the_hardest():
         assert torch.equal(objective(given)["loss"], expected)
 
 
-@pytest.mark.parametrize("counts", [None, torch.tensor([1.0, 2.0, 3.0, 1.0, 2.0])])
-def test_a_network_that_scores_pairs(counts):
+def test_a_network_that_scores_pairs():
     objective, given = HingeObjective(Scores()), batch()
     given["images"] = torch.randn(5, 2, 3)
-    if counts is not None:
-        given["region_counts"] = counts
     net = objective.net
     words, lengths = net.embed_words(given["codes"])
-    scores = net.scores(net.embed_regions(given["images"]), words, counts, lengths)
+    scores = net.scores(net.embed_regions(given["images"]), words, None, lengths)
     loss = objective(given)["loss"]
     assert torch.equal(loss, score_ranking_loss(scores, given["groups"], 0.2, "hardest", "sum"))
     loss.backward()
@@ -92,16 +83,13 @@ def test_a_network_that_scores_pairs(counts):
     "options",
     [
         {"negatives": "softest"},
-        {"reduction": "median"},
-        {"same": "positive"},
         {"margin": -0.1},
         {"margin": float("nan")},
         {"all_epochs": -1},
-        {"eval_after_validation": 0},
     ],
 )
 def test_bad_options_are_named(options):
-    with pytest.raises(ConfigError, match=f"HingeObjective takes .*{next(iter(options))}"):
+    with pytest.raises(ConfigError, match=f"{next(iter(options))}="):
         small(**options)
 
 
@@ -114,11 +102,10 @@ CONSTRAINTS = [
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
-@pytest.mark.parametrize("same", ["ignore", "negative"])
-def test_with_a_constraint_it_is_the_intra_modal_loss(constraint, same):
-    options = {"margin": 0.3, "negatives": "all", "reduction": "mean", "same": same}
+def test_with_a_constraint_it_is_the_intra_modal_loss(constraint):
+    options = {"margin": 0.3, "negatives": "all"}
     objective, given = small(constraint=constraint, **options), batch((0, 0, 1, 2, 2, 3, 4, 5))
-    groups = given["groups"] if same == "ignore" else None
+    groups = given["groups"]
     pair = objective.net(given["images"], given["codes"])
     out = objective(given)
     assert torch.equal(out["hinges"], small(**options)(given)["loss"])
@@ -136,24 +123,23 @@ def test_with_a_constraint_it_is_the_intra_modal_loss(constraint, same):
         high=constraint.high,
         margin=0.3,
         negatives="all",
-        reduction="mean",
+        reduction="sum",
     )
     assert torch.allclose(out["loss"], expected, rtol=1e-6)
     parameters = list(objective.net.parameters())
     ours = torch.autograd.grad(out["loss"], parameters)
     for a, b in zip(ours, torch.autograd.grad(expected, parameters), strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
+        assert torch.allclose(a, b, atol=1e-5)
 
 
 def test_a_constraint_is_the_papers_unless_told():
     assert Constraint() == Constraint(1.0, "l1", "released_distance", low=0.05, high=0.5)
 
 
-def test_another_caption_of_the_image_counts_only_when_asked():
+def test_another_caption_of_the_image_is_not_constrained():
     constraint = Constraint(distance="cosine", reading="printed", low=-1, high=3)  # whatever the distance
-    given = batch((0, 0, 0))
-    for same, counts in (("ignore", False), ("negative", True)):
-        out = small(constraint=constraint, same=same)(given)
+    for groups, counts in (((0, 0, 0), False), ((0, 1, 2), True)):
+        out = small(constraint=constraint)(batch(groups))
         assert bool(out["constraint_images"] > 0) == bool(out["constraint_captions"] > 0) == counts
 
 
@@ -167,21 +153,20 @@ def test_weight_zero_learns_the_hinges_and_reports_the_rest():
         assert torch.equal(a.grad, b.grad)
 
 
-def test_a_constraint_adds_no_weights_and_no_graph_to_what_it_reports():
+def test_a_constraint_adds_no_weights():
     plain, watched = small(), small(constraint=Constraint())
     plain.load_state_dict(watched.state_dict())
     out = watched(batch())
     assert list(out) == ["loss", "hinges", "constraint_images", "constraint_captions"]
-    assert [value.requires_grad for value in out.values()] == [True, False, False, False]
     assert list(plain(batch())) == ["loss"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1.0}, "weight >= 0, found -1.0"),
-        ({"weight": float("inf")}, "weight >= 0, found inf"),
-        ({"weight": float("nan")}, "weight >= 0, found nan"),
+        ({"weight": -1.0}, "weight=-1.0"),
+        ({"weight": float("inf")}, "weight=inf"),
+        ({"weight": float("nan")}, "weight=nan"),
         ({"distance": "l3"}, "l3"),
         ({"reading": "meant"}, "meant"),
         ({"distance": "cosine"}, "released_distance"),
@@ -249,84 +234,6 @@ def test_adamw_without_decay_is_the_adam_of_the_public_code():
     one_step(given)["loss"].backward()
     adam.step()
     assert not torch.allclose(decayed.net.image_head.fc.weight, one_step.net.image_head.fc.weight, atol=1e-9)
-
-
-class Watched(nn.Module):
-    """A network with batch norm, dropout and a GRU that writes down the modes it computes in."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
-        self.net = VSE(GRUText(9, 4, 8), image_dim=6, dim=8)
-        self.modes = []
-
-    def forward(self, images, codes):
-        modules = (self.backbone[1], self.backbone[2], self.net, self.net.text.rnn)
-        self.modes.append(tuple(module.training for module in modules))
-        return self.net(self.backbone(images), codes)
-
-
-def train(folder, epochs, **options):
-    torch.manual_seed(3)
-    objective = HingeObjective(Watched(), **options)
-    recipe = Recipe(epochs=epochs, lr=1e-3, weight_decay=0.0, clip=2.0)
-    curves = fit(make_fabric("cpu"), objective, recipe, lambda epoch: iter([batch()] * 5), folder)
-    return objective, curves
-
-
-def public_modes(epochs, steps, every):
-    """What the public code does: train at the start of an epoch, eval at every validation."""
-    modes, count = [], 0
-    for _ in range(epochs):
-        training = True
-        for _ in range(steps):
-            modes.append(training)
-            count += 1
-            if count % every == 0:
-                training = False
-    return modes
-
-
-def test_eval_mode_stays_after_validation_when_asked(tmp_path):
-    for every in (None, 3, 5, 7, 100):
-        folder = tmp_path / str(every)
-        folder.mkdir()
-        objective, _ = train(folder, epochs=3, eval_after_validation=every)
-        expected = public_modes(3, 5, every or 1000)
-        assert [mode[:3] for mode in objective.net.modes] == [(mode,) * 3 for mode in expected]
-        assert all(mode[3] for mode in objective.net.modes)  # a GRU gets gradients in training mode alone
-        assert int(objective.steps) == 15
-        assert objective.training
-
-
-def test_eval_mode_changes_what_is_learnt(tmp_path):
-    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    plain, _ = train(tmp_path / "a", epochs=1)
-    left, _ = train(tmp_path / "b", epochs=1, eval_after_validation=2)
-    norms = [objective.net.backbone[1] for objective in (plain, left)]
-    assert [int(norm.num_batches_tracked) for norm in norms] == [5, 2]
-    assert not torch.equal(plain.net.net.image_head.fc.weight, left.net.net.image_head.fc.weight)
-
-
-def test_a_run_that_goes_on_counts_on(tmp_path):
-    (tmp_path / "whole").mkdir(), (tmp_path / "parts").mkdir()
-    whole, curves = train(tmp_path / "whole", epochs=3, eval_after_validation=3)
-    train(tmp_path / "parts", epochs=2, eval_after_validation=3)
-    parts, resumed = train(tmp_path / "parts", epochs=3, eval_after_validation=3)
-    assert curves.equals(resumed)
-    assert parts.net.modes == whole.net.modes[10:]
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, parts.state_dict()[name]), name
-
-
-def test_steps_are_counted_in_training_alone():
-    objective = small(eval_after_validation=1).eval()
-    objective(batch())
-    assert int(objective.steps) == 0
-    objective.train()
-    objective(batch())
-    assert int(objective.steps) == 1 and not objective.net.training
-    small().load_state_dict(objective.state_dict())
 
 
 def test_trains_on_pair_batches(tmp_path):

@@ -9,7 +9,6 @@ from imtext.errors import ConfigError
 from imtext.models import TwoBranch
 from imtext.retrieval import evaluate
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
-from imtext.training.neighbours import PixelNeighbours
 
 
 def five_each(images=7, dim=4, captions=5):
@@ -30,7 +29,7 @@ def test_every_pair_is_met_once_an_epoch_and_each_image_has_one_more_caption():
         added = set(full["captions"].tolist()) - set(bare["captions"].tolist())
         assert len(added) == len(bare["images"])  # each image of the batch had one left
         assert full["match"].sum(1).min() >= 2
-    assert more.steps() == len(list(more(0))) == 5
+    assert len(more(0)) == len(list(more(0))) == 5
 
 
 def test_matches_and_features_are_those_of_the_items():
@@ -82,7 +81,7 @@ def test_batches_depend_on_seed_and_epoch_alone():
 
 
 def test_a_batch_needs_two_pairs():
-    with pytest.raises(ConfigError, match="at least 2 pairs"):
+    with pytest.raises(ConfigError, match="batch_size=1"):
         NeighbourBatches(*five_each(), batch_size=1)
 
 
@@ -148,26 +147,26 @@ def test_some_pairs_of_each_image_make_a_shorter_epoch():
     few = NeighbourBatches(images, captions, pairs, batch_size=8, more_captions=False, pairs_each=2)
     met = np.concatenate([batch["captions"].numpy() for batch in few(0)])
     assert np.bincount(met // 5).tolist() == [2] * 7
-    assert len(set(met)) == 14 and few.steps() == len(list(few(0))) == 2
+    assert len(set(met)) == 14 and len(few(0)) == len(list(few(0))) == 2
     other = np.concatenate([batch["captions"].numpy() for batch in few(1)])
     assert sorted(met) != sorted(other)
     # A positive that was not drawn for the epoch still matches, and may be the one more.
     more = NeighbourBatches(images, captions, pairs, batch_size=7, pairs_each=1)
     for batch in more(0):
         assert batch["match"].sum(1).tolist() == [2] * len(batch["images"])
-    with pytest.raises(ConfigError, match="pairs_each=0: expected at least 1 pair"):
+    with pytest.raises(ConfigError, match="pairs_each=0: expected an integer of 1"):
         NeighbourBatches(images, captions, pairs, pairs_each=0)
 
 
 def test_pixels_come_in_the_batches_of_features():
     images, captions, pairs = five_each()
     rows = NeighbourBatches(images, captions, pairs, batch_size=8, seed=3)
-    pixels = PixelNeighbours(rows, Numbered())
+    pixels = NeighbourBatches(images, captions, pairs, batch_size=8, seed=3, pixels=Numbered())
     found = list(pixels(1))
-    assert len(found) == pixels.steps() == 5
+    assert len(found) == len(pixels(1)) == 5
     for plain, batch in zip(rows(1), found, strict=True):
         assert all(torch.equal(plain[name], batch[name]) for name in ("texts", "match", "captions"))
         assert torch.equal(plain["images"], torch.from_numpy(images[batch["images"][0].long().numpy()]))
-    again = list(PixelNeighbours(rows, Numbered())(1))
+    again = list(pixels(1))
     assert all(torch.equal(a["images"], b["images"]) for a, b in zip(found, again, strict=True))
     assert not torch.equal(found[0]["images"][1, :4], found[1]["images"][1, :4])
