@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -58,17 +59,11 @@ class Pixels:
 
 
 class Batches:
-    """Called with an epoch's number, its :class:`Epoch`. A kind of batches says ``plan`` and ``batch``."""
+    """Called with an epoch's number, its :class:`Epoch`.
 
-    seed: int
-
-    def plan(self, epoch: int) -> Sequence[Any]:
-        """Which items each batch of an epoch holds."""
-        raise NotImplementedError
-
-    def batch(self, items: Any, generator: torch.Generator) -> Batch:
-        """A planned batch; what it draws comes from ``generator``."""
-        raise NotImplementedError
+    A kind of batches has a ``seed``; ``plan(epoch)``, which items each batch holds; and
+    ``batch(items, generator)``, the batch of these, which draws from the generator alone.
+    """
 
     def __call__(self, epoch: int) -> Epoch:
         """The batches of an epoch."""
@@ -272,11 +267,7 @@ def _place_in_group(groups: np.ndarray) -> np.ndarray:
     >>> _place_in_group(np.array([7, 3, 7, 7, 3])).tolist()
     [0, 0, 1, 2, 1]
     """
-    order = np.argsort(groups, kind="stable")
-    _, begins, sizes = np.unique(groups[order], return_index=True, return_counts=True)
-    places = np.empty(len(groups), dtype=np.int64)
-    places[order] = np.arange(len(groups)) - np.repeat(begins, sizes)
-    return places
+    return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 
 def _one_more(

@@ -136,8 +136,7 @@ class _Watch:
         step = int(self.first_bad)
         if not step:
             return
-        held = self.captions.get(step)
-        which = ""
+        which, held = "", self.captions[step]
         if held is not None:
             names = ", ".join(map(str, held[:4].tolist()))
             which = f" (training captions {names}{', ...' * (len(held) > 4)})"

@@ -38,10 +38,6 @@ class Objective(nn.Module):
         """What the network makes of a batch: embeddings ``(B, D)`` of images and of captions."""
         return self.net(batch["images"], batch["codes"])
 
-    def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
-        """Scalars: ``loss``, and what else is to be reported."""
-        raise NotImplementedError
-
     def forward(self, batch: Batch) -> Batch:
         """The loss of a batch and what is reported beside it."""
         return self.loss(self.embed(batch), batch)

@@ -76,7 +76,7 @@ def test_batches_depend_on_seed_and_epoch_alone():
     list(first(0))
     for a, b in zip(first(2), second(2), strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
-    orders = [next(first(epoch))["captions"].tolist() for epoch in (0, 1)]
+    orders = [next(iter(first(epoch)))["captions"].tolist() for epoch in (0, 1)]
     assert orders[0] != orders[1]
 
 

@@ -162,8 +162,8 @@ def test_a_batch_of_one_is_left_out():
 def test_one_modality_alone():
     images = MixedBatches(Images(4), Texts(), np.arange(4), np.arange(0))
     texts = MixedBatches(Images(0), Texts(), np.arange(0), np.arange(4))
-    assert next(images(0))["is_text"].tolist() == [False] * 4
-    assert next(texts(0))["is_text"].tolist() == [True] * 4
+    assert next(iter(images(0)))["is_text"].tolist() == [False] * 4
+    assert next(iter(texts(0)))["is_text"].tolist() == [True] * 4
 
 
 def test_what_does_not_fit_is_named():
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_named():
         batches(forms=(2, 2), slack=0)
     for texts in (Texts(side=5), Texts(dtype=torch.float32)):
         with pytest.raises(DataError, match="one size and type"):
-            next(MixedBatches(Images(2), texts, np.arange(2), np.arange(2))(0))
+            list(MixedBatches(Images(2), texts, np.arange(2), np.arange(2))(0))
 
 
 def test_drawn_texts_say_how_far_they_can_be_cropped():
