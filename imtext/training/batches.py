@@ -368,7 +368,9 @@ class MixedBatches(Batches):
         picture, form = self.picture[rows], self.form[rows]
         captions, parts = picture[count:] - self.n_images, []
         if count:
-            images = self._images(picture[:count], generator)
+            drawn = hasattr(self.images, "take")
+            chosen = picture[:count]
+            images = self.images.take(chosen, generator) if drawn else self.images.batch(chosen)
             second = torch.from_numpy(form[:count] == 1)[:, None, None, None]
             parts.append(torch.where(second, mirror(images), images))
         if len(captions):
@@ -386,9 +388,3 @@ class MixedBatches(Batches):
             "is_text": torch.arange(len(rows)) >= count,
             "captions": torch.from_numpy(captions),
         }
-
-    def _images(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Pictures of the images, from either kind of source."""
-        if hasattr(self.images, "take"):
-            return self.images.take(indices, generator)
-        return self.images.batch(indices)
