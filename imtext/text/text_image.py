@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from imtext.check import one_of, whole
+from imtext.check import whole
 from imtext.errors import ConfigError, DataError
 from imtext.files import read_tensors, write_tensors
 from imtext.text.bags import as_captions
@@ -305,8 +305,9 @@ def small_vectors(
     """
     check_features(features)
     captions = as_captions(captions)
-    if not isinstance(source, WordVectors):
-        one_of("source", source, ("word2vec",))
+    if not isinstance(source, WordVectors | str) or (isinstance(source, str) and source != "word2vec"):
+        raise ConfigError(f"small_vectors: expected source 'word2vec' or WordVectors, found {source!r}")
+    if isinstance(source, str):
         return train_word2vec(captions, features, seed, epochs)
     cut = source.cut(word for caption in captions for word in tokenize(caption))
     if features > min(cut.vectors.shape):
