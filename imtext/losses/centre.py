@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError
+from imtext.check import number, whole
+from imtext.losses.common import expect, reduced, widened
 
-REDUCTIONS = ("sum", "mean")
 RATE = 0.05
 
 
@@ -33,13 +33,9 @@ def centre_loss(features: Tensor, classes: Tensor, centres: Tensor, reduction: s
     >>> float(centre_loss(features, torch.tensor([1, 0]), torch.zeros(2, 2)))
     13.0
     """
-    if reduction not in REDUCTIONS:
-        raise ConfigError(f"reduction must be one of {REDUCTIONS}, found {reduction!r}")
     _check(features, classes, centres)
-    exact = _exact(features, centres)
-    gaps = features.to(exact) - centres.index_select(0, classes.long()).to(exact)
-    total = 0.5 * gaps.pow(2).sum()
-    return total / max(len(features), 1) if reduction == "mean" else total
+    gaps = widened(features) - centres.index_select(0, classes.long())
+    return reduced(0.5 * gaps.pow(2).sum(), len(features), reduction)
 
 
 class CentreLoss(nn.Module):
@@ -53,27 +49,22 @@ class CentreLoss(nn.Module):
         dim: length D of a feature.
         rate: share of the way that :meth:`update` moves a centre (alpha of Wen et al., Eq. 4; facenet's
             default is 1 - .95).
-        reduction: of the loss, ``"mean"`` or ``"sum"``.
+        reduction: of the loss, ``"sum"`` or ``"mean"``.
 
     Raises:
-        ConfigError: a number or a name out of range.
+        ConfigError: a number out of range.
 
     >>> loss = CentreLoss(classes=2, dim=2, rate=1.0)
     >>> features, classes = torch.tensor([[4.0, 0.0], [2.0, 0.0]]), torch.tensor([1, 1])
     >>> loss.update(features, classes)
     >>> loss.centres.tolist(), float(loss(features, classes))
-    ([[0.0, 0.0], [2.0, 0.0]], 1.0)
+    ([[0.0, 0.0], [2.0, 0.0]], 2.0)
     """
 
-    def __init__(self, classes: int, dim: int, rate: float = RATE, reduction: str = "mean") -> None:
+    def __init__(self, classes: int, dim: int, rate: float = RATE, reduction: str = "sum") -> None:
         super().__init__()
-        if classes < 1 or dim < 1 or not 0 <= rate <= 1 or reduction not in REDUCTIONS:
-            raise ConfigError(
-                f"CentreLoss takes classes and dim >= 1, rate in [0, 1] and reduction in {REDUCTIONS}, "
-                f"found {classes}, {dim}, {rate} and {reduction!r}"
-            )
-        self.rate, self.reduction = rate, reduction
-        self.register_buffer("centres", torch.zeros(classes, dim))
+        self.rate, self.reduction = number("rate", rate, most=1), reduction
+        self.register_buffer("centres", torch.zeros(whole("classes", classes), whole("dim", dim)))
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:
         """The loss of features ``(B, D)`` with their classes ``(B,)`` against the centres as they are."""
@@ -87,33 +78,20 @@ class CentreLoss(nn.Module):
         not in the batch keeps its centre. Call it after the loss of the same batch.
         """
         _check(features, classes, self.centres)
-        exact = _exact(features, self.centres)
         # Only the rows of the batch: there may be a hundred thousand classes.
         rows, item, counts = classes.long().unique(return_inverse=True, return_counts=True)
-        centres = self.centres.index_select(0, rows).to(exact)
-        sums = torch.zeros_like(centres).index_add_(0, item, centres[item] - features.to(exact))
+        centres = self.centres.index_select(0, rows)
+        gaps = centres[item] - widened(features)
+        sums = torch.zeros_like(centres, dtype=gaps.dtype).index_add_(0, item, gaps)
         moved = centres - self.rate * sums / (1 + counts[:, None])
         self.centres.index_copy_(0, rows, moved.to(self.centres.dtype))
 
 
-def _exact(features: Tensor, centres: Tensor) -> torch.dtype:
-    """The wider of both types and float32: in half precision the squares overflow and small moves vanish."""
-    return torch.promote_types(torch.promote_types(features.dtype, centres.dtype), torch.float32)
-
-
 def _check(features: Tensor, classes: Tensor, centres: Tensor) -> None:
     """Raise ConfigError where shapes do not fit, and on a CPU where a class has no centre."""
-    fits = features.ndim == 2 and centres.ndim == 2 and features.shape[1] == centres.shape[1]
-    if not fits or classes.shape != features.shape[:1] or classes.is_floating_point():
-        raise ConfigError(
-            "the centre loss takes features (B, D), whole numbers classes (B,) and centres (C, D), found "
-            f"{tuple(features.shape)}, {classes.dtype} {tuple(classes.shape)} and {tuple(centres.shape)}"
-        )
+    fits = (*classes.shape, *centres.shape[1:]) == features.shape and not classes.is_floating_point()
+    expect(fits, "features (B, D), integers classes (B,) and centres (C, D)", features, classes, centres)
     # A GPU would have to be waited for.
     if classes.device.type == "cpu" and len(classes):
-        least, most = int(classes.min()), int(classes.max())
-        if least < 0 or most >= len(centres):
-            raise ConfigError(
-                f"classes run from {least} to {most}, and there are centres 0 to {len(centres) - 1}; "
-                "number the classes from 0 without gaps"
-            )
+        for one in classes.aminmax():
+            whole("classes", int(one), 0, len(centres) - 1)

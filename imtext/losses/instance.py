@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError
+from imtext.check import whole
 
 
 def instance_loss(features: Tensor, weight: Tensor, groups: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -29,9 +29,7 @@ def instance_loss(features: Tensor, weight: Tensor, groups: Tensor, bias: Tensor
     >>> f"{loss:.5f}"
     '0.00005'
     """
-    if features.shape[0] == 0:
-        return features.sum() * 0.0
-    return F.cross_entropy(F.linear(features, weight, bias), groups)
+    return F.cross_entropy(F.linear(features, weight, bias), groups, reduction="sum") / max(len(groups), 1)
 
 
 class InstanceLoss(nn.Module):
@@ -54,10 +52,8 @@ class InstanceLoss(nn.Module):
 
     def __init__(self, dim: int, groups: int, bias: bool = True, dropout: float = 0.75) -> None:
         super().__init__()
-        if groups < 2:
-            raise ConfigError(f"the instance loss needs at least two groups to tell apart, found {groups}")
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(dim, groups, bias=bias)
+        self.classifier = nn.Linear(dim, whole("groups", groups, least=2), bias=bias)
         nn.init.normal_(self.classifier.weight, std=0.001)
         if bias:
             nn.init.zeros_(self.classifier.bias)

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from imtext.check import one_of
 from imtext.errors import ConfigError
-from imtext.losses.ranking import _groups, _whole, ranking_loss
+from imtext.losses.common import expect, same_group, widened
+from imtext.losses.ranking import ranking_loss
 from imtext.unit import unit_rows
 
 DISTANCES = ("cosine", "msd", "l1", "l2")
@@ -18,17 +19,7 @@ READINGS = ("printed", "released_cosine", "released_distance")
 
 
 def intra_modal_loss(
-    images: Tensor,
-    captions: Tensor,
-    groups: Tensor | None = None,
-    weight: float = 1.0,
-    distance: str = "l1",
-    reading: str = "released_distance",
-    low: float = 0.05,
-    high: float = 0.5,
-    margin: float = 0.2,
-    negatives: str = "hardest",
-    reduction: str = "sum",
+    images: Tensor, captions: Tensor, groups: Tensor | None = None, weight: float = 1.0, **options: Any
 ) -> Tensor:
     """Max of hinges and the constraint of both modalities (Chen et al., Eq. 3).
 
@@ -37,10 +28,9 @@ def intra_modal_loss(
         groups: ``(B,)`` integers, items of one group are no negatives of one another, neither across nor
             within a modality; None says that every pair is a group of its own, as in the released code.
         weight: lambda (paper: 1); 0 leaves the hinges alone.
-        distance, reading, low, high: see :func:`intra_modal_constraint`.
-        margin, negatives: see :func:`~imtext.losses.ranking.ranking_loss`.
-        reduction: ``"sum"`` or ``"mean"`` of the hinges over the pairs (released code: the sum). The
-            constraint has its own scale and is added as it is.
+        options: ``distance``, ``reading``, ``low`` and ``high`` of :func:`intra_modal_constraint`;
+            ``margin``, ``negatives`` and ``reduction`` of :func:`~imtext.losses.ranking.hinge_loss`.
+            A mean is that of the hinges; the constraint has its own scale and is added as it is.
 
     Returns:
         A scalar, float32 for features in half precision.
@@ -52,13 +42,10 @@ def intra_modal_loss(
     >>> round(float(intra_modal_loss(images, images.flip(0))), 4)  # hinges: two items have no window
     4.8
     """
-    _check(distance, reading, low, high)
-    loss = ranking_loss(images, captions, groups, margin, negatives, reduction)
-    if not weight:
-        return loss
-    options = {"distance": distance, "reading": reading, "low": low, "high": high, "groups": groups}
-    constraints = intra_modal_constraint(images, **options) + intra_modal_constraint(captions, **options)
-    return loss + weight * constraints
+    hinge = {name: options.pop(name) for name in ("margin", "negatives", "reduction") if name in options}
+    loss = ranking_loss(images, captions, groups, **hinge)
+    both = [intra_modal_constraint(rows, groups=groups, **options) for rows in (images, captions)]
+    return loss + weight * sum(both)
 
 
 def intra_modal_constraint(
@@ -105,7 +92,8 @@ def intra_modal_constraint(
     >>> round(float(intra_modal_constraint(rows, "cosine", "released_cosine")), 4)  # twice .8 and .6, over 3
     0.9333
     """
-    _check(distance, reading, low, high)
+    if reading != "printed" and (reading == "released_cosine") != (distance == "cosine"):
+        raise ConfigError(f"{reading!r} is not what the released code does with {distance!r}; take the other")
     return constraint_of_distances(pair_distances(rows, distance), reading, low, high, groups)
 
 
@@ -134,8 +122,7 @@ def constraint_of_distances(
     0.5
     """
     values, window = _values(distances, reading, low, high, groups)
-    if reading == "released_cosine":
-        values = 1 - values
+    values = 1 - values if reading == "released_cosine" else values
     total = values.masked_fill(~window, 0.0).sum()
     return total if reading == "printed" else total / max(len(values), 1)
 
@@ -185,16 +172,13 @@ def pair_distances(rows: Tensor, distance: str) -> Tensor:
     >>> [round(float(pair_distances(rows, name)[0, 1]), 4) for name in DISTANCES]
     [1.0, 2.0, 2.0, 1.4142]
     """
-    if distance not in DISTANCES:
-        raise ConfigError(f"pair_distances takes a distance in {DISTANCES}, found {distance!r}")
-    if rows.dim() != 2:
-        raise ConfigError(f"pair_distances takes rows (N, D), found {tuple(rows.shape)}")
+    one_of("distance", distance, DISTANCES)
+    expect(rows.dim() == 2, "rows (N, D)", rows)
     # Autocast would make the products below bfloat16, in which neighbouring distances tie.
     with torch.autocast(rows.device.type, enabled=False):
         rows = unit_rows(rows)
         if distance == "cosine":
-            itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
-            return (1 - rows @ rows.T).masked_fill(itself, 0.0)
+            return (1 - rows @ rows.T).fill_diagonal_(0.0)
         if distance == "l1":
             return _Differences.apply(rows, 1)
         euclidean = _Differences.apply(rows, 2)
@@ -211,76 +195,34 @@ class _Differences(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, rows: Tensor, power: int) -> Tensor:
         upper = torch.triu_indices(len(rows), len(rows), 1, device=rows.device).unbind()
-        distances = rows.new_zeros(len(rows), len(rows))
-        distances[upper] = F.pdist(rows, p=power)
-        distances = distances + distances.T
-        context.power = power
+        distances = rows.new_zeros(len(rows), len(rows)).index_put(upper, F.pdist(rows, p=power))
+        distances, context.power = distances + distances.T, power
         context.save_for_backward(rows, distances)
         return distances
 
     @staticmethod
-    @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         rows, distances = context.saved_tensors
-        gradient = gradient + gradient.T
+        pull = gradient + gradient.T
         if context.power == 2:
-            pull = torch.where(distances > 0, gradient / distances, 0.0)
+            pull = torch.where(distances > 0, pull / distances, 0.0)
             return pull.sum(1, keepdim=True) * rows - pull @ rows, None
-        return _signs(rows, gradient), None
+        each = zip(rows.split(1), pull.split(1), strict=True)
+        return torch.cat([by @ (row - rows).sign_() for row, by in each]), None
 
 
-def _signs(rows: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient ``(N, D)`` of L1 distances: signs of the differences, weighted by ``gradient (N, N)``."""
-    numbers = 2**18 if rows.device.type == "cpu" else 2**22  # within the cache; enough to keep a GPU busy
-    size = min(max(numbers // max(rows.numel(), 1), 1), len(rows))
-    total = torch.empty_like(rows)
-    signs = rows.new_empty(size, *rows.shape)  # one for all blocks: to allocate anew costs more than the sums
-    for start in range(0, len(rows), max(size, 1)):
-        some = rows[start : start + size, None]
-        torch.sub(some, rows, out=signs[: len(some)]).sign_()
-        total[start : start + size] = torch.bmm(gradient[start : start + size, None], signs[: len(some)])[
-            :, 0
-        ]
-    return total
-
-
-def _values(
-    distances: Tensor, reading: str, low: float, high: float, groups: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _values(distances: Tensor, reading: str, low: float, high: float, groups: Any) -> tuple[Tensor, Tensor]:
     """Distances as the reading scales them, 0 where left out, and which of them count: ``(N, N)`` both."""
-    _check(None, reading, low, high)
-    if distances.dim() != 2 or distances.shape[0] != distances.shape[1]:
-        raise ConfigError(f"the constraint takes distances (N, N), found {tuple(distances.shape)}")
-    groups = _groups("the intra-modal constraint", groups, distances)
-    same = groups[:, None] == groups[None, :]
-    values = _whole(distances).masked_fill(same, 0.0)
-    if reading == "released_distance":
+    shares = one_of("reading", reading, READINGS) == "released_distance"
+    if not low < high or (shares and not 0 <= low < high <= 1):
+        raise ConfigError(f"low={low}, high={high}: expected low < high, shares from 0 to 1 if {READINGS[2]}")
+    expect(distances.dim() == 2 and len(distances) == distances.shape[1], "distances (N, N)", distances)
+    same = same_group(groups, distances)
+    values = widened(distances).masked_fill(same, 0.0)
+    if shares and len(values):
         values = unit_rows(values)
-        low, high = _borders(values, low, high)
+        # The first row's entries at two shares of its order, as in the released code; itself comes first.
+        order, last = values[0].detach().sort().values, len(values) - 1
+        low, high = (order[min(round(share * len(values)), last)] for share in (low, high))
     # Not outside, rather than inside: what is not a number is then kept, and seen.
     return values, ~(same | (values <= low) | (values >= high))
-
-
-def _borders(values: Tensor, low: float, high: float) -> tuple[Any, Any]:
-    """The first row's entries at two shares of its order, as in the released code; itself comes first."""
-    if not len(values):
-        return low, high
-    first, last = values[0].detach().sort().values, len(values) - 1
-    return first[min(round(low * len(values)), last)], first[min(round(high * len(values)), last)]
-
-
-def _check(distance: str | None, reading: str, low: float, high: float) -> None:
-    """Names and thresholds; a distance of None goes with every reading."""
-    if reading not in READINGS or distance not in (None, *DISTANCES):
-        raise ConfigError(
-            f"the intra-modal constraint takes a distance in {DISTANCES} and a reading in {READINGS}, "
-            f"found {distance!r} and {reading!r}"
-        )
-    if distance and reading != "printed" and (reading == "released_cosine") != (distance == "cosine"):
-        raise ConfigError(
-            "the released code treats the cosine in one way ('released_cosine') and msd, l1 and l2 in "
-            f"another ('released_distance'), found {distance!r} with {reading!r}; 'printed' takes all four"
-        )
-    if not low < high or (reading == "released_distance" and not (low >= 0 and high <= 1)):
-        shares = ", shares of the batch from 0 to 1" if reading == "released_distance" else ""
-        raise ConfigError(f"the intra-modal constraint takes low < high{shares}, found {low} and {high}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from imtext.check import whole
 from imtext.errors import ConfigError
+from imtext.losses.common import expect, reduced
 from imtext.unit import unit_rows
 
-REDUCTIONS = ("sum", "mean")
 # Under the root: the distance of two equal vectors then has a gradient, and it is finite.
 EPSILON = 1e-4
 
@@ -59,27 +61,27 @@ def structure_preserving_loss(
     >>> round(float(loss), 4)  # all in one point: each of two images has one negative, a margin too near
     0.2
     """
-    match = _checked(images, captions, match, margin, top_k, lambdas, reduction)
-    options = {"margin": margin, "top_k": top_k, "mean": reduction == "mean"}
+    expect(images.shape[1:] == captions.shape[1:], "images (N, D) and captions (M, D)", images, captions)
+    if match is None:
+        match = torch.eye(len(images), dtype=torch.bool, device=images.device)
+    wanted = (len(images), len(captions))
+    expect(match.dtype == torch.bool and match.shape == wanted, f"pairs, or match as bool {wanted}", match)
+    if len(lambdas) != 3 or min(lambdas) < 0:
+        raise ConfigError(f"lambdas={lambdas}: expected three of at least 0")
+    to_images, among_images, among_captions = lambdas
+    term = partial(_term, margin=margin, top_k=whole("top_k", top_k), reduction=reduction)
     # Autocast would make the products below bfloat16, in which neighbouring distances tie.
     with torch.autocast(images.device.type, enabled=False):
-        return _sum_of_terms(unit_rows(images), unit_rows(captions), match, lambdas, options)
-
-
-def _sum_of_terms(
-    images: Tensor, captions: Tensor, match: Tensor, lambdas: tuple[float, float, float], options: Any
-) -> Tensor:
-    """Eq. 5 for unit rows."""
-    first, second, third = lambdas
-    across = images @ captions.T
-    loss = _term(across, match, None, **options)
-    if first:
-        loss = loss + first * _term(across.T, match.T, None, **options)
-    if second:
-        loss = loss + second * _term(_Gram.apply(images), *_neighbours(match), **options)
-    if third:
-        loss = loss + third * _term(_Gram.apply(captions), *_neighbours(match.T), **options)
-    return loss
+        images, captions = unit_rows(images), unit_rows(captions)
+        across = images @ captions.T
+        loss = term(across, match, match)
+        if to_images:
+            loss = loss + to_images * term(across.T, match.T, match.T)
+        if among_images:
+            loss = loss + among_images * term(_Gram.apply(images), *_neighbours(match))
+        if among_captions:
+            loss = loss + among_captions * term(_Gram.apply(captions), *_neighbours(match.T))
+        return loss
 
 
 class _Gram(torch.autograd.Function):
@@ -97,61 +99,21 @@ class _Gram(torch.autograd.Function):
 
 
 def _neighbours(match: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of rows that share a column, and the diagonal, which is neither pair nor negative."""
-    itself = torch.eye(len(match), dtype=torch.bool, device=match.device)
+    """Pairs of rows that share a column; and with the diagonal, which is neither pair nor negative."""
     # Few belong together: a dense product would cost more than those of the embeddings.
     dense = match.float()
     shared = torch.sparse.mm(dense.to_sparse(), dense.T) > 0
-    return shared & ~itself, itself
+    return shared.clone().fill_diagonal_(False), shared.fill_diagonal_(True)
 
 
-def _term(
-    scores: Tensor, positive: Tensor, itself: Tensor | None, margin: float, top_k: int, mean: bool
-) -> Tensor:
-    """One sum of Eq. 5 for cosines ``(A, B)`` of anchors and items."""
-    first, second = positive.nonzero(as_tuple=True)
-    closed = positive if itself is None else positive | itself
+def _term(scores: Tensor, pairs: Tensor, closed: Tensor, margin: float, top_k: int, reduction: str) -> Tensor:
+    """One sum of Eq. 5 for cosines ``(A, B)`` of anchors and items; what is ``closed`` is no negative."""
+    first, second = pairs.nonzero(as_tuple=True)
     nearest = scores.masked_fill(closed, -torch.inf).topk(min(top_k, scores.shape[1]), dim=1).values
     hinges = (margin + _distance(scores[first, second])[:, None] - _distance(nearest)[first]).clamp_min(0)
-    total = hinges.sum()
-    return total / max(len(first) * top_k, 1) if mean else total
+    return reduced(hinges.sum(), len(first) * top_k, reduction)
 
 
 def _distance(cosine: Tensor) -> Tensor:
     """Euclidean distance of unit vectors from their cosine."""
     return ((2 - 2 * cosine).clamp_min(0) + EPSILON).sqrt()
-
-
-def _checked(
-    images: Tensor,
-    captions: Tensor,
-    match: Tensor | None,
-    margin: float,
-    top_k: int,
-    lambdas: tuple[float, float, float],
-    reduction: str,
-) -> Tensor:
-    """The matches; ConfigError where something does not fit."""
-    if reduction not in REDUCTIONS:
-        raise ConfigError(f"structure_preserving_loss takes reduction in {REDUCTIONS}, found {reduction!r}")
-    if len(lambdas) != 3 or min(lambdas) < 0 or top_k < 1 or margin < 0:
-        raise ConfigError(
-            "structure_preserving_loss takes three lambdas >= 0, margin >= 0 and top_k >= 1, "
-            f"found {lambdas}, {margin} and {top_k}"
-        )
-    if images.dim() != 2 or captions.dim() != 2 or images.shape[1] != captions.shape[1]:
-        raise ConfigError(
-            "structure_preserving_loss takes images (N, D) and captions (M, D), "
-            f"found {tuple(images.shape)} and {tuple(captions.shape)}"
-        )
-    if match is None:
-        if len(images) != len(captions):
-            raise ConfigError(
-                f"without match, images and captions are pairs: found {len(images)} and {len(captions)}"
-            )
-        return torch.eye(len(images), dtype=torch.bool, device=images.device)
-    if match.dtype != torch.bool or match.shape != (len(images), len(captions)):
-        raise ConfigError(
-            f"match: expected bool {(len(images), len(captions))}, found {match.dtype} {tuple(match.shape)}"
-        )
-    return match

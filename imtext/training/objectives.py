@@ -13,7 +13,6 @@ from imtext.check import number, one_of, whole
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint
-from imtext.losses.ranking import score_ranking_loss
 from imtext.models import DualPath, TwoBranch
 from imtext.unit import unit_rows
 
@@ -145,11 +144,11 @@ class HingeObjective(Ranked):
 
     def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
         """The hinges, and the constraint of both sides beside them (Eq. 3)."""
-        hinge = batch["groups"], self.margin, self.negatives, "sum"
+        how = {"groups": batch["groups"], "margin": self.margin, "negatives": self.negatives}
         if hasattr(self.net, "scores"):
             regions, words, counts = embedded
-            return {"loss": score_ranking_loss(self.net.scores(regions, words, None, counts), *hinge)}
-        hinges = losses.ranking_loss(*embedded, *hinge)
+            return {"loss": losses.hinge_loss(self.net.scores(regions, words, None, counts), **how)}
+        hinges = losses.ranking_loss(*embedded, **how)
         if self.constraint is None:
             return {"loss": hinges}
         images, captions = (self.constraint.term(rows, batch["groups"]) for rows in embedded)
@@ -174,7 +173,7 @@ class DualPathObjective(Ranked):
         weights: (rank, image, text), the three lambdas; paper: (0, 1, 1) in Stage I, (1, 1, 1) in Stage II.
         margin: of the ranking loss (paper: 1).
         negatives: of the ranking loss: ``"hardest"``, ``"all"`` or ``"mean"`` as for
-            :func:`~imtext.losses.ranking.ranking_loss`, or ``"released"`` as in the authors' public code.
+            :func:`~imtext.losses.ranking.hinge_loss`, or ``"released"`` as in the authors' public code.
             There the first half of a batch are anchors. The negative image of each is one of the other half;
             its negative caption is the one among random ``candidates`` of the batch that the network, as it
             is when it tests, finds nearest to the anchor's image. It takes the place of a caption of the
@@ -232,12 +231,12 @@ class DualPathObjective(Ranked):
     def _ranking(self, images: Tensor, captions: Tensor, groups: Tensor) -> Tensor:
         """The ranking loss over the number of pairs, of which the released negatives leave half."""
         if self.negatives != RELEASED:
-            hinge = groups, self.margin, self.negatives, "mean"
-            return losses.ranking_loss(images, captions, *hinge)
+            how = {"margin": self.margin, "negatives": self.negatives, "reduction": "mean"}
+            return losses.ranking_loss(images, captions, groups, **how)
         half = len(images) // 2
         anchors, others = slice(half), slice(half, 2 * half)
         sides = images[anchors], captions[anchors], images[others], captions[others]
-        return losses.quadruple_ranking_loss(*sides, self.margin, reduction="sum") / len(images)
+        return losses.quadruple_ranking_loss(*sides, self.margin) / len(images)
 
     @torch.no_grad()
     def _with_candidates(self, batch: Batch, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -324,7 +323,7 @@ class SingleObjective(Objective):
         self, net: nn.Module, classes: int, weight: float = 0.003, softmax: bool = True
     ) -> None:
         super().__init__(net)
-        self.weight, self.centre = number("weight", weight), losses.CentreLoss(classes, net.dim)
+        self.weight, self.centre = number("weight", weight), losses.CentreLoss(classes, net.dim, reduction="mean")
         # The instance loss is this softmax; its dropout stands in the network here, before the bottleneck.
         self.softmax = losses.InstanceLoss(net.dim, classes, dropout=0.0) if softmax else None
 

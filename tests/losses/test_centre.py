@@ -161,7 +161,7 @@ def test_checkpoints_keep_the_centres():
 def test_a_class_without_a_centre_is_named(classes):
     loss = CentreLoss(3, 2)
     for call in (loss, loss.update):
-        with pytest.raises(ConfigError, match=rf"classes run from {min(classes)} to {max(classes)}.* 0 to 2"):
+        with pytest.raises(ConfigError, match=r"classes=(3|-1): expected an integer from 0 to 2"):
             call(torch.zeros(2, 2), torch.tensor(classes))
 
 
@@ -174,10 +174,10 @@ def test_what_does_not_fit_is_refused():
         (classes[:1], torch.zeros(2, 3)),
         (classes.float(), torch.zeros(2, 3)),
     ):
-        with pytest.raises(ConfigError, match="takes features"):
+        with pytest.raises(ConfigError, match="expected features"):
             centre_loss(features, bad_classes, centres)
-    for options in ({"classes": 0}, {"dim": 0}, {"rate": 1.5}, {"rate": -0.1}, {"reduction": "max"}):
-        with pytest.raises(ConfigError, match="CentreLoss takes"):
+    for options in ({"classes": 0}, {"dim": 0}, {"rate": 1.5}, {"rate": -0.1}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))}="):
             CentreLoss(**{"classes": 2, "dim": 2, **options})
 
 

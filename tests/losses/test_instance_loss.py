@@ -77,5 +77,5 @@ def test_module_shares_its_weights_between_modalities_and_drops_out_only_in_trai
 
 
 def test_one_group_is_refused():
-    with pytest.raises(ConfigError, match="at least two groups"):
+    with pytest.raises(ConfigError, match="groups=1: expected an integer of 2 or more"):
         InstanceLoss(dim=8, groups=1)

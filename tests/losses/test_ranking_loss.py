@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from imtext.errors import ConfigError
 from imtext.losses import intra_modal_loss
-from imtext.losses.ranking import quadruple_ranking_loss, ranking_loss, score_ranking_loss
+from imtext.losses.ranking import hinge_loss, quadruple_ranking_loss, ranking_loss
 
 
 def cosine(a, b):
@@ -39,10 +39,14 @@ def test_equals_loops(negatives, margin, groups):
     torch.manual_seed(1)
     images, captions = torch.randn(2, 5, 3, dtype=torch.float64)
     groups = torch.tensor(groups)
-    ours = ranking_loss(images, captions, groups, margin, negatives, reduction="sum")
+    ours = ranking_loss(
+        images, captions, groups, margin=margin, negatives=negatives, reduction="sum"
+    )
     expected = naive(images, captions, groups, margin, negatives)
     assert float(ours) == pytest.approx(expected, abs=1e-12)
-    mean = ranking_loss(images, captions, groups, margin, negatives, reduction="mean")
+    mean = ranking_loss(
+        images, captions, groups, margin=margin, negatives=negatives, reduction="mean"
+    )
     assert float(mean) == pytest.approx(expected / 5, abs=1e-12)
 
 
@@ -56,8 +60,6 @@ def test_quadruples_equal_loops(margin):
         expected += max(0.0, margin - (positive - cosine(image, other_caption)))
         expected += max(0.0, margin - (positive - cosine(caption, other_image)))
     assert float(quadruple_ranking_loss(*sides, margin)) == pytest.approx(expected, abs=1e-12)
-    mean = quadruple_ranking_loss(*sides, margin, reduction="mean")
-    assert float(mean) == pytest.approx(expected / 6, abs=1e-12)
     assert torch.autograd.gradcheck(
         lambda *four: quadruple_ranking_loss(*four, 1.0), [side.requires_grad_() for side in sides.unbind()]
     )
@@ -67,8 +69,6 @@ def test_quadruples_are_checked():
     x = torch.zeros(2, 3)
     with pytest.raises(ConfigError, match=r"four batches of one size, found \(2, 3\), .*\(1, 3\)"):
         quadruple_ranking_loss(x, x, x, x[:1])
-    with pytest.raises(ConfigError, match="quadruple_ranking_loss takes .* reduction"):
-        quadruple_ranking_loss(x, x, x, x, reduction="median")
 
 
 @pytest.mark.parametrize("negatives", ["all", "hardest", "mean"])
@@ -77,7 +77,7 @@ def test_gradient(negatives):
     images = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     captions = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda i, s: ranking_loss(i, s, None, 1.0, negatives), (images, captions)
+        lambda i, s: ranking_loss(i, s, margin=1.0, negatives=negatives), (images, captions)
     )
 
 
@@ -110,7 +110,7 @@ def test_the_hinges_have_one_set_of_defaults():
     torch.manual_seed(9)
     images, captions = F.normalize(torch.randn(2, 6, 4, dtype=torch.float64), dim=2)
     plain = float(ranking_loss(images, captions))
-    assert plain == pytest.approx(float(score_ranking_loss(images @ captions.T)), abs=1e-12)
+    assert plain == pytest.approx(float(hinge_loss(images @ captions.T)), abs=1e-12)
     assert plain == pytest.approx(float(intra_modal_loss(images, captions, weight=0)), abs=1e-12)
 
 
@@ -127,7 +127,7 @@ def test_bad_arguments():
         ranking_loss(x, x, negatives="softest")
     with pytest.raises(ConfigError, match="reduction"):
         ranking_loss(x, x, reduction="median")
-    with pytest.raises(ConfigError, match="differ"):
+    with pytest.raises(ConfigError, match="pairs, found"):
         ranking_loss(x, torch.randn(3, 3))
 
 
@@ -156,8 +156,8 @@ def test_scores_equal_loops(negatives, groups, ties):
     scores = scores.round() if ties else scores
     given = None if groups is None else torch.tensor(groups)
     expected = naive_scores(scores, range(6) if groups is None else groups, 0.2, negatives)
-    assert float(score_ranking_loss(scores, given, negatives=negatives)) == pytest.approx(expected, abs=1e-12)
-    third = score_ranking_loss(scores, given, 0.2, negatives, reduction="mean")
+    assert float(hinge_loss(scores, given, negatives=negatives)) == pytest.approx(expected, abs=1e-12)
+    third = hinge_loss(scores, given, 0.2, negatives, reduction="mean")
     assert float(third) == pytest.approx(expected / 6, abs=1e-12)
 
 
@@ -166,9 +166,9 @@ def test_scores_that_are_cosines_give_the_loss_of_the_embeddings(negatives):
     torch.manual_seed(6)
     images, captions = F.normalize(torch.randn(2, 7, 4, dtype=torch.float64), dim=2)
     groups = torch.tensor([0, 1, 1, 2, 3, 3, 4])
-    ours = score_ranking_loss(images @ captions.T, groups, 0.3, negatives)
+    ours = hinge_loss(images @ captions.T, groups, 0.3, negatives)
     assert float(ours) == pytest.approx(
-        float(ranking_loss(images, captions, groups, 0.3, negatives, reduction="sum")), abs=1e-12
+        float(ranking_loss(images, captions, groups, margin=0.3, negatives=negatives)), abs=1e-12
     )
 
 
@@ -177,12 +177,12 @@ def test_gradient_of_scores(negatives):
     torch.manual_seed(7)
     scores = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
     groups = torch.tensor([0, 0, 1, 2, 3])
-    assert torch.autograd.gradcheck(lambda s: score_ranking_loss(s, groups, 0.5, negatives), scores)
+    assert torch.autograd.gradcheck(lambda s: hinge_loss(s, groups, 0.5, negatives), scores)
 
 
 def test_the_hardest_negative_alone_is_moved():
     scores = torch.tensor([[0.5, 0.6, 0.1], [0.4, 0.9, 0.2], [0.3, 0.3, 0.9]], requires_grad=True)
-    score_ranking_loss(scores).backward()
+    hinge_loss(scores).backward()
     # Image 0 meets caption 1; caption 0 meets image 1; everything else lies beyond the margin.
     assert scores.grad.tolist() == [[-2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
@@ -191,14 +191,14 @@ def test_the_hardest_negative_alone_is_moved():
 def test_degenerate_scores(negatives):
     for size in (0, 1):
         scores = torch.zeros(size, size, requires_grad=True)
-        loss = score_ranking_loss(scores, negatives=negatives)
+        loss = hinge_loss(scores, negatives=negatives)
         loss.backward()
         assert loss.item() == 0.0 and not scores.grad.any()
     equal = torch.full((3, 3), 0.7, requires_grad=True)
     expected = 2 * 3 * 0.2 * (2 if negatives == "all" else 1)
-    assert score_ranking_loss(equal, negatives=negatives).item() == pytest.approx(expected)
+    assert hinge_loss(equal, negatives=negatives).item() == pytest.approx(expected)
     bad = torch.full((3, 3), float("nan"))
-    assert score_ranking_loss(bad, negatives=negatives).isnan()
+    assert hinge_loss(bad, negatives=negatives).isnan()
 
 
 def test_half_precision_and_autocast_do_not_blunt_the_hinges():
@@ -208,17 +208,17 @@ def test_half_precision_and_autocast_do_not_blunt_the_hinges():
     with torch.autocast("cpu", torch.bfloat16):
         inside = ranking_loss(images, captions, margin=0.2, reduction="sum")
     assert torch.equal(plain, inside)
-    half = score_ranking_loss(torch.randn(64, 64).bfloat16())
+    half = hinge_loss(torch.randn(64, 64).bfloat16())
     assert half.dtype == torch.float32
     assert ranking_loss(images.bfloat16(), captions.bfloat16()).dtype == torch.float32
 
 
 def test_bad_scores_and_groups():
     with pytest.raises(ConfigError, match=r"scores \(B, B\).*found \(2, 3\)"):
-        score_ranking_loss(torch.zeros(2, 3))
-    with pytest.raises(ConfigError, match="score_ranking_loss takes negatives"):
-        score_ranking_loss(torch.zeros(2, 2), negatives="softest")
+        hinge_loss(torch.zeros(2, 3))
+    with pytest.raises(ConfigError, match="negatives='softest'"):
+        hinge_loss(torch.zeros(2, 2), negatives="softest")
     with pytest.raises(ConfigError, match=r"one group per pair \(2\), found \(3,\)"):
-        score_ranking_loss(torch.zeros(2, 2), torch.arange(3))
-    with pytest.raises(ConfigError, match="ranking_loss takes one group per pair"):
+        hinge_loss(torch.zeros(2, 2), torch.arange(3))
+    with pytest.raises(ConfigError, match="one group per pair"):
         ranking_loss(torch.zeros(2, 2), torch.zeros(2, 2), torch.arange(3))

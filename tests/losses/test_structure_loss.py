@@ -170,12 +170,12 @@ def test_zero_vectors_are_finite():
     ("change", "words"),
     [
         ({"reduction": "max"}, "reduction"),
-        ({"lambdas": (1.0, 2.0)}, "three lambdas"),
+        ({"lambdas": (1.0, 2.0)}, "expected three"),
         ({"top_k": 0}, "top_k"),
-        ({"match": torch.ones(3, 3)}, "expected bool"),
-        ({"match": torch.ones(2, 3, dtype=torch.bool)}, "expected bool"),
+        ({"match": torch.ones(3, 3)}, "match as bool"),
+        ({"match": torch.ones(2, 3, dtype=torch.bool)}, "match as bool"),
         ({"captions": torch.ones(3, 5)}, "images .N, D."),
-        ({"captions": torch.ones(2, 4)}, "pairs"),
+        ({"captions": torch.ones(2, 4)}, "pairs, or match"),
     ],
 )
 def test_what_does_not_fit(change, words):

@@ -6,7 +6,7 @@ from torch import nn
 
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
-from imtext.losses.ranking import ranking_loss, score_ranking_loss
+from imtext.losses.ranking import hinge_loss, ranking_loss
 from imtext.models.lstm_text import LSTMText
 from imtext.models.vse import VSE, GRUText
 from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
@@ -49,7 +49,7 @@ class Scores(nn.Module):
 def test_the_loss_is_the_ranking_loss_of_the_embeddings(negatives):
     objective, given = small(negatives=negatives, margin=0.3), batch()
     pair = objective.net(given["images"], given["codes"])
-    expected = ranking_loss(*pair, given["groups"], 0.3, negatives, "sum")
+    expected = ranking_loss(*pair, given["groups"], margin=0.3, negatives=negatives)
     assert torch.equal(objective(given)["loss"], expected)
 
 
@@ -63,7 +63,7 @@ def test_all_hinges_first_then_the_hardest():
     pair = objective.net(given["images"], given["codes"])
     for epoch, negatives in enumerate(("all", "all", "hardest", "hardest")):
         objective.epoch = epoch
-        expected = ranking_loss(*pair, given["groups"], 0.2, negatives, "sum")
+        expected = ranking_loss(*pair, given["groups"], negatives=negatives)
         assert torch.equal(objective(given)["loss"], expected)
 
 
@@ -74,7 +74,7 @@ def test_a_network_that_scores_pairs():
     words, lengths = net.embed_words(given["codes"])
     scores = net.scores(net.embed_regions(given["images"]), words, None, lengths)
     loss = objective(given)["loss"]
-    assert torch.equal(loss, score_ranking_loss(scores, given["groups"], 0.2, "hardest", "sum"))
+    assert torch.equal(loss, hinge_loss(scores, given["groups"], 0.2, "hardest", "sum"))
     loss.backward()
     assert all(p.grad.any() for p in net.parameters())
 
