@@ -323,7 +323,8 @@ class SingleObjective(Objective):
         self, net: nn.Module, classes: int, weight: float = 0.003, softmax: bool = True
     ) -> None:
         super().__init__(net)
-        self.weight, self.centre = number("weight", weight), losses.CentreLoss(classes, net.dim, reduction="mean")
+        self.weight = number("weight", weight)
+        self.centre = losses.CentreLoss(classes, net.dim, reduction="mean")
         # The instance loss is this softmax; its dropout stands in the network here, before the bottleneck.
         self.softmax = losses.InstanceLoss(net.dim, classes, dropout=0.0) if softmax else None
 
