@@ -353,6 +353,7 @@ class Drawn(Part):
     words: int = 32
     slack: int = 29
     length = 64  # words of a caption that is drawn
+    own = 0
     built = DrawnCaptions
 
 

@@ -42,7 +42,7 @@ def test_a_dictionary_changes_fields_and_a_part_takes_its_place():
         ({"recipe": {"epochs": "one"}}, r"recipe\.epochs: takes int \(here 2\), found 'one'"),
         ({"recipe": {"epochs": True}}, r"recipe\.epochs: takes int"),
         ({"recipe": {"lr": None}}, r"recipe\.lr: takes float"),
-        ({"recipe": {"epochs": 0}}, r"epochs >= 1"),
+        ({"recipe": {"epochs": 0}}, r"epochs=0: expected an integer of 1 or more"),
         ({"loss": "hinges"}, r"loss: takes .*found 'hinges'"),
         ({"loss": {"margin": {"value": 1}}}, r"loss\.margin: takes float \(here 0\.2\), found {'value': 1}"),
         ({"loss": {"constraint": {"distance": "l7"}}}, r"l7"),
