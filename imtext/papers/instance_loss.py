@@ -26,7 +26,7 @@ from imtext.report.figures import panels, pearson_maps, similarity_histograms
 from imtext.report.gallery import Gallery
 from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
-from imtext.retrieval.resampled import separation_samples
+from imtext.retrieval.spread import separation_samples
 from imtext.text.bags import is_function_word
 
 PAPER = read_paper("instance_loss")

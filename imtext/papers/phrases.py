@@ -19,8 +19,7 @@ from imtext.experiment.compute import Metrics, in_blocks, unit
 from imtext.experiment.images import OfCNN, people
 from imtext.experiment.source import SPLITS, Source
 from imtext.progress import announce
-from imtext.retrieval.boxes import iou, pairs, truth_boxes
-from imtext.retrieval.localisation import Localisation, localise, phrase_scores
+from imtext.retrieval.localisation import Localisation, iou, localise, pairs, phrase_scores, truth_boxes
 from imtext.runs import Run
 from imtext.training import make_fabric
 from imtext.vision.proposals import proposals_of

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from imtext.retrieval.agreement import compare_orders, rank_correlation
-from imtext.retrieval.bootstrap import Bootstrap, cluster_bootstrap, paired_bootstrap
 from imtext.retrieval.embeddings import load_embeddings
 from imtext.retrieval.ensemble import averaged, concatenated, mean_cosines, mean_scores
 from imtext.retrieval.evaluate import Direction, Evaluation, evaluate, evaluate_scores
-from imtext.retrieval.graded import Graded, graded, order_of_models
-from imtext.retrieval.mixing import Mixing, modality_mixing
+from imtext.retrieval.meaning import Graded, graded
 from imtext.retrieval.pairs import told_apart
 from imtext.retrieval.ranks import rank_of_targets
 from imtext.retrieval.rerank import (
@@ -19,14 +16,23 @@ from imtext.retrieval.rerank import (
     rerank,
     rerank_scores,
 )
-from imtext.retrieval.separation import (
+from imtext.retrieval.similarity import top_k
+from imtext.retrieval.spread import (
+    Mixing,
     Separation,
     distance_to_others,
     mean_off_diagonal,
+    modality_mixing,
     pearson_map,
     separation,
 )
-from imtext.retrieval.similarity import top_k
+from imtext.retrieval.uncertainty import (
+    Bootstrap,
+    cluster_bootstrap,
+    order_of_models,
+    paired_bootstrap,
+    rank_correlation,
+)
 
 __all__ = [
     "Bootstrap",
@@ -40,7 +46,6 @@ __all__ = [
     "choose_rerank",
     "choose_rerank_scores",
     "cluster_bootstrap",
-    "compare_orders",
     "concatenated",
     "distance_to_others",
     "evaluate",

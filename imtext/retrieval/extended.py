@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from imtext.check import one_of
 from imtext.errors import ConfigError, DataError
+from imtext.retrieval.meaning import best_first
 from imtext.retrieval.neighbours import as_scores
-from imtext.retrieval.similarity import slices, to_numpy
+from imtext.retrieval.similarity import slices
 
 SOURCES = ("coco", "cxc", "eccv")
 KS = (1, 5, 10)
@@ -75,22 +77,28 @@ def extended_measures(
         score stand in the order of rows or columns.
 
     Raises:
-        ConfigError: the package is not installed, or a cutoff is no positive whole number.
+        ConfigError: the package is not installed.
         DataError: scores that do not fit, or ids that are not those of the test set.
     """
-    if not ks or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in ks):
-        raise ConfigError(f"ks={ks!r}: expected positive whole numbers")
     package = load_package()
     matrix = as_scores(scores, "scores")
-    images, captions = _as_ids(image_ids, caption_ids, matrix.shape)
-    _check_ids(package, images, captions)
-    deep = {s: max(map(len, package.eccv_gts[s].values())) for s in _SIDES}
-    depth = {s: max(deep[s], *ks) for s in _SIDES}
-    found = {
-        "i2t": _ranked(matrix, images, captions, depth["i2t"]),
-        "t2i": _ranked(matrix.T, captions, images, depth["t2i"]),
-    }
-    folds = _in_folds(package, matrix, images, captions, max(ks))
+    images, captions = _as_ids(image_ids, caption_ids)
+    known = [set(package.coco_gts[side]) for side in _SIDES]
+    if matrix.shape != (len(images), len(captions)) or [set(images), set(captions)] != known:
+        raise DataError(
+            f"image_ids, caption_ids: expected the {len(known[0]):,} and {len(known[1]):,} ids of COCO's 5K "
+            f"test set, in the order of scores {matrix.shape}; coco_test_ids() lists them"
+        )
+    depth = max(*ks, *(len(right) for side in _SIDES for right in package.eccv_gts[side].values()))
+    found = _ranked(matrix, images, captions, depth)
+    folds: dict[str, dict[int, list[int]]] = {side: {} for side in _SIDES}
+    for fold in np.split(np.asarray(package.coco_ids), 5):
+        # In the order of the matrix, so that ties are broken as they are everywhere.
+        columns = np.flatnonzero(np.isin(captions, fold))
+        rows = np.flatnonzero(np.isin(images, [package.coco_gts["t2i"][c][0] for c in fold.tolist()]))
+        part = _ranked(matrix[np.ix_(rows, columns)], images[rows], captions[columns], max(ks))
+        for side in _SIDES:
+            folds[side] |= part[side]
     out: dict[str, Mapping[str, float]] = {}
     with contextlib.redirect_stderr(io.StringIO()):  # the package draws bars that cannot be turned off
         for k in ks:
@@ -105,7 +113,7 @@ def extended_measures(
 
 
 def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_matrix:
-    """Right pairs (N, M), 1 where right: the ``relevance`` of :func:`imtext.retrieval.graded.graded`.
+    """Right pairs (N, M), 1 where right: the ``relevance`` of :func:`imtext.retrieval.graded`.
 
     ``source``: ``coco``, ``cxc`` or ``eccv``. ``image_ids (N,)``, ``caption_ids (M,)``: COCO ids of any part
     of the test set; pairs outside are left out. A pair is right if it is listed for the image or for the
@@ -114,80 +122,41 @@ def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_
 
     Raises `ConfigError` for another source or where the package is not installed, `DataError` for ids twice.
     """
-    if source not in SOURCES:
-        raise ConfigError(f"source={source!r}: expected one of {', '.join(SOURCES)}")
-    package = load_package()
+    one_of("source", source, SOURCES)
+    lists = getattr(load_package(), f"{source}_gts")
     images, captions = _as_ids(image_ids, caption_ids)
-    lists = getattr(package, f"{source}_gts")
     pairs = {(i, c) for i, found in lists["i2t"].items() for c in found}
     pairs |= {(i, c) for c, found in lists["t2i"].items() for i in found}
     row, column = ({int(x): k for k, x in enumerate(ids)} for ids in (images, captions))
     kept = sorted((row[i], column[c]) for i, c in pairs if i in row and c in column)
-    index = np.array(kept, dtype=np.int64).reshape(-1, 2)
-    ones = np.ones(len(index), dtype=np.float32)
-    return sparse.csr_matrix((ones, (index[:, 0], index[:, 1])), shape=(len(images), len(captions)))
+    index = np.array(kept, dtype=np.int64).reshape(-1, 2).T
+    ones = np.ones(len(kept), dtype=np.float32)
+    return sparse.csr_matrix((ones, tuple(index)), shape=(len(images), len(captions)))
 
 
-def _as_ids(
-    image_ids: Any, caption_ids: Any, shape: tuple[int, int] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both lists of distinct ids as int64."""
-    out = []
-    for axis, (name, ids) in enumerate((("image_ids", image_ids), ("caption_ids", caption_ids))):
-        array = to_numpy(ids)
-        with contextlib.suppress(ValueError, OverflowError, TypeError):
-            array = array.astype(np.int64) if array.dtype.kind in "OUT" else array
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise DataError(f"{name}: expected COCO ids, whole numbers, found {array.dtype} of {array.shape}")
-        if shape is not None and len(array) != shape[axis]:
-            raise DataError(f"{name}: expected {shape[axis]}, as many as scores has, found {len(array)}")
+def _as_ids(*both: Any) -> list[np.ndarray]:
+    """Ids of images and of captions, distinct, as int64."""
+    found = []
+    for name, ids in zip(("image_ids", "caption_ids"), both, strict=True):
+        try:
+            array = np.asarray(ids).astype(np.int64)
+        except ValueError:
+            raise DataError(f"{name}: expected COCO ids, whole numbers") from None
         if len(np.unique(array)) != len(array):
             raise DataError(f"{name}: an id is there twice; give each image and each caption once")
-        out.append(array.astype(np.int64))
-    return out[0], out[1]
+        found.append(array)
+    return found
 
 
-def _check_ids(package: Any, images: np.ndarray, captions: np.ndarray) -> None:
-    for name, ids, known in (
-        ("image_ids", images, package.coco_gts["i2t"]),
-        ("caption_ids", captions, package.coco_gts["t2i"]),
-    ):
-        given = set(ids.tolist())
-        missing, strange = len(set(known) - given), len(given - set(known))
-        if missing or strange:
-            raise DataError(
-                f"{name}: expected the {len(known):,} of the COCO 5K test set, found {missing:,} missing and "
-                f"{strange:,} others; coco_test_ids() lists them"
-            )
-
-
-def _ranked(scores: np.ndarray, queries: np.ndarray, gallery: np.ndarray, depth: int) -> dict[int, list[int]]:
-    """The ids of the best ``depth`` items of every query, best first, ties by place."""
-    out: dict[int, list[int]] = {}
-    for part in slices(len(scores), max(1, _NUMBERS // scores.shape[1])):
-        block = scores[part]
-        # All that score as high as the last one wanted, so that ties fall as in a full sort.
-        least = np.partition(block, -depth, axis=1)[:, -depth] if depth < block.shape[1] else block.min(1)
-        row, column = np.nonzero(block >= least[:, None])
-        order = np.lexsort((column, -block[row, column].astype(np.float64), row))
-        first = np.searchsorted(row[order], np.arange(len(block)))
-        best = column[order[first[:, None] + np.arange(min(depth, block.shape[1]))]]
-        out |= zip(queries[part].tolist(), gallery[best].tolist(), strict=True)
-    return out
-
-
-def _in_folds(
-    package: Any, scores: np.ndarray, images: np.ndarray, captions: np.ndarray, depth: int
+def _ranked(
+    scores: np.ndarray, images: np.ndarray, captions: np.ndarray, depth: int
 ) -> dict[str, dict[int, list[int]]]:
-    """The best items of every query among those of its own fold."""
-    out: dict[str, dict[int, list[int]]] = {"i2t": {}, "t2i": {}}
-    row, column = ({int(x): k for k, x in enumerate(ids)} for ids in (images, captions))
-    for fold in np.split(np.asarray(package.coco_ids), 5):
-        ids = {package.coco_gts["t2i"][int(c)][0] for c in fold}
-        # In the order of the matrix, so that ties are broken as they are everywhere.
-        rows = np.sort([row[i] for i in ids])
-        columns = np.sort([column[int(c)] for c in fold])
-        part = scores[np.ix_(rows, columns)]
-        out["i2t"] |= _ranked(part, images[rows], captions[columns], depth)
-        out["t2i"] |= _ranked(part.T, captions[columns], images[rows], depth)
-    return out
+    """The ids of the best ``depth`` items of every query, best first, ties by place; both directions."""
+    found: dict[str, dict[int, list[int]]] = {}
+    sides = (scores, images, captions), (scores.T, captions, images)
+    for side, (matrix, queries, gallery) in zip(_SIDES, sides, strict=True):
+        found[side] = {}
+        for part in slices(len(matrix), max(1, _NUMBERS // len(gallery))):
+            best = gallery[best_first(matrix[part])[:, :depth]]
+            found[side] |= zip(queries[part].tolist(), best.tolist(), strict=True)
+    return found

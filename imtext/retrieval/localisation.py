@@ -3,7 +3,7 @@
 A query is one mention of a phrase in a caption; its truth is one box, the smallest that holds all boxes of
 what it mentions. Candidates are the boxes proposed for its image, ranked by a score. Structure-Preserving
 Embeddings, section 3.3, after the protocol of Flickr30k Entities (Plummer and others, ICCV 2015). Boxes are
-``x1, y1, x2, y2`` with both ends inclusive.
+``x1, y1, x2, y2`` in pixels with both ends inclusive, so that a box of one pixel has ``x1 == x2``.
 
 Scores lie in one flat array: the candidates of query 0 in the order of their indices, then those of query 1,
 and so on. :func:`pairs` says which number belongs to whom; :func:`phrase_scores` fills it from embeddings.
@@ -16,40 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
-from imtext.errors import ConfigError, DataError
-from imtext.retrieval.boxes import (
-    as_boxes,
-    as_indices,
-    check_boxes,
-    iou,
-    paired_iou,
-    pairs,
-    same_length,
-    truth_boxes,
-    union_box,
-)
-
-__all__ = [
-    "PROTOCOLS",
-    "RECALLS",
-    "Localisation",
-    "average_precision",
-    "first_hit",
-    "iou",
-    "localise",
-    "pairs",
-    "phrase_scores",
-    "recall_at",
-    "suppress",
-    "truth_boxes",
-    "union_box",
-    "upper_bound",
-]
+from imtext.check import number, one_of
+from imtext.errors import DataError
 
 RECALLS = (1, 5, 10)
 PROTOCOLS = ("detection", "mentions")
-_PAIRS = 1 << 17  # of a query and a box, at a time
 
 
 @dataclass(frozen=True)
@@ -64,7 +37,7 @@ class Localisation:
         phrases: number of unique phrases among them.
         without_box: queries left out, as no box belongs to them.
         ranks: ``(queries,)`` float64, 1-based rank of the first right candidate, inf where there is none, as
-            :func:`imtext.retrieval.bootstrap.paired_bootstrap` takes them (with the images as clusters).
+            :func:`imtext.retrieval.paired_bootstrap` takes them (with the images as clusters).
         query: ``(queries,)`` int64, the number of each among all queries given.
         ap: ``(phrases,)`` float64, average precision of each of ``words``.
         words: the unique phrases, sorted.
@@ -104,7 +77,8 @@ def localise(
     """Recall at 1, 5 and 10, mean average precision and upper bound of Q phrase queries on P candidate boxes.
 
     Args:
-        scores: flat ``(pairs,)``, as :func:`pairs` numbers them, or one array per query; higher is better.
+        scores: flat ``(pairs,)``, as :func:`pairs` numbers them; higher is better, equal ones in the order of
+            the boxes.
         truth: ``(Q, 4)`` true box of each query, see :func:`truth_boxes`; -1 in all places where it has none:
             such a query is left out and counted.
         image: ``(Q,)`` image of each query.
@@ -132,111 +106,64 @@ def localise(
     >>> found.ranks, found.r1, found.mean_ap
     (array([2., 1.]), 50.0, 75.0)
     """
-    _check_options(threshold, nms, protocol)
-    truth, image = as_boxes(truth, "truth"), as_indices(image, "image")
-    boxes, image_of_box = as_boxes(boxes, "boxes"), as_indices(image_of_box, "image_of_box")
-    same_length(truth=truth, image=image, words=words)
-    same_length(boxes=boxes, image_of_box=image_of_box)
+    number("threshold", threshold, 1e-9, 1)
+    number("nms", nms, 0, 1)
+    one_of("protocol", protocol, PROTOCOLS)
+    truth, boxes, image = _boxes(truth, "truth"), _boxes(boxes, "boxes"), np.asarray(image)
+    _same_length(truth=truth, image=image, words=words)
     query, box = pairs(image, image_of_box)
-    values = _flat(scores, np.bincount(query, minlength=len(image)))
-    has_box = (truth >= 0).all(1)
-    if not has_box.any():
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.shape != query.shape or np.isnan(scores).any():
+        raise DataError(
+            f"scores: expected {len(query)} numbers, one per query and candidate of its image, none of them "
+            f"NaN, found shape {scores.shape}; see pairs()"
+        )
+    kept = np.flatnonzero((truth >= 0).all(1))
+    if not len(kept):
         raise DataError(f"truth: none of the {len(truth)} queries has a box; pass boxes, see truth_boxes")
-    check_boxes(truth[has_box], "truth")
-    check_boxes(boxes, "boxes")
-    # queries without a box go, the others are numbered anew
-    kept, inside, number = np.flatnonzero(has_box), has_box[query], np.cumsum(has_box) - 1
-    truth, image = truth[kept], image[kept]
-    ranked = _Ranked(number[query[inside]], box[inside], values[inside], len(kept))
-    survivors = ranked.keep(_suppress(ranked, boxes, nms))
-    all_ranks = _first_right(ranked, boxes, truth, threshold)
-    ranks = _first_right(survivors, boxes, truth, threshold) if nms_before_recall else all_ranks
-    names, phrase = np.unique([str(words[i]) for i in kept], return_inverse=True)
-    if protocol == "detection":
-        ap = _per_phrase(*_detections(survivors, boxes, truth, image, phrase, threshold), None)
-    else:
-        ap = _per_phrase(*_mentions(survivors, boxes, truth, phrase, threshold), 11)
-    r1, r5, r10 = recall_at(ranks, RECALLS)
-    bound, without = upper_bound(all_ranks), len(has_box) - len(kept)
-    counts = (len(kept), len(names), without)
-    return Localisation(
-        r1, r5, r10, 100 * float(ap.mean()), bound, *counts, ranks, kept, ap, tuple(names.tolist())
-    )
+    names, phrase = np.unique([words[q] for q in kept], return_inverse=True)
+    targets = {}  # of each phrase in each image: distinct true boxes, sorted
+    for word, q in zip(phrase, kept, strict=True):
+        targets.setdefault((word, image[q]), set()).add(tuple(truth[q].tolist()))
+    ends = np.searchsorted(query, np.arange(len(image) + 1))
+    ranks, bound, positives = [], [], np.zeros(len(names), int)
+    lists: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in names]  # scores and hits by phrase
+    for word, q in zip(phrase, kept, strict=True):
+        own, score = boxes[box[ends[q] : ends[q + 1]]], scores[ends[q] : ends[q + 1]]
+        right = iou(own, truth[q])[:, 0] >= threshold
+        left = suppress(own, score, nms)
+        ranks.append(_first(right[left if nms_before_recall else np.argsort(-score, kind="stable")]))
+        bound.append(right.any())
+        if protocol == "mentions":
+            positives[word] += 1
+            lists[word].append((score[left], np.arange(1, len(left) + 1) == _first(right[left])))
+        elif wanted := targets.pop((word, image[q]), None):
+            positives[word] += len(wanted)
+            lists[word].append((score[left], _detected(own[left], sorted(wanted), threshold)))
+    points = 11 if protocol == "mentions" else None
+    ap = np.zeros(len(names))
+    for word, found in enumerate(lists):
+        score, hits = (np.concatenate(part) for part in zip(*found, strict=True))
+        ap[word] = average_precision(hits[np.argsort(-score, kind="stable")], positives[word], points)
+    ranks = np.array(ranks)
+    recalls = [100 * float((ranks <= k).mean()) for k in RECALLS]
+    measures = *recalls, 100 * float(ap.mean()), 100 * float(np.mean(bound))
+    counts = len(kept), len(names), len(truth) - len(kept)
+    return Localisation(*measures, *counts, ranks, kept, ap, tuple(names.tolist()))
 
 
-def phrase_scores(phrases: Any, regions: Any, image: Any, image_of_box: Any) -> np.ndarray:
-    """Flat scores ``(pairs,)``: inner products of ``phrases (Q, D)`` with ``regions (P, D)`` of their images.
-
-    For unit rows these are cosines. One small matrix product per image.
-
-    >>> phrase_scores(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0], [9.0, 9.0], [0.0, 1.0]]), [5], [5, 4, 5])
-    array([3., 2.])
-    """
-    phrases, regions = np.asarray(phrases), np.asarray(regions)
-    image, image_of_box = as_indices(image, "image"), as_indices(image_of_box, "image_of_box")
-    same_length(phrases=phrases, image=image)
-    same_length(regions=regions, image_of_box=image_of_box)
-    if phrases.ndim != 2 or regions.ndim != 2 or phrases.shape[1] != regions.shape[1]:
-        raise DataError(f"phrases {phrases.shape}, regions {regions.shape}: expected (Q, D) and (P, D)")
-    query, box = pairs(image, image_of_box)
-    count = np.bincount(query, minlength=len(image))
-    start = np.cumsum(count) - count
-    out = np.empty(len(query), np.result_type(phrases, regions))
-    by_image = np.argsort(image, kind="stable")
-    for group in np.split(by_image, np.flatnonzero(np.diff(image[by_image])) + 1):
-        if len(group) and count[group[0]]:
-            cells = start[group][:, None] + np.arange(count[group[0]])
-            out[cells] = phrases[group] @ regions[box[cells[0]]].T
-    return out
+def _first(right: np.ndarray) -> float:
+    """1-based place of the first right one; inf for none."""
+    return float(right.argmax() + 1) if right.any() else np.inf
 
 
-def first_hit(scores: Any, candidate_boxes: Any, truth_box: Any, threshold: float = 0.5) -> float:
-    """1-based rank of one query's first candidate with an IoU of at least ``threshold``; inf for none.
-
-    ``scores (P,)``, higher is better, equal ones in the order of their indices; ``candidate_boxes (P, 4)``.
-
-    >>> first_hit([0.1, 0.9, 0.9], [[0, 0, 4, 4], [50, 50, 60, 60], [0, 0, 4, 3]], [0, 0, 4, 4])
-    2.0
-    """
-    boxes, truth = as_boxes(candidate_boxes, "candidate_boxes"), as_boxes(truth_box, "truth_box")
-    values = _flat(scores, np.array([len(boxes)]))
-    ranked = _Ranked(np.zeros(len(boxes), np.int64), np.arange(len(boxes)), values, 1)
-    return float(_first_right(ranked, boxes, truth, threshold)[0])
-
-
-def recall_at(ranks: Any, ks: Sequence[int] = RECALLS) -> tuple[float, ...]:
-    """Per cent of the 1-based ``ranks (Q,)``, inf for a miss, that are at most each of ``ks``.
-
-    >>> recall_at([1, 3, np.inf, 10])
-    (25.0, 50.0, 75.0)
-    """
-    array = np.asarray(ranks, dtype=np.float64)
-    if not array.size:
-        raise DataError("ranks: expected at least one query, found none")
-    return tuple(100 * float((array <= k).mean()) for k in ks)
-
-
-def upper_bound(ranks: Any) -> float:
-    """Per cent of queries with any right candidate, from their ``ranks (Q,)``.
-
-    >>> upper_bound([3, np.inf])
-    50.0
-    """
-    return recall_at(np.where(np.isfinite(np.asarray(ranks, dtype=np.float64)), 0, np.inf), (1,))[0]
-
-
-def suppress(boxes: Any, scores: Any, nms: float = 0.5) -> np.ndarray:
-    """Indices of the boxes that non-maximum suppression leaves, best first.
-
-    A box goes when its IoU with a better one that stays is above ``nms``; equal scores in their order.
-
-    >>> suppress([[0, 0, 9, 9], [0, 0, 9, 8], [30, 0, 39, 9]], [0.5, 0.6, 0.1])
-    array([1, 2])
-    """
-    rows = as_boxes(boxes, "boxes")
-    values = _flat(scores, np.array([len(rows)]))
-    ranked = _Ranked(np.zeros(len(rows), np.int64), np.arange(len(rows)), values, 1)
-    return ranked.keep(_suppress(ranked, rows, nms)).box
+def _detected(boxes: np.ndarray, targets: Any, threshold: float) -> np.ndarray:
+    """Which of some boxes, best first, find a true box that none before has found."""
+    overlap = iou(boxes, targets)
+    target = np.where(overlap.max(1) >= threshold, overlap.argmax(1), -1)
+    hits = np.zeros(len(boxes), bool)
+    hits[np.unique(target, return_index=True)[1]] = True
+    return hits & (target >= 0)
 
 
 def average_precision(hits: Any, positives: int, points: int | None = None) -> float:
@@ -248,8 +175,6 @@ def average_precision(hits: Any, positives: int, points: int | None = None) -> f
     >>> average_precision([True, False, True], 2)
     0.8333333333333333
     """
-    if positives < 1:
-        raise DataError(f"positives={positives}: expected at least one thing to find")
     at = np.flatnonzero(np.asarray(hits, dtype=bool))
     found = np.arange(1, len(at) + 1)
     precision = np.maximum.accumulate((found / (at + 1))[::-1])[::-1]
@@ -258,128 +183,118 @@ def average_precision(hits: Any, positives: int, points: int | None = None) -> f
     # Of the hits, number ceil(recall * positives) is the first to reach the recall; none are needed for 0.
     needed = -(-np.arange(points) * positives // (points - 1))
     place = np.maximum(needed, 1) - 1
-    reached = place < len(at)
-    return float(precision[place[reached]].sum() / points)
+    return float(precision[place[place < len(at)]].sum() / points)
 
 
-class _Ranked:
-    """Pairs sorted by query, then score, best first, then box; ``place`` counts from 0 in each query."""
+def phrase_scores(phrases: Any, regions: Any, image: Any, image_of_box: Any) -> np.ndarray:
+    """Flat scores ``(pairs,)``: inner products of ``phrases (Q, D)`` with ``regions (P, D)`` of their images.
 
-    def __init__(self, query: np.ndarray, box: np.ndarray, score: np.ndarray, count: int) -> None:
-        order = np.lexsort((box, -score, query))
-        self.query, self.box, self.score, self.count = query[order], box[order], score[order], count
-        sizes = np.bincount(query, minlength=count)
-        self.place = np.arange(len(query)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    For unit rows these are cosines. One small matrix product per image.
 
-    def keep(self, mask: np.ndarray) -> _Ranked:
-        return _Ranked(self.query[mask], self.box[mask], self.score[mask], self.count)
-
-
-def _first_right(ranked: _Ranked, boxes: np.ndarray, truth: np.ndarray, threshold: float) -> np.ndarray:
-    """1-based rank, among what is left, of each query's first right box; inf for none."""
-    right = paired_iou(boxes[ranked.box], truth[ranked.query]) >= threshold
-    out = np.full(ranked.count, np.inf)
-    at = np.flatnonzero(right)[::-1]  # the last assignment stays: the best
-    out[ranked.query[at]] = ranked.place[at] + 1.0
+    >>> phrase_scores(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0], [9.0, 9.0], [0.0, 1.0]]), [5], [5, 4, 5])
+    array([3., 2.])
+    """
+    phrases, regions, image = np.asarray(phrases), np.asarray(regions), np.asarray(image)
+    _same_length(phrases=phrases, image=image)
+    _same_length(regions=regions, image_of_box=image_of_box)
+    query, box = pairs(image, image_of_box)
+    first = np.searchsorted(query, np.arange(len(image) + 1))
+    out = np.empty(len(query), np.result_type(phrases, regions))
+    for one in np.unique(image):
+        group = np.flatnonzero(image == one)
+        cells = first[group][:, None] + np.arange(first[group[0] + 1] - first[group[0]])
+        out[cells] = phrases[group] @ regions[box[cells[0]]].T
     return out
 
 
-def _suppress(ranked: _Ranked, boxes: np.ndarray, nms: float) -> np.ndarray:
-    """Which pairs stay, ``(pairs,)`` bool; greedy in the order of rank, many queries at a time."""
-    stays = np.zeros(len(ranked.query), bool)
-    if not len(stays):
-        return stays
-    sizes = np.bincount(ranked.query, minlength=ranked.count)
-    most, first = int(sizes.max()), np.cumsum(sizes) - sizes
-    step = max(1, _PAIRS // most)
-    for a in range(0, ranked.count, step):
-        part = np.arange(a, min(a + step, ranked.count))
-        ranks = np.arange(most)
-        there = ranks < sizes[part, None]
-        cell = np.where(there, first[part, None] + ranks, 0)
-        own, alive = boxes[ranked.box[cell]].astype(np.float64), there.copy()
-        for k in range(most - 1):
-            judges = np.flatnonzero(alive[:, k])
-            near = paired_iou(own[judges, k, None], own[judges, k + 1 :]) > nms
-            alive[judges, k + 1 :] &= ~near
-        stays[cell[alive]] = True
-    return stays
+def pairs(image: Any, image_of_box: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Which query and which box each score of the flat layout belongs to, two arrays ``(pairs,)``.
+
+    Query by query, the boxes of its image in the order of their indices.
+
+    >>> pairs([1, 0], [1, 0, 1])
+    (array([0, 0, 1]), array([0, 2, 1]))
+    """
+    image, image_of_box = np.asarray(image), np.asarray(image_of_box)
+    order = np.argsort(image_of_box, kind="stable")
+    first, last = (np.searchsorted(image_of_box[order], image, side) for side in ("left", "right"))
+    query = np.repeat(np.arange(len(image)), last - first)
+    place = np.arange(len(query)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    return query, order[place]
 
 
-Hits = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+def iou(boxes_a: Any, boxes_b: Any) -> np.ndarray:
+    """Intersection over union of each pair, ``(A, B)`` float64, of ``boxes_a (A, 4)`` and ``boxes_b (B, 4)``.
+
+    >>> iou([[0, 0, 9, 9]], [[0, 0, 9, 4], [9, 9, 9, 9], [10, 0, 19, 9]])
+    array([[0.5 , 0.01, 0.  ]])
+    """
+    from torchvision.ops import box_iou
+
+    return box_iou(_edges(boxes_a), _edges(boxes_b)).numpy()
 
 
-def _mentions(
-    ranked: _Ranked, boxes: np.ndarray, truth: np.ndarray, phrase: np.ndarray, threshold: float
-) -> Hits:
-    """Per pair its phrase, score and whether it hits; per phrase how many to find: every mention is one."""
-    first = _first_right(ranked, boxes, truth, threshold)
-    hit = ranked.place + 1 == first[ranked.query]
-    return phrase[ranked.query], ranked.score, hit, np.bincount(phrase)
+def suppress(boxes: Any, scores: Any, nms: float = 0.5) -> np.ndarray:
+    """Indices of the boxes that non-maximum suppression leaves, best first.
+
+    A box goes when its IoU with a better one that stays is above ``nms``; equal scores in their order.
+
+    >>> suppress([[0, 0, 9, 9], [0, 0, 9, 8], [30, 0, 39, 9]], [0.5, 0.6, 0.1])
+    array([1, 2])
+    """
+    from torchvision import ops
+
+    return ops.nms(_edges(boxes), torch.as_tensor(scores, dtype=torch.float64), nms).numpy()
 
 
-def _detections(
-    ranked: _Ranked,
-    boxes: np.ndarray,
-    truth: np.ndarray,
-    image: np.ndarray,
-    phrase: np.ndarray,
-    threshold: float,
-) -> Hits:
-    """The same, where a phrase and image are one list of boxes and each true box of it is found once."""
-    _, leader, unit = np.unique(np.stack([phrase, image], 1), axis=0, return_index=True, return_inverse=True)
-    targets = np.unique(np.concatenate([unit.reshape(-1, 1), truth], 1), axis=0)
-    first = np.searchsorted(targets[:, 0], np.arange(len(leader) + 1))
-    leads = np.isin(ranked.query, leader)
-    query, box, score = ranked.query[leads], ranked.box[leads], ranked.score[leads]
-    unit_of_pair = unit.reshape(-1)[query]
-    best, target = np.zeros(len(query)), np.full(len(query), -1)
-    for k in range(int(np.diff(first).max())):  # nearly always one true box, seldom more than three
-        number = first[unit_of_pair] + k
-        has = np.flatnonzero(number < first[unit_of_pair + 1])
-        overlap = paired_iou(boxes[box[has]], targets[number[has], 1:])
-        better = overlap > best[has]
-        best[has[better]], target[has[better]] = overlap[better], number[has[better]]
-    right = np.flatnonzero(best >= threshold)
-    hit = np.zeros(len(query), bool)
-    hit[right[np.unique(target[right], return_index=True)[1]]] = True  # ranked: the first is the best
-    return phrase[query], score, hit, np.bincount(phrase[leader[targets[:, 0]]])
+def _edges(boxes: Any) -> torch.Tensor:
+    """Boxes (n, 4) between the edges of their pixels, as torchvision takes them, in float64."""
+    return torch.from_numpy(np.asarray(boxes, np.float64).reshape(-1, 4) + [0, 0, 1, 1])
 
 
-def _per_phrase(
-    phrase: np.ndarray, score: np.ndarray, hit: np.ndarray, positives: np.ndarray, points: int | None
-) -> np.ndarray:
-    """Average precision of each phrase; boxes of equal score stay in the order of queries, then ranks."""
-    order = np.lexsort((-score, phrase))
-    ends = np.searchsorted(phrase[order], np.arange(len(positives) + 1))
-    lists = np.split(hit[order], ends[1:-1])
-    return np.array([average_precision(h, int(n), points) for h, n in zip(lists, positives, strict=True)])
+def truth_boxes(
+    boxes: Any, image_of_box: Any, chain_of_box: Any, image: Any, chain: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The union box of each of Q phrases, ``(Q, 4)``, and whether it has one, ``(Q,)``; else the box is -1.
+
+    ``boxes (R, 4)``, ``image_of_box (R,)`` and ``chain_of_box (R,)`` are a dataset's regions; ``image (Q,)``
+    and ``chain (Q,)`` those of the phrases. Chain 0 stands for what cannot be seen and has no box.
+
+    >>> truth_boxes([[0, 0, 4, 4], [2, 2, 9, 9]], [3, 3], [7, 7], [3, 3], [7, 8])
+    (array([[ 0,  0,  9,  9],
+           [-1, -1, -1, -1]]), array([ True, False]))
+    """
+    boxes = _boxes(boxes, "boxes")
+    _same_length(boxes=boxes, image_of_box=image_of_box, chain_of_box=chain_of_box)
+    _same_length(image=image, chain=chain)
+    named = np.stack([np.append(image_of_box, image), np.append(chain_of_box, chain)], 1)
+    unique, thing = np.unique(named, axis=0, return_inverse=True)
+    of_box, of_phrase = np.split(thing.reshape(-1), [len(boxes)])
+    union = np.full((len(unique), 4), np.iinfo(np.int64).max)
+    union[:, 2:] = -1
+    np.minimum.at(union[:, :2], of_box, boxes[:, :2])
+    np.maximum.at(union[:, 2:], of_box, boxes[:, 2:])
+    found = (union[:, 2] >= 0) & (unique[:, 1] != 0)
+    union[~found] = -1
+    return union[of_phrase], found[of_phrase]
 
 
-def _check_options(threshold: float, nms: float, protocol: str) -> None:
-    if not 0 < threshold <= 1 or not 0 <= nms <= 1:
-        raise ConfigError(f"threshold={threshold}, nms={nms}: expected 0 < threshold <= 1 and 0 <= nms <= 1")
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol={protocol!r}: expected one of {PROTOCOLS}")
-
-
-def _flat(scores: Any, sizes: np.ndarray) -> np.ndarray:
-    """Scores as one float64 array, ragged lists laid end to end; float32 keeps its order and its ties."""
-    rows = scores if isinstance(scores, list | tuple) else None
-    if rows and np.ndim(rows[0]) == 1:
-        lengths = np.array([len(row) for row in rows])
-        if not np.array_equal(lengths, sizes):
-            bad = int(np.flatnonzero(lengths != sizes)[0]) if len(lengths) == len(sizes) else None
-            where = f"query {bad}: {lengths[bad]}" if bad is not None else f"{len(lengths)} queries"
-            want = f"{sizes[bad]}" if bad is not None else f"{len(sizes)} queries"
-            raise DataError(f"scores: expected one per candidate, {want}, found {where}; see pairs()")
-        scores = np.concatenate(rows)
-    flat = np.asarray(scores, dtype=np.float64)
-    if flat.shape != (sizes.sum(),):
+def _boxes(values: Any, name: str) -> np.ndarray:
+    """Boxes (n, 4), checked."""
+    array = np.asarray(values) if len(values) else np.zeros((0, 4), np.int64)
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
+        raise DataError(f"{name}: expected boxes (n, 4) x1 y1 x2 y2, found {array.dtype} of {array.shape}")
+    bad = np.flatnonzero(~(array[:, 2:] >= array[:, :2]).all(1))
+    if len(bad):
         raise DataError(
-            f"scores: expected {sizes.sum()} numbers, one per query and candidate of its image, "
-            f"found shape {flat.shape}; see pairs()"
+            f"{name}: box {bad[0]} is {array[bad[0]].tolist()}: expected x1 <= x2 and y1 <= y2; "
+            "convert boxes with width and height first"
         )
-    if np.isnan(flat).any():
-        raise DataError(f"scores: number {int(np.flatnonzero(np.isnan(flat))[0])} is NaN")
-    return flat
+    return array
+
+
+def _same_length(**arrays: Any) -> None:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"expected as many rows of each, found {found}; pass arrays that belong together")

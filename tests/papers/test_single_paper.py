@@ -102,7 +102,7 @@ def test_an_epoch_has_the_items_of_the_configuration(made, study):
     for key, items in {"standard": 6, "config-2": 12, "ten-texts": 11, "two-images": 7}.items():
         row = made[0]["rows"][key]
         batches = row.loss.batches(inputs_of(row, study.places), row.recipe, 0, None)
-        assert sum(map(len, batches.rows(0))) == items * 16, key
+        assert sum(len(items) for items, _ in batches.plan(0)) == items * 16, key
 
 
 def test_features_in_the_place_of_pictures_are_refused(tmp_path):

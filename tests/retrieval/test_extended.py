@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval import evaluate_scores
+from imtext.retrieval import evaluate_scores, graded
 from imtext.retrieval.extended import coco_test_ids, extended_measures, extended_pairs
-from imtext.retrieval.graded import graded
 
 IMAGES = [70, 10, 30, 90, 50, 20, 60, 80, 40, 100]  # ten images in five folds of two, three captions each
 OWNER = {1000 + 7 * k: image for k, image in enumerate(i for i in IMAGES for _ in range(3))}
@@ -118,7 +117,7 @@ def test_lists_are_ranked_by_score_then_place(package, ties):
         assert found["i2t"][image] == captions[order[:5]].tolist()  # five: the longest list of ECCV-Caption
     for j, caption in enumerate(captions.tolist()):
         order = sorted(range(10), key=lambda i: (-scores[i, j], i))
-        assert found["t2i"][caption] == images[order[:3]].tolist()
+        assert found["t2i"][caption] == images[order[:5]].tolist()
     assert all(type(x) is int for x in (*found["i2t"], *found["t2i"][1000]))
 
 
@@ -175,20 +174,17 @@ def test_right_pairs(package):
 
 def test_unfit_input_is_named(package):
     scores, images, captions = shuffled()
-    with pytest.raises(DataError, match="image_ids: expected 10, as many as scores has, found 9"):
+    with pytest.raises(DataError, match="expected the 10 and 30 ids of COCO"):
         extended_measures(scores, images[:9], captions)
-    with pytest.raises(DataError, match="caption_ids: expected the 30 .* 1 missing and 1 others"):
+    with pytest.raises(DataError, match="expected the 10 and 30 ids of COCO"):
         extended_measures(scores, images, np.where(captions == 1000, 5, captions))
     with pytest.raises(DataError, match="image_ids: an id is there twice"):
         extended_measures(scores, np.where(images == 70, 10, images), captions)
     with pytest.raises(DataError, match="image_ids: expected COCO ids"):
-        extended_measures(scores, images + 0.5, captions)
+        extended_measures(scores, [f"image {one}" for one in images], captions)
     with pytest.raises(DataError, match="holds NaN"):
         extended_measures(scores * np.nan, images, captions)
     assert extended_measures(scores, images.astype(str), captions.astype(str))["cxc_r1"]
-    for ks in ((), (0,), (1.0,), (True,)):
-        with pytest.raises(ConfigError, match="ks="):
-            extended_measures(scores, images, captions, ks=ks)
     with pytest.raises(ConfigError, match="source='flickr'"):
         extended_pairs("flickr", images, captions)
 

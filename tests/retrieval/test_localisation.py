@@ -6,15 +6,12 @@ import pytest
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval.localisation import (
     average_precision,
-    first_hit,
     iou,
     localise,
     pairs,
     phrase_scores,
-    recall_at,
     suppress,
     truth_boxes,
-    union_box,
 )
 
 
@@ -114,18 +111,15 @@ def test_localise_is_what_loops_find(seed, protocol, limit, threshold, early):
     assert found.upper_bound == pytest.approx(bound)
     np.testing.assert_allclose(found.ap, aps, rtol=1e-12)
     assert found.mean_ap == pytest.approx(100 * np.mean(aps))
-    assert (found.r1, found.r5) == recall_at(ranks, (1, 5))
+    assert (found.r1, found.r5) == tuple(100 * np.mean(np.array(ranks) <= k) for k in (1, 5))
     assert found.without_box == (made[1][:, 0] < 0).sum() and found.queries == len(ranks)
     assert found.words == tuple(sorted({f"p{k}" for k in made[7][found.query]})) and found.phrases == len(aps)
     assert np.isinf(found.ranks[made[2][found.query] == 2]).all()  # an image without candidates: a miss
 
 
-def test_ragged_lists_and_shuffled_boxes_change_nothing():
+def test_shuffled_boxes_change_nothing():
     scores, truth, image, boxes, image_of_box, words, *_ = case(3)
     flat = localise(scores, truth, image, boxes, image_of_box, words)
-    query, _ = pairs(image, image_of_box)
-    ragged = [scores[query == q] for q in range(len(image))]
-    assert localise(ragged, truth, image, boxes, image_of_box, words) == flat
     order = np.argsort(image_of_box, kind="stable")  # keeps the order within each image, hence ties too
     assert localise(scores, truth, image, boxes[order], image_of_box[order], words) == flat
     assert flat.row() == {name: getattr(flat, name) for name in flat.row()} and len(flat.row()) == 8
@@ -141,7 +135,6 @@ def test_boxes_against_pixels():
     scores = rng.integers(0, 4, 30)
     for limit in (0.0, 0.3, 0.5, 1.0):
         assert suppress(boxes, scores, limit).tolist() == naive_nms(range(30), scores, boxes, limit)
-    assert union_box(boxes).tolist() == [*boxes[:, :2].min(0), *boxes[:, 2:].max(0)]
     assert iou(np.zeros((0, 4)), boxes).shape == (0, 30)
     big = iou([[0, 0, 10**6, 10**6]], [[0, 0, 10**6, 10**6]])
     assert big[0, 0] == 1.0
@@ -149,13 +142,12 @@ def test_boxes_against_pixels():
 
 def test_a_box_exactly_at_the_threshold_is_right_and_one_at_the_limit_stays():
     half, whole = [0, 0, 9, 4], [0, 0, 9, 9]
-    assert first_hit([1.0], [half], whole) == 1 and np.isinf(first_hit([1.0], [[0, 0, 9, 3]], whole))
+    for box, rank in ((half, 1), ([0, 0, 9, 3], np.inf)):
+        assert localise([1.0], [whole], [0], [box], [0], ["a"]).ranks.tolist() == [rank]
     assert suppress([whole, half], [2, 1], 0.5).tolist() == [0, 1]
     assert suppress([whole, half], [2, 1], 0.49).tolist() == [0]
-    assert np.isinf(first_hit([], np.zeros((0, 4)), whole))
-    assert (
-        first_hit([0.5] * 3, [[50, 50, 60, 60], whole, whole], whole) == 2
-    )  # a constant score gains nothing
+    constant = localise([0.5] * 3, [whole], [0], [[50, 50, 60, 60], whole, whole], [0] * 3, ["a"])
+    assert constant.ranks.tolist() == [2]  # a constant score gains nothing
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -200,9 +192,9 @@ def test_what_is_refused_says_why():
     for wrong in ({"threshold": 0}, {"nms": 1.5}, {"protocol": "coco"}):
         with pytest.raises(ConfigError):
             localise(scores, *rest, **wrong)
-    with pytest.raises(DataError, match=r"one per query and candidate of its image, found shape \(3,\)"):
+    with pytest.raises(DataError, match=r"one per query and candidate of its image, .* shape \(3,\)"):
         localise(scores[:3], *rest)
-    with pytest.raises(DataError, match="number 5 is NaN"):
+    with pytest.raises(DataError, match="none of them NaN"):
         localise(np.where(np.arange(len(scores)) == 5, np.nan, scores), *rest)
     with pytest.raises(DataError, match="none of the 40 queries has a box"):
         localise(scores, np.full_like(truth, -1), *rest[1:])
@@ -210,7 +202,3 @@ def test_what_is_refused_says_why():
         localise(scores, truth, image, boxes[:, [2, 3, 0, 1]], image_of_box, words)
     with pytest.raises(DataError, match="words 3"):
         localise(scores, truth, image, boxes, image_of_box, words[:3])
-    with pytest.raises(DataError, match="at least one box"):
-        union_box([])
-    with pytest.raises(DataError, match="at least one thing"):
-        average_precision([True], 0)

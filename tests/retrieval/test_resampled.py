@@ -7,7 +7,7 @@ import pytest
 
 from imtext.errors import DataError
 from imtext.retrieval import separation
-from imtext.retrieval.resampled import separation_samples
+from imtext.retrieval.spread import separation_samples
 
 
 def cosine(a, b):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval.boxes import iou
+from imtext.retrieval.localisation import iou
 from imtext.vision import proposals as module
 from imtext.vision.proposals import METHODS, proposals, proposals_of
 

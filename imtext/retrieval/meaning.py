@@ -1,0 +1,294 @@
+"""What recall@K does not see: right answers outside the query's own group, and nearly right ones.
+
+Recall knows one right answer, the group that a query comes from. Where more is known, by human judgement or
+from the scenes of a generated dataset, a pair of an image and a caption has a *relevance* between 0 and 1,
+and pairs of at least ``threshold`` are *right*. From one ranking follow
+
+- plain recall@K, the field's: a caption of the image's own group among the first K;
+- semantic recall@K: anything right among the first K, the own group included;
+- R-precision: the share of right items among the first R, where R is the number of right items;
+- mAP@R: the mean over r = 1 … R of the precision among the first r, counted where the r-th item is right, as
+  ECCV-Caption defines it (Chun et al., ECCV 2022; Musgrave et al., ECCV 2020);
+- nDCG@K: relevance summed over the first K with weights 1 / log2(1 + rank), divided by the largest sum there
+  can be (Järvelin and Kekäläinen, TOIS 2002), with the relevance itself as the gain.
+
+Ties are broken by gallery index, so an embedding that has collapsed scores chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from imtext.check import number, one_of
+from imtext.errors import ConfigError, DataError
+from imtext.retrieval.evaluate import RECALLS, Direction, Evaluation
+from imtext.retrieval.grouped import as_groups
+from imtext.retrieval.neighbours import as_scores
+from imtext.retrieval.similarity import as_owners, slices
+from imtext.retrieval.uncertainty import cluster_bootstrap
+
+SIDES = ("image_query", "text_query")
+_SUMS = {"rsum": "recall", "semantic_rsum": "semantic_recall"}
+_NUMBERS = 1 << 22  # scores sorted at a time
+
+
+def best_first(scores: np.ndarray) -> np.ndarray:
+    """Gallery indices of each row of ``scores (Q, G)``, best first, ties by index."""
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+@dataclass(frozen=True, eq=False)
+class GradedSide:
+    """One direction of search, one entry per query; shares are between 0 and 1.
+
+    ``plain_ranks (Q,)`` of the own group and ``semantic_ranks (Q,)`` of anything right, both from 1;
+    ``right (Q,)`` how many right items there are; ``r_precision (Q,)``, ``map_at_r (Q,)``;
+    ``ndcg (Q, 3)`` at K of 1, 5 and 10.
+    """
+
+    plain_ranks: np.ndarray
+    semantic_ranks: np.ndarray
+    right: np.ndarray
+    r_precision: np.ndarray
+    map_at_r: np.ndarray
+    ndcg: np.ndarray
+
+    def per_query(self, measure: str) -> np.ndarray:
+        """One measure of every query, (Q,) float64 of 0 to 1; see `Graded.value` for the names."""
+        name, _, cut = measure.partition("@")
+        if measure in ("r_precision", "map_at_r"):
+            return getattr(self, measure)
+        if name in ("recall", "semantic_recall") and cut.isdecimal() and int(cut):
+            ranks = self.plain_ranks if name == "recall" else self.semantic_ranks
+            return (ranks <= int(cut)).astype(np.float64)
+        if name == "ndcg" and cut in map(str, RECALLS):
+            return self.ndcg[:, RECALLS.index(int(cut))]
+        raise ConfigError(
+            f"measure={measure!r}: expected recall@K, semantic_recall@K, ndcg@1, ndcg@5, ndcg@10, "
+            "r_precision, map_at_r, rsum or semantic_rsum"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Graded:
+    """Both directions of search under plain, semantic and graded measures.
+
+    ``plain`` and ``semantic`` are `Evaluation` of the same ranking, for tables and `paired_bootstrap`; in the
+    second one further right pairs count as true.
+    """
+
+    image_query: GradedSide
+    text_query: GradedSide
+    plain: Evaluation
+    semantic: Evaluation
+    image_of_caption: np.ndarray = field(repr=False)
+
+    def value(self, measure: str, side: str | None = None) -> float:
+        """A measure in per cent.
+
+        ``measure``: ``recall@K``, ``semantic_recall@K`` for any K, ``ndcg@1``, ``ndcg@5``, ``ndcg@10``,
+        ``r_precision``, ``map_at_r``, or the six recalls added, ``rsum`` and ``semantic_rsum``. ``side``:
+        ``image_query``, ``text_query``, or the mean of both (for the sums: both added).
+
+        Raises `ConfigError` for other names.
+        """
+        return float(self._over_sides(measure, side, lambda values, _: values.mean()))
+
+    def samples(self, measure: str, side: str | None = None, n: int = 2000, seed: int = 0) -> np.ndarray:
+        """What `value` gives when other images are drawn, (n,): a bootstrap over images with their captions.
+
+        The same ``n`` and ``seed`` draw the same images for every model of one dataset.
+        """
+        return self._over_sides(measure, side, lambda values, of: cluster_bootstrap(values, of, n, seed))
+
+    def _over_sides(self, measure: str, side: str | None, mean: Any) -> Any:
+        """``mean(values, image of each query)`` over the sides and, for an R-sum, over its recalls."""
+        sides = SIDES if side is None else (one_of("side", side, SIDES),)
+        names = [f"{_SUMS[measure]}@{k}" for k in RECALLS] if measure in _SUMS else [measure]
+        owners = {"image_query": np.arange(len(self.image_query.right)), "text_query": self.image_of_caption}
+        total = sum(100 * mean(getattr(self, s).per_query(name), owners[s]) for s in sides for name in names)
+        return total if measure in _SUMS else total / len(sides)
+
+    def row(self) -> dict[str, float]:
+        """One flat row for a table, in per cent: ``image_query_semantic_r1`` … ``semantic_rsum``."""
+        names = {f"r{k}": f"recall@{k}" for k in RECALLS}
+        names |= {f"semantic_r{k}": f"semantic_recall@{k}" for k in RECALLS}
+        names |= {f"ndcg{k}": f"ndcg@{k}" for k in RECALLS}
+        names |= {"r_precision": "r_precision", "map_at_r": "map_at_r"}
+        flat = {f"{s}_{short}": self.value(name, s) for s in SIDES for short, name in names.items()}
+        return flat | {name: self.value(name) for name in _SUMS}
+
+
+def graded(
+    scores: Any,
+    image_of_caption: Any,
+    relevance: Any = None,
+    threshold: float = 1.0,
+    group_of_image: Any = None,
+) -> Graded:
+    """Plain, semantic and graded measures of one model, both directions.
+
+    Args:
+        scores: ``(N, M)``, images by captions, higher is better, compared as they are
+            (:func:`imtext.retrieval.mean_cosines` makes them from embeddings).
+        image_of_caption: ``(M,)``, as in :func:`imtext.retrieval.evaluate`.
+        relevance: ``(N, M)`` in [0, 1], an array or a scipy sparse matrix; what is not stored is 0. The pairs
+            of the own group are 1 whatever stands there. Default: nothing else is relevant.
+        threshold: pairs of at least this relevance are right.
+        group_of_image: ``(N,)``: images of one group are matches of each other's captions.
+
+    Raises:
+        DataError: arrays that do not fit, NaN, a relevance outside [0, 1], an image without a caption.
+        ConfigError: a threshold outside (0, 1].
+
+    >>> result = graded([[0.1, 0.9], [0.2, 0.3]], [0, 1], [[1, 1], [0, 1]])
+    >>> result.value("recall@1"), result.value("semantic_recall@1"), result.value("recall@1", "image_query")
+    (25.0, 75.0, 50.0)
+    """
+    matrix = as_scores(scores, "scores")
+    number("threshold", threshold, 1e-9, 1)
+    owners = as_owners(image_of_caption, *matrix.shape).numpy()
+    silent = np.setdiff1d(np.arange(len(matrix)), owners)
+    if len(silent):
+        raise DataError(f"image {silent[0]} has no caption ({len(silent)} such images); leave these out")
+    gains = sparse.csr_array(matrix.shape if relevance is None else relevance)
+    if gains.shape != matrix.shape:
+        raise DataError(f"relevance: expected numbers of shape {matrix.shape}, found shape {gains.shape}")
+    if gains.nnz and not (gains.data.min() >= 0 and gains.data.max() <= 1):  # also false for NaN
+        found = f"{gains.data.min()} to {gains.data.max()}"
+        raise DataError(f"relevance: expected numbers of 0 to 1, found {found}; scale them")
+    groups = _groups(group_of_image, owners, len(matrix))
+    image_query = _side(matrix, gains, *groups, threshold)
+    text_query = _side(matrix.T, gains.T.tocsr(), *groups[::-1], threshold)
+    evaluations = []
+    for kind in ("plain_ranks", "semantic_ranks"):
+        ranks = getattr(image_query, kind), getattr(text_query, kind)
+        evaluations.append(Evaluation(*map(Direction.of_ranks, ranks), *ranks, owners))
+    return Graded(image_query, text_query, *evaluations, owners)
+
+
+def _groups(group_of_image: Any, owners: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each image and of each caption; each image its own where none are given."""
+    groups = as_groups(group_of_image, n_images)
+    of_image = np.arange(n_images) if groups is None else groups.numpy()
+    return of_image, of_image[owners]
+
+
+def _side(
+    scores: np.ndarray, gains: Any, queries: np.ndarray, gallery: np.ndarray, threshold: float
+) -> GradedSide:
+    """One direction: ``scores`` and ``gains (Q, G)``, and the group of each query and gallery item."""
+    depth = min(scores.shape[1], max(RECALLS))
+    discounts, cuts = 1 / np.log2(np.arange(2, 2 + depth)), [min(k, depth) - 1 for k in RECALLS]
+    parts = []
+    for part in slices(len(scores), max(1, _NUMBERS // scores.shape[1])):
+        order = best_first(scores[part])
+        own = np.equal.outer(queries[part], gallery)
+        gain = np.take_along_axis(np.where(own, 1.0, gains[part].toarray()), order, 1)
+        right = gain >= threshold
+        count, found, rows = right.sum(1), right.cumsum(1), np.arange(len(right))
+        precision = (right * found / np.arange(1, right.shape[1] + 1)).cumsum(1)[rows, count - 1]
+        best = -np.sort(-gain, axis=1)
+        gained, ideal = ((one[:, :depth] * discounts).cumsum(1)[:, cuts] for one in (gain, best))
+        ranks = [1 + mask.argmax(1) for mask in (np.take_along_axis(own, order, 1), right)]
+        shares = found[rows, count - 1] / count, precision / count, gained / ideal
+        parts.append((*ranks, count, *shares))
+    return GradedSide(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def pair_matrix(images: Any, captions: Any, values: Any, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Values of some pairs ``(P,)`` as a sparse matrix (N, M) in which the other pairs are 0.
+
+    Raises `DataError` for lengths that differ, indices out of range, or a pair that is there twice.
+
+    >>> pair_matrix([0, 1], [2, 0], [True, True], (2, 3)).toarray().astype(int).tolist()
+    [[0, 0, 1], [1, 0, 0]]
+    """
+    data = np.asarray(values, dtype=np.float64)
+    try:
+        keys, times = np.unique(np.ravel_multi_index((images, captions), shape), return_counts=True)
+        matrix = sparse.csr_matrix((data, (images, captions)), shape=shape)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"pairs: expected images from 0 to {shape[0] - 1}, captions from 0 to {shape[1] - 1} and a value "
+            f"of each pair ({error})"
+        ) from None
+    if times.max(initial=0) > 1:
+        image, caption = divmod(int(keys[times.argmax()]), shape[1])
+        raise DataError(f"pairs: image {image} and caption {caption} are there twice; keep one")
+    return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class FirstWrong:
+    """Per query the best-ranked item that is not of its own group, and what was said about the pair.
+
+    ``item (Q,)`` gallery index, -1 if there is none; ``rank (Q,)`` its rank from 1, 1 where the query fails
+    at R@1, and 0 if there is none; ``value (Q,)`` float64 its judgement, NaN where the pair was not judged.
+    """
+
+    item: np.ndarray
+    rank: np.ndarray
+    value: np.ndarray
+
+    def share_right(self, least: float, rank: int | None = None) -> tuple[float, int]:
+        """Per cent of the judged pairs with a value of at least ``least``, and the number of judged pairs.
+
+        ``rank=1`` looks only at queries whose first result is wrong. NaN for none.
+        """
+        counts = ~np.isnan(self.value) & ((self.rank == rank) if rank is not None else True)
+        n = int(counts.sum())
+        return (100.0 * float((self.value[counts] >= least).mean()) if n else float("nan")), n
+
+
+def false_matches(
+    scores: Any,
+    image_of_caption: Any,
+    images: Any,
+    captions: Any,
+    values: Any,
+    judged_only: bool = False,
+    group_of_image: Any = None,
+) -> dict[str, FirstWrong]:
+    """For each query the first wrong result, wrong as recall counts, and its judgement.
+
+    ``scores (N, M)`` and ``image_of_caption (M,)`` as for :func:`graded`; ``images, captions, values (P,)``:
+    the judged pairs and what was said of each. ``judged_only``: the first wrong result *that has a
+    judgement*, since most pairs of a test set have none.
+
+    Gives ``{"image_query": ..., "text_query": ...}``. Raises `DataError` for arrays that do not fit.
+
+    >>> found = false_matches([[0.1, 0.9], [0.2, 0.3]], [0, 1], [0], [1], [3.5])
+    >>> found["image_query"].item.tolist(), found["image_query"].value.tolist()
+    ([1, 0], [3.5, nan])
+    """
+    matrix = as_scores(scores, "scores")
+    owners = as_owners(image_of_caption, *matrix.shape).numpy()
+    groups = _groups(group_of_image, owners, len(matrix))
+    # Pairs are numbered from 1, so that a pair that nobody judged is 0.
+    pairs = pair_matrix(images, captions, np.arange(1, len(values) + 1), matrix.shape)
+    said = np.append(np.nan, np.asarray(values, dtype=np.float64))
+    return {
+        "image_query": _first_wrong(matrix, *groups, pairs, said, judged_only),
+        "text_query": _first_wrong(matrix.T, *groups[::-1], pairs.T.tocsr(), said, judged_only),
+    }
+
+
+def _first_wrong(
+    scores: np.ndarray, queries: np.ndarray, gallery: np.ndarray, pairs: Any, said: Any, judged_only: bool
+) -> FirstWrong:
+    parts = []
+    for part in slices(len(scores), max(1, _NUMBERS // scores.shape[1])):
+        block, judged = scores[part].astype(np.float64), pairs[part].toarray().astype(int)
+        wrong = np.not_equal.outer(queries[part], gallery) & ((judged > 0) | (not judged_only))
+        item = np.where(wrong, block, -np.inf).argmax(1)[:, None]
+        score = np.take_along_axis(block, item, 1)
+        ahead = (block > score) | ((block == score) & (np.arange(len(gallery)) < item))
+        rank, value = 1 + ahead.sum(1), said[np.take_along_axis(judged, item, 1)[:, 0]]
+        columns, some = ((item[:, 0], -1), (rank, 0), (value, np.nan)), wrong.any(1)
+        parts.append([np.where(some, column, nothing) for column, nothing in columns])
+    return FirstWrong(*map(np.concatenate, zip(*parts, strict=True)))

@@ -1,0 +1,253 @@
+"""How sure is a number? Bootstraps over queries and clusters, rank correlations, and the order of models."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from imtext.check import whole
+from imtext.errors import ConfigError, DataError
+from imtext.retrieval.evaluate import RECALLS, Evaluation
+from imtext.retrieval.similarity import slices, to_numpy
+
+_DRAWS = 1 << 22  # resampled clusters held at a time
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """``difference`` of a minus b in points, its 95 % interval ``low`` to ``high``, and two-sided ``p``."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def paired_bootstrap(
+    ranks_a: Any, ranks_b: Any, k: int | str = 1, n: int = 2000, seed: int = 0, clusters: Any = None
+) -> Bootstrap:
+    """Resample the queries and see how the difference of two models moves; positive means that a is better.
+
+    ``ranks_a``, ``ranks_b``: 1-based ranks (Q,) of the same queries under two models, or two `Evaluation` of
+    one dataset. ``k``: recall@k in per cent, or ``"rsum"``: the recalls at 1, 5 and 10 added. For evaluations
+    both directions are added. ``n`` resamples, reproducible by ``seed``.
+
+    ``clusters (Q,)``: queries that belong together and are drawn together, such as the captions of one
+    image; evaluations are always drawn by image, each with its captions. With several seeds, concatenate the
+    ranks and give the query index as ``clusters``.
+
+    ``p`` is twice the share of resamples on the far side of zero, at least 2 / (n + 1) and at most 1.
+
+    Raises `DataError` for arrays that do not match, `ConfigError` for ``k`` or ``n`` out of range.
+
+    >>> result = paired_bootstrap([1, 1, 1, 9], [1, 2, 3, 9])
+    >>> result.difference, result.low, result.high, round(result.p, 2)
+    (50.0, 0.0, 100.0, 0.13)
+    """
+    cutoffs = RECALLS if k == "rsum" else (whole("k", k),)
+    gains = []
+    for a, b, owners in _directions(ranks_a, ranks_b, clusters):
+        gains.append((sum((a <= cut).astype(np.float64) - (b <= cut) for cut in cutoffs), owners))
+    drawn = 100 * sum(cluster_bootstrap(gain, owners, n, seed) for gain, owners in gains)
+    difference = 100 * sum(float(gain.mean()) for gain, _ in gains)
+    low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
+    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return Bootstrap(difference, low, high, min(1.0, 2 * (tail + 1) / (n + 1)))
+
+
+def _directions(ranks_a: Any, ranks_b: Any, clusters: Any) -> list[tuple[np.ndarray, np.ndarray, Any]]:
+    """Per direction: ranks of a, ranks of b, and the cluster of each query."""
+    if isinstance(ranks_a, Evaluation):
+        owners = ranks_a.image_of_caption
+        if clusters is not None:
+            raise ConfigError("clusters: evaluations are drawn by image already; leave it out")
+        if not np.array_equal(owners, ranks_b.image_of_caption):
+            raise DataError("ranks_a and ranks_b evaluate different images or captions; compare one dataset")
+        images = np.arange(len(ranks_a.image_query_ranks))
+        return [
+            (ranks_a.image_query_ranks, ranks_b.image_query_ranks, images),
+            (ranks_a.text_query_ranks, ranks_b.text_query_ranks, owners),
+        ]
+    a, b = to_numpy(ranks_a), to_numpy(ranks_b)
+    if a.shape != b.shape or not len(a) or not (a >= 1).all() or not (b >= 1).all():
+        raise DataError(
+            f"ranks_a {a.shape}, ranks_b {b.shape}: expected ranks from 1 of the same queries, shape (Q,)"
+        )
+    return [(a, b, np.arange(len(a)) if clusters is None else clusters)]
+
+
+def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) -> np.ndarray:
+    """Means (n,) float64 of ``values (Q,)``, such as hits or errors per query, when whole clusters are drawn.
+
+    ``clusters (Q,)``: queries that belong together, such as the captions of one image or one person; as many
+    clusters as there are are drawn with replacement, and the mean is over all queries drawn. The same
+    clusters, ``n`` and ``seed`` draw the same queries, so samples of two models can be subtracted.
+
+    Raises `DataError` for arrays that do not match or values that are not finite numbers, `ConfigError` for
+    ``n`` out of range.
+
+    >>> samples = cluster_bootstrap([1.0, 0.0, 0.0], [4, 4, 9], n=500)
+    >>> sorted(set(samples.tolist()))
+    [0.0, 0.3333333333333333, 0.5]
+    """
+    array = _numbers(values, "values")
+    owner = _numbered(clusters, len(array))
+    total, size = np.bincount(owner, weights=array), np.bincount(owner)
+    return np.concatenate([total[pick].sum(1) / size[pick].sum(1) for pick in _draws(len(size), n, seed)])
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    """Finite numbers (Q,) float64, at least one."""
+    array = to_numpy(values)
+    if array.ndim != 1 or not len(array) or array.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected numbers (Q,), found {array.dtype} of shape {array.shape}")
+    wrong = np.flatnonzero(~np.isfinite(array))
+    if len(wrong):
+        raise DataError(f"{name}: expected finite numbers, found {array[wrong[0]]} at place {wrong[0]}")
+    return array.astype(np.float64)
+
+
+def _numbered(clusters: Any, length: int) -> np.ndarray:
+    """The clusters (Q,) numbered from 0."""
+    groups = to_numpy(clusters)
+    if groups.shape != (length,):
+        raise DataError(f"clusters: expected one for each of the {length} values, found shape {groups.shape}")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _draws(n_clusters: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    """``n`` draws of clusters with replacement, some (m, C) at a time."""
+    generator = np.random.default_rng(seed)
+    for part in slices(whole("n", n), max(1, _DRAWS // n_clusters)):
+        yield generator.integers(0, n_clusters, (part.stop - part.start, n_clusters))
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Rank correlations of P pairs, each with its 95 % interval when other clusters are drawn.
+
+    NaN where one side is constant: nothing is ordered then.
+    """
+
+    spearman: float
+    spearman_low: float
+    spearman_high: float
+    kendall: float
+    kendall_low: float
+    kendall_high: float
+    pairs: int
+
+
+def rank_correlation(
+    similarity: Any, human: Any, clusters: Any = None, n: int = 500, seed: int = 0
+) -> Correlation:
+    """Spearman's rho and Kendall's tau-b between a model's similarities and people's scores of pairs.
+
+    ``similarity (P,)``, ``human (P,)``: one number per pair, ties allowed. ``clusters (P,)``: pairs that are
+    drawn together in the bootstrap, such as those of one image; default: each pair alone. ``n`` resamples,
+    reproducible by ``seed``.
+
+    Raises `DataError` for lengths that differ, less than two pairs, NaN or infinity, `ConfigError` for ``n``.
+
+    >>> result = rank_correlation([0.1, 0.4, 0.2, 0.9], [1, 3, 2, 4])
+    >>> result.spearman, result.kendall, result.pairs
+    (1.0, 1.0, 4)
+    """
+    x, y = _numbers(similarity, "similarity"), _numbers(human, "human")
+    if len(x) != len(y) or len(x) < 2:
+        raise DataError(f"similarity has {len(x)} pairs, human has {len(y)}; expected as many, at least two")
+    cluster = np.arange(len(x)) if clusters is None else _numbered(clusters, len(x))
+    members = np.split(np.argsort(cluster, kind="stable"), np.cumsum(np.bincount(cluster))[:-1])
+    # Ranks keep every order and every tie, and whole numbers are sorted faster.
+    x, y = (np.unique(side, return_inverse=True)[1] for side in (x, y))
+    drawn = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what is constant
+        for draw in chain.from_iterable(_draws(len(members), n, seed)):
+            pick = np.concatenate([members[place] for place in draw])
+            drawn.append(_correlations(x[pick], y[pick]))
+        spearman, kendall = _correlations(x, y)
+        low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0).tolist()
+    return Correlation(spearman, low[0], high[0], kendall, low[1], high[1], len(x))
+
+
+def _correlations(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Spearman's rho and Kendall's tau-b; NaN for a constant side."""
+    return float(stats.spearmanr(x, y).statistic), float(stats.kendalltau(x, y).statistic)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Two models that stand in another order under the second measure: ``better`` leads under the first.
+
+    ``first`` and ``second`` are the leads of ``better`` over ``other`` under each measure, in points (the
+    second one is negative), each with the ends of its 95 % interval: ``(lead, low, high)``.
+    """
+
+    better: str
+    other: str
+    first: tuple[float, float, float]
+    second: tuple[float, float, float]
+
+    @property
+    def certain(self) -> bool:
+        """Whether both intervals lie on their side of zero."""
+        return self.first[1] > 0 > self.second[2]
+
+
+@dataclass(frozen=True)
+class OrderChange:
+    """The order of models under two measures, best first, and Kendall's tau-b between them.
+
+    ``tau`` is 1 for the same order and -1 for the reverse; ``low`` and ``high`` bound 95 % of the resamples.
+    ``swaps`` are the pairs whose order changes, the largest change first.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    tau: float
+    low: float
+    high: float
+    swaps: tuple[Swap, ...]
+
+
+def order_of_models(
+    results: Mapping[str, Any],
+    first: str = "rsum",
+    second: str = "semantic_rsum",
+    side: str | None = None,
+    n: int = 2000,
+    seed: int = 0,
+) -> OrderChange:
+    """Does the order of several models change from one measure to another?
+
+    ``results``: `imtext.retrieval.Graded` of each model by name, all on one dataset. ``first``, ``second``,
+    ``side``: as in `Graded.value`. Images are drawn with their captions, the same ones for every model.
+
+    Raises `DataError` for fewer than two models or models of several datasets, `ConfigError` for names.
+    """
+    names, models = list(results), list(results.values())
+    if len(models) < 2 or len({tuple(model.image_of_caption.tolist()) for model in models}) > 1:
+        raise DataError("results: expected two models or more, evaluated on the same captions")
+    measures = first, second
+    values = np.array([[model.value(measure, side) for model in models] for measure in measures])
+    samples = np.array([[model.samples(measure, side, n, seed) for model in models] for measure in measures])
+    taus = [stats.kendalltau(*draw).statistic for draw in samples.transpose(2, 0, 1)]
+    orders = [np.argsort(-row, kind="stable") for row in values]
+    swaps = []
+    for better, other in combinations(orders[0], 2):
+        lead = values[:, better] - values[:, other]
+        if lead[0] > 0 > lead[1]:
+            ends = np.percentile(samples[:, better] - samples[:, other], [2.5, 97.5], axis=1)
+            leads = [tuple(row) for row in np.vstack([lead, ends]).T.tolist()]
+            swaps.append(Swap(names[better], names[other], *leads))
+    swaps.sort(key=lambda swap: swap.second[0] - swap.first[0])
+    tau, (low, high) = stats.kendalltau(*values).statistic, np.nanpercentile(taus, [2.5, 97.5])
+    by_name = [tuple(names[place] for place in order) for order in orders]
+    return OrderChange(*by_name, float(tau), float(low), float(high), tuple(swaps))
