@@ -26,8 +26,7 @@ from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
 from imtext.retrieval import Graded, graded, modality_mixing, order_of_models
-from imtext.retrieval.extended import extended_pairs
-from imtext.retrieval.meaning import FirstWrong, false_matches, pair_matrix
+from imtext.retrieval.meaning import FirstWrong, extended_pairs, false_matches, pair_matrix
 from imtext.retrieval.uncertainty import Correlation, rank_correlation
 from imtext.runs import Run
 
@@ -287,7 +286,7 @@ class Models:
         for name, run in self.runs.items():
             if (run.dir / "embeddings-test.npz").is_file():
                 arrays = run.load_arrays("embeddings-test.npz")
-                mixed[name] = modality_mixing(arrays["images"], arrays["captions"], n=20, shuffles=20).value
+                mixed[name] = modality_mixing(arrays["images"], arrays["captions"], n=20).value
         sums = self.sampled("semantic_rsum", n=200)[list(mixed)]
         taus = sums.corrwith(pd.Series(mixed), axis=1, method="kendall")
         return [_evidence("Kendall's τ, mixing and meaning", taus, "", 3)]

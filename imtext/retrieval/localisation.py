@@ -58,8 +58,7 @@ class Localisation:
 
     def row(self) -> dict[str, float]:
         """Every number but the arrays, for a table."""
-        names = ("r1", "r5", "r10", "mean_ap", "upper_bound", "queries", "phrases", "without_box")
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in vars(self).items() if np.isscalar(value)}
 
 
 def localise(
@@ -122,9 +121,10 @@ def localise(
     if not len(kept):
         raise DataError(f"truth: none of the {len(truth)} queries has a box; pass boxes, see truth_boxes")
     names, phrase = np.unique([words[q] for q in kept], return_inverse=True)
-    targets = {}  # of each phrase in each image: distinct true boxes, sorted
+    unit = image if protocol == "detection" else np.arange(len(image))  # mentions are ranked one by one
+    targets: dict[tuple[int, int], set[tuple[float, ...]]] = {}  # distinct true boxes of a phrase in a unit
     for word, q in zip(phrase, kept, strict=True):
-        targets.setdefault((word, image[q]), set()).add(tuple(truth[q].tolist()))
+        targets.setdefault((word, unit[q]), set()).add(tuple(truth[q].tolist()))
     ends = np.searchsorted(query, np.arange(len(image) + 1))
     ranks, bound, positives = [], [], np.zeros(len(names), int)
     lists: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in names]  # scores and hits by phrase
@@ -134,10 +134,7 @@ def localise(
         left = suppress(own, score, nms)
         ranks.append(_first(right[left if nms_before_recall else np.argsort(-score, kind="stable")]))
         bound.append(right.any())
-        if protocol == "mentions":
-            positives[word] += 1
-            lists[word].append((score[left], np.arange(1, len(left) + 1) == _first(right[left])))
-        elif wanted := targets.pop((word, image[q]), None):
+        if wanted := targets.pop((word, unit[q]), None):  # the first mention's scores count
             positives[word] += len(wanted)
             lists[word].append((score[left], _detected(own[left], sorted(wanted), threshold)))
     points = 11 if protocol == "mentions" else None

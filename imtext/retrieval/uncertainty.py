@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from imtext.check import whole
-from imtext.errors import ConfigError, DataError
-from imtext.retrieval.evaluate import RECALLS, Evaluation
+from imtext.errors import DataError
+from imtext.retrieval.evaluate import RECALLS
 from imtext.retrieval.similarity import slices, to_numpy
 
 _DRAWS = 1 << 22  # resampled clusters held at a time
@@ -34,13 +34,12 @@ def paired_bootstrap(
 ) -> Bootstrap:
     """Resample the queries and see how the difference of two models moves; positive means that a is better.
 
-    ``ranks_a``, ``ranks_b``: 1-based ranks (Q,) of the same queries under two models, or two `Evaluation` of
-    one dataset. ``k``: recall@k in per cent, or ``"rsum"``: the recalls at 1, 5 and 10 added. For evaluations
-    both directions are added. ``n`` resamples, reproducible by ``seed``.
+    ``ranks_a``, ``ranks_b``: 1-based finite ranks (Q,) of the same queries under two models, such as
+    ``text_query_ranks`` of two `Evaluation`. ``k``: recall@k in per cent, or ``"rsum"``: the recalls at 1, 5
+    and 10 added. ``n`` resamples, reproducible by ``seed``.
 
     ``clusters (Q,)``: queries that belong together and are drawn together, such as the captions of one
-    image; evaluations are always drawn by image, each with its captions. With several seeds, concatenate the
-    ranks and give the query index as ``clusters``.
+    image. With several seeds, concatenate the ranks and give the query index as ``clusters``.
 
     ``p`` is twice the share of resamples on the far side of zero, at least 2 / (n + 1) and at most 1.
 
@@ -51,35 +50,14 @@ def paired_bootstrap(
     (50.0, 0.0, 100.0, 0.13)
     """
     cutoffs = RECALLS if k == "rsum" else (whole("k", k),)
-    gains = []
-    for a, b, owners in _directions(ranks_a, ranks_b, clusters):
-        gains.append((sum((a <= cut).astype(np.float64) - (b <= cut) for cut in cutoffs), owners))
-    drawn = 100 * sum(cluster_bootstrap(gain, owners, n, seed) for gain, owners in gains)
-    difference = 100 * sum(float(gain.mean()) for gain, _ in gains)
+    a, b = _numbers(ranks_a, "ranks_a"), _numbers(ranks_b, "ranks_b")
+    if a.shape != b.shape or min(a.min(), b.min()) < 1:
+        raise DataError(f"ranks_a {a.shape}, ranks_b {b.shape}: expected ranks from 1 of the same queries")
+    gains = sum((a <= cut).astype(np.float64) - (b <= cut) for cut in cutoffs)
+    drawn = 100 * cluster_bootstrap(gains, np.arange(len(a)) if clusters is None else clusters, n, seed)
     low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
-    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return Bootstrap(difference, low, high, min(1.0, 2 * (tail + 1) / (n + 1)))
-
-
-def _directions(ranks_a: Any, ranks_b: Any, clusters: Any) -> list[tuple[np.ndarray, np.ndarray, Any]]:
-    """Per direction: ranks of a, ranks of b, and the cluster of each query."""
-    if isinstance(ranks_a, Evaluation):
-        owners = ranks_a.image_of_caption
-        if clusters is not None:
-            raise ConfigError("clusters: evaluations are drawn by image already; leave it out")
-        if not np.array_equal(owners, ranks_b.image_of_caption):
-            raise DataError("ranks_a and ranks_b evaluate different images or captions; compare one dataset")
-        images = np.arange(len(ranks_a.image_query_ranks))
-        return [
-            (ranks_a.image_query_ranks, ranks_b.image_query_ranks, images),
-            (ranks_a.text_query_ranks, ranks_b.text_query_ranks, owners),
-        ]
-    a, b = to_numpy(ranks_a), to_numpy(ranks_b)
-    if a.shape != b.shape or not len(a) or not (a >= 1).all() or not (b >= 1).all():
-        raise DataError(
-            f"ranks_a {a.shape}, ranks_b {b.shape}: expected ranks from 1 of the same queries, shape (Q,)"
-        )
-    return [(a, b, np.arange(len(a)) if clusters is None else clusters)]
+    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return Bootstrap(100 * float(gains.mean()), low, high, min(1.0, 2 * (int(tail) + 1) / (n + 1)))
 
 
 def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) -> np.ndarray:

@@ -119,8 +119,9 @@ def test_values_rows_and_evaluations_say_the_same():
         100 * np.mean(result.image_query.semantic_ranks <= 3)
     )
     assert result.value("semantic_rsum") > result.value("rsum")
-    assert paired_bootstrap(result.semantic, result.plain, "rsum", n=200).difference == pytest.approx(
-        result.value("semantic_rsum") - result.value("rsum")
+    ranks = result.semantic.text_query_ranks, result.plain.text_query_ranks
+    assert paired_bootstrap(*ranks, "rsum", n=200).difference == pytest.approx(
+        result.value("semantic_rsum", "text_query") - result.value("rsum", "text_query")
     )
 
 

@@ -8,7 +8,6 @@ import torch
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import (
-    evaluate,
     mean_off_diagonal,
     paired_bootstrap,
     pearson_map,
@@ -128,19 +127,6 @@ def test_bootstrap_of_extremes():
     assert sure.p == pytest.approx(2 / 501)
     same = paired_bootstrap(best, best)
     assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-
-
-def test_bootstrap_of_two_evaluations_adds_both_directions(embeddings):
-    images, captions, owners = embeddings
-    a = evaluate(images, captions, owners)
-    b = evaluate(images, np.random.default_rng(0).permutation(captions), owners)
-    result = paired_bootstrap(a, b, k="rsum", n=200)
-    assert result.difference == pytest.approx(a.rsum - b.rsum)
-    assert result.low <= result.difference <= result.high
-    with pytest.raises(DataError, match="one dataset"):
-        paired_bootstrap(a, evaluate(images, captions[owners >= 0][::-1], owners[::-1]))
-    with pytest.raises(ConfigError, match="drawn by image"):
-        paired_bootstrap(a, b, clusters=owners)
 
 
 @pytest.mark.parametrize(
