@@ -152,7 +152,7 @@ class Mixing:
 
     ``value`` is the mean of ``images`` and ``captions``, each cut at 1: the share of an image's neighbours
     that are captions (and of a caption's that are images) over what chance would give. ``low`` to ``high``
-    is its 95 % interval over groups.
+    is its 95 % interval over groups. ``k`` is the number of neighbours.
     """
 
     value: float
@@ -160,6 +160,7 @@ class Mixing:
     high: float
     images: float
     captions: float
+    k: int
 
 
 def modality_mixing(
@@ -207,7 +208,7 @@ def modality_mixing(
     drawn = _both(*drawn)
     drawn = drawn[~np.isnan(drawn)]  # of draws with both sides
     low, high = np.percentile(drawn if len(drawn) else value, [2.5, 97.5])
-    return Mixing(*map(float, (value, low, high, *sides)))
+    return Mixing(*map(float, (value, low, high, *sides)), k)
 
 
 def _both(images: Any, captions: Any) -> Any:
