@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: JSON, and named arrays without pickle."""
+"""Files that are written whole or not at all: JSON, named arrays without pickle, arrays computed once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -137,3 +137,75 @@ def read_tensors(
     except (OSError, SafetensorError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise DataError(f"{path}: expected a file of kind {kind}, found {error}; save it again") from None
     return arrays, settings
+
+
+def cached_array(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    chunks: Sequence[int],
+    compute: Callable[[int], Iterable[np.ndarray]],
+) -> np.memmap:
+    """The array of ``shape`` and ``dtype`` in the ``.npy`` file ``path``, read-only; computed if not there.
+
+    Whole chunks are appended to a partial file, so a broken-off call goes on where it stopped. A second
+    process waits for the first.
+
+    Args:
+        chunks: how many numbers each chunk holds, in the order in which they are computed.
+        compute: from the number of chunks that are there already to the others, one after the other.
+
+    Raises:
+        DataError: the file cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "squares.npy")
+    >>> squares = [np.array([0, 1]), np.array([4, 9])]
+    >>> cached_array(path, (2, 2), "<i8", (2, 2), lambda done: squares[done:]).tolist()
+    [[0, 1], [4, 9]]
+    """
+    from filelock import FileLock
+
+    found = _stored(path, shape, dtype)
+    if found is not None:
+        return found
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            found = _stored(path, shape, dtype)
+            if found is None:
+                _append(path, shape, np.dtype(dtype), chunks, compute)
+                found = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _stored(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
+    """The finished array; None where it is absent or damaged."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if (array.shape, array.dtype) == (shape, np.dtype(dtype)) else None
+
+
+def _append(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    chunks: Sequence[int],
+    compute: Callable[[int], Iterable[np.ndarray]],
+) -> None:
+    partial = path.with_suffix(".partial")
+    partial.touch()
+    with open(partial, "r+b") as file:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        ends = file.tell() + dtype.itemsize * np.cumsum([0, *chunks])
+        done = int(np.searchsorted(ends, file.seek(0, os.SEEK_END), side="right")) - 1
+        file.truncate(ends[done])
+        file.seek(ends[done])
+        for chunk in compute(done):
+            file.write(np.ascontiguousarray(chunk, dtype).tobytes())
+            file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

@@ -35,11 +35,11 @@ def decode(path: str | os.PathLike[str], size: int, fit: str = "cover") -> np.nd
 
     ``fit="cover"`` brings the short side to ``size`` and crops the centre; ``fit="squash"`` resizes the whole
     picture, whatever its shape: a person photographed head to foot keeps both (CUHK-PEDES is given at
-    256 × 256 in the Instance Loss paper). The path of a picture in a pack
-    (:func:`imtext.data.pack.write_pack`) works too, up to the size of the pack.
+    256 × 256 in the Instance Loss paper). A smaller picture is enlarged, bicubic. The path of a picture in a
+    pack (:func:`imtext.data.pack.write_pack`) works too.
 
     Raises:
-        DataError: the file is missing or Pillow cannot read it; a pack holds another fit or smaller pictures.
+        DataError: the file is missing or Pillow cannot read it; a pack holds another fit.
         ConfigError: another ``fit``.
 
     >>> import tempfile
@@ -210,7 +210,7 @@ class ImageStore:
         open it at once, and a process killed half-way leaves nothing that is mistaken for a store.
 
         A dataset read from a pack (:func:`imtext.data.pack.open_pack`) has the pixels of the pack, at its
-        size without a copy. A smaller size is resized from them, so twice in all, and stored.
+        size without a copy. Another size is resized from them, so twice in all, and stored.
 
         Args:
             dataset: whose images.
@@ -222,14 +222,14 @@ class ImageStore:
             fit: ``"cover"`` crops the centre, ``"squash"`` keeps the whole picture (see :func:`decode`).
 
         Raises:
-            DataError: an image is missing, or cannot be decoded, or the disk is full; a pack holds features,
-                smaller pictures or another fit.
+            DataError: an image is missing, or cannot be decoded, or the disk is full; a pack holds features
+                or another fit.
             ConfigError: a parameter is out of range.
         """
         size = check_form(size, fit, on_corrupt)
         pack = pack_of(dataset)
         if pack is not None:
-            pack.check_form(size, fit)
+            pack.check_fit(fit)
         fingerprint = source_fingerprint(dataset, size, fit)
         if pack is not None and pack.size == size:
             return _of_pack(pack, dataset, fingerprint)

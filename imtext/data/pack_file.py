@@ -94,13 +94,9 @@ class PackFile:
             )
         return self.main
 
-    def check_form(self, size: int, fit: str) -> None:
-        """DataError unless pictures of ``size`` and ``fit`` can be had from this pack."""
-        if self.pictures().shape[-1] < size:
-            raise DataError(
-                f"{self.path}: holds pictures of {self.size} pixels, asked for {size}; "
-                f"ask for {self.size} or less, or pack the dataset again with --size {size}"
-            )
+    def check_fit(self, fit: str) -> None:
+        """DataError unless pictures with ``fit`` can be had from this pack."""
+        self.pictures()
         if self.fit != fit:
             raise DataError(
                 f"{self.path}: holds pictures with fit={self.fit!r}, asked for fit={fit!r}; "
@@ -108,14 +104,14 @@ class PackFile:
             )
 
     def resized(self, row: int, size: int, fit: str) -> np.ndarray:
-        """One picture ``(3, size, size)``, a copy; resized a second time where it is smaller than packed."""
-        self.check_form(size, fit)
+        """One picture ``(3, size, size)``, a copy; resized where it is packed at another size."""
+        self.check_fit(fit)
         pixels = self.main[row]
         if size == self.size:
             return np.array(pixels)
         whole = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        small = whole.resize((size, size), Image.Resampling.BICUBIC)
-        return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+        square = whole.resize((size, size), Image.Resampling.BICUBIC)
+        return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
     def array(self, name: str) -> np.ndarray:
         """A small array, read whole and compared with its checksum."""

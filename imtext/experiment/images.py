@@ -31,10 +31,8 @@ from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.training import CachedFeatures, Pixels
 from imtext.vision.backbones import Backbone, frozen_norm, load_backbone
-from imtext.vision.features import Features, extract_features
-from imtext.vision.grid_features import extract_grid_features
-from imtext.vision.stage_features import extract_stage_features, rich_image_features, variant_dim
-from imtext.vision.ten_crop import crop_views, extract_ten_crop
+from imtext.vision.features import Features, Reader, cells, crop_views, extract, pooled, stages, ten_crop
+from imtext.vision.rich import rich_image_features, variant_dim
 
 PEOPLE = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
 
@@ -146,18 +144,27 @@ class FrozenImages(OfCNN):
 
     def _extracted(self, store: ImageStore, folder: Path, training: bool = False) -> Any:
         part, source = self.part, self.source
-        options = {"crop": part.crop, "device": source.places.device, "precision": source.precision}
-        if part.views:
-            seed = source.data.seed
-            options |= {"views": part.views * training, "evaluation": not training, "seed": seed}
-        return part.extract(self.backbone, store, folder, **options)
+        views = part.views * training
+        return extract(
+            self.backbone,
+            store,
+            folder,
+            part.reader,
+            part.crop,
+            views,
+            part.mirror,
+            source.data.seed,
+            source.places.device,
+            source.precision,
+            evaluation=not views,
+        )
 
-    def _rows(self, kept: Any) -> np.ndarray:
-        return self.part.rows(kept)
+    def _rows(self, kept: Features) -> np.ndarray:
+        return self.part.rows(kept, self.backbone)
 
     def train(self) -> CachedFeatures:
         """Training images: a random view of each."""
-        return CachedFeatures(self.part.training(self.cached("train")))
+        return CachedFeatures(self.part.training(self.cached("train"), self.backbone))
 
 
 class CropImages(OfCNN):
@@ -313,6 +320,8 @@ class WithCNN(Part):
     fate = ", frozen"
     built = FrozenImages
     views = 0  # where training takes the rows of the pictures
+    mirror = False  # whether the mirror image of a picture is read too
+    reader = pooled
 
     @property
     def said(self) -> str:
@@ -323,17 +332,17 @@ class WithCNN(Part):
         """Length of a row."""
         return cnn.dim
 
-    def chosen(self, kept: Features) -> Features:
+    def chosen(self, kept: np.ndarray, cnn: Backbone) -> np.ndarray:
         """Of what is kept on disk, what a network reads."""
         return kept
 
-    def rows(self, kept: Any) -> np.ndarray:
+    def rows(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Rows of pictures, not of views for training."""
-        return self.chosen(kept).eval[0]
+        return self.chosen(kept.eval[0], cnn)
 
-    def training(self, kept: Any) -> np.ndarray:
+    def training(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Views for training ``(V, N, dim)``."""
-        return self.chosen(kept).train
+        return self.chosen(kept.train, cnn)
 
 
 @dataclass(frozen=True)
@@ -342,13 +351,13 @@ class Pooled(WithCNN):
 
     Attributes:
         views: cached augmented views of each training image.
-        maps: which maps are pooled how, as for :func:`imtext.vision.stage_features.rich_parts`.
+        maps: which maps are pooled how, as for :func:`imtext.vision.rich.rich_parts`.
     """
 
     views: int = 10
     maps: str = "avg-4"
     given = Given()
-    extract = staticmethod(extract_stage_features)
+    reader = stages
 
     @property
     def said(self) -> str:
@@ -363,9 +372,9 @@ class Pooled(WithCNN):
         """Length of a row."""
         return variant_dim(self.maps, cnn.stage_dims)
 
-    def chosen(self, kept: Features) -> Features:
+    def chosen(self, kept: np.ndarray, cnn: Backbone) -> np.ndarray:
         """Of what is kept on disk, one file for all choices of ``maps``, what a network reads."""
-        return rich_image_features(kept, self.maps)
+        return rich_image_features(kept, self.maps, cnn.stage_dims)
 
 
 @dataclass(frozen=True)
@@ -373,24 +382,25 @@ class Averaged(WithCNN):
     """The mean feature of several crops of a picture by an image CNN that is not trained, of length 1.
 
     Attributes:
-        crops: 10, or fewer, as for :func:`imtext.vision.ten_crop.extract_ten_crop`.
+        crops: 10, or fewer, as for :func:`imtext.vision.features.ten_crop`.
     """
 
     backbone: str = "vgg19"
     crops: int = 10
     given = Given()
 
-    def extract(self, *given: Any, **options: Any) -> np.ndarray:
+    @property
+    def reader(self) -> Reader:
         """Mean features, as the CNN gives them."""
-        return extract_ten_crop(*given, crops=self.crops, **options)
+        return ten_crop(self.crops)
 
-    def rows(self, kept: np.ndarray) -> np.ndarray:
+    def rows(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Rows of pictures."""
-        return unit(kept)
+        return unit(kept.eval[0])
 
-    def training(self, kept: np.ndarray) -> np.ndarray:
+    def training(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """The same, the one view that there is."""
-        return unit(kept)[None]
+        return self.rows(kept, cnn)[None]
 
 
 @dataclass(frozen=True)
@@ -404,9 +414,9 @@ class Mirrored(WithCNN):
     backbone: str = "resnet50"
     views: int = 8
     fate = ""
-    extract = staticmethod(extract_features)
+    mirror = True
 
-    def rows(self, kept: Features) -> np.ndarray:
+    def rows(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Rows ``(N, 2, dim)`` of pictures and their mirror images."""
         return kept.eval.swapaxes(0, 1)
 
@@ -417,7 +427,7 @@ class Grid(WithCNN):
 
     Attributes:
         views: as for :class:`Pooled`.
-        stage, grid: as for :func:`imtext.vision.grid_features.extract_grid_features`.
+        stage, grid: as for :func:`imtext.vision.features.cells`.
     """
 
     views: int = 10
@@ -430,9 +440,10 @@ class Grid(WithCNN):
         """Length of a region."""
         return cnn.stage_dims[self.stage]
 
-    def extract(self, *given: Any, **options: Any) -> Features:
-        """Cells of pictures ``(N, R, dim)``, with their boxes."""
-        return extract_grid_features(*given, stage=self.stage, grid=self.grid, **options)
+    @property
+    def reader(self) -> Reader:
+        """Cells of pictures ``(N, R, dim)``."""
+        return cells(self.stage, self.grid)
 
 
 @dataclass(frozen=True)

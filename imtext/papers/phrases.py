@@ -22,8 +22,7 @@ from imtext.progress import announce
 from imtext.retrieval.localisation import Localisation, iou, localise, pairs, phrase_scores, truth_boxes
 from imtext.runs import Run
 from imtext.training import make_fabric
-from imtext.vision.proposals import proposals_of
-from imtext.vision.regions import extract_region_features, image_extents
+from imtext.vision import box_features, extract, image_extents, proposals_of
 
 
 class Mentions(NamedTuple):
@@ -141,8 +140,8 @@ class Regions:
 
     Attributes:
         backbone, size, fit, weights: as for :class:`imtext.experiment.images.Pooled`.
-        count, method, side: of the proposals, as for :func:`imtext.vision.proposals.proposals`.
-        stages, geometry: of the features, as for :func:`imtext.vision.regions.extract_region_features`.
+        count, method, side: of the proposals, as for :func:`imtext.vision.region_proposals.proposals`.
+        stages, geometry: of the features, as for :func:`imtext.vision.regions.box_features`.
         each: most training regions of a phrase (paper: 10).
     """
 
@@ -244,11 +243,11 @@ class RegionImages(OfCNN):
         return localise(scores, one.truth, one.image, boxes, owner, one.words, protocol="mentions"), scores
 
     def _found(self, split: str, boxes: np.ndarray, image: np.ndarray) -> Found:
-        part, source = self.part, self.source
-        options = {"stages": part.stages, "geometry": part.geometry}
-        options |= {"device": source.places.device, "precision": source.precision}
-        given = boxes, image, image_extents(source.splits[split]), source.cache / "features"
-        rows = extract_region_features(self.backbone, self.pixels(split), *given, **options)
+        part, source, store = self.part, self.source, self.pixels(split)
+        extents = image_extents(source.splits[split])
+        read = box_features(store, boxes, image, extents, part.stages, part.geometry)
+        options = {"device": source.places.device, "precision": source.precision}
+        rows = extract(self.backbone, store, source.cache / "features", read, **options).eval[0]
         return Found(boxes, image, UnitRows([rows], 4 * part.geometry))
 
 

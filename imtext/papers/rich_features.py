@@ -25,7 +25,7 @@ from imtext.report.figures import attention_picture
 from imtext.report.style import INK, PALETTE, house_style, new_figure
 from imtext.text.tokens import tokenize
 from imtext.training import make_fabric
-from imtext.vision.stage_features import RICH_VARIANTS, rich_parts
+from imtext.vision.rich import RICH_VARIANTS, rich_parts
 
 PAPER = read_paper("rich_features")
 # Seeds and steps of the toy of Figure 3: beyond some fifty steps a last digit decides which is the hardest.

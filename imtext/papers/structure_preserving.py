@@ -20,7 +20,7 @@ from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE
 from imtext.runs import Run
 from imtext.training import make_fabric
-from imtext.vision.regions import image_extents
+from imtext.vision import image_extents
 
 PAPER = read_paper("structure_preserving")
 BEST = "fv-nonlinear-bi-structure"

@@ -1,4 +1,8 @@
-"""Features of a frozen backbone: computed once, kept on disk, shared by every row that asks again."""
+"""Features of a frozen backbone: computed once, kept on disk, shared by every row that asks again.
+
+:func:`extract` does it; what is kept of an image says a :class:`Reader`: :data:`pooled`, :data:`stages`,
+:func:`cells`, :func:`ten_crop`, or :func:`imtext.vision.regions.box_features`.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,21 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from filelock import FileLock
-from numpy.lib import format as npy
 from torch import Tensor
+from torch.nn import functional as F
 
-from imtext.data.transforms import augment, centre, mirror, normalise
-from imtext.errors import ConfigError, DataError
+from imtext.check import one_of, whole
+from imtext.data import transforms
+from imtext.errors import DataError
+from imtext.files import cached_array
 from imtext.precision import DTYPES
 from imtext.progress import progress
 from imtext.threads import torch_threads
@@ -28,349 +33,312 @@ if TYPE_CHECKING:
     from imtext.data.images import ImageStore
     from imtext.vision.backbones import Backbone
 
-_VERSION = 2
-# Random numbers are drawn anew for every 128 images, so that neither the batch size nor a restart moves them.
+STAGES = ("C1", "C2", "C3", "C4")
+POOLS = ("max", "avg")  # Eq. 2 of the rich features has the maxima first
+CROPS = (10, 5, 2, 1)
+"""Ten crops; the five without their mirror images; centre and its mirror image; the centre alone."""
+
+_VERSION = 3
+# Random numbers are drawn anew for every 128 images, so that a restart does not move them.
 _CHUNK = 128
+# Images of a forward pass: 16 fit the caches of a CPU (measured: 1.8 times as fast as 128).
+_BATCH = {"cpu": 16}
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of all N images of a store, memory-mapped and read-only.
+    """Features of all N images of a store, float32, memory-mapped and read-only.
 
     Attributes:
-        eval: ``(2, N, D)`` float32, of the centre crop and of its mirror; ``(1, N, D)`` without the latter.
-        train: ``(views, N, D)`` float32, each view a random-resized crop, mirrored half of the time.
-        key: hash of all that determines them.
+        eval: ``(2, N, ...)``, of the centre crop and of its mirror; ``(1, N, ...)`` without the latter.
+        train: ``(views, N, ...)``, each view a random-resized crop, mirrored half of the time.
     """
 
     eval: np.ndarray
     train: np.ndarray
-    key: str
 
 
-def extract_features(
+@dataclass(frozen=True)
+class Reader:
+    """What :func:`extract` keeps of an image; write one for a reading of your own.
+
+    Attributes:
+        kind: begins the names of the files.
+        read: from the folded backbone, normalised crops ``(B, 3, S, S)`` and the numbers of their images
+            ``(B,)`` to one row an image, ``(B, ...)``.
+        shape: from the backbone and the side of a crop to the shape of a row.
+        settings: what else the rows depend on.
+        crops: one of :data:`CROPS`, whose mean is kept for evaluation.
+        owners: for several rows an image: the image of each row ``(P,)``, in ascending order. Pictures are
+            then read whole and once, whatever ``crop``, ``views`` and ``mirror`` say.
+    """
+
+    kind: str
+    read: Callable[[Backbone, Tensor, np.ndarray], Tensor]
+    shape: Callable[[Backbone, int], tuple[int, ...]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    crops: int = 1
+    owners: np.ndarray | None = None
+
+
+pooled = Reader("features", lambda net, x, _: net(x), lambda net, _: (net.dim,))
+"""The backbone's own feature, ``(N, dim)``."""
+
+stages = Reader(
+    "stages",
+    lambda net, x, _: pool_stages(net.stages(x)),
+    lambda net, _: (2 * sum(net.stage_dims[stage] for stage in STAGES),),
+)
+"""Maxima, then means, of C1 to C4, ``(N, 2 (C1 + … + C4))``: one file for all rich image features.
+
+On disk 8 bytes a channel, image and view: with EfficientNet-Lite1 (1,456 channels) 94 MB for Flickr8k; with
+ResNet-152 (3,840 channels) 1.0 GB for Flickr30k and 3.8 GB for COCO."""
+
+
+def cells(stage: str = "C4", grid: int | None = None) -> Reader:
+    """Cells of a stage map in the place of detected regions, ``(N, R, D)``, row by row from the top left.
+
+    At a crop of 112 pixels C4 has 4 x 4 = 16 cells and C3 7 x 7; C3 with ``grid=6`` has 36, as many as the
+    regions SCAN is published with (Lee et al., 2018). Rows are not normalised: that is the network's part.
+    :func:`cell_boxes` says where they lie. On disk R x D x 4 bytes an image and view: ResNet-152 at 224, C4
+    with 49 cells: 12.8 GB for Flickr30k and 49 GB for COCO.
+
+    Args:
+        stage: ``"C1"`` to ``"C4"``.
+        grid: side of the grid to which the map is brought by adaptive mean pooling, at most the map's side;
+            None keeps the map's own cells.
+
+    Raises:
+        ConfigError: a parameter is out of range; of ``grid`` this shows when features are extracted.
+    """
+    one_of("stage", stage, STAGES)
+
+    def shape(net: Backbone, crop: int) -> tuple[int, int]:
+        with torch.inference_mode():
+            side = net.fused().cpu().stages(torch.zeros(1, 3, crop, crop))[stage].shape[-1]
+        return whole("grid", side if grid is None else grid, 1, side) ** 2, net.stage_dims[stage]
+
+    settings = {"stage": stage, "grid": grid}
+    return Reader("grid", lambda net, x, _: grid_cells(net.stages(x)[stage], grid), shape, settings)
+
+
+def ten_crop(crops: int = 10) -> Reader:
+    """The mean feature over several crops, ``(N, dim)``.
+
+    Structure-Preserving Embeddings, section 3.1: the image at ``256 x 256`` is cropped to ``224 x 224`` at
+    the four corners and the centre, mirrored, and the network's ten outputs are averaged. ``crops=5`` takes
+    corners and centre, 2 the centre and its mirror image, 1 the centre: fewer passes, for a quick look.
+
+    Raises:
+        ConfigError: ``crops`` is none of :data:`CROPS`.
+    """
+    return replace(pooled, crops=one_of("crops", crops, CROPS))
+
+
+def extract(
     backbone: Backbone,
     store: ImageStore,
-    cache_dir: str | os.PathLike[str],
-    crop: int,
+    cache: str | os.PathLike[str],
+    read: Reader = pooled,
+    crop: int = 224,
     views: int = 0,
     mirror: bool = True,
     seed: int = 0,
-    batch_size: int | None = None,
     device: str | torch.device = "cpu",
-    channels_last: bool = True,
     precision: str = "32",
-    scale: tuple[float, float] = (0.6, 1.0),
     evaluation: bool = True,
 ) -> Features:
     """Features of every image of ``store``, from the cache where it has them.
 
-    The cache key holds the backbone's name and weights, the store's fingerprint and the parameters that
-    change the result: ``crop``, ``mirror``, ``precision``; for the training views also ``views``, ``seed``
-    and ``scale``. A second process waits for the first. A broken-off call goes on where it stopped and ends
-    with the same numbers. Batch norms are folded into the convolutions and use their stored statistics.
+    A second process waits for the first. A broken-off call goes on where it stopped and ends with the same
+    numbers. Batch norms are folded into the convolutions and use their stored statistics.
 
     Args:
-        backbone: any module with ``name``, ``dim``, ``mean``, ``std``, ``weights_digest`` and ``fused()``.
-        store: pixels, at least ``crop`` on each side.
-        cache_dir: folder for the ``.npy`` files; made if absent.
-        crop: side in pixels that the backbone sees.
+        backbone: any module with ``name``, ``mean``, ``std``, ``weights_digest``, ``fused()`` and what the
+            reader asks for: ``dim``; or ``stage_dims`` and ``stages(x)``.
+        store: pixels, at least ``crop`` on each side; smaller files are enlarged when it is opened.
+        cache: folder for the ``.npy`` files; made if absent.
+        read: what is kept of an image, see :class:`Reader`.
+        crop: side in pixels that the backbone sees, best the ``input_size`` that its weights were trained at.
         views: number of augmented views for training (Instance Loss paper, section 6.2: random crops, flips).
         mirror: whether ``eval`` holds the mirror image as well (section 6.2 averages the two embeddings).
         seed: of the training views.
-        batch_size: images per forward pass; default 16 on a CPU, whose caches it fits (measured: 1.8 times
-            as fast as 128), and 256 elsewhere.
         device: where the backbone runs.
-        channels_last: memory layout, faster on CPU and on GPU with tensor cores.
-        precision: ``"32"``; ``"64"``, slower, whose features are the same on every processor; or ``"bf16"``
-            for autocast on CUDA. Features are kept in float32 whichever it is.
-        scale: least and largest share of the area of a training crop.
-        evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, D)``.
+        precision: ``"32"``; or ``"64"``, slower, whose features are the same on every processor. Features are
+            kept in float32 whichever it is.
+        evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, ...)``.
 
     Raises:
         ConfigError: a parameter is out of range.
         DataError: a feature is not finite, or the disk is full.
     """
-    device, batch_size = _where(device, batch_size)
-    _check(store, crop, views, batch_size, device, precision)
-    kept = _Views(
-        store,
-        crop,
-        device,
-        batch_size,
-        Path(cache_dir).expanduser() / f"features-{backbone.name}",
-        _content(backbone, store, crop, precision),
-        (backbone.dim,),
-        _lazy_runner(backbone, device, batch_size, channels_last, precision),
-    )
-    return kept.features(views, mirror, seed, scale, evaluation)
+    if read.owners is not None:
+        crop, views, mirror = store.size, 0, False
+    whole("crop", crop, 1, store.size)
+    whole("views", views, 0)
+    one_of("precision", precision, DTYPES)
 
+    def middle(view: int, first: int, images: Tensor) -> list[Tensor]:
+        crops = crop_views(images, crop, read.crops)
+        return [transforms.mirror(one) for one in crops] if view else crops
 
-@dataclass(frozen=True, eq=False)
-class _Views:
-    """One array per image and view, cached: what is computed, of what, and where it is kept."""
+    def drawn(view: int, first: int, images: Tensor) -> list[Tensor]:
+        state = np.random.SeedSequence([seed, view, first]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        return [transforms.augment(images, crop, generator)]
 
-    store: ImageStore
-    crop: int
-    device: torch.device
-    batch_size: int
-    path: Path  # of the files, less the key
-    content: dict[str, object]  # what the key is made of, beside the views
-    shape: tuple[int, ...]  # of one image's array
-    run: Callable[[Tensor], Tensor]
-    dtype: str = "<f4"
-
-    def features(
-        self, views: int, mirror: bool, seed: int, scale: tuple[float, float], evaluation: bool
-    ) -> Features:
-        """Arrays of the centre crops and of the training views, computed where they are not there."""
-        store, crop, device = self.store, self.crop, self.device
-        shape = (len(store), *self.shape)
-        key = _key({**self.content, "mirror": mirror})
-        evaluated = trained = np.zeros((0, *shape), dtype=self.dtype)
-        if evaluation:
-            evaluated = self._array(
-                key, 2 if mirror else 1, lambda group: _centre_views(store, group, crop, device)
-            )
-        if not views:
-            return Features(evaluated, trained, key)
-        train_key = _key({**self.content, "views": views, "seed": seed, "scale": list(map(float, scale))})
-        trained = self._array(
-            train_key, views, lambda group: _train_views(store, group, crop, seed, scale, device)
-        )
-        return Features(evaluated, trained, _key({"eval": key, "train": train_key}))
-
-    def _array(self, key: str, views: int, images: Callable[[list[Chunk]], Tensor]) -> np.ndarray:
-        return _cached(
-            self.path.with_name(f"{self.path.name}-{key}.npy"),
-            (views, len(self.store), *self.shape),
-            _chunks(views, len(self.store)),
-            lambda group: self.run(images(group)),
-            self.batch_size,
-            self.dtype,
-        )
-
-
-def _where(device: str | torch.device, batch_size: int | None) -> tuple[torch.device, int]:
-    """The device, and the batch size where none is given."""
-    device = torch.device(device)
-    if batch_size is None:
-        batch_size = 16 if device.type == "cpu" else 256
-    return device, batch_size
-
-
-def _content(backbone: Backbone, store: ImageStore, crop: int, precision: str) -> dict[str, object]:
-    """What every feature depends on, for the cache key."""
-    return {
+    about = {
         "version": _VERSION,
         "backbone": backbone.name,
         "weights": backbone.weights_digest,
         "store": store.fingerprint,
         "crop": crop,
         "precision": precision,
+        "settings": dict(read.settings),
     }
+    kept = _Kept(backbone, store, Path(cache).expanduser(), read, crop, torch.device(device), precision)
+    sides = (2 if mirror else 1) if evaluation else 0
+    return Features(
+        kept.array(sides, middle, {**about, "sides": sides, "crops": read.crops}),
+        kept.array(views, drawn, {**about, "views": views, "seed": seed}),
+    )
 
 
-def _check(
-    store: ImageStore, crop: int, views: int, batch_size: int, device: torch.device, precision: str
-) -> None:
-    if not 1 <= crop <= store.size:
-        raise ConfigError(f"crop={crop}: expected 1 to {store.size}, the size of the stored images")
-    if views < 0 or batch_size < 1:
-        raise ConfigError(f"views={views}, batch_size={batch_size}: expected views >= 0 and batch_size >= 1")
-    if precision not in (*DTYPES, "bf16") or (precision == "bf16" and device.type != "cuda"):
-        raise ConfigError(
-            f"precision={precision!r} on {device.type}: expected '32' or '64', or 'bf16' on cuda"
-        )
-    if len(store) == 0:
-        raise DataError("features: the image store is empty; check the dataset")
+@dataclass(frozen=True)
+class _Kept:
+    """What is computed, of what, and where it is kept."""
 
+    backbone: Backbone
+    store: ImageStore
+    cache: Path
+    read: Reader
+    crop: int
+    device: torch.device
+    precision: str
 
-def _key(content: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+    def array(
+        self, views: int, crops: Callable[[int, int, Tensor], list[Tensor]], about: Mapping[str, Any]
+    ) -> np.ndarray:
+        """Rows of some views; ``crops`` takes a view, the first image of a chunk and the chunk's pixels."""
+        owners = np.arange(len(self.store)) if self.read.owners is None else self.read.owners
+        row = self.read.shape(self.backbone, self.crop)
+        shape = (views, len(owners), *row)
+        if not views:
+            return np.zeros(shape, "<f4")
+        images, rows_of = np.unique(owners, return_counts=True)
+        starts = range(0, len(images), _CHUNK)
+        chunks = [(view, images[a : a + _CHUNK]) for view in range(views) for a in starts]
+        sizes = [int(rows_of[a : a + _CHUNK].sum()) * math.prod(row) for a in starts] * views
+        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
+        path = self.cache / f"{self.read.kind}-{self.backbone.name}-{key}.npy"
 
+        def compute(done: int) -> Iterator[np.ndarray]:
+            net = self.backbone.fused().to(
+                device=self.device, dtype=DTYPES[self.precision], memory_format=torch.channels_last
+            )
+            title = f"{self.read.kind} {self.backbone.name}"
+            return progress(self._side_by_side(net, chunks[done:], crops), title, len(chunks) - done)
 
-Chunk = tuple[int, int, int]  # view, first image, one past the last
+        return cached_array(path, shape, "<f4", sizes, compute)
 
+    def _side_by_side(self, net: Backbone, chunks: list, crops: Callable) -> Iterator[np.ndarray]:
+        """Rows of the chunks in order, one chunk a thread.
 
-def _chunks(views: int, count: int) -> list[Chunk]:
-    return [(v, a, min(a + _CHUNK, count)) for v in range(views) for a in range(0, count, _CHUNK)]
+        A forward pass of a few small images gains little from several threads (measured: nothing at 16 images
+        on two), and one thread gives the same digits for any number of cores.
+        """
+        threads = torch.get_num_threads()
+        with torch_threads(1), ThreadPoolExecutor(threads) as pool:
+            for a in range(0, len(chunks), 4 * threads):  # not all at once: what waits is held in memory
+                yield from pool.map(lambda chunk: self._rows(net, *chunk, crops), chunks[a : a + 4 * threads])
 
+    @torch.inference_mode()
+    def _rows(self, net: Backbone, view: int, images: np.ndarray, crops: Callable) -> np.ndarray:
+        pixels = self.store.batch(images).to(self.device)
+        seen = [self._read(net, one, images) for one in crops(view, int(images[0]), pixels)]
+        rows = sum(seen[1:], seen[0]) / len(seen)
+        if not bool(rows.isfinite().all()):
+            raise DataError(
+                f"{self.read.kind} of images {images[0]} to {images[-1]} hold NaN or infinity; "
+                "check the weights, or use precision='32'"
+            )
+        return rows.cpu().numpy()
 
-def _forward(net: Backbone, pixels: Tensor) -> Tensor:
-    return net(pixels)
-
-
-def _runner(
-    backbone: Backbone,
-    device: torch.device,
-    batch_size: int,
-    channels_last: bool,
-    precision: str,
-    read: Callable[[Backbone, Tensor], Tensor],
-) -> Callable[[Tensor], Tensor]:
-    """A function from uint8 images on ``device`` to float32 features on it."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    dtype = DTYPES.get(precision, torch.float32)
-    net = backbone.fused().to(device=device, dtype=dtype, memory_format=layout)
-
-    def run(images: Tensor) -> Tensor:
-        parts = []
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            for part in images.split(batch_size):
-                pixels = normalise(part, backbone.mean, backbone.std, dtype).contiguous(memory_format=layout)
-                parts.append(read(net, pixels).float())
+    def _read(self, net: Backbone, crops: Tensor, images: np.ndarray) -> Tensor:
+        batch, parts = _BATCH.get(self.device.type, _CHUNK), []
+        for a in range(0, len(images), batch):
+            x = transforms.normalise(crops[a : a + batch], net.mean, net.std, DTYPES[self.precision])
+            x = x.contiguous(memory_format=torch.channels_last)
+            parts.append(self.read.read(net, x, images[a : a + batch]).float())
         return torch.cat(parts)
 
-    return run
 
+def pool_stages(maps: Mapping[str, Tensor]) -> Tensor:
+    """Maxima, then means, of the maps C1…C4 ``(B, C, H, W)`` over all places: ``(B, 2 (C1 + … + C4))``.
 
-def _lazy_runner(
-    backbone: Backbone,
-    device: torch.device,
-    batch_size: int,
-    channels_last: bool,
-    precision: str,
-    read: Callable[[Backbone, Tensor], Tensor] = _forward,
-) -> Callable[[Tensor], Tensor]:
-    """The same, folded and moved only where something has to be computed.
+    Pooling is over the whole map, as the kernels of 56, 28, 14 and 7 are at 224 pixels (Fu et al., section
+    IV.B).
 
-    ``read`` takes the folded network and normalised pixels and gives what is kept of them.
+    >>> maps = {f"C{i}": torch.tensor([[[[0.0, 2.0 * i]]]]) for i in (1, 2, 3, 4)}
+    >>> pool_stages(maps).tolist()
+    [[2.0, 4.0, 6.0, 8.0, 1.0, 2.0, 3.0, 4.0]]
     """
-    ready: list[Callable[[Tensor], Tensor]] = []
-
-    def run(images: Tensor) -> Tensor:
-        if not ready:
-            ready.append(_runner(backbone, device, batch_size, channels_last, precision, read))
-        return ready[0](images)
-
-    return run
+    return torch.cat([_POOLED[pool](maps[stage]) for pool in POOLS for stage in STAGES], 1)
 
 
-def _images(store: ImageStore, first: int, last: int, device: torch.device) -> Tensor:
-    return store.batch(np.arange(first, last)).to(device)
+def _maximum(maps: Tensor) -> Tensor:
+    # The same numbers; a kernel over the whole map is up to ten times as fast on a CPU, and slow on a GPU.
+    return maps.amax((2, 3)) if maps.is_cuda else F.max_pool2d(maps, maps.shape[2:]).flatten(1)
 
 
-def _centre_views(store: ImageStore, group: list[Chunk], crop: int, device: torch.device) -> Tensor:
-    """Centre crops of each chunk, mirrored where its view is 1."""
-    crops = [(view, centre(_images(store, first, last, device), crop)) for view, first, last in group]
-    return torch.cat([mirror(images) if view else images for view, images in crops])
+_POOLED = {"max": _maximum, "avg": lambda maps: maps.mean((2, 3))}
 
 
-def _train_views(
-    store: ImageStore,
-    group: list[Chunk],
-    crop: int,
-    seed: int,
-    scale: tuple[float, float],
-    device: torch.device,
-) -> Tensor:
-    """Augmented images of each chunk, drawn from a generator that belongs to the chunk."""
-    views = []
-    for view, first, last in group:
-        state = np.random.SeedSequence([seed, view, first]).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-        views.append(augment(_images(store, first, last, device), crop, generator, scale=scale))
-    return torch.cat(views)
+def crop_views(images: Tensor, crop: int, crops: int = 10) -> list[Tensor]:
+    """The crops of ``images (B, 3, H, W)``, each ``(B, 3, crop, crop)``, centre first, mirror images last.
 
-
-def _cached(
-    path: Path,
-    shape: tuple[int, ...],
-    chunks: list[Chunk],
-    compute: Callable[[list[Chunk]], Tensor],
-    batch_size: int,
-    dtype: str = "<f4",
-) -> np.ndarray:
-    """The array at ``path``, computed first where it is not there."""
-    found = _open(path, shape, dtype)
-    if found is not None:
-        return found
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            if _open(path, shape, dtype) is None:
-                _write(path, shape, chunks, compute, max(1, batch_size // _CHUNK), dtype)
-    except OSError as error:
-        need = math.prod(shape) * np.dtype(dtype).itemsize / 1e6
-        raise DataError(
-            f"cache_dir={path.parent}: cannot write features of {need:,.0f} MB, found: "
-            f"{error.strerror or error}; free space or choose another cache_dir"
-        ) from None
-    found = _open(path, shape, dtype)
-    if found is None:
-        raise DataError(f"{path}: the features cannot be read back; delete the file and try again")
-    return found
-
-
-def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray | None:
-    """The finished file, None where it is absent or damaged."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return array if array.shape == shape and array.dtype == np.dtype(dtype) else None
-
-
-def _write(
-    path: Path,
-    shape: tuple[int, ...],
-    chunks: list[Chunk],
-    compute: Callable[[list[Chunk]], Tensor],
-    together: int,
-    dtype: str,
-) -> None:
-    """Append whole chunks to a partial file, from where an earlier call stopped; rename when complete."""
-    partial = path.with_suffix(".partial")
-    header = {"descr": dtype, "fortran_order": False, "shape": shape}
-    with open(partial, "r+b" if partial.exists() else "w+b") as file:
-        npy.write_array_header_1_0(file, header)
-        data_starts = file.tell()
-        ends = np.cumsum([last - first for _, first, last in chunks])
-        row = math.prod(shape) * np.dtype(dtype).itemsize // int(ends[-1])  # bytes
-        rows_kept = max(os.fstat(file.fileno()).st_size - data_starts, 0) // row
-        done = int(np.searchsorted(ends, rows_kept, side="right"))
-        file.seek(data_starts + (row * int(ends[done - 1]) if done else 0))
-        file.truncate()
-        groups = list(_groups(chunks[done:], together))
-        title = f"features {path.stem.removeprefix('features-')[:20]}"
-        for group, rows in progress(
-            zip(groups, _side_by_side(compute, groups), strict=True), title, len(groups)
-        ):
-            if not bool(rows.isfinite().all()):
-                wider = "precision='32'" if dtype == "<f4" else "dtype='float32'"
-                raise DataError(
-                    f"features of images {group[0][1]} to {group[-1][2] - 1} hold NaN or infinity; "
-                    f"check the weights, or use {wider}"
-                )
-            file.write(rows.cpu().numpy().tobytes())
-            file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def _side_by_side(compute: Callable[[list[Chunk]], Tensor], groups: list[list[Chunk]]) -> Iterator[Tensor]:
-    """The groups' features in order, on a CPU one group per thread.
-
-    A forward pass of a few small images gains little from several threads (measured: nothing at 16 images on
-    two), and one thread gives the same digits for any number of cores.
+    >>> [view.flatten().tolist() for view in crop_views(torch.arange(9).reshape(1, 1, 3, 3), 1, 5)]
+    [[4], [0], [2], [6], [8]]
     """
-    threads = torch.get_num_threads()
-    if not groups:
-        return
-    with torch_threads(1):
-        yield compute(groups[0])  # the first call folds the backbone
-        with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(compute, groups[1:])
+    views = [transforms.centre(images, crop)]
+    if crops >= 5:
+        ends = slice(None, crop), slice(-crop, None)
+        views += [images[..., y, x] for y in ends for x in ends]
+    return views if crops in (1, 5) else views + [transforms.mirror(view) for view in views]
 
 
-def _groups(chunks: list[Chunk], together: int) -> Iterator[list[Chunk]]:
-    """Up to ``together`` neighbouring chunks of one view."""
-    group: list[Chunk] = []
-    for chunk in chunks:
-        if group and (len(group) == together or chunk[0] != group[0][0]):
-            yield group
-            group = []
-        group.append(chunk)
-    if group:
-        yield group
+def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:
+    """Cells ``(B, R, D)`` of ``maps (B, D, H, W)``, row by row, after adaptive mean pooling to ``grid``.
+
+    >>> grid_cells(torch.arange(4.0).view(1, 1, 2, 2)).tolist()
+    [[[0.0], [1.0], [2.0], [3.0]]]
+    """
+    if grid is not None and maps.shape[2:] != (grid, grid):
+        maps = F.adaptive_avg_pool2d(maps, grid)
+    return maps.flatten(2).transpose(1, 2)
+
+
+def cell_boxes(side: int, grid: int | None = None, crop: int = 1, size: int = 1) -> np.ndarray:
+    """Boxes ``(R, 4)`` of the cells of a map, float32: left, top, right, bottom as shares of a picture.
+
+    What a cell sees reaches beyond its box, which is where it lies in the map laid over the crop. Boxes of a
+    ``grid`` that does not divide ``side`` overlap, as the means do.
+
+    Args:
+        side: cells along a side of the map.
+        grid: cells along a side after adaptive mean pooling; None for those of the map.
+        crop, size: sides in pixels of the centre crop that the network sees and of the picture that the
+            shares are of. With equal sides they are shares of the crop.
+
+    >>> cell_boxes(2).tolist()[1]
+    [0.5, 0.0, 1.0, 0.5]
+    >>> cell_boxes(1, crop=112, size=128).tolist()
+    [[0.0625, 0.0625, 0.9375, 0.9375]]
+    """
+    grid = side if grid is None else grid
+    number = np.arange(grid)
+    start, end = number * side // grid / side, -(-(number + 1) * side // grid) / side
+    margin = round((size - crop) / 2)  # as the centre crop is taken
+    start, end = (margin + start * crop) / size, (margin + end * crop) / size
+    row, column = np.divmod(np.arange(grid * grid), grid)
+    return np.stack([start[column], start[row], end[column], end[row]], 1).astype(np.float32)

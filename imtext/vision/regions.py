@@ -1,10 +1,11 @@
-"""Features of boxes: one forward pass per image, then RoIAlign on the maps of its stages."""
+"""Features of boxes by RoIAlign, and regions of images in the files that SCAN reads its detector's from."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +14,23 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from imtext.check import one_of, whole
 from imtext.data.decoding import open_image
-from imtext.data.images import pack_of
+from imtext.data.images import ImageStore, pack_of
 from imtext.data.schema import Dataset
-from imtext.data.transforms import normalise
-from imtext.errors import ConfigError, DataError
-from imtext.precision import DTYPES
-from imtext.vision.features import Chunk, _cached, _check, _content, _key, _where
+from imtext.errors import DataError
+from imtext.files import atomic, told
+from imtext.vision.features import Reader, extract
+from imtext.vision.region_proposals import proposals_of
 
 if TYPE_CHECKING:
-    from imtext.data.images import ImageStore
     from imtext.vision.backbones import Backbone
 
-_VERSION = 1
-_IMAGES = 64  # whose boxes are written together
+STEMS = {"train": "train", "val": "dev", "test": "test"}
+"""Splits and the names of their files."""
+
+_BLOCK = 1024  # images between two writes
+_BINS = 3  # side of RoIAlign's grid before the mean
 _STRIDES = {"C1": 4, "C2": 8, "C3": 16, "C4": 32}
 _ROTATED = range(5, 9)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112
@@ -59,80 +63,84 @@ def _extent(path: Path) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def extract_region_features(
-    backbone: Backbone,
+def box_features(
     store: ImageStore,
     boxes: np.ndarray,
     image_of_box: np.ndarray,
     extents: np.ndarray,
-    cache_dir: str | os.PathLike[str],
     stages: Sequence[str] = ("C4",),
-    bins: int = 3,
     geometry: bool = False,
-    batch_size: int | None = None,
-    device: str | torch.device = "cpu",
-    channels_last: bool = True,
-    precision: str = "32",
-) -> np.ndarray:
-    """Features of P boxes, ``(P, D)`` float32 and read-only; D is the sum of the stages' channels.
+) -> Reader:
+    """Features of P boxes, ``(P, D)``; D is the sum of the stages' channels.
 
-    A box is cut out of each stage map by RoIAlign (aligned, ``bins x bins`` bins) and averaged. The network
-    sees each image once, at the size of ``store``. Cached and resumed as features of images are; boxes that
-    come image by image, as :func:`imtext.vision.proposals.proposals_of` gives them, stay memory-mapped.
+    A box is cut out of each stage map by RoIAlign (aligned, 3 x 3 bins) and averaged. The network sees each
+    image once, whole, at the size of ``store``.
 
     Args:
-        backbone: with ``stages``, ``stage_dims`` and ``fused()``.
         store: pixels of the images. ``fit="squash"`` keeps all of every image; of a store made with
             ``"cover"`` a box sees only what lies within the centre square (at least one pixel of it).
         boxes: ``(P, 4)`` integers, ``x1 y1 x2 y2`` in pixels of the image files, from 0, ends inclusive.
-        image_of_box: ``(P,)`` images of the boxes.
+        image_of_box: ``(P,)`` images of the boxes, in ascending order, as
+            :func:`imtext.vision.region_proposals.proposals_of` gives them.
         extents: ``(N, 2)`` width and height of the image files, see :func:`image_extents`.
-        cache_dir: folder for the ``.npy`` file; made if absent.
         stages: names of stage maps, side by side in the feature; C1 to C4 have strides of 4, 8, 16, 32.
-        bins: side of RoIAlign's grid before the mean.
         geometry: append left, top, width and height as shares of the image (ours, not the paper's).
-        batch_size, device, channels_last, precision: see
-            :func:`imtext.vision.features.extract_features`.
 
     Raises:
-        ConfigError: a parameter is out of range.
-        DataError: a box lies outside its image, shapes disagree, a feature is not finite, the disk is full.
+        ConfigError: a stage is unknown.
+        DataError: a box lies outside its image, or shapes disagree.
+
+    >>> from imtext.vision import extract, load_backbone
+    >>> pixels = np.zeros((1, 3, 64, 64), np.uint8)
+    >>> store, net = ImageStore(pixels, 64, "black"), load_backbone("resnet18", weights=None)
+    >>> whole_and_corner = np.array([[0, 0, 639, 479], [0, 0, 99, 99]])
+    >>> read = box_features(store, whole_and_corner, np.array([0, 0]), np.array([[640, 480]]), ("C3", "C4"))
+    >>> extract(net, store, tempfile.mkdtemp(), read).eval.shape
+    (1, 2, 768)
     """
-    device, batch_size = _where(device, batch_size)
-    _check(store, store.size, 0, batch_size, device, precision)
-    stages = _check_stages(stages, bins)
-    boxes, image_of_box, extents = _check_boxes(boxes, image_of_box, extents, len(store))
-    width = sum(backbone.stage_dims[name] for name in stages) + 4 * bool(geometry)
-    order = np.argsort(image_of_box, kind="stable")
-    content = _content(backbone, store, store.size, precision)
-    digest = hashlib.sha256(boxes[order].tobytes() + image_of_box[order].tobytes() + extents.tobytes())
-    content |= {"regions": _VERSION, "boxes": digest.hexdigest(), "stages": list(stages), "bins": int(bins)}
-    content["geometry"] = bool(geometry)
-    if not len(boxes):
-        return np.zeros((0, width), np.float32)
-    rois = torch.from_numpy(to_store(boxes[order], extents[image_of_box[order]], store.size, store.fit))
-    places = torch.from_numpy(_relative(boxes[order], extents[image_of_box[order]])) if geometry else None
-    owner = image_of_box[order]
-    reader = _Reader(backbone, store, stages, bins, batch_size, device, channels_last, precision)
+    for name in stages:
+        one_of("stages", name, _STRIDES)
+    boxes, owner, extents = (np.asarray(given, np.int64) for given in (boxes, image_of_box, extents))
+    _check_boxes(boxes, owner, extents, len(store))
+    rois = torch.from_numpy(to_store(boxes, extents[owner], store.size, store.fit))
+    shares = torch.from_numpy((_edges(boxes) / np.tile(extents[owner], 2)).astype(np.float32))
 
-    def compute(group: list[Chunk]) -> Tensor:
-        first, last = group[0][1], group[-1][2]
-        rows = reader(owner[first:last], rois[first:last])
-        return rows if places is None else torch.cat([rows, places[first:last].to(rows)], 1)
+    def read(net: Backbone, x: Tensor, images: np.ndarray) -> Tensor:
+        first, last = np.searchsorted(owner, images), np.searchsorted(owner, images, "right")
+        own, maps = [rois[a:b] for a, b in zip(first, last, strict=True)], net.stages(x)
+        rows = [mean_of_boxes(maps[name], own, 1 / _STRIDES[name]) for name in stages]
+        return torch.cat([*rows, *[shares[first[0] : last[-1]].to(x)] * geometry], 1)
 
-    rows = _cached(
-        Path(cache_dir).expanduser() / f"regions-{backbone.name}-{_key(content)}.npy",
-        (len(boxes), width),
-        _chunks_of(owner),
-        compute,
-        1,
-    )
-    if np.array_equal(order, np.arange(len(order))):
-        return rows
-    out = np.empty_like(rows, subok=False)
-    out[order] = rows
-    out.flags.writeable = False
-    return out
+    def shape(net: Backbone, crop: int) -> tuple[int]:
+        return (sum(net.stage_dims[name] for name in stages) + 4 * geometry,)
+
+    digest = hashlib.sha256(boxes.tobytes() + owner.tobytes() + extents.tobytes()).hexdigest()
+    settings = {"boxes": digest, "stages": list(stages), "geometry": geometry}
+    return Reader("regions", read, shape, settings, owners=owner)
+
+
+def _edges(boxes: np.ndarray) -> np.ndarray:
+    """Left, top, width and height."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + 1], 1)
+
+
+def _check_boxes(boxes: np.ndarray, owner: np.ndarray, extents: np.ndarray, n_images: int) -> None:
+    shapes = boxes.shape, owner.shape, extents.shape
+    if not len(boxes) or shapes != ((len(boxes), 4), (len(boxes),), (n_images, 2)):
+        raise DataError(
+            f"boxes {shapes[0]}, image_of_box {shapes[1]}, extents {shapes[2]}: expected (P, 4), (P,) and "
+            f"({n_images}, 2), as the store holds {n_images} images"
+        )
+    if (np.diff(owner, prepend=0, append=n_images - 1) < 0).any():
+        raise DataError(f"image_of_box: expected 0 to {n_images - 1} in ascending order; sort the boxes")
+    ends = extents[owner]
+    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1) & (boxes[:, 2:] < ends).all(1)
+    if not inside.all():
+        bad = int(np.flatnonzero(~inside)[0])
+        raise DataError(
+            f"box {bad} is {boxes[bad].tolist()}: expected 0 <= x1 <= x2 and 0 <= y1 <= y2 within the "
+            f"{ends[bad, 0]} x {ends[bad, 1]} pixels of image {owner[bad]}; use boxes of these files"
+        )
 
 
 def to_store(boxes: np.ndarray, extents: np.ndarray, size: int, fit: str) -> np.ndarray:
@@ -157,66 +165,7 @@ def to_store(boxes: np.ndarray, extents: np.ndarray, size: int, fit: str) -> np.
     return np.concatenate([start, end], 1).astype(np.float32)
 
 
-def _relative(boxes: np.ndarray, extents: np.ndarray) -> np.ndarray:
-    """Left, top, width and height as shares of the image, ``(P, 4)`` float32."""
-    sides = boxes[:, 2:] - boxes[:, :2] + 1
-    return np.concatenate([boxes[:, :2] / extents, sides / extents], 1).astype(np.float32)
-
-
-class _Reader:
-    """Features of boxes, a batch of images at a time; the network is folded at the first call."""
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        store: ImageStore,
-        stages: tuple[str, ...],
-        bins: int,
-        batch_size: int,
-        device: torch.device,
-        channels_last: bool,
-        precision: str,
-    ) -> None:
-        self.backbone, self.store, self.stages, self.bins = backbone, store, stages, bins
-        self.batch_size, self.device, self.precision = batch_size, device, precision
-        self.dtype = DTYPES.get(precision, torch.float32)
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.maps: Callable[[Tensor], dict[str, Tensor]] | None = None
-
-    def __call__(self, owner: np.ndarray, rois: Tensor) -> Tensor:
-        """Features ``(n, D)`` of boxes ``rois (n, 4)``, sorted by their images ``owner (n,)``."""
-        if self.maps is None:
-            net = self.backbone.fused().to(
-                device=self.device, dtype=self.dtype, memory_format=self.layout
-            )
-            self.maps = net.stages
-        images, start = np.unique(owner, return_index=True)
-        ends = [*start[1:].tolist(), len(owner)]
-        parts = []
-        for a in range(0, len(images), self.batch_size):
-            some = images[a : a + self.batch_size]
-            maps = self._stage_maps(some)
-            own = [rois[start[a + k] : ends[a + k]] for k in range(len(some))]
-            pooled = [mean_of_boxes(maps[s], own, 1 / _STRIDES[s], self.bins) for s in self.stages]
-            parts.append(torch.cat(pooled, 1))
-        rows = torch.cat(parts).float()
-        if not bool(rows.isfinite().all()):
-            raise DataError(
-                f"region features of images {images[0]} to {images[-1]} hold NaN or infinity; "
-                "check the weights, or use precision='32'"
-            )
-        return rows
-
-    def _stage_maps(self, images: np.ndarray) -> dict[str, Tensor]:
-        pixels = self.store.batch(images).to(self.device)
-        half = self.precision == "bf16"
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            x = normalise(pixels, self.backbone.mean, self.backbone.std, self.dtype)
-            maps = self.maps(x.contiguous(memory_format=self.layout))
-        return {name: maps[name].to(self.dtype) for name in self.stages}
-
-
-def mean_of_boxes(maps: Tensor, rois: list[Tensor], scale: float, bins: int) -> Tensor:
+def mean_of_boxes(maps: Tensor, rois: list[Tensor], scale: float) -> Tensor:
     """Mean over RoIAlign's bins, ``(n, C)``, of the boxes of each of ``maps (B, C, H, W)``.
 
     ``rois``: for each map the edges of its boxes in pixels of the input, ``(n_b, 4)``, sum n; ``scale`` is
@@ -226,11 +175,11 @@ def mean_of_boxes(maps: Tensor, rois: list[Tensor], scale: float, bins: int) -> 
     one per place, are taken from RoIAlign on maps that are 1 in a single place, and one matrix product does
     the rest: 16 channels to sample instead of 1,280 for EfficientNet-Lite at 128 pixels.
 
-    >>> mean_of_boxes(torch.ones(1, 3, 2, 2), [torch.tensor([[0.0, 0.0, 64.0, 32.0]])], 1 / 32, 3)
+    >>> mean_of_boxes(torch.ones(1, 3, 2, 2), [torch.tensor([[0.0, 0.0, 64.0, 32.0]])], 1 / 32)
     tensor([[1., 1., 1.]])
     """
     count, channels, height, width = maps.shape
-    settings = {"output_size": bins, "spatial_scale": scale, "sampling_ratio": 2, "aligned": True}
+    settings = {"output_size": _BINS, "spatial_scale": scale, "sampling_ratio": 2, "aligned": True}
     if height * width >= channels:
         return roi_align(maps, [own.to(maps) for own in rois], **settings).mean((2, 3))
     places = torch.eye(height * width).to(maps).view(1, height * width, height, width)
@@ -239,39 +188,90 @@ def mean_of_boxes(maps: Tensor, rois: list[Tensor], scale: float, bins: int) -> 
     return torch.cat([w @ m for w, m in zip(weights.split([len(own) for own in rois]), flat, strict=True)])
 
 
-def _chunks_of(owner: np.ndarray) -> list[Chunk]:
-    """Rows of some images at a time, from the sorted images of the boxes."""
-    starts = np.searchsorted(owner, np.unique(owner)[::_IMAGES]).tolist()
-    return [(0, a, b) for a, b in zip(starts, [*starts[1:], len(owner)], strict=True)]
+def write_box_regions(
+    dataset: Dataset,
+    folder: str | os.PathLike[str],
+    backbone: Backbone,
+    boxes: int = 36,
+    size: int = 224,
+    stages: Sequence[str] = ("C4",),
+    method: str = "selective_search",
+    cache_dir: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+) -> Path:
+    """Write RoI features of ``boxes`` boxes an image as a dataset ``precomp``.
+
+    The first box is the whole image, the others are proposals
+    (:func:`imtext.vision.region_proposals.proposals_of`); an image with fewer gets its own again, in their
+    order. Each becomes the mean of RoIAlign's bins (:func:`box_features`). SCAN
+    (Lee et al., ECCV 2018, section 3.2) takes 36 boxes of a detector trained on Visual Genome, of which no
+    package holds the weights. ``load_dataset("precomp", folder)`` reads the files, and so does a notebook
+    with the parameters ``dataset="precomp"`` and ``data_root``.
+
+    Args:
+        dataset: images with captions; its splits become ``train``, ``dev`` and ``test``. The files know no
+            groups of several images: each image is a group of its own.
+        folder: made if absent; files of the same names in it are replaced.
+        backbone: of :func:`imtext.vision.load_backbone`.
+        boxes: regions of an image, at least 1.
+        size: side in pixels at which the network sees an image, whole, whatever its shape.
+        stages: names of stage maps, side by side in a region's feature.
+        method: of the proposals.
+        cache_dir: keeps pixels, proposals and features, so that a call that broke off goes on; default: a
+            folder that is removed at the end.
+        device: for the network.
+
+    Returns:
+        The folder, with ``{stem}_ims.npy`` float32 ``(N, boxes, D)``, ``{stem}_caps.txt`` and
+        ``{stem}_ids.txt``, the image id of each caption.
+
+    Raises:
+        ConfigError: a parameter is out of range.
+        DataError: an image is missing or cannot be read, a feature is not finite, the disk is full.
+    """
+    whole("boxes", boxes)
+    folder = Path(folder)
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            kept, parts = Path(cache_dir or scratch), {}
+            for split in sorted(set(dataset.split_of_image.tolist())):
+                part = dataset.split(split)
+                places, owner = proposals_of(part, boxes, method, kept / "proposals")
+                store = ImageStore.open(part, size, kept / "pixels", fit="squash")
+                read = box_features(store, places, owner, image_extents(part), stages)
+                features = extract(backbone, store, kept / "features", read, device=device).eval[0]
+                parts[split] = part, features, even_rows(owner, boxes)
+            # Last, so that a call that fails leaves the files of an earlier one alone.
+            for split, found in parts.items():
+                _write(folder / STEMS[split], *found)
+    return folder
 
 
-def _check_stages(stages: Sequence[str], bins: int) -> tuple[str, ...]:
-    names = (stages,) if isinstance(stages, str) else tuple(stages)
-    if not names or len(set(names)) < len(names) or any(name not in _STRIDES for name in names):
-        raise ConfigError(f"stages={stages!r}: expected some of {', '.join(_STRIDES)}, each once")
-    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 1:
-        raise ConfigError(f"bins={bins!r}: expected an integer of 1 or more")
-    return names
+def even_rows(owner: np.ndarray, count: int) -> np.ndarray:
+    """Rows ``(N, count)`` of the boxes of every image; where an image has fewer, its own again.
+
+    ``owner (P,)`` is the image of each box, sorted; every image has at least one box.
+
+    >>> even_rows(np.array([0, 0, 0, 1, 2, 2]), 3).tolist()
+    [[0, 1, 2], [3, 3, 3], [4, 5, 4]]
+    """
+    counts = np.bincount(owner)
+    first = np.cumsum(counts) - counts
+    return first[:, None] + np.arange(count) % counts[:, None]
 
 
-def _check_boxes(
-    boxes: np.ndarray, image_of_box: np.ndarray, extents: np.ndarray, n_images: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes = np.asarray(boxes, dtype=np.int64).reshape(-1, 4)
-    image_of_box, extents = np.asarray(image_of_box, dtype=np.int64), np.asarray(extents, dtype=np.int64)
-    if image_of_box.shape != (len(boxes),) or extents.shape != (n_images, 2):
-        raise DataError(
-            f"boxes {boxes.shape}, image_of_box {image_of_box.shape}, extents {extents.shape}: expected "
-            f"(P, 4), (P,) and ({n_images}, 2), as the store holds {n_images} images"
-        )
-    if len(boxes) and not 0 <= image_of_box.min() <= image_of_box.max() < n_images:
-        raise DataError(f"image_of_box: expected images 0 to {n_images - 1}, found {image_of_box.max()}")
-    ends = extents[image_of_box]
-    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, :2] <= boxes[:, 2:]).all(1) & (boxes[:, 2:] < ends).all(1)
-    if not inside.all():
-        bad = int(np.flatnonzero(~inside)[0])
-        raise DataError(
-            f"box {bad} is {boxes[bad].tolist()}: expected 0 <= x1 <= x2 and 0 <= y1 <= y2 within the "
-            f"{ends[bad, 0]} x {ends[bad, 1]} pixels of image {image_of_box[bad]}; use boxes of these files"
-        )
-    return boxes, image_of_box, extents
+def _write(path: Path, part: Dataset, features: np.ndarray, rows: np.ndarray) -> None:
+    """The three files of a split; each appears when it is whole."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (*rows.shape, features.shape[1])}
+    with atomic(path.with_name(f"{path.name}_ims.npy")) as partial, open(partial, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(0, len(rows), _BLOCK):
+            file.write(features[rows[begin : begin + _BLOCK]].tobytes())
+    order = np.concatenate([part.captions_of(image) for image in range(part.n_images)])
+    # A caption is a line of the file, whatever white space it holds.
+    captions = [" ".join(part.captions[i].split()) for i in order]
+    ids = [part.image_ids[part.image_of_caption[i]] for i in order]
+    for name, lines in (("caps", captions), ("ids", ids)):
+        with atomic(path.with_name(f"{path.name}_{name}.txt")) as partial:
+            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

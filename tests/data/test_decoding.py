@@ -13,7 +13,7 @@ from imtext.data import Dataset
 from imtext.data.check.images import look_at
 from imtext.data.images import ImageStore, decode, read_picture
 from imtext.errors import DataError
-from imtext.vision.regions import image_extents
+from imtext.vision import image_extents
 
 RAMP = np.arange(256, dtype=np.float64)[None].repeat(16, axis=0)
 

@@ -26,7 +26,7 @@ from imtext.papers.hard_triplet import compare
 from imtext.report import paper_table, paper_values
 from imtext.retrieval import evaluate, evaluate_scores
 from imtext.search import search
-from imtext.vision.stage_features import RICH_VARIANTS
+from imtext.vision.rich import RICH_VARIANTS
 
 TINY = {"data": {"train": 24, "val": 10, "test": 10}, "recipe": {"batch_size": 16}}
 TINY |= {"scan": {"image": {"stage": "C3", "grid": 3}}}

@@ -189,7 +189,7 @@ def test_a_full_disk_while_pictures_are_stored(tmp_path):
 
 def test_a_full_disk_while_features_are_computed(tmp_path):
     from imtext.data.images import ImageStore
-    from imtext.vision import extract_features
+    from imtext.vision import extract
 
     class Tiny(nn.Module):
         name, dim, mean, std, weights_digest = "tiny", 4000, (0.5,) * 3, (0.2,) * 3, "d"
@@ -203,10 +203,10 @@ def test_a_full_disk_while_features_are_computed(tmp_path):
     store = ImageStore.open(photographs(tmp_path / "photos"), 64, tmp_path / "pixels")
     cache = tmp_path / "cache"
     with pytest.raises(DataError) as caught, small_files(20_000):
-        extract_features(Tiny(), store, cache, crop=64)
-    one_line(caught.value, str(cache), "free space")
+        extract(Tiny(), store, cache, crop=64)
+    one_line(caught.value, str(cache), "free some space")
     assert not list(cache.glob("*.npy"))
-    assert extract_features(Tiny(), store, cache, crop=64).eval.shape == (2, 3, 4000)
+    assert extract(Tiny(), store, cache, crop=64).eval.shape == (2, 3, 4000)
 
 
 def test_a_full_disk_while_the_picturebook_is_drawn(tmp_path):

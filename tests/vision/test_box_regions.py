@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_regions import Squares
+from test_regions import Squares, features_of
 
 from imtext.data import load_dataset
 from imtext.data.images import ImageStore
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
-from imtext.vision import box_regions
-from imtext.vision.box_regions import even_rows, write_box_regions
-from imtext.vision.proposals import proposals
-from imtext.vision.regions import extract_region_features, image_extents
+from imtext.vision import image_extents, proposals, regions, write_box_regions
+from imtext.vision.regions import even_rows
 
 BOXES = 12
 SPLITS = ("train", "test", "train", "val", "train", "test")
@@ -55,7 +53,7 @@ def test_every_row_is_that_of_its_own_box(data, tmp_path):
         short += len(own) < BOXES
         for place in range(BOXES):
             box, extents = own[place % len(own)][None], image_extents(one)
-            alone = extract_region_features(net, store, box, np.zeros(1, int), extents, tmp_path / "one")
+            alone = features_of(net, store, box, np.zeros(1, int), extents, tmp_path / "one")
             assert np.abs(found.features[np.array([row])][0, place] - alone[0]).max() < 1e-4
         assert found.split_of_image[row] == SPLITS[image]
         said = {found.captions[k] for k in found.captions_of(row)}
@@ -80,7 +78,7 @@ def test_even_rows_by_loops():
 
 def test_blocks_change_nothing(data, tmp_path, monkeypatch):
     whole = write_box_regions(data, tmp_path / "whole", Squares(), 5, size=64)
-    monkeypatch.setattr(box_regions, "_BLOCK", 2)
+    monkeypatch.setattr(regions, "_BLOCK", 2)
     parts = write_box_regions(data, tmp_path / "parts", Squares(), 5, size=64)
     for path in whole.iterdir():
         assert path.read_bytes() == (parts / path.name).read_bytes()
@@ -99,12 +97,12 @@ def test_a_call_that_broke_off_goes_on_from_its_cache(data, tmp_path):
 
 def test_bad_input_is_one_line(data, tmp_path):
     for boxes in (0, -1, True, 2.0):
-        with pytest.raises(ConfigError, match="expected a number of boxes an image, at least 1"):
+        with pytest.raises(ConfigError, match="boxes=.*: expected an integer of 1 or more"):
             write_box_regions(data, tmp_path / "out", Squares(), boxes)
     with pytest.raises(ConfigError, match="C9"):
         write_box_regions(data, tmp_path / "out", Squares(), 2, size=64, stages=("C9",))
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write regions"):
+    with pytest.raises(DataError, match="cannot be written"):
         write_box_regions(data, tmp_path / "file" / "out", Squares(), 2, size=64)
     broken = Squares()
     broken.broken = True

@@ -10,8 +10,9 @@ from PIL import Image
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval.localisation import iou
-from imtext.vision import proposals as module
-from imtext.vision.proposals import METHODS, proposals, proposals_of
+from imtext.vision import proposals, proposals_of
+from imtext.vision import region_proposals as module
+from imtext.vision.region_proposals import METHODS
 
 
 def picture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -89,7 +90,7 @@ def test_a_dataset_is_done_once_and_image_by_image(tmp_path, method, monkeypatch
     assert np.unique(image).tolist() == [0, 1, 2, 3, 4] and (np.diff(image) >= 0).all()
     if method != "jittered":
         np.testing.assert_array_equal(boxes[image == 3], proposals(picture(3), 15, method))
-    some, of = proposals_of(images.take([3, 1]), 15, method, tmp_path / "cache", n_jobs=1)
+    some, of = proposals_of(images.take([3, 1]), 15, method, tmp_path / "cache")
     np.testing.assert_array_equal(some[of == 0], boxes[image == 3])  # the other images do not matter
     monkeypatch.setattr(module, "_propose", None)
     again = proposals_of(images, 15, method, tmp_path / "cache")
@@ -124,7 +125,7 @@ def test_a_broken_off_call_goes_on_and_ends_the_same(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_propose", stop_later)
     with pytest.raises(KeyboardInterrupt):
-        proposals_of(images, 9, "jittered", tmp_path / "cut", n_jobs=1)
+        proposals_of(images, 9, "jittered", tmp_path / "cut")
     partial = next((tmp_path / "cut").glob("*.partial"))
     with partial.open("ab") as file:
         file.write(b"\x07" * 13)
@@ -164,7 +165,7 @@ def test_what_is_refused_says_why(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="1.png: expected an image"):
         proposals_of(images, 9, "jittered", tmp_path / "cache")
     (tmp_path / "a-file").write_text("x")
-    with pytest.raises(DataError, match="cannot write proposals"):
+    with pytest.raises(DataError, match="cannot be written"):
         proposals_of(dataset(tmp_path / "good", 2), 9, "jittered", tmp_path / "a-file")
     import cv2
 

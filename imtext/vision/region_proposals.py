@@ -17,22 +17,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
-from filelock import FileLock
-from numpy.lib import format as npy
 from PIL import Image
 from torchvision.ops import nms
 
+from imtext.check import one_of, whole
 from imtext.data.images import open_picture, read_picture, source_fingerprint
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
+from imtext.files import cached_array
 from imtext.progress import progress
 
 METHODS = ("selective_search", "jittered")
 """Boxes around segments that belong together, and boxes that do not look at the image."""
 
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 64  # images between two writes: what a broken-off call loses
 _COARSENESS, _STEP, _SIGMA = 150, 150, 0.8  # OpenCV's defaults
 _LEAST_SIDE, _MOST_RATIO = 0.05, 6.0
@@ -87,7 +88,6 @@ def proposals_of(
     cache_dir: str | os.PathLike[str] = "cache",
     seed: int = 0,
     side: int = 160,
-    n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Proposals of every image: ``boxes (P, 4)`` and ``image_of_box (P,)``, both int64, image by image.
 
@@ -100,7 +100,6 @@ def proposals_of(
         count, method, side: see :func:`proposals`.
         cache_dir: folder for the ``.npy`` file; made if absent.
         seed: of the jitter, which is drawn for each image id anew.
-        n_jobs: threads; default: the cores of this process.
 
     Raises:
         DataError: an image is missing or cannot be read, or the disk is full.
@@ -118,35 +117,33 @@ def proposals_of(
     else:
         content |= {"side": int(side), "cv2": _cv2().__version__}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+    starts = range(0, dataset.n_images, _CHUNK)
+
+    def work(i: int) -> np.ndarray:
+        """Boxes ``(count, 4)`` of an image; where it has fewer, -1 follows."""
+        name = zlib.crc32(dataset.image_ids[i].encode("utf-8", "surrogatepass"))
+        own = int(np.random.SeedSequence([seed, name]).generate_state(1)[0])
+        found = _propose(np.asarray(open_picture(dataset, i)), count, method, own, side)
+        return np.pad(found, ((0, count - len(found)), (0, 0)), constant_values=-1)
+
+    def compute(done: int) -> Iterator[np.ndarray]:
+        rest = starts[done:]
+        with _one_thread(method), ThreadPoolExecutor(joblib.cpu_count()) as pool:
+            for a in progress(rest, f"proposals of {dataset.name}", len(rest)):
+                yield np.stack(list(pool.map(work, range(a, min(a + _CHUNK, dataset.n_images)))))
+
     path = Path(cache_dir).expanduser() / f"proposals-{method}-{count}-{key}.npy"
-    rows = _load(path, dataset.n_images)
-    if rows is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                rows = _load(path, dataset.n_images)
-                if rows is None:
-                    _build(path, dataset, count, method, seed, side, n_jobs)
-        except OSError as error:
-            raise DataError(
-                f"cache_dir={path.parent}: cannot write proposals, found: {error.strerror or error}; "
-                "free space or choose another cache_dir"
-            ) from None
-        rows = _load(path, dataset.n_images) if rows is None else rows
-    if rows is None:
-        raise DataError(f"{path}: the proposals cannot be read back; delete the file and try again")
-    return rows[:, 1:].astype(np.int64), rows[:, 0].astype(np.int64)
+    sizes = [4 * count * (min(a + _CHUNK, dataset.n_images) - a) for a in starts]
+    kept = cached_array(path, (dataset.n_images, count, 4), "<i4", sizes, compute)
+    image, place = np.nonzero(kept[:, :, 0] >= 0)
+    return kept[image, place].astype(np.int64), image
 
 
 def _check(count: int, method: str, side: int, seed: int) -> None:
-    if method not in METHODS:
-        raise ConfigError(f"method={method!r}: expected one of {METHODS}")
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise ConfigError(f"count={count!r}: expected a number of boxes, at least 1")
-    if isinstance(side, bool) or not isinstance(side, int | np.integer) or side < 0:
-        raise ConfigError(f"side={side!r}: expected a number of pixels, or 0 for the full size")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ConfigError(f"seed={seed!r}: expected an integer of 0 or more")
+    one_of("method", method, METHODS)
+    whole("count", count)
+    whole("side", side, 0)
+    whole("seed", seed, 0)
 
 
 def _cv2():  # noqa: ANN202
@@ -260,65 +257,3 @@ def _thin(boxes: np.ndarray, count: int) -> np.ndarray:
         else:
             high = middle
     return boxes[best[:count].numpy()]
-
-
-def _load(path: Path, n_images: int) -> np.ndarray | None:
-    """The finished rows ``(P, 5)`` of image and box, None where the file is absent or damaged."""
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if rows.ndim != 2 or rows.shape[1] != 5 or rows.dtype != np.int32 or not len(rows):
-        return None
-    whole = rows[0, 0] == 0 and rows[-1, 0] == n_images - 1 and np.isin(np.diff(rows[:, 0]), (0, 1)).all()
-    return rows if whole else None
-
-
-def _build(
-    path: Path, dataset: Dataset, count: int, method: str, seed: int, side: int, n_jobs: int | None
-) -> None:
-    """Append the rows of whole chunks of images to a partial file; write the array when all are there."""
-    partial = path.with_suffix(".partial")
-    done, rows = _resume(partial)
-    jobs = n_jobs or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-
-    def work(i: int) -> np.ndarray:
-        name = zlib.crc32(dataset.image_ids[i].encode("utf-8", "surrogatepass"))
-        own = int(np.random.SeedSequence([seed, name]).generate_state(1)[0])
-        boxes = _propose(np.asarray(open_picture(dataset, i)), count, method, own, side)
-        return np.concatenate([np.full((len(boxes), 1), i), boxes], 1).astype("<i4")
-
-    starts = range(done, dataset.n_images, _CHUNK)
-    mode = "r+b" if rows else "wb"
-    with open(partial, mode) as file, _one_thread(method), ThreadPoolExecutor(max(1, jobs)) as pool:
-        file.seek(20 * rows)
-        file.truncate()
-        for a in progress(starts, f"proposals of {dataset.name}", len(starts)):
-            parts = list(pool.map(work, range(a, min(a + _CHUNK, dataset.n_images))))
-            file.write(np.concatenate(parts).tobytes())
-            file.flush()
-    _finish(partial, path)
-
-
-def _resume(partial: Path) -> tuple[int, int]:
-    """First image still to be done, and how many rows of the partial file are good."""
-    try:
-        raw = partial.read_bytes()
-    except FileNotFoundError:
-        return 0, 0
-    images = np.frombuffer(raw[: len(raw) // 20 * 20], "<i4").reshape(-1, 5)[:, 0]
-    done = int(images[-1]) // _CHUNK * _CHUNK if len(images) else 0  # the last chunk may be half there
-    return done, int(np.searchsorted(images, done))
-
-
-def _finish(partial: Path, path: Path) -> None:
-    rows = np.frombuffer(partial.read_bytes(), "<i4").reshape(-1, 5)
-    finished = path.with_suffix(".finished")
-    with open(finished, "wb") as file:
-        npy.write_array(file, rows, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(finished, path)
-    partial.unlink(missing_ok=True)
