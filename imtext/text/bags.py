@@ -15,9 +15,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from imtext.check import whole
-from imtext.errors import ConfigError, DataError
+from imtext.errors import DataError
 from imtext.files import read_json, read_tensors, write_json, write_tensors
-from imtext.text.tokens import tokenize
+from imtext.text.tokens import as_captions, tokenize
 from imtext.text.vectors import WordVectors
 
 _MEAN, _TFIDF = "imtext-mean-vector-2", "imtext-tfidf-2"
@@ -209,27 +209,6 @@ class MeanVector(TransformerMixin, BaseEstimator):
         arrays, settings = read_tensors(Path(path), _MEAN, ("words", "vectors"))
         words = arrays["words"].tobytes().decode("utf-8", "replace").split("\n")
         return cls(WordVectors(words, arrays["vectors"], settings["name"]))
-
-
-def as_captions(captions: Iterable[str]) -> list[str]:
-    """The captions as a list. Raises ConfigError for one string, DataError for an entry that is none.
-
-    >>> as_captions(("a dog", "a cat"))
-    ['a dog', 'a cat']
-    >>> as_captions(["a dog", None])
-    Traceback (most recent call last):
-    imtext.errors.DataError: captions: expected strings, found NoneType at index 1; leave it out or write ''
-    """
-    if isinstance(captions, (str, bytes)):
-        raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
-    captions = list(captions)
-    for index, caption in enumerate(captions):
-        if not isinstance(caption, str):
-            found = type(caption).__name__
-            raise DataError(
-                f"captions: expected strings, found {found} at index {index}; leave it out or write ''"
-            )
-    return captions
 
 
 def known_words(captions: Iterable[str], vectors: Container[str]) -> tuple[sparse.csr_array, list[str]]:

@@ -14,8 +14,7 @@ from sklearn.decomposition import PCA
 from imtext.check import whole
 from imtext.errors import ConfigError, DataError
 from imtext.files import read_tensors, write_tensors
-from imtext.text.bags import as_captions
-from imtext.text.tokens import tokenize
+from imtext.text.tokens import as_captions, tokenize
 from imtext.text.vectors import WordVectors, train_word2vec
 
 _KIND = "imtext-text-image-1"

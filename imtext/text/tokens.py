@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
+
+from imtext.errors import ConfigError, DataError
 
 # One apostrophe; and the underscore parts words, though it counts as \w.
 _PLAIN = str.maketrans("\u2019\u2018\u02bc\u00b4`_", "''''' ")
+
+
+def as_captions(captions: Iterable[str]) -> list[str]:
+    """The captions as a list. Raises ConfigError for one string, DataError for an entry that is none.
+
+    >>> as_captions(("a dog", "a cat"))
+    ['a dog', 'a cat']
+    >>> as_captions(["a dog", None])
+    Traceback (most recent call last):
+    imtext.errors.DataError: captions: expected strings, found NoneType at index 1; leave it out or write ''
+    """
+    if isinstance(captions, (str, bytes)):
+        raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
+    captions = list(captions)
+    for index, caption in enumerate(captions):
+        if not isinstance(caption, str):
+            found = type(caption).__name__
+            raise DataError(
+                f"captions: expected strings, found {found} at index {index}; leave it out or write ''"
+            )
+    return captions
 
 
 def tokenize(caption: str) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imtext.check import whole
-from imtext.errors import ConfigError, DataError
+from imtext.errors import DataError
 from imtext.files import read_json, write_json
-from imtext.text.tokens import tokenize
+from imtext.text.tokens import as_captions, tokenize
 
 if TYPE_CHECKING:
     from imtext.text.vectors import WordVectors
@@ -107,7 +107,8 @@ class Vocabulary:
         """
         room = whole("length", length, 1 + 2 * self.ends) - 2 * self.ends
         code, other = self._code, self._code[UNKNOWN] if self.unknown else 0
-        rows = [[c for w in words if (c := code.get(w, other))][:room] for words in _tokenized(captions)]
+        tokens = map(tokenize, as_captions(captions))
+        rows = [[c for w in words if (c := code.get(w, other))][:room] for words in tokens]
         if self.ends:
             rows = [[code[START], *row, code[END]] for row in rows]
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
@@ -124,7 +125,7 @@ class Vocabulary:
         >>> Vocabulary(["dog"], unknown=True, ends=True).known(["a dog", "?"]).tolist()
         [1, 0]
         """
-        counts = [sum(word in self._code for word in words) for words in _tokenized(captions)]
+        counts = [sum(word in self._code for word in words) for words in map(tokenize, as_captions(captions))]
         return np.array(counts, dtype=np.int64)
 
     def decode(self, codes: np.ndarray) -> list[str]:
@@ -173,10 +174,3 @@ class Vocabulary:
             return cls(content["words"], content["unknown"], content["ends"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise DataError(f"{path}: expected a vocabulary in JSON, found {error}; save it again") from None
-
-
-def _tokenized(captions: Iterable[str]) -> Iterator[list[str]]:
-    """Words of each caption, one caption in memory at a time."""
-    if isinstance(captions, str):
-        raise ConfigError("captions: expected a list of captions, found one string; write [caption]")
-    yield from map(tokenize, captions)

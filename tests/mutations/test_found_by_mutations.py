@@ -100,7 +100,7 @@ def test_a_line_that_is_larger_than_any_line_of_vectors_is_not_kept(tmp_path):
     path = tmp_path / "words.txt.gz"
     path.write_bytes(gzip.compress(b"dog 1 2 3\n" + bytes(200_000_000), 1))
     tracemalloc.start()
-    refused("line 2: no word with 3 numbers", load_word_vectors, path)
+    refused("line 2 is no word with 3 numbers", load_word_vectors, path)
     assert tracemalloc.get_traced_memory()[1] < 120_000_000
     tracemalloc.stop()
 
