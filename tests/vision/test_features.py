@@ -13,6 +13,7 @@ from imtext.data.images import ImageStore
 from imtext.data.schema import Dataset
 from imtext.data.transforms import augment, centre, mirror, normalise
 from imtext.errors import ConfigError, DataError
+from imtext.threads import torch_threads
 from imtext.vision import cells, extract, load_backbone, pooled, stages, ten_crop
 from imtext.vision.features import CROPS, cell_boxes, crop_views, grid_cells, pool_stages
 
@@ -148,7 +149,7 @@ def test_a_broken_off_call_goes_on_and_ends_the_same(tmp_path, read):
     for stop_after in (300, 700, 1100, 1400):
         cut = tmp_path / f"cut{stop_after}"
         net = Tiny(stop_after=stop_after)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), torch_threads(1):  # chunk by chunk
             extract(net, store, cut, read, 16, views=3)
         for partial in cut.glob("*.partial"):
             with partial.open("ab") as file:  # half a row, as after a kill in the middle of a write

@@ -14,6 +14,7 @@ from imtext.data.pack import open_pack, write_pack
 from imtext.data.schema import Dataset
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
+from imtext.threads import torch_threads
 from imtext.vision import box_features, extract, image_extents, load_backbone
 from imtext.vision.regions import mean_of_boxes, to_store
 
@@ -155,7 +156,7 @@ def test_cached_resumed_and_shared(tmp_path, monkeypatch):
     assert net.seen[0] == len(np.unique(image))
     call(net, "a", fingerprint="g")
     assert net.seen[0] == 2 * len(np.unique(image))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), torch_threads(1):  # chunk by chunk
         call(Squares(stop_after=5), "cut")
     rest = Squares()
     np.testing.assert_array_equal(call(rest, "cut"), whole)
