@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from imtext.retrieval.rerank import rerank
+from imtext.retrieval import rerank
 
 K1, K2, WEIGHT, SCALE = 20, 6, 0.3, "none"
 

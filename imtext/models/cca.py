@@ -18,7 +18,7 @@ from imtext.errors import ConfigError, DataError
 from imtext.files import read_tensors, write_tensors
 from imtext.models.pair_moments import Moments, View, as_pairs
 from imtext.progress import progress
-from imtext.retrieval.evaluate import evaluate
+from imtext.retrieval.recall import evaluate
 
 _KIND = "imtext-cca-1"
 _ARRAYS = ("correlations", "image_mean", "caption_mean", "image_weights", "caption_weights")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from imtext.retrieval.embeddings import load_embeddings
-from imtext.retrieval.ensemble import averaged, concatenated, mean_cosines, mean_scores
-from imtext.retrieval.evaluate import Direction, Evaluation, evaluate, evaluate_scores
-from imtext.retrieval.meaning import Graded, graded
-from imtext.retrieval.pairs import told_apart
-from imtext.retrieval.ranks import rank_of_targets
-from imtext.retrieval.rerank import (
-    Choice,
-    choose_rerank,
-    choose_rerank_scores,
-    evaluate_reranked,
-    rerank,
-    rerank_scores,
+from imtext.retrieval.ensemble import concatenated, mean_scores
+from imtext.retrieval.localisation import iou, localise, phrase_scores, truth_boxes
+from imtext.retrieval.meaning import (
+    Graded,
+    coco_test_ids,
+    extended_measures,
+    extended_pairs,
+    false_matches,
+    graded,
+    pair_matrix,
 )
-from imtext.retrieval.similarity import top_k
+from imtext.retrieval.recall import Direction, Evaluation, evaluate, evaluate_scores, told_apart
+from imtext.retrieval.reranking import Choice, choose_rerank, evaluate_reranked, rerank
+from imtext.retrieval.similarity import order, top_k
 from imtext.retrieval.spread import (
     Mixing,
     Separation,
@@ -25,6 +25,7 @@ from imtext.retrieval.spread import (
     modality_mixing,
     pearson_map,
     separation,
+    separation_samples,
 )
 from imtext.retrieval.uncertainty import (
     Bootstrap,
@@ -42,29 +43,35 @@ __all__ = [
     "Graded",
     "Mixing",
     "Separation",
-    "averaged",
     "choose_rerank",
-    "choose_rerank_scores",
     "cluster_bootstrap",
+    "coco_test_ids",
     "concatenated",
     "distance_to_others",
     "evaluate",
     "evaluate_reranked",
     "evaluate_scores",
+    "extended_measures",
+    "extended_pairs",
+    "false_matches",
     "graded",
+    "iou",
     "load_embeddings",
-    "mean_cosines",
+    "localise",
     "mean_off_diagonal",
     "mean_scores",
     "modality_mixing",
+    "order",
     "order_of_models",
+    "pair_matrix",
     "paired_bootstrap",
     "pearson_map",
+    "phrase_scores",
     "rank_correlation",
-    "rank_of_targets",
     "rerank",
-    "rerank_scores",
     "separation",
+    "separation_samples",
     "told_apart",
     "top_k",
+    "truth_boxes",
 ]

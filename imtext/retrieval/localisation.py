@@ -36,8 +36,7 @@ class Localisation:
         queries: number of queries with a box; a query whose image has no candidate counts as a miss.
         phrases: number of unique phrases among them.
         without_box: queries left out, as no box belongs to them.
-        ranks: ``(queries,)`` float64, 1-based rank of the first right candidate, inf where there is none, as
-            :func:`imtext.retrieval.paired_bootstrap` takes them (with the images as clusters).
+        ranks: ``(queries,)`` float64, 1-based rank of the first right candidate, inf where there is none.
         query: ``(queries,)`` int64, the number of each among all queries given.
         ap: ``(phrases,)`` float64, average precision of each of ``words``.
         words: the unique phrases, sorted.

@@ -30,10 +30,8 @@ from scipy import sparse
 
 from imtext.check import number, one_of
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval.evaluate import RECALLS, Direction, Evaluation
-from imtext.retrieval.grouped import as_groups
-from imtext.retrieval.neighbours import as_scores
-from imtext.retrieval.similarity import as_owners, slices
+from imtext.retrieval.recall import RECALLS, Direction, Evaluation, as_groups
+from imtext.retrieval.similarity import as_owners, as_scores, order, slices
 from imtext.retrieval.uncertainty import cluster_bootstrap
 
 SIDES = ("image_query", "text_query")
@@ -41,11 +39,6 @@ _SUMS = {"rsum": "recall", "semantic_rsum": "semantic_recall"}
 SOURCES = ("coco", "cxc", "eccv")
 _LISTS = {"i2t": "image_query", "t2i": "text_query"}
 _NUMBERS = 1 << 22  # scores sorted at a time
-
-
-def best_first(scores: np.ndarray) -> np.ndarray:
-    """Gallery indices of each row of ``scores (Q, G)``, best first, ties by index."""
-    return np.argsort(-scores, axis=1, kind="stable")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +134,7 @@ def graded(
 
     Args:
         scores: ``(N, M)``, images by captions, higher is better, compared as they are
-            (:func:`imtext.retrieval.mean_cosines` makes them from embeddings).
+            (:func:`imtext.retrieval.mean_scores` makes them from embeddings).
         image_of_caption: ``(M,)``, as in :func:`imtext.retrieval.evaluate`.
         relevance: ``(N, M)`` in [0, 1], an array or a scipy sparse matrix; what is not stored is 0. The pairs
             of the own group are 1 whatever stands there. Default: nothing else is relevant.
@@ -180,8 +173,7 @@ def graded(
 
 def _groups(group_of_image: Any, owners: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     """The group of each image and of each caption; each image its own where none are given."""
-    groups = as_groups(group_of_image, n_images)
-    of_image = np.arange(n_images) if groups is None else groups.numpy()
+    of_image = as_groups(group_of_image, n_images)
     return of_image, of_image[owners]
 
 
@@ -193,15 +185,15 @@ def _side(
     discounts, cuts = 1 / np.log2(np.arange(2, 2 + depth)), [min(k, depth) - 1 for k in RECALLS]
     parts = []
     for part in slices(len(scores), max(1, _NUMBERS // scores.shape[1])):
-        order = best_first(scores[part])
+        places = order(scores[part])
         own = np.equal.outer(queries[part], gallery)
-        gain = np.take_along_axis(np.where(own, 1.0, gains[part].toarray()), order, 1)
+        gain = np.take_along_axis(np.where(own, 1.0, gains[part].toarray()), places, 1)
         right = gain >= threshold
         count, found, rows = right.sum(1), right.cumsum(1), np.arange(len(right))
         precision = (right * found / np.arange(1, right.shape[1] + 1)).cumsum(1)[rows, count - 1]
         best = -np.sort(-gain, axis=1)
         gained, ideal = ((one[:, :depth] * discounts).cumsum(1)[:, cuts] for one in (gain, best))
-        ranks = [1 + mask.argmax(1) for mask in (np.take_along_axis(own, order, 1), right)]
+        ranks = [1 + mask.argmax(1) for mask in (np.take_along_axis(own, places, 1), right)]
         shares = found[rows, count - 1] / count, precision / count, gained / ideal
         parts.append((*ranks, count, *shares))
     return GradedSide(*map(np.concatenate, zip(*parts, strict=True)))
@@ -331,8 +323,8 @@ def coco_test_ids() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     captions = np.asarray(package.coco_ids, dtype=np.int64)
     owners = np.array([package.coco_gts["t2i"][int(c)][0] for c in captions])
     images, first, number = np.unique(owners, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return images[order], captions, np.argsort(order)[number]
+    sorted_ = np.argsort(first)
+    return images[sorted_], captions, np.argsort(sorted_)[number]
 
 
 def extended_measures(scores: Any, image_ids: Any, caption_ids: Any) -> dict[str, dict[str, float]]:
@@ -426,6 +418,6 @@ def _ranked(
     for side, (matrix, queries, gallery) in zip(_LISTS, sides, strict=True):
         found[side] = {}
         for part in slices(len(matrix), max(1, _NUMBERS // len(gallery))):
-            best = gallery[best_first(matrix[part])[:, :depth]]
+            best = gallery[order(matrix[part])[:, :depth]]
             found[side] |= zip(queries[part].tolist(), best.tolist(), strict=True)
     return found

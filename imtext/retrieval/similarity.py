@@ -1,4 +1,9 @@
-"""Rows of embeddings, their cosines, and single queries, in blocks of bounded memory."""
+"""Embeddings and their cosines, or ready scores: in blocks of bounded memory, and in one exact order.
+
+Every measure of this room orders a gallery alike: by score, the highest first, and by index where scores are
+equal. Cosines are taken in float32, which is fast, and once more in float64 where float32 cannot tell; of
+those, the ones that agree to 12 decimals are equal. Ready scores are compared bit for bit as they are.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from imtext.errors import ConfigError, DataError
+from imtext.check import whole
+from imtext.errors import DataError
 from imtext.progress import progress
 from imtext.threads import torch_threads
 
@@ -21,8 +28,16 @@ Result = TypeVar("Result")
 TIE = 1e-12
 """Two float64 cosines closer than this are equal: the difference is rounding."""
 
-_NUMBERS = 1 << 18  # numbers turned into float64 at a time
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SAFETY = 4.0  # the rounding error allowed for is this many times the largest one seen
+MARGIN = 2.0**-20  # float32 scores this close are settled by float64 ones; widened where needed
+_DECIMALS = 12
+_SHORTEST = 1e-30  # a row shorter than this has no direction
+_PIECE = 1 << 18  # numbers turned into float64 at a time: they stay in the cache
+_NUMBERS = 1 << 24  # scores in one block of rows
+_WHOLE = 1 << 25  # a product of no more numbers may be kept
+_SPARE = 8  # neighbours taken beyond k, so that rounding and ties at the k-th place seldom matter
+_EXACT_ROWS = 64  # rows that are sorted whole at a time
+_FLAT = 1e-6  # a standard deviation below this share of the size of the numbers is rounding
 
 
 @dataclass(frozen=True)
@@ -37,12 +52,17 @@ class Rows:
         """The number of rows."""
         return len(self.values)
 
-    def unit(self, part: slice, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    def unit(self, part: slice = slice(None), dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """The rows of ``part``, each divided by its norm, rounded to ``dtype``."""
         work = torch.promote_types(self.values.dtype, dtype)
         return (self.values[part].to(work) * self.inverse_norm[part, None].to(work)).to(dtype)
 
-    def take(self, index: slice | torch.Tensor) -> Rows:
+    @cached_property
+    def units(self) -> torch.Tensor:
+        """All unit rows (n, D) in float32, made once."""
+        return self.unit()
+
+    def take(self, index: slice | np.ndarray) -> Rows:
         """The rows named by ``index``, in its order."""
         return Rows(self.name, self.values[index], self.inverse_norm[index])
 
@@ -51,73 +71,50 @@ def as_rows(values: Any, name: str, device: torch.device | str | None = None) ->
     """Check embeddings (n, D) and compute their norms.
 
     ``values`` is a NumPy array, a tensor or nested lists, of half, single or double precision or of integers.
-    A row of zeros has no direction; its cosine with everything is taken as 0.
+    A row of zeros has no direction; its cosine with everything is taken as 0. So is that of a row shorter
+    than 1e-30.
 
-    Raises `DataError` for another shape or type, an empty array, NaN or infinity.
+    Raises `DataError` for another shape or type, an empty array, NaN, infinity or numbers near it.
 
     >>> as_rows([[3.0, 4.0], [0.0, 0.0]], "images").inverse_norm.tolist()
     [0.2, 0.0]
     """
-    tensor = _as_tensor(values, name)
-    if device is not None:
-        tensor = tensor.to(device)
+    tensor = values.detach() if isinstance(values, torch.Tensor) else _from_numpy(values, name)
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise DataError(f"{name}: expected real numbers, found {tensor.dtype}")
     if tensor.ndim != 2 or 0 in tensor.shape:
         shape = tuple(tensor.shape)
         raise DataError(f"{name}: expected a non-empty matrix (rows, dimensions), found shape {shape}")
-    norms = _norms(tensor)
-    # Squares overflow or vanish long before the numbers do: such rows are scaled first.
-    suspects = torch.nonzero(~(norms < 1e30) | (norms < 1e-30)).flatten()
-    largest = tensor[suspects].double().abs().amax(1)
-    if not torch.isfinite(largest).all():
-        row = int(suspects[~torch.isfinite(largest)][0])
-        raise DataError(f"{name}: row {row} holds NaN or infinity; embeddings must be finite numbers")
-    if bool((largest > 0).any()):
-        tensor = tensor.double() if tensor.dtype != torch.float64 else tensor.clone()
-        tensor[suspects] = tensor[suspects] / torch.where(largest > 0, largest, 1.0)[:, None]
-        norms = _norms(tensor)
-    return Rows(name, tensor, torch.where(norms > 0, 1.0 / norms, 0.0))
+    tensor = tensor.to(device, tensor.dtype if tensor.is_floating_point() else torch.float64)
 
-
-def _norms(tensor: torch.Tensor) -> torch.Tensor:
-    """Euclidean norms (n,) in float64, without a float64 copy of everything."""
-
-    def squares(part: torch.Tensor) -> torch.Tensor:
+    def lengths(part: torch.Tensor) -> torch.Tensor:
         wide = part.double()
-        return torch.linalg.vecdot(wide, wide)
+        return torch.linalg.vecdot(wide, wide).sqrt_()
 
-    return torch.cat(each(squares, tensor.split(_step(tensor)), tensor.device)).sqrt_()
+    norms = torch.cat(each(lengths, tensor.split(_step(tensor)), tensor.device))
+    if not torch.isfinite(norms).all():
+        row = int(torch.nonzero(~torch.isfinite(norms))[0])
+        raise DataError(f"{name}: row {row} holds NaN or infinity; embeddings must be finite numbers")
+    return Rows(name, tensor, torch.where(norms > _SHORTEST, 1.0 / norms, 0.0))
 
 
-def _step(tensor: torch.Tensor) -> int:
-    """Rows whose float64 copy stays in the processor's cache."""
-    return 1 << 16 if tensor.is_cuda else max(1, _NUMBERS // tensor.shape[1])
-
-
-def _as_tensor(values: Any, name: str) -> torch.Tensor:
-    if isinstance(values, torch.Tensor):
-        tensor = values.detach()
-        kind = str(tensor.dtype)
-        if tensor.dtype in _FLOATS:
-            return tensor
-        if tensor.is_complex() or tensor.dtype == torch.bool:
-            raise DataError(f"{name}: expected real numbers, found {kind}")
-        return tensor.double()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"{name}: expected a matrix with rows of one length ({error})") from None
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{name}: expected real numbers, found the type {array.dtype}")
-    if array.dtype.kind in "iu" or array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+def _from_numpy(values: Any, name: str) -> torch.Tensor:
+    array = to_numpy(values, name)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name}: expected real numbers, found {array.dtype}")
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     with warnings.catch_warnings():  # a read-only memory map is fine: nothing here writes to it
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
 
 
+def _step(tensor: torch.Tensor) -> int:
+    """Rows whose float64 copy stays in the processor's cache."""
+    return 1 << 16 if tensor.is_cuda else max(1, _PIECE // tensor.shape[1])
+
+
 def as_pair(
-    a: Any, b: Any, names: tuple[str, str], device: torch.device | str | None = None
+    a: Any, b: Any, names: tuple[str, str] = ("images", "captions"), device: torch.device | str | None = None
 ) -> tuple[Rows, Rows]:
     """Check two sides that will be compared; they end on one device, a GPU if either lies there."""
     if device is None:
@@ -136,38 +133,72 @@ def as_owners(image_of_caption: Any, n_images: int, n_captions: int) -> torch.Te
 
     Raises `DataError` for a wrong length, numbers that are not whole, or an index outside 0…N-1.
     """
-    array = to_numpy(image_of_caption)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            f"image_of_caption: expected whole numbers of shape ({n_captions},), "
-            f"found {array.dtype} of shape {array.shape}"
-        )
-    if len(array) != n_captions:
-        raise DataError(
-            f"image_of_caption has {len(array)} entries for {n_captions} captions; give one for each"
-        )
+    array = as_labels(image_of_caption, "image_of_caption", n_captions, "caption")
     wrong = np.flatnonzero((array < 0) | (array >= n_images))
     if len(wrong):
         raise DataError(
             f"image_of_caption: caption {wrong[0]} points to image {array[wrong[0]]}, "
             f"but images are numbered 0 to {n_images - 1}"
         )
-    return torch.from_numpy(array.astype(np.int64))
+    return torch.from_numpy(array)
 
 
-def exact_cosines(a: Rows, b: Rows, index_a: torch.Tensor, index_b: torch.Tensor) -> torch.Tensor:
-    """Cosines (P,) of the pairs ``a[index_a[p]], b[index_b[p]]`` in float64.
+def as_labels(values: Any, name: str, count: int, item: str) -> np.ndarray:
+    """Whole numbers (n,), one for each item, as int64. Raises `DataError` for anything else.
 
-    Each pair is one dot product of its own, so equal rows give equal cosines wherever they stand.
+    >>> as_labels([7, -1, 7], "group_of_image", 3, "image")
+    array([ 7, -1,  7])
     """
+    array = to_numpy(values, name)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: expected whole numbers of shape ({count},), one for each {item}, "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.int64)
 
-    def cosines(part: slice) -> torch.Tensor:
-        left, right = index_a[part], index_b[part]
-        dots = torch.linalg.vecdot(a.values[left].double(), b.values[right].double())
-        return dots * a.inverse_norm[left] * b.inverse_norm[right]
 
-    parts = list(slices(len(index_a), _step(a.values)))
-    return torch.cat(each(cosines, parts, a.values.device)) if parts else a.inverse_norm[:0]
+def as_scores(values: Any, name: str = "scores", size: int | None = None) -> np.ndarray:
+    """A finite matrix of scores: of images × captions, or square with ``size`` rows.
+
+    Raises `DataError` for another shape or type, NaN or infinity.
+
+    >>> as_scores([[1, 2, 3]]).shape
+    (1, 3)
+    """
+    matrix = to_numpy(values, name)
+    expected = "(N images, M captions)" if size is None else f"({size}, {size})"
+    fits = matrix.ndim == 2 and 0 not in matrix.shape and (size is None or matrix.shape == (size, size))
+    if not fits or matrix.dtype.kind not in "fiu":
+        raise DataError(
+            f"{name}: expected numbers of shape {expected}, found {matrix.dtype} of shape {matrix.shape}"
+        )
+    for part in slices(len(matrix), max(1, _NUMBERS // matrix.shape[1])):
+        wrong = np.flatnonzero(~np.isfinite(matrix[part]).all(1))
+        if len(wrong):
+            row = part.start + wrong[0]
+            raise DataError(f"{name}: row {row} holds NaN or infinity; scores must be finite numbers")
+    return matrix
+
+
+def to_numpy(values: Any, name: str = "array") -> np.ndarray:
+    """A NumPy view of an array, a tensor or nested lists. Raises `DataError` for lists of several lengths."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: expected a matrix with rows of one length ({error})") from None
+
+
+def slices(length: int, step: int) -> Iterator[slice]:
+    """Consecutive slices of ``length`` things.
+
+    >>> list(slices(5, 3))
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 def each(
@@ -189,79 +220,238 @@ def each(
         return list(progress(results, desc, len(parts)) if desc else results)
 
 
-def to_numpy(values: Any) -> np.ndarray:
-    """A NumPy view of an array, a tensor or nested lists."""
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
-
-
-def slices(length: int, step: int) -> Iterator[slice]:
-    """Consecutive slices of ``length`` things.
-
-    >>> list(slices(5, 3))
-    [slice(0, 3, None), slice(3, 5, None)]
-    """
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
-
-
 def block_shape(n_images: int, dimensions: int, device: torch.device, block: int | None) -> tuple[int, int]:
     """Captions and images in one block of scores: small enough for the cache, large enough for the product.
 
     Raises `ConfigError` for a ``block`` that is not a positive whole number.
     """
     if block is not None:
-        if isinstance(block, bool) or not isinstance(block, (int, np.integer)) or block < 1:
-            raise ConfigError(f"block: expected a positive whole number of rows, found {block!r}")
-        return int(block), int(block)
+        return whole("block", block), whole("block", block)
     if device.type != "cpu":
         return 8192, min(16384, max(1024, (1 << 30) // (4 * dimensions)))
     n_images = min(n_images, 8192, max(256, (1 << 26) // (4 * dimensions)))
     return max(64, min(4096, (5 << 19) // max(n_images, 1))), n_images
 
 
-def top_k(
-    queries: Any, gallery: Any, k: int, device: torch.device | str | None = None, block: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def exact_cosines(a: Rows, b: Rows, index_a: Any, index_b: Any) -> torch.Tensor:
+    """Cosines (P,) of the pairs ``a[index_a[p]], b[index_b[p]]`` in float64.
+
+    Each pair is one dot product of its own, so equal rows give equal cosines wherever they stand.
+    """
+
+    def cosines(part: slice) -> torch.Tensor:
+        left, right = index_a[part], index_b[part]
+        dots = torch.linalg.vecdot(a.values[left].double(), b.values[right].double())
+        return dots * a.inverse_norm[left] * b.inverse_norm[right]
+
+    parts = list(slices(len(index_a), _step(a.values)))
+    return torch.cat(each(cosines, parts, a.values.device)) if parts else a.inverse_norm[:0]
+
+
+class Cosines:
+    """The cosines of two sides, ``left (n, D)`` and ``right (m, D)``, by blocks.
+
+    ``keep=True`` keeps a small product, for whoever reads it twice; a symmetric one then costs half.
+    """
+
+    tie = TIE
+
+    def __init__(self, left: Rows, right: Rows, keep: bool = False) -> None:
+        self.left, self.right = left, right
+        self.shape, self.device = (len(left), len(right)), left.values.device
+        self.kind = np.float64 if torch.float64 in (left.values.dtype, right.values.dtype) else np.float32
+        self.kept: torch.Tensor | None = None
+        units = left.units, right.units  # made here, before threads ask for them
+        if keep and self.device.type == "cpu" and len(left) * len(right) <= _WHOLE:
+            self.kept = torch.from_numpy(units[0].numpy() @ units[1].numpy().T)  # sees the symmetry
+
+    @property
+    def T(self) -> Cosines:  # noqa: N802
+        """The same from the other side."""
+        other = Cosines(self.right, self.left)
+        other.kept = None if self.kept is None else self.kept.T
+        return other
+
+    def rough(self, rows: slice, columns: slice = slice(None)) -> torch.Tensor:
+        """A block of its own in float32."""
+        if self.kept is not None:
+            return self.kept[rows, columns].clone(memory_format=torch.contiguous_format)
+        with torch.autocast(self.device.type, enabled=False):  # the caller may be inside one
+            return torch.mm(self.left.units[rows], self.right.units[columns].T)
+
+    def exact(self, rows: slice | np.ndarray, columns: slice = slice(None)) -> torch.Tensor:
+        """A block in float64."""
+        left, right = self.left.take(rows).unit(dtype=torch.float64), self.right.take(columns)
+        with torch.autocast(self.device.type, enabled=False):
+            parts = [left @ right.unit(part, torch.float64).T for part in slices(len(right), 4096)]
+        return torch.cat(parts, 1)
+
+    def pairs(self, row: Any, column: Any) -> torch.Tensor:
+        """Single cosines (P,) in float64, the same wherever they stand."""
+        return exact_cosines(self.left, self.right, row, column)
+
+    def settled(self, values: torch.Tensor) -> np.ndarray:
+        """Exact cosines to 12 decimals: the rest is rounding."""
+        return np.round(values.cpu().numpy(), _DECIMALS)
+
+
+class Given:
+    """Ready scores ``matrix (n, m)``, compared bit for bit as they are; a memory map is read by blocks."""
+
+    tie = 0.0
+    device = torch.device("cpu")
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix, self.shape = matrix, matrix.shape
+        self.kind = np.float32 if matrix.dtype in (np.float16, np.float32) else np.float64
+
+    @property
+    def T(self) -> Given:  # noqa: N802
+        """The same from the other side."""
+        return Given(self.matrix.T)
+
+    def rough(self, rows: slice, columns: slice = slice(None)) -> torch.Tensor:
+        """A block of its own in a type of float that holds every score."""
+        return torch.from_numpy(np.array(self.matrix[rows, columns], dtype=self.kind, order="C"))
+
+    def exact(self, rows: slice | np.ndarray, columns: slice = slice(None)) -> torch.Tensor:
+        """A block in float64."""
+        return torch.from_numpy(np.array(self.matrix[rows, columns], dtype=np.float64))
+
+    def pairs(self, row: Any, column: Any) -> torch.Tensor:
+        """Single scores (P,) in float64."""
+        return torch.from_numpy(np.array(self.matrix[row, column], dtype=np.float64))
+
+    def settled(self, values: torch.Tensor) -> np.ndarray:
+        """The scores themselves."""
+        return values.numpy()
+
+
+Scores = Cosines | Given
+
+
+def order(scores: Any) -> np.ndarray:
+    """Places of the best to the worst along the last axis of a ready block of scores, ties by index.
+
+    >>> order([[0.1, 0.9, 0.9]]).tolist()
+    [[1, 2, 0]]
+    """
+    return np.argsort(-np.asarray(scores, dtype=np.float64), axis=-1, kind="stable")
+
+
+def top_k(queries: Any, gallery: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The ``k`` gallery rows nearest to every query by cosine, best first, ties by gallery index.
 
     ``queries (Q, D)``, ``gallery (G, D)`` → scores (Q, k) float64 and indices (Q, k) int64;
     ``k`` is cut at G. Memory: a block of queries × the gallery, never all Q × G scores.
 
-    Raises `DataError` for unfit arrays, `ConfigError` for a ``k`` or ``block`` below 1.
+    Raises `DataError` for unfit arrays, `ConfigError` for a ``k`` below 1.
 
     >>> scores, indices = top_k([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0], [1.0, 0.0]], k=2)
     >>> indices.tolist(), scores.tolist()
     ([[1, 2]], [[1.0, 1.0]])
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ConfigError(f"k: expected a positive whole number, found {k!r}")
-    query_rows, gallery_rows = as_pair(queries, gallery, ("queries", "gallery"), device)
-    size, dimensions = gallery_rows.values.shape
-    rows, columns = block_shape(size, dimensions, gallery_rows.values.device, block)
-    k = min(int(k), size)
-    rows = max(1, min(rows, (1 << 25) // max(k, columns)))
-    scores = np.empty((len(query_rows), k))
-    indices = np.empty((len(query_rows), k), dtype=np.int64)
-    for part in slices(len(query_rows), rows):
-        scores[part], indices[part] = _top_of_block(query_rows.take(part), gallery_rows, k, columns)
-    return scores, indices
+    scores = Cosines(*as_pair(queries, gallery, ("queries", "gallery")))
+    index = nearest(scores, whole("k", k)).index
+    query = np.repeat(np.arange(len(index)), index.shape[1])
+    return scores.pairs(query, index.ravel()).cpu().numpy().reshape(index.shape), index
 
 
-def _top_of_block(queries: Rows, gallery: Rows, k: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Top k of a few queries: keep what may still win after each block, then rank it by exact cosines."""
-    unit = queries.unit(slice(None), torch.float64)
-    best = unit.new_full((len(queries), k), -2.0)
-    candidates: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    for part in slices(len(gallery), columns):
-        scores = unit @ gallery.unit(part, torch.float64).T
-        best = torch.cat([best, scores], 1).topk(k, dim=1).values
-        row, column = torch.nonzero(scores >= best[:, -1:] - 2 * TIE, as_tuple=True)
-        candidates.append((row, column + part.start, scores[row, column]))
-    row, column, score = (torch.cat(parts) for parts in zip(*candidates, strict=True))
-    keep = score >= best[row, -1] - 2 * TIE
-    row, column = row[keep], column[keep]
-    score = exact_cosines(queries, gallery, row, column)
-    row_, column_, score_ = row.cpu().numpy(), column.cpu().numpy(), score.cpu().numpy()
-    order = np.lexsort((column_, -np.round(score_, 12), row_))
-    first = np.searchsorted(row_[order], np.arange(len(queries)))
-    chosen = order[first[:, None] + np.arange(k)]
-    return score_[chosen], column_[chosen]
+@dataclass(frozen=True)
+class Nearest:
+    """The ``k`` nearest columns of every row of a block, best first, ties by index, and sums over the block.
+
+    ``index (n, k)`` and ``score (n, k)`` in float64; within one side a node is no neighbour of itself.
+    ``mean``, ``deviation`` and ``low`` are over the whole block, again without a node and itself.
+    """
+
+    index: np.ndarray
+    score: np.ndarray
+    mean: float = 0.0
+    deviation: float = 0.0
+    low: float = np.inf
+
+
+def nearest(scores: Scores, k: int, within: bool = False) -> Nearest:
+    """The neighbours of every row; ``within``: rows and columns are the same nodes.
+
+    >>> found = nearest(Given(np.array([[9.0, 1.0, 3.0], [1.0, 9.0, 3.0], [3.0, 3.0, 9.0]])), 2, within=True)
+    >>> found.index.tolist(), found.low
+    ([[2, 1], [2, 0], [0, 1]], 1.0)
+    """
+    n, columns = scores.shape
+    k = min(k, columns - within)
+
+    def work(part: slice) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+        rough = scores.rough(part)
+        own = torch.arange(part.start, part.stop, device=rough.device) if within else torch.empty(0).long()
+        here = own - part.start, own
+        rough[here] = 0.0
+        total, squares = _sums(rough)
+        rough[here] = torch.inf
+        row = int(rough.amin(1).argmin())
+        lowest = np.array([row + part.start]), np.array([int(rough[row].argmin())])
+        low = float(scores.settled(scores.pairs(*lowest))[0]) if columns > within else np.inf
+        rough[here] = -torch.inf
+        return *_nearest_of(scores, rough, part, k, within), total, squares, low
+
+    parts = list(slices(n, max(1, min(1024, _NUMBERS // columns))))
+    index, score, totals, squares, lows = zip(*each(work, parts, scores.device, "neighbours"), strict=True)
+    pairs = max(1, n * (columns - within))
+    mean, power = sum(totals) / pairs, sum(squares) / pairs
+    deviation = float(np.sqrt(max(0.0, power - mean * mean)))
+    deviation = deviation if deviation > _FLAT * np.sqrt(power) else 0.0
+    return Nearest(np.concatenate(index), np.concatenate(score), mean, deviation, min(lows))
+
+
+def _sums(scores: torch.Tensor) -> tuple[float, float]:
+    """The sum, and the sum of squares, in float64, by pieces that stay in the cache."""
+    total, squares = 0.0, 0.0
+    for piece in scores.split(max(1, _PIECE // scores.shape[1])):
+        wide = piece.double().reshape(-1)
+        total, squares = total + wide.sum(), squares + torch.dot(wide, wide)
+    return float(total), float(squares)
+
+
+def _nearest_of(
+    scores: Scores, rough: torch.Tensor, part: slice, k: int, within: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of a few rows: a few more by the rough scores, in order by exact ones where it matters."""
+    others = rough.shape[1] - within
+    count = min(k + _SPARE, others)
+    if not k:
+        return np.empty((len(rough), 0), dtype=np.int64), np.empty((len(rough), 0))
+    score, index = (x.cpu().numpy() for x in rough.topk(count, dim=1))
+    last, score = score[:, -1].copy(), score.astype(np.float64)
+    margin = _settle(scores, score, index, part.start) if scores.tie else 0.0
+    best = np.lexsort((index, -score))
+    index, score = (np.take_along_axis(x, best, 1)[:, :k] for x in (index, score))
+    # Something was left out: could it belong here?
+    doubtful = np.flatnonzero(score[:, -1] <= last + margin) if count < others else np.empty(0, dtype=int)
+    for some in slices(len(doubtful), _EXACT_ROWS):
+        chosen = doubtful[some]
+        block = scores.settled(scores.exact(chosen + part.start))
+        if within:
+            block[np.arange(len(chosen)), chosen + part.start] = -np.inf
+        index[chosen] = order(block)[:, :k]
+        score[chosen] = np.take_along_axis(block, index[chosen], 1)
+    return index, score
+
+
+def _settle(scores: Scores, score: np.ndarray, index: np.ndarray, start: int) -> float:
+    """Replace in place the scores too near to the next one to tell, by exact ones; gives the margin used.
+
+    ``score (rows, count)``, best first. Every row's best is scored as well, so the error is always measured.
+    """
+    margin, rough = MARGIN, score.copy()
+    while True:
+        near = np.zeros(score.shape, dtype=bool)
+        near[:, 1:] = rough[:, :-1] - rough[:, 1:] <= margin
+        near[:, :-1] |= near[:, 1:]
+        near[:, 0] = True
+        row, place = np.nonzero(near)
+        score[row, place] = scores.settled(scores.pairs(row + start, index[row, place]))
+        error = float(np.abs(score[row, place] - rough[row, place]).max())
+        if SAFETY * error <= margin:
+            return margin
+        margin = 2 * SAFETY * error

@@ -13,7 +13,7 @@ from scipy import stats
 
 from imtext.check import whole
 from imtext.errors import DataError
-from imtext.retrieval.evaluate import RECALLS
+from imtext.retrieval.recall import RECALLS
 from imtext.retrieval.similarity import slices, to_numpy
 
 _DRAWS = 1 << 22  # resampled clusters held at a time

@@ -83,16 +83,16 @@ def test_nothing_is_assumed(tmp_path):
     del arrays["image_of_caption"]
     path = write(tmp_path, "npz", arrays)
     with pytest.raises(
-        DataError, match="lacks image_of_caption .*4 images, 12 captions.*captions_per_image=3"
+        DataError, match="lacks image_of_caption.*4 images, 12 captions.*captions_per_image=k"
     ):
         load_embeddings(path)
-    with pytest.raises(DataError, match=r"expected 5 captions for each image .* 4 images and 12 captions"):
+    with pytest.raises(DataError, match=r"expected 5 captions for each image.* 4 images and 12 captions"):
         load_embeddings(path, captions_per_image=5)
     np.savez(path, images=np.eye(4), captions=np.eye(4))
-    with pytest.raises(DataError, match="runs of k"):
+    with pytest.raises(DataError, match="k captions in a row"):
         load_embeddings(path)
     assert load_embeddings(path, captions_per_image=1)[2].tolist() == [0, 1, 2, 3]
-    with pytest.raises(DataError, match="images 0 and 1 differ"):
+    with pytest.raises(DataError, match="each image once or 2 times in a row"):
         load_embeddings(path, captions_per_image=2)
     for wrong in (0, -5, 1.5, True, "5"):
         with pytest.raises(ConfigError, match="captions_per_image="):
@@ -116,16 +116,16 @@ def test_repeated_images_are_not_taken_for_others(tmp_path):
         assert len(load_embeddings(path)[0]) == 20
 
 
-def test_difference_is_found_in_any_block(tmp_path, monkeypatch):
+def test_a_difference_within_a_run_is_found_and_nan_is_none(tmp_path):
     images = np.repeat(np.arange(40.0).reshape(10, 4), 3, axis=0)
     images[3:6, 2] = np.nan  # alike
-    images[23, 1] += 1
     path = tmp_path / "x.npz"
     np.savez(path, images=images, captions=images)
-    for block in (1, 100, 1 << 20):
-        monkeypatch.setattr("imtext.retrieval.embeddings._BLOCK", block)
-        with pytest.raises(DataError, match="images 21 and 23 differ"):
-            load_embeddings(path, captions_per_image=3)
+    assert len(load_embeddings(path, captions_per_image=3)[0]) == 10
+    images[23, 1] += 1
+    np.savez(path, images=images, captions=images)
+    with pytest.raises(DataError, match="each image once or 3 times in a row"):
+        load_embeddings(path, captions_per_image=3)
 
 
 def test_bfloat16(tmp_path):
@@ -141,21 +141,18 @@ def test_folders(tmp_path):
     path = write(tmp_path, "folder", make())
     assert isinstance(load_embeddings(path)[0], np.memmap)
     (path / "captions.npy").unlink()
-    with pytest.raises(DataError, match="this is a folder that lacks captions.npy"):
+    with pytest.raises(DataError, match="folder: lacks captions"):
         load_embeddings(path)
     np.save(path / "captions.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(DataError, match="Python objects, which are never unpickled"):
-        load_embeddings(path)
-    (path / "captions.npy").write_bytes((path / "images.npy").read_bytes() + b"more")
-    with pytest.raises(DataError, match="its header describes another length"):
+    with pytest.raises(DataError, match="folder: cannot be read"):
         load_embeddings(path)
 
 
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="neither a file nor a folder"):
+    with pytest.raises(DataError, match="found nothing there"):
         load_embeddings(tmp_path / "pipe")
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="found nothing there"):
         load_embeddings(tmp_path / ("x" * 300))
     (tmp_path / "x.safetensors").write_bytes(b"")
     with pytest.raises(DataError, match="x.safetensors: cannot be read"):
@@ -192,14 +189,6 @@ def test_headers_that_lie(tmp_path, content):
     for place in (path, folder):
         with pytest.raises(DataError, match="cannot be read"):
             load_embeddings(place)
-
-
-def test_archives_that_unpack_to_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("imtext.retrieval.embeddings._LARGE", 1 << 16)
-    path = tmp_path / "x.npz"
-    np.savez_compressed(path, images=np.zeros((9000, 9)), captions=np.eye(9), image_of_caption=range(9))
-    with pytest.raises(DataError, match="unpacks"):
-        load_embeddings(path)
 
 
 def originals():

@@ -8,7 +8,7 @@ import torch
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import ensemble, evaluate, evaluate_scores
-from imtext.retrieval.ensemble import averaged, concatenated, mean_cosines, mean_scores
+from imtext.retrieval.ensemble import concatenated, mean_scores
 
 
 def toy(sizes=(5, 3, 8), n=7, m=19, seed=0):
@@ -38,7 +38,6 @@ def test_similarities_and_concatenated_features_are_the_loops(weights, numbers, 
     monkeypatch.setattr(ensemble, "_NUMBERS", numbers)
     models = toy()
     expected = naive_mean(models, weights or (1, 1, 1))
-    np.testing.assert_allclose(mean_cosines(models, weights), expected, atol=1e-11)
     each = [naive_mean([model], [1]) for model in models]
     np.testing.assert_allclose(mean_scores(each, weights), expected, atol=1e-12)
     images, captions = concatenated(models, weights)
@@ -51,20 +50,11 @@ def test_both_ways_give_the_same_ranks():
     models = [tuple(side.astype(np.float32) for side in model) for model in toy(n=40, m=120)]
     owners = np.arange(120) % 40
     by_features = evaluate(*concatenated(models), owners)
-    by_similarity = evaluate_scores(mean_cosines(models), owners)
+    by_similarity = evaluate_scores(mean_scores([naive_mean([model], [1]) for model in models]), owners)
     alone = evaluate(*models[0], owners)
     np.testing.assert_array_equal(by_features.image_query_ranks, by_similarity.image_query_ranks)
     np.testing.assert_array_equal(by_features.text_query_ranks, by_similarity.text_query_ranks)
     assert (alone.text_query_ranks != by_features.text_query_ranks).any()
-
-
-def test_averaged_features_are_means_of_unit_rows():
-    models = toy(sizes=(4, 4))
-    images, captions = averaged(models, weights=(1, 3))
-    for side, found in ((0, images), (1, captions)):
-        for row in range(len(found)):
-            one, two = (model[side][row] / np.linalg.norm(model[side][row]) for model in models)
-            np.testing.assert_allclose(found[row], 0.25 * one + 0.75 * two, atol=1e-12)
 
 
 def test_zscores_take_out_offset_and_size():
@@ -79,7 +69,7 @@ def test_zscores_take_out_offset_and_size():
 def test_types():
     models = toy()
     single = [tuple(torch.from_numpy(side).float() for side in model) for model in models]
-    assert mean_cosines(single).dtype == np.float32 and mean_cosines(models).dtype == np.float64
+    assert concatenated(models)[0].dtype == torch.float64
     assert concatenated(single)[0].dtype == torch.float32
     half = [tuple(side.to(torch.bfloat16) for side in model) for model in single]
     assert concatenated(half)[0].dtype == torch.float32
@@ -88,13 +78,11 @@ def test_types():
         mean_scores([np.ones((2, 3), dtype=int), np.zeros((2, 3), dtype=np.float32)]).tolist()
         == [[0.5] * 3] * 2
     )
-    np.testing.assert_allclose(mean_cosines(single), mean_cosines(models), atol=1e-6)
 
 
-def test_a_row_of_zeros_has_cosine_zero_in_its_model():
+def test_a_row_of_zeros_leaves_the_mean_to_the_other_models():
     models = toy()
     models[1][0][2] = 0.0
-    np.testing.assert_allclose(mean_cosines(models), naive_mean(models, (1, 1, 1)), atol=1e-11)
     assert concatenated(models)[0][2].norm() == pytest.approx(np.sqrt(2 / 3))
 
 
@@ -102,17 +90,15 @@ def test_a_row_of_zeros_has_cosine_zero_in_its_model():
     "call, message",
     [
         (lambda: mean_scores([]), "expected at least one"),
-        (lambda: mean_cosines([]), "expected at least one"),
-        (lambda: mean_scores([np.eye(3), np.ones((3, 2))]), r"scores\[1\] has shape \(3, 2\)"),
+        (lambda: concatenated([]), "expected at least one"),
+        (lambda: mean_scores([np.eye(3), np.ones((3, 2))]), r"model 1 has \(3, 2\) images and captions"),
         (lambda: mean_scores([np.eye(3), np.ones(3)]), r"scores\[1\]: expected numbers"),
         (lambda: mean_scores([[[1.0, float("nan")]]]), r"scores\[0\]: row 0 holds NaN"),
         (lambda: mean_scores([[[float("inf"), 1.0]]]), r"scores\[0\]: row 0 holds NaN"),
         (lambda: mean_scores([[[1.0], [1.0, 2.0]]]), "rows of one length"),
-        (lambda: mean_cosines([toy()[0], toy(n=6)[0]]), r"images of models\[1\]: 6 rows"),
-        (lambda: concatenated([toy()[0], toy(m=6)[0]]), r"captions of models\[1\]: 6 rows"),
-        (lambda: concatenated([np.eye(3)]), r"models\[0\]: expected a pair"),
-        (lambda: averaged(toy()), "5, 3, 8 dimensions"),
-        (lambda: mean_cosines([(np.eye(2), np.eye(3))]), "one space"),
+        (lambda: concatenated([toy()[0], toy(n=6)[0]]), r"model 1 has \(6, 19\)"),
+        (lambda: concatenated([toy()[0], toy(m=6)[0]]), r"model 1 has \(7, 6\)"),
+        (lambda: concatenated([(np.eye(2), np.eye(3))]), "one space"),
     ],
 )
 def test_unfit_models_are_named(call, message):
@@ -127,5 +113,5 @@ def test_unfit_weights_are_named(weights):
 
 
 def test_unknown_scale_is_named():
-    with pytest.raises(ConfigError, match="scale: expected none or zscore"):
+    with pytest.raises(ConfigError, match="scale='rank': expected one of none, zscore"):
         mean_scores([np.eye(2)], scale="rank")

@@ -7,14 +7,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from imtext.retrieval import evaluate, evaluate_scores, neighbours, reciprocal
-from imtext.retrieval.neighbours import Cosines, Given, Side, nearest
-from imtext.retrieval.reciprocal import jaccard, mutual
-from imtext.retrieval.rerank import (
-    rerank,
-    rerank_scores,
-)
-from imtext.retrieval.similarity import as_rows
+from imtext.retrieval import evaluate, evaluate_scores, rerank, reranking, similarity
+from imtext.retrieval.reranking import jaccard, mutual
+from imtext.retrieval.similarity import Cosines, Given, as_rows, nearest
 
 
 def cosines(a, b):
@@ -98,6 +93,10 @@ def naive_distance(across, within_images, within_captions, k1, k2, weight, scale
     overlap = naive_jaccard(*graph, len(across), k1, k2, form)
     original = (across.max() - across) / ((across.max() - across.min()) or 1.0)
     return (1 - weight) * (1 - overlap) + weight * original
+
+
+def rerank_scores(scores, images=None, captions=None, *settings, **more):
+    return rerank(None, None, *settings, scores=scores, within=(images, captions), **more)
 
 
 def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
@@ -188,21 +187,22 @@ def test_both_directions_come_from_one_matrix():
 def test_blocks_and_types_change_nothing(block, scale, monkeypatch):
     images, captions, _ = toy(30, 70, 16, seed=6)
     expected = rerank(images, captions, 7, 4, scale=scale)
-    monkeypatch.setattr(reciprocal, "_TERMS", 50 * block)
-    monkeypatch.setattr(neighbours, "_EXACT_ROWS", block)
-    np.testing.assert_allclose(rerank(images, captions, 7, 4, scale=scale, block=block), expected, atol=1e-6)
+    monkeypatch.setattr(reranking, "_TERMS", 50 * block)
+    monkeypatch.setattr(similarity, "_EXACT_ROWS", block)
+    monkeypatch.setattr(similarity, "_NUMBERS", 70 * block)
+    np.testing.assert_allclose(rerank(images, captions, 7, 4, scale=scale), expected, atol=1e-6)
     scaled = torch.from_numpy(images * 3.0), (captions * 1e-3).tolist()
     np.testing.assert_allclose(rerank(*scaled, 7, 4, scale=scale), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-3])
-@pytest.mark.parametrize("margin", [neighbours._MARGIN, 0.0])
+@pytest.mark.parametrize("margin", [similarity.MARGIN, 0.0])
 def test_neighbours_are_exact_where_float32_cannot_tell(noise, margin, monkeypatch):
-    monkeypatch.setattr(neighbours, "_MARGIN", margin)  # too small a one must widen by itself
+    monkeypatch.setattr(similarity, "MARGIN", margin)  # too small a one must widen by itself
     generator = np.random.default_rng(2)
     images = 1.0 + noise * generator.normal(size=(60, 4))
-    side = Side(as_rows(images, "images"))
-    found = nearest(Cosines(side, side), 5, within=True)
+    rows = as_rows(images, "images")
+    found = nearest(Cosines(rows, rows), 5, within=True)
     exact = cosines(images, images)
     np.fill_diagonal(exact, -np.inf)
     np.testing.assert_array_equal(found.index, np.argsort(-exact, axis=1, kind="stable")[:, :5])
@@ -210,10 +210,11 @@ def test_neighbours_are_exact_where_float32_cannot_tell(noise, margin, monkeypat
     np.testing.assert_array_equal(many.index, np.tile(np.arange(5), (3, 1)))
 
 
-def test_sums_over_a_block_leave_out_a_node_and_itself():
+def test_sums_over_a_block_leave_out_a_node_and_itself(monkeypatch):
     images, _, _ = toy()
-    side = Side(as_rows(images, "images"))
-    found = nearest(Cosines(side, side), 3, within=True, rows=4)
+    rows = as_rows(images, "images")
+    monkeypatch.setattr(similarity, "_NUMBERS", 4 * len(images))
+    found = nearest(Cosines(rows, rows), 3, within=True)
     off = cosines(images, images)[~np.eye(len(images), dtype=bool)]
     np.testing.assert_allclose(
         [found.mean, found.deviation, found.low], [off.mean(), off.std(), off.min()], atol=1e-6
@@ -304,4 +305,5 @@ def test_neighbours_within_a_modality_find_the_image_that_the_cosine_misses():
 def test_a_gpu_gives_the_same():
     images, captions, _ = toy(50, 120, 16)
     expected = rerank(images, captions, 7, 4)
-    np.testing.assert_allclose(rerank(images, captions, 7, 4, device="cuda"), expected, atol=1e-6)
+    there = torch.from_numpy(images).cuda(), torch.from_numpy(captions).cuda()
+    np.testing.assert_allclose(rerank(*there, 7, 4), expected, atol=1e-6)
