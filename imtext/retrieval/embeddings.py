@@ -60,7 +60,8 @@ def load_embeddings(
     if owners is None:
         raise DataError(
             f"{path}: lacks image_of_caption, the index of each caption's image "
-            f"(found {len(images):,} images, {len(captions):,} captions); if each image has k captions in a row, pass captions_per_image=k"
+            f"(found {len(images):,} images, {len(captions):,} captions); "
+            "if each image has k captions in a row, pass captions_per_image=k"
         )
     k = _run(images)
     if k > 1 and np.array_equal(owners, np.arange(len(images))):
