@@ -55,9 +55,9 @@ def test_evaluate_prints_what_the_library_finds(stored, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda x: x.pop("captions"), "lacks captions (found images, image_of_caption)"),
-        (lambda x: x.update(images=np.ones(4)), "images: expected a non-empty matrix"),
-        (lambda x: x.update(images=np.array([["a"]])), "images: expected real numbers"),
+        (lambda x: x.pop("captions"), "lacks captions; expected an .npz"),
+        (lambda x: x.update(images=np.ones(4)), "expected images and captions as matrices of numbers"),
+        (lambda x: x.update(images=np.array([["a"]])), "expected images and captions as matrices of numbers"),
         (lambda x: x["captions"].__setitem__((7, 0), np.nan), "captions: row 7 holds NaN or infinity"),
         (lambda x: x.update(captions=np.ones((30, 5))), "images have 4 dimensions, captions have 5"),
         (lambda x: x.update(image_of_caption=np.arange(29) % 10), "expected whole numbers of shape (30,)"),
@@ -86,14 +86,14 @@ def test_evaluate_refuses_unfit_files(stored, tmp_path, capsys):
     (tmp_path / "damaged").write_bytes(damaged)
     assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "damaged")
     np.save(tmp_path / "one.npy", np.ones(3))
-    assert "holds a single array" in refusal(capsys, "evaluate", tmp_path / "one.npy")
+    assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "one.npy")
     assert "no such file" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
     assert "this is a folder" in refusal(capsys, "evaluate", tmp_path)
 
 
 def test_evaluate_refuses_unfit_options(stored, capsys):
     assert "do not divide into 3" in refusal(capsys, "evaluate", stored, "--folds", "3")
-    assert "folds: expected" in refusal(capsys, "evaluate", stored, "--folds", "0")
+    assert "folds=0: expected an integer of 1 or more" in refusal(capsys, "evaluate", stored, "--folds", "0")
     assert "--device nonsense" in refusal(capsys, "evaluate", stored, "--device", "nonsense")
     for wrong in (["evaluate"], ["evaluate", str(stored), "--folds", "two"], ["nonsense"], []):
         with pytest.raises(SystemExit) as stop:

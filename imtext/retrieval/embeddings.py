@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def load_embeddings(
     path, k = Path(path).expanduser(), captions_per_image
     if k is not None:
         whole("captions_per_image", k)
-    if not path.is_dir() and not path.is_file():
+    if not os.path.isdir(path) and not os.path.isfile(path):  # False for a name that is too long
         raise DataError(f"{path}: found nothing there; {_FORM}")
     try:
         arrays = _read(path)
@@ -81,7 +82,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
         return {key: to_numpy(tensor) for key, tensor in load_file(path).items()}
     with np.load(path, allow_pickle=False) as stored:
-        return {key: stored[key] for key in KEYS if key in stored}
+        return {key: np.asarray(stored[key]) for key in KEYS if key in stored}
 
 
 def _in_order(
