@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imtext.data.transforms import normalise
+from imtext.check import number, whole
 from imtext.errors import ConfigError, DataError
+from imtext.unit import unit_rows
 
 SMALLEST_SIDE = 75
 BLOCKS = (5, 10, 5)
 SCALES = (0.17, 0.10, 0.20)
-HALF = (0.5, 0.5, 0.5)  # mean and deviation of pixels, as SingleObjective takes them
 # facenet's, as TensorFlow has it; torch's own is 1e-5.
 EPSILON = 1e-3
 
 # A branch is a list of convolutions (channels, height and width of the kernel).
+Branches = list[list[tuple[int, int, int]]]
 BLOCK_35 = [[(32, 1, 1)], [(32, 1, 1), (32, 3, 3)], [(32, 1, 1), (32, 3, 3), (32, 3, 3)]]
 BLOCK_17 = [[(128, 1, 1)], [(128, 1, 1), (128, 1, 7), (128, 7, 1)]]
 BLOCK_8 = [[(192, 1, 1)], [(192, 1, 1), (192, 1, 3), (192, 3, 1)]]
@@ -26,31 +28,6 @@ REDUCTION_B = [
     [(256, 1, 1), (256, 3, 3)],
     [(256, 1, 1), (256, 3, 3), (256, 3, 3)],
 ]
-
-Branches = list[list[tuple[int, int, int]]]
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm, ReLU: ``(B, C_in, H, W)`` to ``(B, C_out, H', W')``.
-
-    >>> ConvNorm(3, 8, (1, 7), padding=(0, 3))(torch.zeros(2, 3, 9, 9)).shape
-    torch.Size([2, 8, 9, 9])
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: tuple[int, int],
-        stride: int = 1,
-        padding: tuple[int, int] = (0, 0),
-        momentum: float = 0.1,
-    ) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
-            nn.BatchNorm2d(outputs, EPSILON, momentum),
-            nn.ReLU(inplace=True),
-        )
 
 
 class Residual(nn.Module):
@@ -66,12 +43,10 @@ class Residual(nn.Module):
     torch.Size([2, 16, 5, 5])
     """
 
-    def __init__(
-        self, inputs: int, branches: Branches, scale: float, active: bool = True, momentum: float = 0.1
-    ) -> None:
+    def __init__(self, inputs: int, branches: Branches, scale: float, active: bool = True) -> None:
         super().__init__()
         self.scale, self.active = scale, active
-        self.branches = nn.ModuleList(_branch(inputs, branch, 1, momentum) for branch in branches)
+        self.branches = nn.ModuleList(_branch(inputs, branch, 1) for branch in branches)
         self.up = nn.Conv2d(sum(branch[-1][0] for branch in branches), inputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,21 +59,17 @@ class Residual(nn.Module):
 class Reduction(nn.Module):
     """Half the height and width: strided branches and a strided maximum side by side.
 
-    ``outputs`` is the number of channels after it.
-
-    >>> net = Reduction(16, [[(8, 3, 3)], [(8, 1, 1), (24, 3, 3)]])
-    >>> net(torch.zeros(2, 16, 7, 7)).shape, net.outputs
-    (torch.Size([2, 48, 3, 3]), 48)
+    >>> Reduction(16, [[(8, 3, 3)], [(8, 1, 1), (24, 3, 3)]])(torch.zeros(2, 16, 7, 7)).shape
+    torch.Size([2, 48, 3, 3])
     """
 
-    def __init__(self, inputs: int, branches: Branches, momentum: float = 0.1) -> None:
+    def __init__(self, inputs: int, branches: Branches) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(_branch(inputs, branch, 2, momentum) for branch in branches)
+        self.branches = nn.ModuleList(_branch(inputs, branch, 2) for branch in branches)
         self.pool = nn.MaxPool2d(3, 2)
-        self.outputs = inputs + sum(branch[-1][0] for branch in branches)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to ``(B, outputs, (H - 1) // 2, (W - 1) // 2)``."""
+        """``(B, C, H, W)`` to ``(B, C', (H - 1) // 2, (W - 1) // 2)``; C' is C and what the branches add."""
         return torch.cat([*(branch(x) for branch in self.branches), self.pool(x)], 1)
 
 
@@ -107,12 +78,13 @@ class InceptionResNetV1(nn.Module):
 
     Stem; blocks A (35 x 35 at side 299), reduction A, blocks B (17 x 17), reduction B, blocks C (8 x 8) and
     one more of these without scale and ReLU, as facenet has it; mean over positions, dropout, a linear layer
-    to ``dim`` without bias, batch norm. Channels are facenet's.
+    to ``dim`` without bias, batch norm. Channels are facenet's, weights start by Glorot and Bengio, biases at
+    zero, as facenet trains.
 
     With ``width=1`` and ``dim=512`` this has 23,482,624 parameters, the figure of facenet's port to PyTorch
     (27,910,327 with its 8,631 classes); with ``dim=128`` it has 22,793,728. facenet in TensorFlow has no
     learned scale in its batch norms: 14,416 fewer, 22,779,312, the figure printed for it. The running
-    statistics take a tenth of each batch here (``momentum``); facenet's 0.005 is for long training.
+    statistics take a tenth of each batch here; facenet's 0.005 is for long training.
 
     The embeddings are not normalised: the centre loss works on them as they are, and the paper ranks by the
     Euclidean distance.
@@ -122,11 +94,6 @@ class InceptionResNetV1(nn.Module):
         width: multiplier on every channel count, rounded to a multiple of 8; 0.25 has 1/15 of the weights.
         blocks: how many of A, B and C (paper: 5, 10, 5), each at least 0.
         keep: share of the pooled features that dropout keeps (paper: 0.8).
-        in_channels: channels of the pictures.
-        momentum: share of a batch in the running statistics.
-        learned_scale: whether the last batch norm has a learned scale. Without one (as facenet) a batch's
-            embeddings keep unit variance, so the centre loss alone cannot shrink them to a point; it still
-            lays them on one line.
 
     Raises:
         ConfigError: a number out of range.
@@ -137,58 +104,54 @@ class InceptionResNetV1(nn.Module):
     """
 
     def __init__(
-        self,
-        dim: int = 128,
-        width: float = 1.0,
-        blocks: tuple[int, int, int] = BLOCKS,
-        keep: float = 0.8,
-        in_channels: int = 3,
-        momentum: float = 0.1,
-        learned_scale: bool = True,
+        self, dim: int = 128, width: float = 1.0, blocks: tuple[int, int, int] = BLOCKS, keep: float = 0.8
     ) -> None:
         super().__init__()
-        if dim < 1 or in_channels < 1 or not 0 < width <= 8 or not 0 < keep <= 1 or not 0 < momentum <= 1:
-            raise ConfigError(
-                "InceptionResNetV1 takes dim and in_channels >= 1, width in (0, 8], keep and momentum in "
-                f"(0, 1], found {dim}, {in_channels}, {width}, {keep} and {momentum}"
-            )
-        if len(blocks) != 3 or any(not isinstance(count, int) or count < 0 for count in blocks):
-            raise ConfigError(f"blocks is three whole numbers >= 0, as {BLOCKS} in the paper, found {blocks}")
-        self.dim, self.in_channels = dim, in_channels
-        layers, channels = _stem(in_channels, width, momentum)
-        for count, block, scale, reduction in zip(
-            blocks, (BLOCK_35, BLOCK_17, BLOCK_8), SCALES, (REDUCTION_A, REDUCTION_B, None), strict=True
-        ):
-            branches = _widened(block, width)
-            layers += [Residual(channels, branches, scale, momentum=momentum) for _ in range(count)]
-            if reduction is not None:
-                layers.append(Reduction(channels, _widened(reduction, width), momentum))
-                channels = layers[-1].outputs
-        layers.append(Residual(channels, branches, 1.0, active=False, momentum=momentum))
+        if len(blocks) != 3:
+            raise ConfigError(f"blocks={blocks!r}: expected three numbers, as {BLOCKS} in the paper")
+        number("width", width, 0.01, 8)
+        self.dim = whole("dim", dim)
+        stem = [_channels(count, width) for count in (32, 32, 64, 80, 192, 256)]
+        layers: list[nn.Module] = [
+            _convolution(3, stem[0], 3, stride=2),
+            _convolution(stem[0], stem[1], 3),
+            _convolution(stem[1], stem[2], 3, padding=1),
+            nn.MaxPool2d(3, 2),
+            _convolution(stem[2], stem[3], 1),
+            _convolution(stem[3], stem[4], 3),
+            _convolution(stem[4], stem[5], 3, stride=2),
+        ]
+        channels = stem[5]
+        plan = zip((BLOCK_35, BLOCK_17, BLOCK_8), blocks, SCALES, (REDUCTION_A, REDUCTION_B, []), strict=True)
+        for block, count, scale, reduction in plan:
+            branches, smaller = _widened(block, width), _widened(reduction, width)
+            layers += [Residual(channels, branches, scale) for _ in range(whole("blocks", count, 0))]
+            if smaller:
+                layers.append(Reduction(channels, smaller))
+                channels += sum(branch[-1][0] for branch in smaller)
+        layers.append(Residual(channels, branches, 1.0, active=False))
         self.layers = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(1.0 - keep)
+        self.dropout = nn.Dropout(1.0 - number("keep", keep, 0.01, 1))
         self.bottleneck = nn.Linear(channels, dim, bias=False)
-        self.norm = nn.BatchNorm1d(dim, EPSILON, momentum)
-        if not learned_scale:
-            # Not frozen but absent: a recipe lets every parameter learn that it finds.
-            self.norm.register_parameter("weight", None)
-        _start(self)
+        self.norm = nn.BatchNorm1d(dim, EPSILON)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embeddings ``(B, dim)`` of ``pictures (B, in_channels, H, W)``, both sides at least 75.
+        """Embeddings ``(B, dim)`` of ``pictures (B, 3, H, W)``, both sides at least 75.
 
         Raises:
-            DataError: pictures too small, of another shape, or one alone in training, where batch norm
-                needs two.
+            DataError: pictures too small or of another shape.
         """
         shape = tuple(pictures.shape)
-        if pictures.ndim != 4 or shape[1] != self.in_channels or min(shape[2:]) < SMALLEST_SIDE:
+        if pictures.ndim != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST_SIDE:
             raise DataError(
-                f"pictures: expected (B, {self.in_channels}, H, W) with H and W at least {SMALLEST_SIDE} "
-                f"pixels, found {shape}; draw or resize them larger"
+                f"pictures: expected (B, 3, H, W) with H and W at least {SMALLEST_SIDE} pixels, "
+                f"found {shape}; draw or resize them larger"
             )
-        if self.training and len(pictures) < 2:
-            raise DataError(f"pictures: a training batch needs at least two, found {len(pictures)}")
         features = self.layers(pictures).mean((2, 3))
         return self.norm(self.bottleneck(self.dropout(features)))
 
@@ -205,8 +168,7 @@ class PictureNets(nn.Module):
 
     def __init__(self, *nets: nn.Module) -> None:
         super().__init__()
-        if not 1 <= len(nets) <= 2:
-            raise ConfigError(f"networks: takes one for both modalities or two, found {len(nets)}")
+        whole("networks", len(nets), 1, 2)
         self.nets, self.dim = nn.ModuleList(nets), nets[0].dim
 
     def forward(self, pictures: Tensor, is_text: Tensor) -> Tensor:
@@ -221,20 +183,17 @@ class PictureNets(nn.Module):
 
     def embed_images(self, pictures: Tensor) -> Tensor:
         """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the distance orders as the cosine."""
-        return self._embedded(pictures, self.nets[0])
+        return unit_rows(self.nets[0](_prepared(pictures)))
 
     def embed_captions(self, pictures: Tensor) -> Tensor:
         """Embeddings ``(B, D)`` of uint8 drawn captions, of length 1."""
-        return self._embedded(pictures, self.nets[-1])
-
-    def _embedded(self, pictures: Tensor, net: nn.Module) -> Tensor:
-        pictures = normalise(pictures.contiguous(memory_format=torch.channels_last), HALF, HALF)
-        return F.normalize(net(pictures), dim=1)
+        return unit_rows(self.nets[-1](_prepared(pictures)))
 
 
-def _widened(branches: Branches, width: float) -> Branches:
-    """The branches with their channels under the width multiplier."""
-    return [[(_channels(count, width), tall, wide) for count, tall, wide in branch] for branch in branches]
+def _prepared(pictures: Tensor) -> Tensor:
+    """uint8 pixels as numbers from -1 to 1, laid out for convolutions."""
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    return pictures.to(torch.get_default_dtype()).mul(1 / 255).sub(0.5).div(0.5)
 
 
 def _channels(count: int, width: float) -> int:
@@ -242,35 +201,25 @@ def _channels(count: int, width: float) -> int:
     return max(8, 8 * round(count * width / 8))
 
 
-def _branch(inputs: int, branch: list[tuple[int, int, int]], stride: int, momentum: float) -> nn.Sequential:
+def _widened(branches: Branches, width: float) -> Branches:
+    """The branches with their channels under the width multiplier."""
+    return [[(_channels(count, width), tall, wide) for count, tall, wide in branch] for branch in branches]
+
+
+def _branch(inputs: int, branch: list[tuple[int, int, int]], stride: int) -> nn.Sequential:
     """Convolutions that keep the size; with stride 2 the last one, without padding, halves it."""
     layers = []
     for place, (outputs, tall, wide) in enumerate(branch, start=1):
-        last = stride > 1 and place == len(branch)
-        padding = (0, 0) if last else (tall // 2, wide // 2)
-        layers.append(ConvNorm(inputs, outputs, (tall, wide), stride if last else 1, padding, momentum))
+        shape = (stride, 0) if stride > 1 and place == len(branch) else (1, (tall // 2, wide // 2))
+        layers.append(_convolution(inputs, outputs, (tall, wide), *shape))
         inputs = outputs
     return nn.Sequential(*layers)
 
 
-def _stem(inputs: int, width: float, momentum: float) -> tuple[list[nn.Module], int]:
-    """From pictures to 35 x 35 positions (at side 299), and the channels there."""
-    layers: list[nn.Module] = []
-    plan = [(32, 3, 2, 0), (32, 3, 1, 0), (64, 3, 1, 1), None, (80, 1, 1, 0), (192, 3, 1, 0), (256, 3, 2, 0)]
-    for step in plan:
-        if step is None:
-            layers.append(nn.MaxPool2d(3, 2))
-            continue
-        outputs, kernel, stride, padding = _channels(step[0], width), *step[1:]
-        layers.append(ConvNorm(inputs, outputs, (kernel,) * 2, stride, (padding,) * 2, momentum))
-        inputs = outputs
-    return layers, inputs
-
-
-def _start(net: nn.Module) -> None:
-    """Weights by Glorot and Bengio, biases at zero, as facenet trains."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+def _convolution(inputs: int, outputs: int, kernel: Any, stride: int = 1, padding: Any = 0) -> nn.Sequential:
+    """Convolution without bias, batch norm, ReLU: ``(B, inputs, H, W)`` to ``(B, outputs, H', W')``."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+        nn.BatchNorm2d(outputs, EPSILON),
+        nn.ReLU(inplace=True),
+    )

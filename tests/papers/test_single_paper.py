@@ -164,7 +164,7 @@ def test_two_networks_send_each_modality_to_its_own():
     assert net(pictures.float(), is_text).flatten().tolist() == [3, -2, 3]
     assert net.embed_images(pictures).flatten().tolist() == [1, 1, 1]
     assert net.embed_captions(pictures).flatten().tolist() == [-1, -1, -1]
-    with pytest.raises(ConfigError, match="networks: takes one for both modalities or two, found 3"):
+    with pytest.raises(ConfigError, match="networks=3: expected an integer from 1 to 2"):
         PictureNets(*[Fixed(1.0)] * 3)
 
 
