@@ -196,10 +196,9 @@ class Cca:
         """Solve."""
         image, text = row.inputs.image, row.inputs.text
         train = image.rows()[:], text.train(), image.pairs(row.experiment.seed)
-        val = image.test("val")[:], text.test("val"), None
-        choices, score = (self.etas, self.powers, (self.dim,)), image.score("val")
-        best, tried = models.choose_cca(*train, *val, *choices, score=lambda x, y, _: score(x, y))
-        run.save_table("tried.csv", tried)
+        val = image.test("val")[:], text.test("val")
+        best, tried = models.choose_cca(train, val, image.score("val"), self.etas, self.powers, self.dim)
+        run.save_table("tried.csv", pd.DataFrame(tried))
         best.save(run.dir / MODEL)
         text.save(run)
 

@@ -5,24 +5,26 @@ Gong et al. (IJCV 2014) and Klein et al. (CVPR 2015); the baseline of Wang et al
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from copy import copy
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+from scipy import sparse
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
+from imtext.check import number, whole
 from imtext.errors import ConfigError, DataError
 from imtext.files import read_tensors, write_tensors
-from imtext.models.pair_moments import Moments, View, as_pairs
 from imtext.progress import progress
-from imtext.retrieval.recall import evaluate
 
 _KIND = "imtext-cca-1"
 _ARRAYS = ("correlations", "image_mean", "caption_mean", "image_weights", "caption_weights")
 _FAINT = 1e-6  # correlations below this share of the first are rounding
+_NUMBERS = 1 << 23  # float64 numbers in a block of rows: 64 MB
 
 
 class CCA:
@@ -31,7 +33,8 @@ class CCA:
     Both views are centred; with covariances C over all matching pairs, the maps solve
     ``max tr(Wx' Cxy Wy)`` under ``Wx' (Cxx + eta I) Wx = I = Wy' (Cyy + eta I) Wy``. Each direction is then
     weighted by its correlation to the ``power``, and embeddings are compared by cosine (Gong et al., with
-    power 4). Images are stored once: an image with five captions counts five times.
+    power 4). Rows of both views are brought to length 1 first. Images are stored once: an image with five
+    captions counts five times.
 
     Ours, not cca-zoo 4.0.1, whose ``RidgeCCA`` needs dense views with a row per pair and tensorly besides.
 
@@ -41,7 +44,6 @@ class CCA:
             up to less than 1. The code of Klein et al. adds eta times the covariance's largest eigenvalue,
             and the field's 5e-5 to 1e-4 are in that unit: less by that factor here.
         power: exponent of the correlations.
-        unit_rows: bring each row of both views to length 1 first.
 
     Attributes:
         correlations_: ``(dim_,)`` regularised canonical correlations, descending, float64.
@@ -59,205 +61,229 @@ class CCA:
     ([1.0, 1.0, 1.0], (50, 3))
     """
 
-    def __init__(
-        self, dim: int | None = None, eta: float = 1e-4, power: float = 4.0, unit_rows: bool = True
-    ) -> None:
-        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1):
-            raise ConfigError(f"dim: expected a positive whole number or None, found {dim!r}")
-        self.dim = None if dim is None else int(dim)
-        self.eta = _not_negative(eta, "eta")
-        self.power = _not_negative(power, "power")
-        self.unit_rows = bool(unit_rows)
+    def __init__(self, dim: int | None = None, eta: float = 1e-4, power: float = 4.0) -> None:
+        self.dim = None if dim is None else whole("dim", dim)
+        self.eta = number("eta", eta)
+        self.power = number("power", power)
 
     def __repr__(self) -> str:
-        return f"CCA(dim={self.dim}, eta={self.eta:g}, power={self.power:g}, unit_rows={self.unit_rows})"
+        return f"CCA(dim={self.dim}, eta={self.eta:g}, power={self.power:g})"
 
     @property
     def dim_(self) -> int:
         """Length of an embedding."""
         return len(self.correlations_)
 
-    def fit(self, images: Any, captions: Any, image_of_caption: Any = None, *, pairs: Any = None) -> CCA:
+    def fit(self, images: Any, captions: Any, pairs: Any) -> CCA:
         """Solve for the maps.
 
         Args:
             images: ``(N, Dx)`` features, each image once; dense or sparse, as ``captions``.
             captions: ``(M, Dy)`` features.
-            image_of_caption: ``(M,)`` index of each caption's image; or else
-            pairs: ``(P, 2)`` indices of an image (a region) and a caption (a phrase) that match, in any
-                number; a pair that is there twice counts twice.
+            pairs: ``image_of_caption (M,)``, the index of each caption's image; or ``(P, 2)`` indices of an
+                image (a region) and a caption (a phrase) that match, in any number; a pair that is there
+                twice counts twice.
 
         Memory beyond the arguments: some 3 Dx² + 3 Dy² + 4 Dx Dy numbers of 8 bytes and blocks of rows.
         """
-        views = View(images, "images", self.unit_rows), View(captions, "captions", self.unit_rows)
-        self._solve(Moments.of(*views, as_pairs(image_of_caption, pairs, tuple(map(len, views)))))
-        return self
+        return self._solve(_moments(images, captions, pairs))
 
-    def _solve(self, moments: Moments) -> None:
+    def _solve(self, moments: _Moments) -> CCA:
         found = _directions(moments, self.eta, self.dim)
         self.correlations_, self.image_weights_, self.caption_weights_ = found
-        self.image_mean_, self.caption_mean_ = moments.image_mean, moments.caption_mean
+        self.image_mean_, self.caption_mean_ = moments.means
+        return self
 
     def embed_images(self, images: Any) -> np.ndarray:
         """Image features ``(N, Dx)`` to float32 ``(N, dim_)`` of length 1 (zeros for a row like the mean)."""
-        return self._embed(images, "images")
+        return self._weighted(self._project(images, "image"))
 
     def embed_captions(self, captions: Any) -> np.ndarray:
         """Caption features ``(M, Dy)`` to float32 ``(M, dim_)``, as `embed_images`."""
-        return self._embed(captions, "captions")
+        return self._weighted(self._project(captions, "caption"))
 
-    def _embed(self, rows: Any, what: str) -> np.ndarray:
-        self._check_fitted()
-        view = View(rows, what, self.unit_rows)
-        return _unit(_weighted(self._project(view), self.correlations_, self.power))
-
-    def _project(self, view: View) -> np.ndarray:
+    def _project(self, rows: Any, side: str) -> np.ndarray:
         """Rows on the directions ``(n, dim_)`` float64, before correlations weigh in."""
-        side = view.what.removesuffix("s")
-        mean, weights = getattr(self, f"{side}_mean_"), getattr(self, f"{side}_weights_")
-        if view.width != len(mean):
-            raise DataError(
-                f"{view.what}: expected {len(mean):,} columns as in fit, found {view.width:,}; "
-                "take the features that the model was fitted on"
-            )
-        return view.times(weights) - mean @ weights
-
-    def _check_fitted(self) -> None:
         if not hasattr(self, "correlations_"):
             raise ConfigError("CCA: expected a fitted model, found none; call fit or load first")
+        rows = _matrix(rows, f"{side}s")
+        mean, weights = getattr(self, f"{side}_mean_"), getattr(self, f"{side}_weights_")
+        if rows.shape[1] != len(mean):
+            raise DataError(
+                f"{side}s: expected {len(mean):,} columns as in fit, found {rows.shape[1]:,}; "
+                "take the features that the model was fitted on"
+            )
+        return np.concatenate([block @ weights for _, block in _blocks(rows, f"{side}s")]) - mean @ weights
+
+    def _weighted(self, projected: np.ndarray) -> np.ndarray:
+        """Each direction times its correlation, as a share of the first one, to the power; then length 1."""
+        rows = projected * (self.correlations_ / self.correlations_[0]) ** self.power
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return (rows / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write maps and parameters to one safetensors file, first under a temporary name."""
-        self._check_fitted()
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
-        names = ("dim", "eta", "power", "unit_rows")
-        write_tensors(path, _KIND, arrays, {name: getattr(self, name) for name in names})
+        settings = {"dim": self.dim, "eta": self.eta, "power": self.power}
+        write_tensors(Path(path), _KIND, {name: getattr(self, f"{name}_") for name in _ARRAYS}, settings)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CCA:
         """Read what :meth:`save` wrote. Raises DataError for anything else."""
-        arrays, settings = read_tensors(path, _KIND, _ARRAYS)
-        shapes = {name: array.shape for name, array in arrays.items()}
-        try:
-            (dim,), (width,), (length,) = (shapes[name] for name in _ARRAYS[:3])
-            fits = shapes["image_weights"] == (width, dim) and shapes["caption_weights"] == (length, dim)
-            if not fits or not dim or any(array.dtype != np.float64 for array in arrays.values()):
-                raise ValueError(f"arrays of shapes {shapes}")
-            if arrays["correlations"].min() <= 0 or arrays["correlations"].max() > 1:
-                raise ValueError("correlations outside 0 to 1")
-            loaded = cls(**settings)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: expected a fitted CCA, found {error}; save it again") from None
+        arrays, settings = read_tensors(Path(path), _KIND, _ARRAYS)
+        loaded = cls(*(settings.get(name) for name in ("dim", "eta", "power")))
         for name, array in arrays.items():
             setattr(loaded, f"{name}_", array)
         return loaded
 
 
-class Choice(NamedTuple):
-    """What :func:`choose_cca` found: the model, and a table of all that was tried, one row a try."""
-
-    cca: CCA
-    tried: pd.DataFrame
-
-
 def choose_cca(
-    train_images: Any,
-    train_captions: Any,
-    train_owners: Any,
-    val_images: Any,
-    val_captions: Any,
-    val_owners: Any,
+    train: tuple[Any, Any, Any],
+    val: tuple[Any, Any],
+    score: Callable[[np.ndarray, np.ndarray], float],
     etas: Sequence[float] = (5e-5, 1e-4, 5e-4, 2e-3),
     powers: Sequence[float] = (0.0, 1.0, 2.0, 4.0),
-    dims: Sequence[int | None] = (None,),
-    unit_rows: bool = True,
-    score: Callable[[np.ndarray, np.ndarray, Any], float] | None = None,
-) -> Choice:
+    dim: int | None = None,
+) -> tuple[CCA, list[dict[str, float]]]:
     """The CCA that scores best on validation data, fitted on training data.
 
-    Covariances are computed once, each ``eta`` is solved once; ``powers`` and ``dims`` cost one evaluation
-    each. Of equal scores the first in order of ``etas``, ``powers``, ``dims`` wins.
+    Covariances are computed once, each ``eta`` is solved once; each of ``powers`` costs one evaluation. Of
+    equal scores the first in order of ``etas``, ``powers`` wins.
 
     Args:
-        train_owners: ``image_of_caption (M,)``, or pairs ``(P, 2)`` of image and caption.
-        val_owners: the same for validation; handed to ``score`` as it is.
-        score: of unit embeddings ``(N, dim)``, ``(M, dim)`` and ``val_owners``, higher is better; None: the
-            R-sum of `imtext.retrieval.evaluate`, which needs ``image_of_caption``.
+        train: images, captions and ``image_of_caption`` or pairs, as for :meth:`CCA.fit`.
+        val: images and captions.
+        score: of unit embeddings ``(N, dim)``, ``(M, dim)`` of the validation data, higher is better.
 
     Returns:
-        The fitted model, and a table with columns eta, power, dim (``dim_``) and score.
+        The fitted model, and all that was tried: eta, power, dim (``dim_``) and score of each.
 
     Raises:
-        ConfigError, DataError: as `CCA`; a list to choose from is empty; a score is not a finite number.
+        ConfigError, DataError: as `CCA`; no eta or no power to choose from.
 
     >>> rng = np.random.default_rng(0)
-    >>> x, owners = rng.standard_normal((40, 5)), np.arange(40)
-    >>> best, tried = choose_cca(x[:20], x[:20], owners[:20], x[20:], x[20:], owners[:20], powers=(0, 4))
-    >>> best.dim_, len(tried), float(tried.score.max())
-    (5, 8, 600.0)
+    >>> x, owners = rng.standard_normal((40, 5)), np.arange(20)
+    >>> def right(images, captions):
+    ...     return np.mean((images @ captions.T).argmax(0) == owners)
+    >>> best, tried = choose_cca((x[:20], x[:20], owners), (x[20:], x[20:]), right, powers=(0, 4))
+    >>> best.dim_, len(tried), float(tried[0]["score"])
+    (5, 8, 1.0)
     """
-    if not (len(etas) and len(powers) and len(dims)):
-        raise ConfigError("choose_cca: expected at least one eta, power and dim each; found an empty list")
-    # Every combination is checked before the first is computed.
-    grid = [[CCA(d, e, p, unit_rows) for p in powers for d in dims] for e in etas]
-    score = _rsum if score is None else score
-    views = [View(train_images, "images", unit_rows), View(train_captions, "captions", unit_rows)]
-    which = "pairs" if _is_table(train_owners) else "owners"
-    moments = Moments.of(*views, as_pairs(**{which: train_owners}, counts=tuple(map(len, views))))
-    views = [View(val_images, "images", unit_rows), View(val_captions, "captions", unit_rows)]
-    best, highest, tried = None, -math.inf, []
-    for row in progress(grid, "CCA", len(grid)):
-        whole = CCA(None if None in dims else max(dims), row[0].eta, unit_rows=unit_rows)
-        whole._solve(moments)
-        projected = [whole._project(view) for view in views]
-        for cca in row:
-            scale = whole.correlations_[: cca.dim]
-            found = float(score(*(_unit(_weighted(z, scale, cca.power)) for z in projected), val_owners))
-            if not math.isfinite(found):
-                raise ConfigError(f"score: expected a finite number, found {found} for {cca}; correct score")
-            tried.append({"eta": cca.eta, "power": cca.power, "dim": len(scale), "score": found})
-            if found > highest:
-                best, highest = _cut(whole, cca), found
-    return Choice(best, pd.DataFrame(tried))
+    whole("number of etas and powers", len(etas) * len(powers))
+    moments = _moments(*train)
+    tried, found = [], []
+    for eta in progress(etas, "CCA", len(etas)):
+        solved = CCA(dim, eta)._solve(moments)
+        images, captions = solved._project(val[0], "image"), solved._project(val[1], "caption")
+        for power in powers:
+            cca = copy(solved)
+            cca.power = number("power", power)
+            found.append(cca)
+            reached = float(score(cca._weighted(images), cca._weighted(captions)))
+            tried.append({"eta": cca.eta, "power": cca.power, "dim": cca.dim_, "score": reached})
+    return found[int(np.argmax([one["score"] for one in tried]))], tried
 
 
-def _is_table(owners: Any) -> bool:
-    try:
-        return np.ndim(owners) == 2
-    except ValueError:  # lists of several lengths, refused later
-        return True
+class _Moments(NamedTuple):
+    """Over all pairs: two means ``(D,)``, two covariances ``(D, D)``, ``cross (Dx, Dy)``."""
+
+    means: tuple[np.ndarray, ...]
+    covariances: tuple[np.ndarray, ...]
+    cross: np.ndarray
 
 
-def _rsum(images: np.ndarray, captions: np.ndarray, owners: Any) -> float:
-    return evaluate(images, captions, owners).rsum
+def _moments(images: Any, captions: Any, pairs: Any) -> _Moments:
+    """Means and covariances over matching pairs, in bounded memory, each row stored once."""
+    images, captions = _matrix(images, "images"), _matrix(captions, "captions")
+    shares = _shares(pairs, images.shape[0], captions.shape[0])
+    sides = _spread(images, "images", shares.sum(axis=1)), _spread(captions, "captions", shares.sum(axis=0))
+    means, covariances = zip(*sides, strict=True)
+    cross = np.zeros((images.shape[1], captions.shape[1]))
+    # An image's captions are added up before the product, which then has N rows, not M.
+    several = max(1, round(shares.nnz / images.shape[0]))
+    for part, block in _blocks(images, "images", captions.shape[1] * several):
+        named = np.unique(shares[part].indices)
+        mixed = shares[part][:, named] @ _unit(captions[named], "captions")
+        cross += _dense(block.T @ mixed)
+    return _Moments(means, covariances, cross - np.outer(*means))
 
 
-def _cut(whole: CCA, cca: CCA) -> CCA:
-    """``cca`` with the first directions of a model of the same eta."""
-    cca.correlations_ = whole.correlations_[: cca.dim]
-    cca.image_mean_, cca.caption_mean_ = whole.image_mean_, whole.caption_mean_
-    cca.image_weights_ = whole.image_weights_[:, : cca.dim]
-    cca.caption_weights_ = whole.caption_weights_[:, : cca.dim]
-    return cca
+def _shares(pairs: Any, n_images: int, n_captions: int) -> sparse.csr_array:
+    """How often each pair counts ``(N, M)``, all together 1, from owners ``(M,)`` or pairs ``(P, 2)``."""
+    found = np.asarray(pairs)
+    fits = found.ndim == 2 or len(found) == n_captions
+    if found.ndim == 1:
+        found = np.stack([found, np.arange(len(found))], axis=1)
+    if not fits or found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu" or len(found) < 2:
+        raise DataError(
+            f"CCA: expected image_of_caption ({n_captions},) or pairs (P, 2) in whole numbers, at least two, "
+            f"found {found.dtype} of shape {np.shape(pairs)}"
+        )
+    wrong = np.flatnonzero(((found < 0) | (found >= (n_images, n_captions))).any(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"CCA: pair {wrong[0]} names image and caption {found[wrong[0]].tolist()}, "
+            f"but there are {n_images} and {n_captions}, numbered from 0; correct the pair"
+        )
+    ones = np.full(len(found), 1 / len(found))
+    return sparse.csr_array((ones, tuple(found.T)), shape=(n_images, n_captions))
 
 
-def _not_negative(value: float, name: str) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise ConfigError(f"{name}: expected a finite number of at least 0, found {value!r}")
-    return number
+def _spread(rows: Any, what: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and covariance; sparse rows are not made dense."""
+    mean, squares = np.zeros(rows.shape[1]), np.zeros((rows.shape[1],) * 2)
+    for part, block in _blocks(rows, what):
+        mean += weights[part] @ block
+        rooted = sparse.diags_array(np.sqrt(weights[part])).tocsr() @ block
+        squares += _dense(rooted.T @ rooted)
+    covariance = squares - np.outer(mean, mean)
+    if not covariance.trace() > 1e-13 * (mean @ mean):
+        raise DataError(f"{what}: all rows are equal, CCA needs them to differ; check the features")
+    return mean, covariance
 
 
-def _directions(moments: Moments, eta: float, dim: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _matrix(rows: Any, what: str) -> Any:
+    """Features as an array, or as a sparse one of rows."""
+    rows = sparse.csr_array(rows) if sparse.issparse(rows) else np.asarray(rows)
+    if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
+        raise DataError(
+            f"{what}: expected numbers of shape (rows, columns), found {rows.dtype} of shape {rows.shape}"
+        )
+    return rows
+
+
+def _blocks(rows: Any, what: str, more: int = 0) -> Iterator[tuple[slice, Any]]:
+    """Blocks of rows of bounded size, ``more`` numbers of work space a row; sparse ones may be one block."""
+    step = max(64, _NUMBERS // (more + (0 if sparse.issparse(rows) else rows.shape[1]) or 1))
+    for start in range(0, rows.shape[0], step):
+        part = slice(start, start + step)
+        yield part, _unit(rows[part], what, start)
+
+
+def _unit(rows: Any, what: str, first: int = 0) -> Any:
+    """Rows in float64 and of length 1, dense or sparse as they are; a row of zeros stays."""
+    rows = rows.astype(np.float64)
+    with np.errstate(over="ignore"):
+        squares = rows.multiply(rows).sum(axis=1) if sparse.issparse(rows) else (rows * rows).sum(axis=1)
+    wrong = np.flatnonzero(~np.isfinite(squares))
+    if len(wrong):
+        raise DataError(
+            f"{what}: row {first + wrong[0]} holds NaN, infinity or numbers beyond 1e154; repair it"
+        )
+    scale = 1 / np.sqrt(np.where(squares > 0, squares, np.inf))
+    return sparse.diags_array(scale).tocsr() @ rows
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
+def _directions(moments: _Moments, eta: float, dim: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correlations (k,) and maps (Dx, k), (Dy, k): the singular vectors of the whitened cross-covariance.
 
     They come from the eigenvectors of its smaller Gram matrix, which takes a third of the time of an SVD.
     """
-    left = _factor(moments.image_covariance, eta, "images", moments.rows[0])
-    right = _factor(moments.caption_covariance, eta, "captions", moments.rows[1])
+    left = _factor(moments.covariances[0], eta, "images")
+    right = _factor(moments.covariances[1], eta, "captions")
     white = solve_triangular(left, moments.cross, lower=True, check_finite=False)
     white = solve_triangular(right, white.T, lower=True, check_finite=False).T
     flat = white.shape[0] <= white.shape[1]
@@ -280,33 +306,15 @@ def _directions(moments: Moments, eta: float, dim: int | None) -> tuple[np.ndarr
     return np.minimum(correlations, 1.0), back[0], back[1]
 
 
-def _factor(covariance: np.ndarray, eta: float, what: str, rows: int) -> np.ndarray:
+def _factor(covariance: np.ndarray, eta: float, what: str) -> np.ndarray:
     """The lower Cholesky factor of ``covariance + eta I``; ConfigError where that is singular."""
-    width = len(covariance)
-    ridged = covariance.copy()
-    ridged.flat[:: width + 1] += eta
-    largest = ridged.diagonal().max()
-    try:
+    ridged = covariance + eta * np.eye(len(covariance))
+    least = 4 * len(ridged) * np.finfo(float).eps * ridged.diagonal().max()
+    with suppress(LinAlgError):
         factor = cholesky(ridged, lower=True, overwrite_a=True, check_finite=False)
-        regular = factor.diagonal().min() ** 2 > 4 * width * np.finfo(float).eps * largest
-    except LinAlgError:
-        regular = False
-    if not regular:
-        flat = np.flatnonzero(covariance.diagonal() <= 1e-24 * largest)
-        cause = f"column {flat[0]} is constant" if len(flat) else f"{rows:,} rows for {width:,} columns"
-        raise ConfigError(
-            f"eta={eta:g}: the covariance of the {what} is singular ({cause}); "
-            "take a larger eta, such as 1e-4"
-        )
-    return factor
-
-
-def _weighted(projected: np.ndarray, correlations: np.ndarray, power: float) -> np.ndarray:
-    """The first columns, each times its correlation (as a share of the first one) to the power."""
-    return projected[:, : len(correlations)] * (correlations / correlations[0]) ** power
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1 in float32; a row of zeros stays."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+        if factor.diagonal().min() ** 2 > least:
+            return factor
+    raise ConfigError(
+        f"eta={eta:g}: the covariance of the {what} is singular (fewer rows than columns, or a constant "
+        "column); take a larger eta, such as 1e-4"
+    )

@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 from sklearn.cross_decomposition import CCA as NipalsCCA
 
 from imtext.errors import ConfigError, DataError
-from imtext.models import pair_moments
+from imtext.models import cca as module
 from imtext.models.cca import CCA, choose_cca
 from imtext.retrieval import evaluate
 
@@ -68,7 +68,8 @@ def test_embeddings_are_weighted_projections_of_length_one():
 
 def test_without_eta_the_correlations_are_those_of_scikit_learn():
     images, captions, owner = views(n=60, m=200, dx=4, dy=5)
-    cca = CCA(dim=3, eta=0, power=0, unit_rows=False).fit(images, captions, owner)
+    images, captions = unit(images), unit(captions)
+    cca = CCA(dim=3, eta=0, power=0).fit(images, captions, owner)
     peer = NipalsCCA(3, scale=False, max_iter=20_000, tol=1e-14).fit(images[owner], captions)
     x, y = peer.transform(images[owner], captions)
     expected = [np.corrcoef(x[:, k], y[:, k])[0, 1] for k in range(3)]
@@ -99,7 +100,7 @@ def test_pairs_many_to_many():
     rng = np.random.default_rng(1)
     pairs = np.stack([rng.integers(0, 40, 300), rng.integers(0, 120, 300)], axis=1)
     pairs = np.concatenate([pairs, pairs[:50], pairs[:20]])  # some count two or three times
-    cca = CCA(eta=1e-3).fit(images, captions, pairs=pairs)
+    cca = CCA(eta=1e-3).fit(images, captions, pairs)
     values, *_ = naive(images[pairs[:, 0]], captions[pairs[:, 1]], 1e-3)
     np.testing.assert_allclose(cca.correlations_, values, rtol=1e-7)
 
@@ -107,20 +108,19 @@ def test_pairs_many_to_many():
 def test_pairs_that_say_what_the_owners_say():
     images, captions, owner = views()
     pairs = np.stack([owner, np.arange(120)], axis=1)[::-1]
-    one, two = CCA().fit(images, captions, owner), CCA().fit(images, captions, pairs=pairs)
+    one, two = CCA().fit(images, captions, owner), CCA().fit(images, captions, pairs)
     np.testing.assert_allclose(one.correlations_, two.correlations_, rtol=1e-10)
 
 
-@pytest.mark.parametrize("unit_rows", [True, False])
-def test_sparse_features_and_small_blocks_change_nothing(monkeypatch, unit_rows):
+def test_sparse_features_and_small_blocks_change_nothing(monkeypatch):
     images, captions, owner = views(n=200, m=500)
     images[images < 2], captions[captions < 0] = 0, 0
     captions[3] = 0  # a caption with no known word
-    dense = CCA(eta=1e-2, unit_rows=unit_rows).fit(images, captions, owner)
-    monkeypatch.setattr(pair_moments, "_NUMBERS", 1)
+    dense = CCA(eta=1e-2).fit(images, captions, owner)
+    monkeypatch.setattr(module, "_NUMBERS", 1)
     for x in (images, sparse.csr_matrix(images)):
         for y in (captions, sparse.csc_array(captions)):
-            cca = CCA(eta=1e-2, unit_rows=unit_rows).fit(x, y, owner)
+            cca = CCA(eta=1e-2).fit(x, y, owner)
             np.testing.assert_allclose(cca.correlations_, dense.correlations_, rtol=1e-8)
             np.testing.assert_allclose(cca.embed_images(x), dense.embed_images(images), atol=1e-5)
             np.testing.assert_allclose(cca.embed_captions(y), dense.embed_captions(captions), atol=1e-5)
@@ -144,23 +144,15 @@ def test_eta_means_the_same_at_any_scale():
     assert CCA(eta=1e-1).fit(images, captions, owner).correlations_[0] < one.correlations_[0] < 1
 
 
-def test_a_row_like_the_mean_becomes_zeros():
-    images, captions, owner = views()
-    cca = CCA(unit_rows=False).fit(images, captions, owner)
-    assert cca.embed_images(cca.image_mean_[None]).tolist() == [[0] * 7]
-
-
 def test_more_columns_than_rows_and_constant_columns():
     images, captions, owner = views(n=10, m=30, dx=50, dy=40)
     images[:, 0] = 0
     cca = CCA(dim=512).fit(images, captions, owner)
     assert cca.dim_ == 9  # ten centred images span no more
     assert np.isfinite(cca.embed_images(images)).all()
-    with pytest.raises(
-        ConfigError, match=r"eta=0: .* images is singular \(column 0 is constant\); take a la"
-    ):
-        CCA(eta=0, unit_rows=False).fit(images, captions, owner)
-    with pytest.raises(ConfigError, match=r"eta=0: .* captions is singular \(30 rows for 40 columns\)"):
+    with pytest.raises(ConfigError, match=r"eta=0: .* images is singular \(fewer .* column\); take a larger"):
+        CCA(eta=0).fit(images, captions, owner)
+    with pytest.raises(ConfigError, match=r"eta=0: .* captions is singular"):
         CCA(eta=0).fit(images[:, 1:6], captions, owner)
 
 
@@ -179,15 +171,11 @@ def test_numbers_that_are_none(bad, kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dim": 0}, "dim: expected a positive whole number or None, found 0"),
-        ({"dim": True}, "dim: expected"),
-        ({"dim": 2.0}, "dim: expected"),
-        ({"eta": -1e-9}, "eta: expected a finite number of at least 0, found -1e-09"),
-        ({"eta": float("nan")}, "eta: expected"),
-        ({"eta": "1"}, "eta: expected"),
-        ({"eta": [1e-4]}, "eta: expected"),
-        ({"power": float("inf")}, "power: expected"),
-        ({"power": None}, "power: expected"),
+        ({"dim": 0}, "dim=0: expected an integer"),
+        ({"dim": 2.0}, "dim=2.0: expected"),
+        ({"eta": -1e-9}, "eta=-1e-09: expected a number of at least 0"),
+        ({"eta": float("nan")}, "eta=nan: expected"),
+        ({"power": float("inf")}, "power=inf: expected"),
     ],
 )
 def test_parameters_out_of_range(arguments, message):
@@ -200,29 +188,22 @@ def test_data_that_do_not_fit():
     for x, y, message in [
         (images[0], captions, "images: expected numbers of shape"),
         (images[:, :0], captions, "images: expected numbers"),
-        ([[1.0], [1.0, 2.0]], captions, "images: expected numbers"),
         (images, captions.astype(str), "captions: expected numbers"),
         (images, np.ones_like(captions), "captions: all rows are equal"),
         (images, sparse.csr_matrix(np.ones_like(captions)), "captions: all rows are equal"),
         (images, 0 * captions, "captions: all rows are equal"),
-        (images, captions[:5], "image_of_caption"),
-        (images[:5], captions, "image_of_caption: caption"),
+        (images, captions[:5], r"expected image_of_caption \(5,\) or pairs .* of shape \(120,\)"),
+        (images[:5], captions, "CCA: pair .* there are 5 and 120, numbered from 0"),
     ]:
         with pytest.raises(DataError, match=message):
             CCA().fit(x, y, owner)
-    for pairs in ([[0, 0, 0]], [0, 1], [[0.5, 1.0]], [[0, 1], [1]]):
-        with pytest.raises(DataError, match=r"pairs: expected whole numbers of shape \(P, 2\)"):
-            CCA().fit(images, captions, pairs=pairs)
-    with pytest.raises(DataError, match="pairs: pair 1 names caption 120, but they are numbered 0 to 119"):
-        CCA().fit(images, captions, pairs=[[0, 0], [1, 120]])
-    with pytest.raises(DataError, match="at least two matching pairs, found 1"):
-        CCA().fit(images, captions, pairs=[[0, 0]])
+    for pairs in ([[0, 0, 0]] * 3, [0, 1], [[0.5, 1.0]] * 3, [[0, 0]]):
+        with pytest.raises(DataError, match=r"or pairs \(P, 2\) in whole numbers, at least two, found"):
+            CCA().fit(images, captions, pairs)
+    with pytest.raises(DataError, match=r"pair 1 names image and caption \[1, 120\], but"):
+        CCA().fit(images, captions, [[0, 0], [1, 120]])
     with pytest.raises(DataError, match="do not correlate"):
-        CCA(unit_rows=False).fit(np.eye(2)[:, :1], np.eye(2)[:, :1], pairs=[[0, 0], [0, 1], [1, 0], [1, 1]])
-    with pytest.raises(ConfigError, match="found both or neither"):
-        CCA().fit(images, captions)
-    with pytest.raises(ConfigError, match="found both or neither"):
-        CCA().fit(images, captions, owner, pairs=[[0, 0], [1, 1]])
+        CCA().fit(np.eye(2), np.eye(2), [[0, 0], [0, 1], [1, 0], [1, 1]])
     with pytest.raises(ConfigError, match="call fit or load first"):
         CCA().embed_images(images)
     with pytest.raises(DataError, match="images: expected 7 columns as in fit, found 9"):
@@ -231,80 +212,58 @@ def test_data_that_do_not_fit():
 
 def test_saved_and_loaded(tmp_path):
     images, captions, owner = views()
-    cca = CCA(dim=5, eta=3e-4, power=1.5, unit_rows=False).fit(images, captions, owner)
+    cca = CCA(dim=5, eta=3e-4, power=1.5).fit(images, captions, owner)
     cca.save(tmp_path / "cca.safetensors")
     loaded = CCA.load(tmp_path / "cca.safetensors")
-    assert repr(loaded) == repr(cca) == "CCA(dim=5, eta=0.0003, power=1.5, unit_rows=False)"
+    assert repr(loaded) == repr(cca) == "CCA(dim=5, eta=0.0003, power=1.5)"
     np.testing.assert_array_equal(loaded.embed_images(images), cca.embed_images(images))
     np.testing.assert_array_equal(loaded.embed_captions(captions), cca.embed_captions(captions))
     assert [file.name for file in tmp_path.iterdir()] == ["cca.safetensors"]
     with pytest.raises(DataError, match="cannot be written"):
         cca.save(tmp_path / "nowhere" / "cca.safetensors")
-    with pytest.raises(ConfigError, match="call fit or load first"):
-        CCA().save(tmp_path / "other")
 
 
-def test_damaged_files(tmp_path):
+def test_files_that_hold_no_model(tmp_path):
     path = tmp_path / "cca.safetensors"
     CCA(dim=2).fit(*views(dx=3, dy=2)).save(path)
-    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
-    for trial in range(600):
-        content = bytearray(whole)
-        if trial % 2:
-            content = content[: rng.integers(0, len(whole))]
-        else:
-            content[rng.integers(0, len(whole))] = rng.integers(0, 256)
-        path.write_bytes(content)
-        try:
-            CCA.load(path)
-        except DataError as error:
-            refused += str(path) in str(error)
-    assert refused > 400  # a changed digit of a number cannot be noticed
-    for absent in (tmp_path, tmp_path / "none"):
-        with pytest.raises(
-            DataError, match="expected a file of kind imtext-cca-1, found none; save it first"
-        ):
-            CCA.load(absent)
+    path.write_bytes(path.read_bytes()[:-9])
+    for wrong in (path, tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match="expected a file of kind imtext-cca-1"):
+            CCA.load(wrong)
 
 
 def test_the_choice_is_the_best_of_the_grid_and_a_plain_fit():
     images, captions, owner = views(n=150, m=300, dx=20, dy=30, noise=1.0)
     train, val = owner < 100, owner >= 100
-    parts = (images[:100], captions[train], owner[train], images[100:], captions[val], owner[val] - 100)
-    etas, powers, dims = (1e-4, 1e-2), (0, 2), (None, 3)
-    best, tried = choose_cca(*parts, etas=etas, powers=powers, dims=dims)
-    assert len(tried) == 8 and set(tried.dim) == {20, 3}
-    for row in tried.itertuples():
-        plain = CCA(row.dim, row.eta, row.power).fit(*parts[:3])
-        found = evaluate(plain.embed_images(parts[3]), plain.embed_captions(parts[4]), parts[5]).rsum
-        assert found == pytest.approx(row.score, abs=2.1)  # ties may part at float32
-    assert len(set(tried.score)) > 4
-    top = tried.loc[tried.score.idxmax()]
-    assert (best.eta, best.power, best.dim_) == (top.eta, top.power, top.dim)
-    plain = CCA(best.dim, best.eta, best.power).fit(*parts[:3])
+    fitted, held = (images[:100], captions[train], owner[train]), (images[100:], captions[val])
+
+    def score(x, y):
+        return evaluate(x, y, owner[val] - 100).rsum
+
+    best, tried = choose_cca(fitted, held, score, (1e-4, 1e-2), (0, 2), dim=12)
+    assert len(tried) == 4 and len({row["score"] for row in tried}) == 4
+    for row in tried:
+        plain = CCA(row["dim"], row["eta"], row["power"]).fit(*fitted)
+        found = score(plain.embed_images(held[0]), plain.embed_captions(held[1]))
+        assert found == pytest.approx(row["score"], abs=2.1)  # ties may part at float32
+    top = max(tried, key=lambda row: row["score"])
+    assert (best.eta, best.power, best.dim_) == (top["eta"], top["power"], 12)
+    plain = CCA(12, best.eta, best.power).fit(*fitted)
     np.testing.assert_allclose(best.embed_images(images), plain.embed_images(images), atol=1e-5)
 
 
-def test_the_choice_by_another_score_and_by_pairs():
+def test_the_first_of_equal_scores_is_chosen():
     images, captions, owner = views()
-    pairs = np.stack([owner, np.arange(120)], axis=1)
     seen = []
 
-    def score(x, y, matches):
-        seen.append((x.shape, y.shape, matches is pairs))
+    def score(x, y):
+        seen.append((x.shape, y.shape))
         return -len(seen) // 2
 
-    best, tried = choose_cca(
-        images, captions, pairs, images, captions, pairs, (1e-3, 1e-2), (1, 3), score=score
-    )
-    assert seen == [((40, 7), (120, 7), True)] * 4
-    assert tried.score.tolist() == [-1, -1, -2, -2] and (best.eta, best.power) == (
-        1e-3,
-        1,
-    )  # the first of equals
-    with pytest.raises(ConfigError, match="score: expected a finite number, found nan for CCA"):
-        choose_cca(images, captions, owner, images, captions, owner, score=lambda *_: float("nan"))
-    with pytest.raises(ConfigError, match="at least one eta, power and dim"):
-        choose_cca(images, captions, owner, images, captions, owner, etas=())
-    with pytest.raises(ConfigError, match="power: expected"):
-        choose_cca(images, captions, owner, images, captions, owner, powers=(1, -1))
+    best, tried = choose_cca((images, captions, owner), (images, captions), score, (1e-3, 1e-2), (1, 3))
+    assert seen == [((40, 7), (120, 7))] * 4
+    assert [row["score"] for row in tried] == [-1, -1, -2, -2] and (best.eta, best.power) == (1e-3, 1)
+    with pytest.raises(ConfigError, match="number of etas and powers=0"):
+        choose_cca((images, captions, owner), (images, captions), score, etas=())
+    with pytest.raises(ConfigError, match="power=-1: expected"):
+        choose_cca((images, captions, owner), (images, captions), score, powers=(1, -1))
