@@ -5,7 +5,7 @@ import torch
 
 from imtext.losses import intra_modal_loss, ranking_loss, structure_preserving_loss
 from imtext.losses.intra_modal import intra_modal_constraint
-from imtext.models import Branch
+from imtext.models import two_branch
 
 LOSSES = {
     "ranking": lambda x, y: ranking_loss(x, y, margin=0.2),
@@ -64,8 +64,8 @@ def test_a_batch_of_equal_items_has_distances_of_zero_and_no_gradient():
 
 def test_a_linear_branch_whose_bias_is_zero_takes_a_row_of_zeros():
     torch.manual_seed(0)
-    branch = Branch(3, dim=2, hidden=None)
-    out = branch(torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]))
+    net = two_branch(3, 3, dim=2, hidden=None)
+    out = net.embed_captions(torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]))
     assert not out[0].any()
     (out * torch.tensor([[3.0, 1.0], [1.0, 3.0]])).sum().backward()
-    assert branch.layers[0].bias.grad.abs().max() < 100
+    assert net.text_head[0].bias.grad.abs().max() < 100

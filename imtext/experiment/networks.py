@@ -28,7 +28,7 @@ DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
 @dataclass(frozen=True)
 class BiLSTM:
-    """A caption by a bi-directional LSTM on word vectors, see :class:`imtext.models.lstm_text.LSTMText`."""
+    """A caption by a bi-directional LSTM on word vectors, see :class:`imtext.models.LSTMText`."""
 
     readout: str = "halves"
     dropout: float = 0.5
@@ -41,7 +41,7 @@ class BiLSTM:
 
 @dataclass(frozen=True)
 class GRU:
-    """A caption by a GRU, as in VSE++, see :class:`imtext.models.vse.GRUText`."""
+    """A caption by a GRU, as in VSE++, see :class:`imtext.models.GRUText`."""
 
     bidirectional: bool = False
     pooled_words: str | None = None
@@ -58,7 +58,7 @@ class GRU:
 
     def build(self, text: Any, dim: int) -> nn.Module:
         """From codes to features of length ``dim``."""
-        return models.GRUText(len(text.vocabulary), text.width, dim, **vars(self))
+        return models.GRUText(len(text.vocabulary), text.width, dim, vectors=text.start, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Joint:
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         text = self.text.build(inputs.text, self.dim)
-        return models.VSE(text, inputs.image.dim, self.dim, inputs.image.tuned())
+        return models.vse(text, inputs.image.dim, self.dim, inputs.image.tuned())
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Reranked:
 
 @dataclass(frozen=True)
 class Branches:
-    """Two branches on fixed features, see :class:`imtext.models.two_branch.TwoBranch`.
+    """Two branches on fixed features, see :func:`imtext.models.two_branch`.
 
     Attributes:
         dim, dropout: of either branch; hidden: length of the layer between, None for the linear model.
@@ -176,7 +176,7 @@ class Branches:
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         image = inputs.image
-        return models.TwoBranch(image.dim, inputs.text.width, backbone=image.tuned(), **vars(self))
+        return models.two_branch(image.dim, inputs.text.width, backbone=image.tuned(), **vars(self))
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class Cca:
 
 @dataclass(frozen=True)
 class Dual:
-    """Image CNN and text CNN into one space, see :class:`imtext.models.dual_path.DualPath`.
+    """Image CNN and text CNN into one space, see :func:`imtext.models.dual_path`.
 
     Attributes:
         depth, width, pooling, zero_init: of the text CNN; dim, head, all_positions: of the space.
@@ -235,7 +235,7 @@ class Dual:
         words, image = inputs.text, inputs.image
         sizes = len(words.vocabulary), words.width, self.depth, self.width
         text = models.TextCNN(*sizes, words.start, self.pooling, self.zero_init)
-        return models.DualPath(text, image.dim, self.dim, image.tuned(), self.head, self.all_positions)
+        return models.dual_path(text, image.dim, self.dim, image.tuned(), self.head, self.all_positions)
 
 
 @dataclass(frozen=True)

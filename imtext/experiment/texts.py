@@ -146,8 +146,8 @@ class CodedKnownWords(CodedWords):
 
     @cached_property
     def start(self) -> np.ndarray | None:
-        """What words start from ``(d + 1, width)``; None for random numbers."""
-        return self.vocabulary.matrix(self.vectors) if self.vectors and self.part.start else None
+        """What words start from ``(d, width)``; None for random numbers."""
+        return self.vocabulary.matrix(self.vectors)[1:] if self.vectors and self.part.start else None
 
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""

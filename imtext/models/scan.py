@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from imtext.errors import ConfigError, DataError
 from imtext.models.attention import DIRECTIONS, POOLINGS, scan_scores
-from imtext.models.vse import pack_words, word_layer
+from imtext.models.text_encoders import pack_words, word_layer
 from imtext.unit import unit_rows
 
 SMOOTH = {"t-i": 9.0, "i-t": 4.0}

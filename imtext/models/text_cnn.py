@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imtext.errors import ConfigError
+from imtext.check import one_of
+from imtext.models.text_encoders import start_words
 
 BLOCKS = {50: (3, 4, 6, 1), 152: (3, 8, 36, 1)}
 OUTPUTS = (256, 512, 1024, 2048)
@@ -88,14 +89,14 @@ class TextCNN(nn.Module):
         word_dim: width of the word layer (paper: 300, that of word2vec).
         depth: 50 or 152, after the residual network it mirrors.
         width: multiplier on every channel count but the word layer's (1 is the paper's network).
-        vectors: ``(d + 1, word_dim)`` word vectors to start the word layer from; None starts it at random.
+        vectors: ``(d, word_dim)`` that the words start from, row 0 for code 1; None starts them at random.
         pooling: ``"mean"`` (paper) or ``"max"`` (released code) over the positions.
         zero_init: start the last batch norm of every block that has a plain shortcut at zero, so that the
             network begins shallow (Goyal et al., 2017, section 5.1). Neither paper nor released code does so;
             without it a few hundred steps do not leave the start.
 
     Raises:
-        ConfigError: unknown depth or pooling, or vectors of another shape.
+        ConfigError: unknown depth or pooling, or vectors of another shape or with an infinite number.
 
     >>> net = TextCNN(words=10, word_dim=8, width=0.125)
     >>> net(torch.randint(0, 11, (2, 32))).shape, net.dim
@@ -113,38 +114,23 @@ class TextCNN(nn.Module):
         zero_init: bool = True,
     ) -> None:
         super().__init__()
-        if depth not in BLOCKS or pooling not in POOLINGS:
-            raise ConfigError(
-                f"TextCNN takes depth in {tuple(BLOCKS)} and pooling in {POOLINGS}, "
-                f"found {depth} and {pooling!r}"
-            )
-        self.pooling = pooling
+        blocks = BLOCKS[one_of("depth", depth, BLOCKS)]
+        self.pooling = one_of("pooling", pooling, POOLINGS)
         # A 1x1 convolution over one-hot words is a lookup; padding is all zeros and leaves the bias.
         self.word = nn.Embedding(words + 1, word_dim, padding_idx=0)
         self.word_bias = nn.Parameter(torch.zeros(word_dim))
         self.word_norm = nn.BatchNorm1d(word_dim)
-        self._start_words(vectors)
-        self.stages = nn.Sequential(*_stages(word_dim, BLOCKS[depth], width))
+        if vectors is None:
+            nn.init.xavier_uniform_(self.word.weight)  # Glorot and Bengio, as the paper's [52]
+        else:
+            start_words(self.word, vectors)
+        nn.init.zeros_(self.word.weight[0])
+        self.stages = nn.Sequential(*_stages(word_dim, blocks, width))
         self.dim = _scaled(OUTPUTS[-1], width)
         if zero_init:
             for block in self.stages:
                 if isinstance(block.shortcut, nn.Identity):
                     nn.init.zeros_(block.expand.norm.weight)
-
-    def _start_words(self, vectors: np.ndarray | None) -> None:
-        """Word layer from word vectors, or at random (Glorot and Bengio, as the paper's [52])."""
-        if vectors is None:
-            nn.init.xavier_uniform_(self.word.weight)
-        else:
-            if tuple(vectors.shape) != tuple(self.word.weight.shape):
-                raise ConfigError(
-                    f"vectors must have shape {tuple(self.word.weight.shape)} (words + 1, word_dim), "
-                    f"found {tuple(vectors.shape)}"
-                )
-            with torch.no_grad():
-                self.word.weight.copy_(torch.as_tensor(vectors))
-        with torch.no_grad():
-            self.word.weight[0] = 0
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from imtext.losses import InstanceLoss
-from imtext.models import DualPath, TextCNN
+from imtext.models import TextCNN, dual_path
 from imtext.report import paper_values
 from imtext.runs import provenance
 from imtext.vision.backbones import load_backbone
@@ -31,7 +31,7 @@ def batch_times(
     device: str = "cpu",
     seconds: float = 3.0,
 ) -> dict[str, Any]:
-    """Time both paths of a :class:`~imtext.models.DualPath` with random weights, the text CNN of depth 50.
+    """Time both paths of :func:`~imtext.models.dual_path` with random weights, the text CNN of depth 50.
 
     Forward and backward is a training step without the optimiser: the instance loss over 29,783 groups, as
     many as Flickr30k has, and gradients of every weight, the backbone's too. Inputs lie on the device
@@ -59,7 +59,7 @@ def batch_times(
     with random, torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
         torch.manual_seed(0)
         cnn, text = load_backbone(backbone, weights=None), TextCNN(words, depth=DEPTH, width=width)
-        parts = nn.ModuleList([DualPath(text, cnn.dim, dim, cnn), InstanceLoss(dim, GROUPS)]).to(device)
+        parts = nn.ModuleList([dual_path(text, cnn.dim, dim, cnn), InstanceLoss(dim, GROUPS)]).to(device)
         net, loss = parts.to(memory_format=torch.channels_last) if on_gpu else parts
         pixels = torch.randn(BATCH, 3, crop, crop).contiguous(memory_format=torch.channels_last).to(device)
         codes = torch.randint(1, words + 1, (BATCH, length)).to(device)

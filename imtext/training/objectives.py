@@ -13,7 +13,7 @@ from imtext.check import number, one_of, whole
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint
-from imtext.models import DualPath, TwoBranch
+from imtext.models import Joint
 from imtext.unit import unit_rows
 
 RELEASED = "released"
@@ -102,7 +102,7 @@ class HingeObjective(Ranked):
     ``constraint_captions`` are reported, the parts of the loss, the constraints without their weight.
 
     Args:
-        net: a :class:`~imtext.models.vse.VSE` (or any network whose call gives embeddings ``(B, D)`` of both
+        net: a :func:`~imtext.models.vse` (or any network whose call gives embeddings ``(B, D)`` of both
             sides), or one with ``embed_regions``, ``embed_words`` and ``scores``, such as SCAN.
         margin: on the similarity (papers: 0.2).
         negatives: ``"hardest"`` (VSE++), ``"all"`` (VSE0, and the first epochs of others) or ``"mean"``.
@@ -113,8 +113,8 @@ class HingeObjective(Ranked):
     Raises:
         ConfigError: a number or a name that is none of these, or a constraint for a network that scores.
 
-    >>> from imtext.models.vse import VSE, GRUText
-    >>> objective = HingeObjective(VSE(GRUText(words=5, word_dim=4, dim=8), image_dim=6, dim=8))
+    >>> from imtext.models import GRUText, vse
+    >>> objective = HingeObjective(vse(GRUText(words=5, word_dim=4, dim=8), image_dim=6, dim=8))
     >>> batch = {"images": torch.randn(3, 6), "codes": torch.ones(3, 7, dtype=torch.long)}
     >>> sorted(objective(batch | {"groups": torch.arange(3)}))
     ['loss']
@@ -180,8 +180,8 @@ class DualPathObjective(Ranked):
             other half, in the instance loss too.
         all_epochs: epochs at the start in which all negatives count before the hardest alone does.
 
-    >>> from imtext.models import TextCNN
-    >>> net = DualPath(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
+    >>> from imtext.models import TextCNN, dual_path
+    >>> net = dual_path(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
     >>> objective = DualPathObjective(net, losses.InstanceLoss(16, groups=3), weights=(0, 1, 1))
     >>> batch = {"images": torch.randn(3, 6), "groups": torch.arange(3)}
     >>> batch["codes"] = torch.ones(3, 32, dtype=torch.long)
@@ -191,7 +191,7 @@ class DualPathObjective(Ranked):
 
     def __init__(
         self,
-        net: DualPath,
+        net: Joint,
         instance: losses.InstanceLoss,
         weights: tuple[float, float, float],
         margin: float = 1.0,
@@ -265,7 +265,8 @@ class StructureObjective(Objective):
     Args:
         net: the network; the other arguments as for :func:`imtext.losses.structure_preserving_loss`.
 
-    >>> objective = StructureObjective(TwoBranch(3, 3, dim=2, hidden=None))
+    >>> from imtext.models import two_branch
+    >>> objective = StructureObjective(two_branch(3, 3, dim=2, hidden=None))
     >>> batch = {"images": torch.randn(4, 3), "texts": torch.randn(4, 3), "match": torch.eye(4).bool()}
     >>> sorted(objective(batch))
     ['loss']
@@ -273,7 +274,7 @@ class StructureObjective(Objective):
 
     def __init__(
         self,
-        net: TwoBranch,
+        net: Joint,
         margin: float = 0.1,
         top_k: int = 50,
         lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),

@@ -37,3 +37,15 @@ def test_a_row_with_both_is_trained_and_found_again_as_an_encoder(tmp_path):
     captions, files = encoder.test.captions, [encoder.test.image_path(i) for i in (4, 2)]
     np.testing.assert_allclose(encoder.embed_captions(captions[:2]), stored["captions"][:2], atol=1e-4)
     np.testing.assert_allclose(encoder.embed_images(files), stored["images"][[4, 2]], atol=1e-4)
+
+
+def test_known_words_start_from_their_vector_and_numbers_of_their_own(tmp_path):
+    places = Places(cache=str(tmp_path))
+    text, plain = (inputs_of(tiny.PAPER.but(text=dict(own=own)), places).text for own in (7, 0))
+    assert text.width == plain.width + 7 == text.start.shape[1]
+    assert np.array_equal(text.start[:, :-7], plain.start, equal_nan=True)
+    assert np.isnan(text.start[:, -7:]).all()
+    known = np.flatnonzero(np.isfinite(plain.start).all(1))
+    weights = GRU().build(text, 16).word.weight.detach().numpy()[1:]
+    np.testing.assert_allclose(weights[known, :-7], plain.start[known], rtol=1e-6)
+    assert np.isfinite(weights).all() and weights[known, -7:].std() > 0

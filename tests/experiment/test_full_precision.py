@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from imtext.experiment.compute import in_blocks
-from imtext.models import DualPath, TextCNN
+from imtext.models import TextCNN, dual_path
 from imtext.training.device import Fabric
 
 CODES = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
@@ -25,7 +25,7 @@ def test_features_of_one_side() -> None:
 
 
 def test_views_of_a_picture_and_captions() -> None:
-    net = DualPath(TextCNN(words=5, word_dim=8, width=0.125), image_dim=6, dim=16).eval()
+    net = dual_path(TextCNN(words=5, word_dim=8, width=0.125), image_dim=6, dim=16).eval()
     views = np.random.default_rng(0).normal(size=(3, 2, 6)).astype(np.float32)
     with torch.no_grad():
         images = sum(net.embed_images(torch.from_numpy(views[:, side])) for side in (0, 1)) / 2

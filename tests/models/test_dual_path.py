@@ -7,7 +7,7 @@ from torch import nn
 
 from imtext.errors import ConfigError
 from imtext.losses import InstanceLoss
-from imtext.models import DualPath, EmbeddingHead, TextCNN
+from imtext.models import TextCNN, dual_path
 from imtext.models.text_cnn import PositionConv
 from imtext.training import DualPathObjective
 
@@ -78,9 +78,9 @@ def test_padding_has_a_word_of_zeros_that_never_learns():
 
 
 def test_word_vectors_are_the_start_of_the_word_layer():
-    vectors = torch.randn(6, 4).numpy()
+    vectors = torch.randn(5, 4).numpy()
     net = TextCNN(5, word_dim=4, width=0.125, vectors=vectors)
-    assert torch.equal(net.word.weight[1:].detach(), torch.as_tensor(vectors[1:]))
+    assert torch.equal(net.word.weight[1:].detach(), torch.as_tensor(vectors))
     with pytest.raises(ConfigError, match="vectors must have shape"):
         TextCNN(5, word_dim=3, width=0.125, vectors=vectors)
 
@@ -91,7 +91,7 @@ def test_unknown_options_are_named():
     with pytest.raises(ConfigError, match="pooling"):
         TextCNN(5, pooling="sum")
     with pytest.raises(ConfigError, match="head"):
-        EmbeddingHead(3, 4, "head")
+        dual_path(TextCNN(5, width=0.125), 3, 4, head="deep")
 
 
 def scrambled(net):
@@ -118,12 +118,12 @@ def by_hand(layers, x):
 
 def test_the_released_heads():
     torch.manual_seed(0)
-    net = scrambled(DualPath(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head="released"))
+    net = scrambled(dual_path(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head="released"))
     images, codes = torch.randn(5, 6).double(), torch.randint(1, 10, (5, 12))
     sides = {"image": (net.image_head, images, 4), "text": (net.text_head, net.text(codes), 2)}
     tested, read = (net.embed_images(images), net.embed_captions(codes)), net(images, codes)
     for (head, features, count), test, loss in zip(sides.values(), tested, read, strict=True):
-        layers = [layer for layer in head.layers if not isinstance(layer, nn.ReLU)]
+        layers = [layer for layer in head if not isinstance(layer, nn.ReLU)]
         # fc, batch norm; on the image side twice.
         assert [type(layer) for layer in layers] == [nn.Linear, nn.BatchNorm1d] * (count // 2)
         assert torch.allclose(test, by_hand(layers, features))
@@ -132,7 +132,7 @@ def test_the_released_heads():
 
 def test_the_classifier_reads_what_the_released_head_gives_after_its_relu():
     torch.manual_seed(0)
-    net = DualPath(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head="released")
+    net = dual_path(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head="released")
     objective = scrambled(DualPathObjective(net, InstanceLoss(8, 4), (0, 1, 1)))
     images, codes, groups = torch.randn(4, 6).double(), torch.randint(1, 10, (4, 12)), torch.arange(4)
     found = objective({"images": images, "codes": codes, "groups": groups})["loss"]
@@ -145,7 +145,7 @@ def test_the_classifier_reads_what_the_released_head_gives_after_its_relu():
 def test_captions_at_all_positions_are_added_up():
     torch.manual_seed(0)
     text = TextCNN(9, 4, width=0.125)
-    nets = [scrambled(DualPath(text, 6, 8, head="released", all_positions=all_)) for all_ in (False, True)]
+    nets = [scrambled(dual_path(text, 6, 8, head="released", all_positions=all_)) for all_ in (False, True)]
     nets[1].load_state_dict(nets[0].state_dict())
     codes = torch.tensor([[3, 5, 0, 0, 0], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])
     places = [[[3, 5, 0, 0, 0], [0, 3, 5, 0, 0], [0, 0, 3, 5, 0], [0, 0, 0, 3, 5]], [[1, 2, 3, 4, 5]]]
@@ -172,7 +172,7 @@ def released_batch(pairs=7):
 @pytest.mark.parametrize("head", ["paper", "released"])
 def test_the_released_negatives_against_loops(head):
     batch = released_batch()
-    net = scrambled(DualPath(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head=head)).float()
+    net = scrambled(dual_path(TextCNN(9, 4, width=0.125), image_dim=6, dim=8, head=head)).float()
     objective = DualPathObjective(net, InstanceLoss(8, 10, dropout=0), (2, 1, 0.5), 0.7, "released").eval()
     images, own = net(batch["images"], batch["codes"])
     _, candidates = net(batch["images"], batch["candidates"])
@@ -195,7 +195,7 @@ def test_the_released_negatives_against_loops(head):
 
 def test_candidates_are_read_as_in_a_test_and_leave_the_batch_norms_alone():
     batch = released_batch()
-    net = DualPath(TextCNN(9, 4, width=0.125), image_dim=6, dim=8)
+    net = dual_path(TextCNN(9, 4, width=0.125), image_dim=6, dim=8)
     seen = []
     net.text.register_forward_hook(lambda module, inputs, _: seen.append((module.training, len(inputs[0]))))
     DualPathObjective(net, InstanceLoss(8, 10), (1, 1, 1), negatives="released")(batch)
@@ -204,7 +204,7 @@ def test_candidates_are_read_as_in_a_test_and_leave_the_batch_norms_alone():
 
 
 def test_pixels_need_a_backbone():
-    net = DualPath(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
+    net = dual_path(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
     with pytest.raises(ConfigError, match="no backbone"):
         net.embed_images(torch.zeros(1, 3, 8, 8))
     net.backbone = nn.Sequential(nn.Conv2d(3, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -218,7 +218,7 @@ def test_overfits_a_tiny_set(weights):
     codes = torch.zeros(8, 16, dtype=torch.long)
     codes[:, :4] = torch.randint(1, 20, (8, 4))
     batch = {"images": torch.randn(8, 12), "codes": codes, "groups": groups}
-    net = DualPath(TextCNN(20, 16, width=0.125), image_dim=12, dim=32)
+    net = dual_path(TextCNN(20, 16, width=0.125), image_dim=12, dim=32)
     objective = DualPathObjective(net, InstanceLoss(32, 8, dropout=0.0), weights, margin=0.5)
     optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
     for _ in range(60):
@@ -232,7 +232,7 @@ def test_overfits_a_tiny_set(weights):
 
 
 def test_objective_reports_errors_only_for_the_losses_it_has():
-    net = DualPath(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
+    net = dual_path(TextCNN(5, 4, width=0.125), image_dim=6, dim=8)
     batch = {
         "images": torch.randn(3, 6),
         "codes": torch.ones(3, 8, dtype=torch.long),

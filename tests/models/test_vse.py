@@ -1,12 +1,14 @@
 """VSE++ and its rich text: against explicit loops, sizes, captions without words, and that it can learn."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from imtext.errors import ConfigError
 from imtext.losses.ranking import ranking_loss
-from imtext.models.vse import VSE, GRUText, UnitHead
+from imtext.models import GRUText, LSTMText, vse
+from imtext.models.joint import UnitHead
 from imtext.text import position_shift
 
 VARIANTS = [(both, pooled) for both in (False, True) for pooled in (None, "mean", "max")]
@@ -74,7 +76,7 @@ def test_padding_is_nothing_wherever_it_stands(both, pooled):
 @pytest.mark.parametrize(("both", "pooled"), VARIANTS)
 def test_gradient(both, pooled):
     torch.manual_seed(2)
-    net = VSE(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4, text_fc=True).double()
+    net = vse(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4).double()
     names, values = zip(*net.named_parameters(), strict=True)
     x = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
 
@@ -85,13 +87,12 @@ def test_gradient(both, pooled):
 
 
 @pytest.mark.parametrize(("both", "pooled"), VARIANTS)
-@pytest.mark.parametrize("fc", [None, True])
-def test_a_caption_without_words_is_zero_and_harmless(both, pooled, fc):
-    net = VSE(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4, text_fc=fc)
+def test_a_caption_without_words_is_zero_and_harmless(both, pooled):
+    net = vse(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4)
     with torch.no_grad():
         for head in (net.image_head, net.text_head):
-            if head is not None:
-                head.fc.bias.fill_(0.5)  # as it is after training
+            for values in head.parameters():
+                values += 0.5  # biases as they are after training
     rows = net.embed_captions(CODES)
     assert torch.allclose(rows.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]))
     images = net.embed_images(torch.randn(5, 5))
@@ -112,11 +113,10 @@ def test_padding_never_learns():
 def test_sizes_and_start_are_the_papers():
     torch.manual_seed(3)
     gru = 3 * 1024 * (300 + 1024 + 2)
-    plain = VSE(GRUText(1000), image_dim=2048)
-    assert plain.text_head is None
+    plain = vse(GRUText(1000), image_dim=2048)
     assert sum(p.numel() for p in plain.parameters()) == 1001 * 300 + gru + 2049 * 1024
     text = GRUText(1000, bidirectional=True, pooled_words="mean")
-    rich = VSE(text, image_dim=5888)
+    rich = vse(text, image_dim=5888)
     assert text.dim == 1324
     assert sum(p.numel() for p in rich.parameters()) == 1001 * 300 + 2 * gru + 5889 * 1024 + 1325 * 1024
     words, fc = text.word.weight[1:], rich.image_head.fc
@@ -135,8 +135,10 @@ def test_images_of_any_scale_become_unit_rows():
     assert torch.allclose(head(100 * x), head(x), atol=1e-6)
 
 
-def test_an_image_of_zeros_is_zero_until_the_bias_has_learnt_and_harmless():
-    net = VSE(GRUText(6, 3, 4), image_dim=5, dim=4)
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+def test_an_image_of_zeros_stays_zero_and_is_harmless(bias):
+    net = vse(GRUText(6, 3, 4), image_dim=5, dim=4)
+    net.image_head.fc.bias.data.fill_(bias)
     features = torch.randn(5, 5)
     features[2] = 0
     images, captions = net(features, CODES)
@@ -145,22 +147,29 @@ def test_an_image_of_zeros_is_zero_until_the_bias_has_learnt_and_harmless():
     assert max(p.grad.abs().max() for p in net.parameters()) < 100  # not divided by a length of 0
 
 
-def test_the_text_fc_is_an_option():
-    assert VSE(GRUText(5, 3, 4), 6, dim=4).text_head is None
-    assert VSE(GRUText(5, 3, 4), 6, dim=4, text_fc=True).text_head.fc.in_features == 4
-    assert VSE(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4).text_head.fc.in_features == 7
-    with pytest.raises(ConfigError, match="length dim=4, found 7"):
-        VSE(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4, text_fc=False)
+def test_the_text_side_has_a_layer_where_the_lengths_differ():
+    assert not list(vse(GRUText(5, 3, 4), 6, dim=4).text_head.parameters())
+    assert vse(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4).text_head.fc.in_features == 7
+
+
+def test_known_lengths_change_nothing():
+    for net in (GRUText(6, 3, 4, True, "mean"), LSTMText(6, 3, 4, dropout=0)):
+        assert torch.equal(net(CODES, torch.tensor([5, 1, 2, 0, 3])), net(CODES))
+
+
+def test_words_start_from_vectors():
+    vectors = torch.rand(6, 3).numpy()
+    assert np.array_equal(GRUText(6, 3, 4, vectors=vectors).word.weight[1:].detach().numpy(), vectors)
 
 
 def test_pixels_and_features():
-    net = VSE(GRUText(5, 3, 4), image_dim=6, dim=4)
+    net = vse(GRUText(5, 3, 4), image_dim=6, dim=4)
     with pytest.raises(ConfigError, match="no backbone"):
         net.embed_images(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ConfigError, match=r"features \(B, 6\), found \(2, 7\)"):
         net.embed_images(torch.zeros(2, 7))
     backbone = nn.Sequential(nn.Conv2d(3, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    tuned = VSE(net.text, image_dim=6, dim=4, backbone=backbone)
+    tuned = vse(net.text, image_dim=6, dim=4, backbone=backbone)
     pixels = torch.randn(2, 3, 8, 8)
     assert torch.equal(tuned.embed_images(pixels), tuned.embed_images(backbone(pixels)))
     tuned.embed_images(pixels).sum().backward()
@@ -172,14 +181,14 @@ def test_pixels_and_features():
 
 def test_bad_arguments():
     for options in ({"words": 0}, {"word_dim": 0}, {"dim": 0}, {"pooled_words": "sum"}):
-        with pytest.raises(ConfigError, match="GRUText takes"):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))}=.*: expected"):
             GRUText(**{"words": 5, **options})
 
 
 @pytest.mark.parametrize("pooled", [None, "mean", "max"])
 def test_autocast_keeps_lengths(pooled):
     torch.manual_seed(5)
-    net = VSE(GRUText(6, 3, 8, True, pooled), image_dim=5, dim=8)
+    net = vse(GRUText(6, 3, 8, True, pooled), image_dim=5, dim=8)
     with torch.autocast("cpu", torch.bfloat16):
         images, captions = net(torch.randn(5, 5), CODES)
     assert images.dtype == captions.dtype == torch.float32
@@ -190,7 +199,7 @@ def test_autocast_keeps_lengths(pooled):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_equals_cpu():
-    net = VSE(GRUText(6, 3, 8, True, "mean"), image_dim=5, dim=8)
+    net = vse(GRUText(6, 3, 8, True, "mean"), image_dim=5, dim=8)
     x = torch.randn(5, 5)
     here = net(x, CODES)
     there = net.cuda()(x.cuda(), CODES.cuda())
@@ -203,7 +212,7 @@ def test_overfits_a_tiny_set(both, pooled):
     torch.manual_seed(6)
     images, codes = torch.randn(12, 10), torch.zeros(12, 8, dtype=torch.long)
     codes[:, :4] = torch.randint(1, 20, (12, 4))
-    net = VSE(GRUText(20, 8, 32, both, pooled), image_dim=10, dim=32)
+    net = vse(GRUText(20, 8, 32, both, pooled), image_dim=10, dim=32)
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(60):
         optimizer.zero_grad()

@@ -8,7 +8,7 @@ from one_word_less import word_ablation
 
 from imtext.errors import DataError
 from imtext.experiment.compute import in_blocks
-from imtext.models import DualPath, TextCNN
+from imtext.models import TextCNN, dual_path
 from imtext.papers import instance_loss
 from imtext.papers.instance_loss import by_word, content_minus_function, split_ablation
 from imtext.text import Vocabulary
@@ -33,7 +33,7 @@ def words():
 @pytest.fixture(scope="module")
 def net(words):
     torch.manual_seed(0)
-    made = DualPath(TextCNN(len(words), 16, width=0.125, zero_init=False), image_dim=6, dim=16)
+    made = dual_path(TextCNN(len(words), 16, width=0.125, zero_init=False), image_dim=6, dim=16)
     return made.eval()
 
 

@@ -44,7 +44,7 @@ def test_settings_and_random_numbers_stay_as_they_were():
 
 
 def test_forward_and_backward_reach_every_weight_of_a_path(monkeypatch):
-    made, net = {}, batch_timing.DualPath
+    made, net = {}, batch_timing.dual_path
     touched = []
 
     def once(step, warm, seconds):
@@ -53,7 +53,7 @@ def test_forward_and_backward_reach_every_weight_of_a_path(monkeypatch):
         touched.append({name.split(".")[0] for name, weights in named if weights.grad is not None})
         return 1.0
 
-    monkeypatch.setattr(batch_timing, "DualPath", lambda *given: made.setdefault("net", net(*given)))
+    monkeypatch.setattr(batch_timing, "dual_path", lambda *given: made.setdefault("net", net(*given)))
     monkeypatch.setattr(batch_timing, "_median_ms", once)
     batch_times(*TINY)
     assert touched == [{"backbone", "image_head"}, {"text", "text_head"}]

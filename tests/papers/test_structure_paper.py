@@ -186,7 +186,7 @@ def test_the_row_with_a_trained_cnn(made):
     statistics = [name for name in fixed if "running_" in name]
     assert statistics and not moved & set(statistics)
     assert {name for name, value in fixed.items() if value.dim() == 4} <= moved
-    first = "net.image_branch.layers.0.weight"
+    first = "net.image_head.0.weight"
     assert not torch.equal(after[first], before[first])
     encoder, stored = load(tuned.runs[0].dir), tuned.embeddings()[0]
     files = [encoder.test.image_path(i) for i in (2, 5)]

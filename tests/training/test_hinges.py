@@ -7,15 +7,14 @@ from torch import nn
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import hinge_loss, ranking_loss
-from imtext.models.lstm_text import LSTMText
-from imtext.models.vse import VSE, GRUText
+from imtext.models import GRUText, LSTMText, vse
 from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
 from imtext.training.objectives import Constraint, HingeObjective
 
 
 def small(**options):
     torch.manual_seed(0)
-    return HingeObjective(VSE(GRUText(9, 4, 8, True, "mean"), image_dim=6, dim=8), **options)
+    return HingeObjective(vse(GRUText(9, 4, 8, True, "mean"), image_dim=6, dim=8), **options)
 
 
 def batch(groups=(0, 1, 2, 2, 3)):
@@ -194,7 +193,7 @@ def test_the_constraint_pushes_the_way_its_reading_says(tmp_path):
         "released_cosine": Constraint(1.0, "cosine", "released_cosine", high=0.999),
     }.items():
         torch.manual_seed(7)
-        net = VSE(LSTMText(9, 4, 8, dropout=0), image_dim=6, dim=8)
+        net = vse(LSTMText(9, 4, 8, dropout=0), image_dim=6, dim=8)
         recipe = Recipe(epochs=8, lr=1e-2, weight_decay=0.0)
         (tmp_path / name).mkdir()
         objective = HingeObjective(net, margin=0.0, constraint=constraint)
@@ -246,7 +245,7 @@ def test_trains_on_pair_batches(tmp_path):
         CachedFeatures(features), codes.numpy(), (codes > 0).sum(1).numpy(), owners, owners, batch_size=12
     )
     torch.manual_seed(5)
-    objective = HingeObjective(VSE(GRUText(9, 8, 32), image_dim=16, dim=32), all_epochs=2)
+    objective = HingeObjective(vse(GRUText(9, 8, 32), image_dim=16, dim=32), all_epochs=2)
     recipe = Recipe(epochs=30, lr=1e-2, weight_decay=0.0, milestones=(25,), clip=2.0, batch_size=12)
     fit(make_fabric("cpu"), objective, recipe, batches, tmp_path)
     images, captions = objective.net(torch.from_numpy(features[0]), codes)

@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from imtext.errors import ConfigError
-from imtext.models import TwoBranch
+from imtext.models import two_branch
 from imtext.retrieval import evaluate
 from imtext.training import NeighbourBatches, Recipe, StructureObjective, fit, make_fabric
 
@@ -89,7 +89,7 @@ def test_a_batch_needs_two_pairs():
 def test_a_two_branch_network_fits_a_tiny_set(tmp_path, hidden):
     torch.manual_seed(0)
     images, captions, pairs = five_each(images=8, dim=16)
-    net = TwoBranch(16, 16, dim=16, hidden=hidden, dropout=0.0)
+    net = two_branch(16, 16, dim=16, hidden=hidden, dropout=0.0)
     objective = StructureObjective(net, margin=0.1, lambdas=(2.0, 0.0, 0.2), reduction="mean")
     batches = NeighbourBatches(images, captions, pairs, batch_size=40)
     curves = fit(make_fabric("cpu"), objective, Recipe(epochs=150, lr=1e-2), batches, tmp_path)
@@ -112,7 +112,7 @@ def linear_rsum(folder, blank):
     captions /= np.linalg.norm(captions, axis=1, keepdims=True)
     captions[random.permutation(800)[:blank]] = 0
     torch.manual_seed(0)
-    net = TwoBranch(16, 16, dim=16, hidden=None)
+    net = two_branch(16, 16, dim=16, hidden=None)
     objective = StructureObjective(net, margin=0.1, lambdas=(2.0, 0.0, 0.2), reduction="mean")
     batches = NeighbourBatches(images, captions, np.stack([owners, np.arange(800)], 1), batch_size=200)
     recipe = Recipe(epochs=10, lr=0.1, batch_size=200, optimiser="sgd")
@@ -130,9 +130,9 @@ def test_captions_without_a_known_word_do_not_spoil_a_linear_network(tmp_path):
 
 
 def test_parameter_count():
-    count = sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=8).parameters())
+    count = sum(p.numel() for p in two_branch(6, 5, dim=4, hidden=8).parameters())
     assert count == (6 * 8 + 8 + 8 * 4 + 4 + 2 * 4) + (5 * 8 + 8 + 8 * 4 + 4 + 2 * 4)
-    assert sum(p.numel() for p in TwoBranch(6, 5, dim=4, hidden=None).parameters()) == 6 * 4 + 4 + 5 * 4 + 4
+    assert sum(p.numel() for p in two_branch(6, 5, dim=4, hidden=None).parameters()) == 6 * 4 + 4 + 5 * 4 + 4
 
 
 class Numbered:
