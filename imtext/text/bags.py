@@ -23,19 +23,9 @@ from imtext.text.vectors import WordVectors
 _MEAN, _TFIDF = "imtext-mean-vector-2", "imtext-tfidf-2"
 # Slips of simplemma's English list in words that captions use ("playing" -> "playe").
 _MENDED = {
-    "playing": "play",
-    "sitting": "sit",
-    "swinging": "swing",
-    "singing": "sing",
-    "growing": "grow",
-    "thinking": "think",
-    "guarding": "guard",
-    "guarded": "guard",
-    "mixing": "mix",
-    "mixed": "mix",
-    "fixing": "fix",
-    "fixed": "fix",
-    "crosses": "cross",
+    "playing": "play", "sitting": "sit", "swinging": "swing", "singing": "sing", "growing": "grow",
+    "thinking": "think", "guarding": "guard", "guarded": "guard", "mixing": "mix", "mixed": "mix",
+    "fixing": "fix", "fixed": "fix", "crosses": "cross",
 }
 
 
@@ -239,35 +229,22 @@ def known_words(captions: Iterable[str], vectors: Container[str]) -> tuple[spars
     return counts, words
 
 
-# Stop words that name, in a caption, something one can see or count.
-_NUMBERS = """
+# Stop words that name, in a caption, something one can see or count: numbers, nouns, verbs, others.
+_SHOWN = """
     one two three four five six eight nine ten eleven twelve fifteen twenty forty fifty sixty hundred
-    first third last once
+    first third last once amount back bill bottom co con cry detail fire front inc interest ltd mill name part
+    side system top became become becomes becoming call describe fill find found get give go keep made move
+    put see seem seemed seeming seems show take empty full serious sincere thick thin alone please together
+    well
 """
-_NOUNS = (
-    "amount back bill bottom co con cry detail fire front inc interest ltd mill name part side system top"
-)
-_VERBS = """
-    became become becomes becoming call describe fill find found get give go keep made move put see seem
-    seemed seeming seems show take
-"""
-_ADJECTIVES = "empty full serious sincere thick thin"
-_ADVERBS = "alone please together well"
-
-# What the stop words lack: the clitics as `tokenize` cuts them, and members of the same closed classes.
-_CLITICS = "'s 're 've 'll 'd 'm n't ca wo"
-_PREPOSITIONS = """
+# What the stop words lack: the clitics as `tokenize` cuts them, prepositions, and others.
+_LACKING = """
+    's 're 've 'll 'd 'm n't ca wo
     aboard alongside amid amidst aside astride atop away beneath despite like near past till underneath unlike
-    whilst
-"""
-_OTHERS = """
-    anybody did does doing everybody having just maybe oneself ought plus shall somebody theirs unless
+    whilst anybody did does doing everybody having just maybe oneself ought plus shall somebody theirs unless
     whatsoever
 """
-
-FUNCTION_WORDS: frozenset[str] = frozenset(
-    ENGLISH_STOP_WORDS - set(f"{_NUMBERS} {_NOUNS} {_VERBS} {_ADJECTIVES} {_ADVERBS}".split())
-) | frozenset(f"{_CLITICS} {_PREPOSITIONS} {_OTHERS}".split())
+FUNCTION_WORDS: frozenset[str] = ENGLISH_STOP_WORDS - set(_SHOWN.split()) | set(_LACKING.split())
 """Lower-case function words, as :func:`imtext.text.tokenize` spells them.
 
 Determiners, pronouns, prepositions and particles, conjunctions, forms of *be*, *have* and *do*, modal verbs,

@@ -288,13 +288,12 @@ def small_vectors(
     features: int = 12,
     source: str | WordVectors = "word2vec",
     seed: int = 0,
-    epochs: int = 10,
 ) -> WordVectors:
     """Vectors of 12, 24 or 36 numbers for the words of the training ``captions``.
 
     ``source="word2vec"`` trains them on the captions (skip-gram, one worker: the same captions and ``seed``
     give the same numbers). With word vectors as ``source``, their PCA, fitted on the distinct words of the
-    captions that have a vector; ``seed`` and ``epochs`` then play no part.
+    captions that have a vector; ``seed`` then plays no part.
 
     Raises ConfigError for ``features`` that are no multiple of three or another ``source``, DataError where
     the captions have fewer words than that.
@@ -307,7 +306,7 @@ def small_vectors(
     if not isinstance(source, WordVectors | str) or (isinstance(source, str) and source != "word2vec"):
         raise ConfigError(f"small_vectors: expected source 'word2vec' or WordVectors, found {source!r}")
     if isinstance(source, str):
-        return train_word2vec(captions, features, seed, epochs)
+        return train_word2vec(captions, features, seed)
     cut = source.cut(word for caption in captions for word in tokenize(caption))
     if features > min(cut.vectors.shape):
         raise DataError(

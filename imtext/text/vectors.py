@@ -207,31 +207,17 @@ def _packaged_glove() -> WordVectors:
     return WordVectors(words, matrix, "glove.6B.50d")
 
 
-def train_word2vec(
-    captions: Sequence[str], dim: int = 50, seed: int = 0, epochs: int = 10, min_count: int = 1
-) -> WordVectors:
+def train_word2vec(captions: Sequence[str], dim: int = 50, seed: int = 0) -> WordVectors:
     """Skip-gram word2vec on the captions; the same captions and seed give the same numbers.
 
     One worker, because several make the result depend on thread timing. Raises DataError where the captions
-    hold no word, ConfigError for a number below 1.
+    hold no word, ConfigError for ``dim`` below 1.
     """
     from gensim.models import Word2Vec
 
-    whole("dim", dim)
-    whole("epochs", epochs)
-    whole("min_count", min_count)
     words = [tokenize(caption) for caption in captions]
     if not any(words):
         raise DataError(f"train_word2vec: {len(words)} captions hold no word; check the captions")
-    model = Word2Vec(
-        words,
-        vector_size=dim,
-        window=5,
-        sg=1,
-        negative=5,
-        min_count=min_count,
-        epochs=epochs,
-        seed=seed,
-        workers=1,
-    )
+    options = {"window": 5, "sg": 1, "negative": 5, "min_count": 1, "epochs": 10, "workers": 1}
+    model = Word2Vec(words, vector_size=whole("dim", dim), seed=seed, **options)
     return WordVectors.from_gensim(model.wv, f"word2vec trained on {len(words)} captions, seed {seed}")
