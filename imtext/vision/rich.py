@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 
 from imtext.check import one_of
 from imtext.errors import DataError
-from imtext.unit import unit_rows
 from imtext.vision.features import POOLS, STAGES
 
 RICH_VARIANTS = (
@@ -94,4 +94,5 @@ def rich_image_features(pooled: np.ndarray, variant: str, stage_dims: Mapping[st
         )
     parts = dict(zip(all_parts, np.split(pooled, ends[:-1], -1), strict=True))
     joined = np.concatenate([parts[part] for part in rich_parts(variant)], -1)
-    return unit_rows(torch.from_numpy(joined)).numpy()
+    # Not unit_rows: those of an untrained network may be shorter than 1e-8 and have a direction all the same.
+    return normalize(torch.from_numpy(joined), dim=-1).numpy()

@@ -41,6 +41,7 @@ def rich_by_hand(row: np.ndarray, variant: str) -> np.ndarray:
 def test_rich_features_are_the_parts_in_the_papers_order_over_one_norm(variant):
     rows = np.random.default_rng(0).normal(size=(2, 50, WIDTH)).astype(np.float32)
     rows[1, 7] = 0  # zeros stay zeros
+    rows[1, 8] *= 1e-9
     rich = rich_image_features(rows, variant, DIMS)
     assert rich.shape == (2, 50, variant_dim(variant, DIMS)) and rich.dtype == np.float32
     for view, image in np.ndindex(2, 50):
