@@ -87,8 +87,8 @@ def test_evaluate_refuses_unfit_files(stored, tmp_path, capsys):
     assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "damaged")
     np.save(tmp_path / "one.npy", np.ones(3))
     assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "one.npy")
-    assert "no such file" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
-    assert "this is a folder" in refusal(capsys, "evaluate", tmp_path)
+    assert "found nothing there" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
+    assert "lacks images, captions" in refusal(capsys, "evaluate", tmp_path)
 
 
 def test_evaluate_refuses_unfit_options(stored, capsys):

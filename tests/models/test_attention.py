@@ -255,7 +255,7 @@ def test_messages():
     fail("regions: .* whole numbers, found float32", regions, words, torch.tensor([1.0, 2.0]))
     fail("words: item 1 has the count 7, expected 0 to 6", regions, words, None, [6, 7, 1, 1, 1])
     fail("regions: item 0 has the count -1", regions, words, [-1, 1])
-    fail("expected block|block: expected", regions, words, block=0, error=ConfigError)
+    fail("block=0: expected an integer", regions, words, block=0, error=ConfigError)
     fail("direction in .* found 't2i'", regions, words, direction="t2i", error=ConfigError)
     fail("pooling in .* 'max'", regions, words, pooling="max", error=ConfigError)
     for wrong in (0.0, -1, math.nan, math.inf, "9"):
