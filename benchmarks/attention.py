@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imtext.models.attention import DIRECTIONS, POOLINGS, scan_scores
-from imtext.models.scan import SHARP, SMOOTH
+from imtext.models.scan import DIRECTIONS, POOLINGS, SHARP, SMOOTH, scan_scores
 
 ROWS = 1024  # words in one product
 

@@ -1,10 +1,9 @@
 """The papers' networks, and CCA."""
 
-from imtext.models.attention import attend, scan_scores
 from imtext.models.cca import CCA, choose_cca
 from imtext.models.inception_resnet import InceptionResNetV1, PictureNets
 from imtext.models.joint import Joint, dual_path, two_branch, vse
-from imtext.models.scan import SCAN
+from imtext.models.scan import SCAN, attend, scan_scores
 from imtext.models.text_cnn import TextCNN
 from imtext.models.text_encoders import GRUText, LSTMText
 

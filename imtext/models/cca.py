@@ -5,12 +5,11 @@ Gong et al. (IJCV 2014) and Klein et al. (CVPR 2015); the baseline of Wang et al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -23,8 +22,8 @@ from imtext.progress import progress
 
 _KIND = "imtext-cca-1"
 _ARRAYS = ("correlations", "image_mean", "caption_mean", "image_weights", "caption_weights")
-_FAINT = 1e-6  # correlations below this share of the first are rounding
 _NUMBERS = 1 << 23  # float64 numbers in a block of rows: 64 MB
+Sides = tuple[np.ndarray, np.ndarray]  # of images and of captions
 
 
 class CCA:
@@ -86,12 +85,12 @@ class CCA:
 
         Memory beyond the arguments: some 3 Dx² + 3 Dy² + 4 Dx Dy numbers of 8 bytes and blocks of rows.
         """
-        return self._solve(_moments(images, captions, pairs))
+        return self._solve(*_moments(images, captions, pairs))
 
-    def _solve(self, moments: _Moments) -> CCA:
-        found = _directions(moments, self.eta, self.dim)
+    def _solve(self, means: Sides, covariances: Sides, cross: np.ndarray) -> CCA:
+        found = _directions(covariances, cross, self.eta, self.dim)
         self.correlations_, self.image_weights_, self.caption_weights_ = found
-        self.image_mean_, self.caption_mean_ = moments.means
+        self.image_mean_, self.caption_mean_ = means
         return self
 
     def embed_images(self, images: Any) -> np.ndarray:
@@ -121,13 +120,13 @@ class CCA:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return (rows / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write maps and parameters to one safetensors file, first under a temporary name."""
         settings = {"dim": self.dim, "eta": self.eta, "power": self.power}
         write_tensors(Path(path), _KIND, {name: getattr(self, f"{name}_") for name in _ARRAYS}, settings)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> CCA:
+    def load(cls, path: str | Path) -> CCA:
         """Read what :meth:`save` wrote. Raises DataError for anything else."""
         arrays, settings = read_tensors(Path(path), _KIND, _ARRAYS)
         loaded = cls(*(settings.get(name) for name in ("dim", "eta", "power")))
@@ -172,7 +171,7 @@ def choose_cca(
     moments = _moments(*train)
     tried, found = [], []
     for eta in progress(etas, "CCA", len(etas)):
-        solved = CCA(dim, eta)._solve(moments)
+        solved = CCA(dim, eta)._solve(*moments)
         images, captions = solved._project(val[0], "image"), solved._project(val[1], "caption")
         for power in powers:
             cca = copy(solved)
@@ -183,16 +182,8 @@ def choose_cca(
     return found[int(np.argmax([one["score"] for one in tried]))], tried
 
 
-class _Moments(NamedTuple):
-    """Over all pairs: two means ``(D,)``, two covariances ``(D, D)``, ``cross (Dx, Dy)``."""
-
-    means: tuple[np.ndarray, ...]
-    covariances: tuple[np.ndarray, ...]
-    cross: np.ndarray
-
-
-def _moments(images: Any, captions: Any, pairs: Any) -> _Moments:
-    """Means and covariances over matching pairs, in bounded memory, each row stored once."""
+def _moments(images: Any, captions: Any, pairs: Any) -> tuple[Sides, Sides, np.ndarray]:
+    """Means, covariances ``(D, D)`` and ``cross (Dx, Dy)`` over matching pairs, each row stored once."""
     images, captions = _matrix(images, "images"), _matrix(captions, "captions")
     shares = _shares(pairs, images.shape[0], captions.shape[0])
     sides = _spread(images, "images", shares.sum(axis=1)), _spread(captions, "captions", shares.sum(axis=0))
@@ -202,27 +193,20 @@ def _moments(images: Any, captions: Any, pairs: Any) -> _Moments:
     several = max(1, round(shares.nnz / images.shape[0]))
     for part, block in _blocks(images, "images", captions.shape[1] * several):
         named = np.unique(shares[part].indices)
-        mixed = shares[part][:, named] @ _unit(captions[named], "captions")
-        cross += _dense(block.T @ mixed)
-    return _Moments(means, covariances, cross - np.outer(*means))
+        cross += _dense(block.T @ (shares[part][:, named] @ _unit(captions[named], "captions")))
+    return means, covariances, cross - np.outer(*means)
 
 
 def _shares(pairs: Any, n_images: int, n_captions: int) -> sparse.csr_array:
     """How often each pair counts ``(N, M)``, all together 1, from owners ``(M,)`` or pairs ``(P, 2)``."""
     found = np.asarray(pairs)
-    fits = found.ndim == 2 or len(found) == n_captions
-    if found.ndim == 1:
-        found = np.stack([found, np.arange(len(found))], axis=1)
-    if not fits or found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu" or len(found) < 2:
+    if found.ndim == 1 and len(found) == n_captions:
+        found = np.stack([found, np.arange(n_captions)], axis=1)
+    fits = found.ndim == 2 and found.shape[1] == 2 and found.dtype.kind in "iu" and len(found) > 1
+    if not fits or found.min() < 0 or (found >= (n_images, n_captions)).any():
         raise DataError(
-            f"CCA: expected image_of_caption ({n_captions},) or pairs (P, 2) in whole numbers, at least two, "
-            f"found {found.dtype} of shape {np.shape(pairs)}"
-        )
-    wrong = np.flatnonzero(((found < 0) | (found >= (n_images, n_captions))).any(axis=1))
-    if len(wrong):
-        raise DataError(
-            f"CCA: pair {wrong[0]} names image and caption {found[wrong[0]].tolist()}, "
-            f"but there are {n_images} and {n_captions}, numbered from 0; correct the pair"
+            f"CCA: expected image_of_caption ({n_captions},) or pairs (P, 2), two or more, in whole numbers, "
+            f"below {n_images} for images and {n_captions} for captions, found {found.dtype} {found.shape}"
         )
     ones = np.full(len(found), 1 / len(found))
     return sparse.csr_array((ones, tuple(found.T)), shape=(n_images, n_captions))
@@ -245,9 +229,7 @@ def _matrix(rows: Any, what: str) -> Any:
     """Features as an array, or as a sparse one of rows."""
     rows = sparse.csr_array(rows) if sparse.issparse(rows) else np.asarray(rows)
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
-        raise DataError(
-            f"{what}: expected numbers of shape (rows, columns), found {rows.dtype} of shape {rows.shape}"
-        )
+        raise DataError(f"{what}: expected numbers (rows, columns), found {rows.dtype} of shape {rows.shape}")
     return rows
 
 
@@ -266,9 +248,7 @@ def _unit(rows: Any, what: str, first: int = 0) -> Any:
         squares = rows.multiply(rows).sum(axis=1) if sparse.issparse(rows) else (rows * rows).sum(axis=1)
     wrong = np.flatnonzero(~np.isfinite(squares))
     if len(wrong):
-        raise DataError(
-            f"{what}: row {first + wrong[0]} holds NaN, infinity or numbers beyond 1e154; repair it"
-        )
+        raise DataError(f"{what}: row {first + wrong[0]} holds NaN, infinity or more than 1e154; repair it")
     scale = 1 / np.sqrt(np.where(squares > 0, squares, np.inf))
     return sparse.diags_array(scale).tocsr() @ rows
 
@@ -277,14 +257,16 @@ def _dense(matrix: Any) -> np.ndarray:
     return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
-def _directions(moments: _Moments, eta: float, dim: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _directions(
+    covariances: Sides, cross: np.ndarray, eta: float, dim: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correlations (k,) and maps (Dx, k), (Dy, k): the singular vectors of the whitened cross-covariance.
 
     They come from the eigenvectors of its smaller Gram matrix, which takes a third of the time of an SVD.
     """
-    left = _factor(moments.covariances[0], eta, "images")
-    right = _factor(moments.covariances[1], eta, "captions")
-    white = solve_triangular(left, moments.cross, lower=True, check_finite=False)
+    left = _factor(covariances[0], eta, "images")
+    right = _factor(covariances[1], eta, "captions")
+    white = solve_triangular(left, cross, lower=True, check_finite=False)
     white = solve_triangular(right, white.T, lower=True, check_finite=False).T
     flat = white.shape[0] <= white.shape[1]
     small = white if flat else white.T
@@ -292,7 +274,7 @@ def _directions(moments: _Moments, eta: float, dim: int | None) -> tuple[np.ndar
     correlations = np.sqrt(np.maximum(squares[::-1], 0))
     if not correlations[0] > 1e-12:
         raise DataError("CCA: images and captions do not correlate at all; check image_of_caption or pairs")
-    count = int(np.count_nonzero(correlations > _FAINT * correlations[0]))
+    count = int(np.count_nonzero(correlations > 1e-6 * correlations[0]))  # fainter ones are rounding
     correlations = correlations[: count if dim is None else min(count, dim)]
     one = vectors[:, ::-1][:, : len(correlations)]
     # A direction has no sign of its own; its largest number is made positive.

@@ -48,6 +48,7 @@ class Residual(nn.Module):
         self.scale, self.active = scale, active
         self.branches = nn.ModuleList(_branch(inputs, branch, 1) for branch in branches)
         self.up = nn.Conv2d(sum(branch[-1][0] for branch in branches), inputs, 1)
+        nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
@@ -111,17 +112,16 @@ class InceptionResNetV1(nn.Module):
             raise ConfigError(f"blocks={blocks!r}: expected three numbers, as {BLOCKS} in the paper")
         number("width", width, 0.01, 8)
         self.dim = whole("dim", dim)
-        stem = [_channels(count, width) for count in (32, 32, 64, 80, 192, 256)]
+        one, two, three, four, channels = (_channels(count, width) for count in (32, 64, 80, 192, 256))
         layers: list[nn.Module] = [
-            _convolution(3, stem[0], 3, stride=2),
-            _convolution(stem[0], stem[1], 3),
-            _convolution(stem[1], stem[2], 3, padding=1),
+            _convolution(3, one, 3, stride=2),
+            _convolution(one, one, 3),
+            _convolution(one, two, 3, padding=1),
             nn.MaxPool2d(3, 2),
-            _convolution(stem[2], stem[3], 1),
-            _convolution(stem[3], stem[4], 3),
-            _convolution(stem[4], stem[5], 3, stride=2),
+            _convolution(two, three, 1),
+            _convolution(three, four, 3),
+            _convolution(four, channels, 3, stride=2),
         ]
-        channels = stem[5]
         plan = zip((BLOCK_35, BLOCK_17, BLOCK_8), blocks, SCALES, (REDUCTION_A, REDUCTION_B, []), strict=True)
         for block, count, scale, reduction in plan:
             branches, smaller = _widened(block, width), _widened(reduction, width)
@@ -134,11 +134,9 @@ class InceptionResNetV1(nn.Module):
         self.dropout = nn.Dropout(1.0 - number("keep", keep, 0.01, 1))
         self.bottleneck = nn.Linear(channels, dim, bias=False)
         self.norm = nn.BatchNorm1d(dim, EPSILON)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Embeddings ``(B, dim)`` of ``pictures (B, 3, H, W)``, both sides at least 75.

@@ -97,7 +97,7 @@ def attention_picture(
 
     Args:
         picture: uint8 ``(H, W, 3)``; boxes: ``(R, 4)``, left, top, right and bottom as shares of it.
-        words: and the weights ``(R,)`` of each, such as those of :func:`imtext.models.attention.attend`.
+        words: and the weights ``(R,)`` of each, such as those of :func:`imtext.models.scan.attend`.
     """
     high, wide = picture.shape[:2]
     figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row=4)

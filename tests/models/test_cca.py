@@ -192,16 +192,14 @@ def test_data_that_do_not_fit():
         (images, np.ones_like(captions), "captions: all rows are equal"),
         (images, sparse.csr_matrix(np.ones_like(captions)), "captions: all rows are equal"),
         (images, 0 * captions, "captions: all rows are equal"),
-        (images, captions[:5], r"expected image_of_caption \(5,\) or pairs .* of shape \(120,\)"),
-        (images[:5], captions, "CCA: pair .* there are 5 and 120, numbered from 0"),
+        (images, captions[:5], r"expected image_of_caption \(5,\) or pairs .* int64 \(120,\)"),
+        (images[:5], captions, "below 5 for images and 120 for captions"),
     ]:
         with pytest.raises(DataError, match=message):
             CCA().fit(x, y, owner)
-    for pairs in ([[0, 0, 0]] * 3, [0, 1], [[0.5, 1.0]] * 3, [[0, 0]]):
-        with pytest.raises(DataError, match=r"or pairs \(P, 2\) in whole numbers, at least two, found"):
+    for pairs in ([[0, 0, 0]] * 3, [0, 1], [[0.5, 1.0]] * 3, [[0, 0]], [[0, 0], [1, 120]], [[0, 0], [-1, 1]]):
+        with pytest.raises(DataError, match=r"or pairs \(P, 2\), two or more, in whole numbers"):
             CCA().fit(images, captions, pairs)
-    with pytest.raises(DataError, match=r"pair 1 names image and caption \[1, 120\], but"):
-        CCA().fit(images, captions, [[0, 0], [1, 120]])
     with pytest.raises(DataError, match="do not correlate"):
         CCA().fit(np.eye(2), np.eye(2), [[0, 0], [0, 1], [1, 0], [1, 1]])
     with pytest.raises(ConfigError, match="call fit or load first"):
