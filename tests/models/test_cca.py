@@ -186,7 +186,7 @@ def test_parameters_out_of_range(arguments, message):
 def test_data_that_do_not_fit():
     images, captions, owner = views()
     for x, y, message in [
-        (images[0], captions, "images: expected numbers of shape"),
+        (images[0], captions, r"images: expected numbers \(rows, columns\), found float64"),
         (images[:, :0], captions, "images: expected numbers"),
         (images, captions.astype(str), "captions: expected numbers"),
         (images, np.ones_like(captions), "captions: all rows are equal"),
