@@ -166,17 +166,14 @@ def cached_array(
     """
     from filelock import FileLock
 
-    found = _stored(path, shape, dtype)
-    if found is not None:
-        return found
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            found = _stored(path, shape, dtype)
-            if found is None:
-                _append(path, shape, np.dtype(dtype), chunks, compute)
-                found = np.load(path, mmap_mode="r", allow_pickle=False)
-    return found
+    if _stored(path, shape, dtype) is None:
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if _stored(path, shape, dtype) is None:
+                    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+                    _append(path, header, chunks, compute)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _stored(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
@@ -188,17 +185,10 @@ def _stored(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
     return array if (array.shape, array.dtype) == (shape, np.dtype(dtype)) else None
 
 
-def _append(
-    path: Path,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    chunks: Sequence[int],
-    compute: Callable[[int], Iterable[np.ndarray]],
-) -> None:
-    partial = path.with_suffix(".partial")
+def _append(path: Path, header: dict[str, Any], chunks: Sequence[int], compute: Any) -> None:
+    partial, dtype = path.with_suffix(".partial"), np.dtype(header["descr"])
     partial.touch()
     with open(partial, "r+b") as file:
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         ends = file.tell() + dtype.itemsize * np.cumsum([0, *chunks])
         done = int(np.searchsorted(ends, file.seek(0, os.SEEK_END), side="right")) - 1

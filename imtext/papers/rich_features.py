@@ -25,6 +25,7 @@ from imtext.report.figures import attention_picture
 from imtext.report.style import INK, PALETTE, house_style, new_figure
 from imtext.text.tokens import tokenize
 from imtext.training import make_fabric
+from imtext.vision.features import cell_boxes, map_side
 from imtext.vision.rich import RICH_VARIANTS, rich_parts
 
 PAPER = read_paper("rich_features")
@@ -225,7 +226,9 @@ def attention(result: Result) -> Figure | None:
     said = zip(inputs.text.vocabulary.decode(codes[0].numpy()), weights, strict=True)
     lit = [(word, weight) for word, weight in said if word not in ("<start>", "<end>", "<unk>")]
     picture = inputs.image.pixels("test").batch(np.array([image]))[0].permute(1, 2, 0).numpy()
-    return attention_picture(picture, inputs.image.cached("test").boxes, lit)
+    part = inputs.image.part
+    side = map_side(inputs.image.backbone, part.stage, part.crop)
+    return attention_picture(picture, cell_boxes(side, part.grid, part.crop, part.size), lit)
 
 
 @none_of_absent

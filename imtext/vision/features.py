@@ -114,8 +114,7 @@ def cells(stage: str = "C4", grid: int | None = None) -> Reader:
     one_of("stage", stage, STAGES)
 
     def shape(net: Backbone, crop: int) -> tuple[int, int]:
-        with torch.inference_mode():
-            side = net.fused().cpu().stages(torch.zeros(1, 3, crop, crop))[stage].shape[-1]
+        side = map_side(net, stage, crop)
         return whole("grid", side if grid is None else grid, 1, side) ** 2, net.stage_dims[stage]
 
     settings = {"stage": stage, "grid": grid}
@@ -318,6 +317,12 @@ def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:
     return maps.flatten(2).transpose(1, 2)
 
 
+def map_side(backbone: Backbone, stage: str, crop: int) -> int:
+    """Cells along a side of the stage map of a ``crop x crop`` picture, found by trying."""
+    with torch.inference_mode():
+        return backbone.fused().cpu().stages(torch.zeros(1, 3, crop, crop))[stage].shape[-1]
+
+
 def cell_boxes(side: int, grid: int | None = None, crop: int = 1, size: int = 1) -> np.ndarray:
     """Boxes ``(R, 4)`` of the cells of a map, float32: left, top, right, bottom as shares of a picture.
 
@@ -325,7 +330,7 @@ def cell_boxes(side: int, grid: int | None = None, crop: int = 1, size: int = 1)
     ``grid`` that does not divide ``side`` overlap, as the means do.
 
     Args:
-        side: cells along a side of the map.
+        side: cells along a side of the map, see :func:`map_side`.
         grid: cells along a side after adaptive mean pooling; None for those of the map.
         crop, size: sides in pixels of the centre crop that the network sees and of the picture that the
             shares are of. With equal sides they are shares of the crop.
