@@ -170,9 +170,6 @@ class MeanVector(TransformerMixin, BaseEstimator):
     def __init__(self, vectors: WordVectors) -> None:
         self.vectors = vectors
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
     def fit(self, captions: Iterable[str], y: None = None) -> MeanVector:
         """Nothing is learned from the captions."""
         return self

@@ -158,15 +158,9 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         return out
 
     def points(self, words: Sequence[str]) -> np.ndarray:
-        """Words as the mixture sees them ``(U, R)``: length 1, unmixed, length 10.
-
-        Raises DataError for a word without a vector.
-        """
+        """Words that have a vector as the mixture sees them ``(U, R)``: length 1, unmixed, length 10."""
         if not hasattr(self, "unmixing_"):
             raise ConfigError("FisherVectors: not fitted; call fit with the training captions, or load")
-        for word in words:
-            if word not in self.vectors:
-                raise DataError(f"words: {word!r} has no vector in {self.vectors.name}; leave it out")
         rows = self._directions(words)
         return _SCALE * (rows if self.unmixing_ is None else _unit(rows @ self.unmixing_.T))
 

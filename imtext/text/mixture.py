@@ -78,8 +78,7 @@ class HybridMixture:
         every sum of EM runs over samples, and so does the weighted median.
 
         Raises:
-            DataError: not a table of finite numbers, weights that do not fit, or fewer samples than
-                components.
+            DataError: not a table of finite numbers, or fewer samples than components.
         """
         samples = np.asarray(samples, np.float64)
         if samples.ndim != 2 or 0 in samples.shape or not np.isfinite(samples).all():
@@ -88,11 +87,6 @@ class HybridMixture:
                 "leave out empty rows and rows with NaN"
             )
         weights = np.ones(len(samples)) if weights is None else np.asarray(weights, np.float64)
-        if weights.shape != (len(samples),) or not (weights > 0).all():
-            raise DataError(
-                f"mixture: expected {len(samples)} positive weights, found shape {weights.shape} "
-                "or a weight that is not; leave out rows of weight 0"
-            )
         if weights.sum() < self.components:
             raise DataError(
                 f"mixture: {weights.sum():g} samples for {self.components} components; give at least as many "
@@ -115,10 +109,6 @@ class HybridMixture:
 
     def _joint(self, samples: np.ndarray) -> np.ndarray:
         """Log of prior times density of every component ``(n, K)``."""
-        if samples.ndim != 2 or samples.shape[1] != self.means_.shape[1]:
-            raise DataError(
-                f"mixture: expected samples of {self.means_.shape[1]} numbers, found shape {samples.shape}"
-            )
         absolute = np.where(self.laplace_, 1 / self.scales_, 0)
         square = np.where(self.laplace_, 0, 0.5 / self.variances_)
         norm = np.where(self.laplace_, np.log(2 * self.scales_), 0.5 * np.log(2 * np.pi * self.variances_))

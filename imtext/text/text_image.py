@@ -121,15 +121,10 @@ class TextImage:
         ``(2,)`` or ``(M, 2)``, 0 to ``slack``; None: the middle. Larger offsets move the words up and left.
         The result takes 155 kB a caption at side 227; :meth:`lazy` keeps less of it.
 
-        Raises DataError for codes outside the vectors, ConfigError for offsets outside the canvas.
+        Raises DataError for codes outside the vectors.
         """
         codes = self._compact(codes)
         offsets = np.asarray(self.slack // 2 if offsets is None else offsets)
-        if offsets.size and (offsets.min() < 0 or offsets.max() > self.slack):
-            raise ConfigError(
-                f"text image: expected offsets from 0 to {self.slack}, found {offsets.min()} to "
-                f"{offsets.max()}; a crop of {self.side} pixels lies within a canvas of {self.canvas}"
-            )
         corners = np.broadcast_to(self.slack - offsets, (len(codes), 2))
         out = np.zeros((len(codes), _CHANNELS, self.side, self.side), dtype=np.uint8)
         if codes.size:

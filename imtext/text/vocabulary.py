@@ -92,9 +92,6 @@ class Vocabulary:
     def __contains__(self, word: object) -> bool:
         return word in self._code
 
-    def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} words)"
-
     def encode(self, captions: Iterable[str], length: int = 32) -> tuple[np.ndarray, np.ndarray]:
         """Codes ``(M, length)`` int64, left-aligned, padded with 0, and ``lengths (M,)`` int64.
 

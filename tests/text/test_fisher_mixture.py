@@ -195,8 +195,6 @@ def test_more_components_than_distinct_samples() -> None:
         (np.ones(9), None, "table"),
         (np.ones((0, 2)), None, "table"),
         (np.full((9, 2), np.nan), None, "finite"),
-        (np.ones((9, 2)), [1] * 8, "9 positive weights"),
-        (np.ones((9, 2)), [0] + [1] * 8, "positive"),
     ],
 )
 def test_bad_samples_are_named(x, weights, words) -> None:
@@ -209,5 +207,3 @@ def test_bad_parameters_are_named() -> None:
         HybridMixture(0)
     with pytest.raises(ConfigError, match="iterations"):
         HybridMixture(iterations=1.5)
-    with pytest.raises(DataError, match="samples of 4 numbers"):
-        HybridMixture(2).fit(samples(0)).posteriors(np.ones((3, 5)))

@@ -200,7 +200,6 @@ WRONG = [
     (DataError, "no word has a vector", lambda d: TextImage.fit(np.zeros((3, 12)))),
     (DataError, "codes 0 to 5, as there are vectors, found 6", lambda d: d.encode(np.array([[6]]))),
     (DataError, "found -1 to", lambda d: d.lazy(np.array([[-1]]))),
-    (ConfigError, "offsets from 0 to 2, found 0 to 3", lambda d: d.encode(np.array([[1]]), np.array([0, 3]))),
 ]
 
 
