@@ -87,13 +87,13 @@ def test_evaluate_refuses_unfit_files(stored, tmp_path, capsys):
     assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "damaged")
     np.save(tmp_path / "one.npy", np.ones(3))
     assert "cannot be read" in refusal(capsys, "evaluate", tmp_path / "one.npy")
-    assert "found nothing there" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
-    assert "lacks images, captions" in refusal(capsys, "evaluate", tmp_path)
+    assert "no file or folder is there" in refusal(capsys, "evaluate", tmp_path / "missing.npz")
+    assert "lacks images, captions (found nothing)" in refusal(capsys, "evaluate", tmp_path)
 
 
 def test_evaluate_refuses_unfit_options(stored, capsys):
     assert "do not divide into 3" in refusal(capsys, "evaluate", stored, "--folds", "3")
-    assert "folds=0: expected an integer of 1 or more" in refusal(capsys, "evaluate", stored, "--folds", "0")
+    assert "folds=0: expected" in refusal(capsys, "evaluate", stored, "--folds", "0")
     assert "--device nonsense" in refusal(capsys, "evaluate", stored, "--device", "nonsense")
     for wrong in (["evaluate"], ["evaluate", str(stored), "--folds", "two"], ["nonsense"], []):
         with pytest.raises(SystemExit) as stop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imtext.retrieval.embeddings import load_embeddings
-from imtext.retrieval.ensemble import concatenated, mean_scores
+from imtext.retrieval.ensemble import mean_scores
 from imtext.retrieval.localisation import iou, localise, phrase_scores, truth_boxes
 from imtext.retrieval.meaning import (
     Graded,
@@ -46,7 +46,6 @@ __all__ = [
     "choose_rerank",
     "cluster_bootstrap",
     "coco_test_ids",
-    "concatenated",
     "distance_to_others",
     "evaluate",
     "evaluate_reranked",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 from pathlib import Path
 
@@ -33,42 +32,34 @@ def load_embeddings(
     captions): it is returned once. Without this parameter nothing is assumed.
 
     Raises `ConfigError` where ``captions_per_image`` is no positive whole number, `DataError` where the path
-    is missing, damaged, of another kind, pickled, lacks an array, or contradicts ``captions_per_image``; also
-    where images are repeated and ``captions_per_image`` does not say so.
+    is missing, damaged, of another kind, pickled, lacks an array, or contradicts ``captions_per_image``.
 
     >>> load_embeddings("nowhere.npz")
     Traceback (most recent call last):
-    imtext.errors.DataError: nowhere.npz: found nothing there; expected an .npz or .safetensors file, or ...
+    imtext.errors.DataError: nowhere.npz: cannot be read (no file or folder is there); expected ...
     """
     path, k = Path(path).expanduser(), captions_per_image
     if k is not None:
         whole("captions_per_image", k)
-    if not os.path.isdir(path) and not os.path.isfile(path):  # False for a name that is too long
-        raise DataError(f"{path}: found nothing there; {_FORM}")
     try:
+        if not (path.is_file() or path.is_dir()):
+            raise FileNotFoundError("no file or folder is there")
         arrays = _read(path)
     except Exception as error:  # a damaged archive, header or array can raise almost anything
-        raise DataError(f"{path}: cannot be read ({str(error)[:200]}); {_FORM}") from None
+        reason = getattr(error, "strerror", None) or str(error)[:200]
+        raise DataError(f"{path}: cannot be read ({reason}); {_FORM}") from None
     missing = [key for key in KEYS[:2] if key not in arrays]
     if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}; {_FORM}")
-    images, captions = arrays["images"], arrays["captions"]
-    if any(array.ndim != 2 or array.dtype.kind not in "fiu" for array in (images, captions)):
-        raise DataError(f"{path}: expected images and captions as matrices of numbers; save one row for each")
-    owners = arrays.get("image_of_caption")
+        found = ", ".join(arrays) or "nothing"
+        raise DataError(f"{path}: lacks {', '.join(missing)} (found {found}); {_FORM}")
+    images, captions, owners = (arrays.get(key) for key in KEYS)
     if k is not None:
         return _in_order(path, images, captions, owners, k)
     if owners is None:
         raise DataError(
-            f"{path}: lacks image_of_caption, the index of each caption's image "
-            f"(found {len(images):,} images, {len(captions):,} captions); "
-            "if each image has k captions in a row, pass captions_per_image=k"
-        )
-    k = _run(images)
-    if k > 1 and np.array_equal(owners, np.arange(len(images))):
-        raise DataError(
-            f"{path}: images come in runs of {k} equal rows, so none would be found by its other captions; "
-            f"pass captions_per_image={k} to keep each image once"
+            f"{path}: lacks image_of_caption, the index of each caption's image (found images "
+            f"{images.shape}, captions {captions.shape}); if each image has k captions in a row, pass "
+            "captions_per_image=k"
         )
     return images, captions, owners
 
@@ -80,7 +71,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file  # through torch, since NumPy has no bfloat16
 
-        return {key: to_numpy(tensor) for key, tensor in load_file(path).items()}
+        tensors = load_file(path)
+        return {key: to_numpy(tensors[key]) for key in KEYS if key in tensors}
     with np.load(path, allow_pickle=False) as stored:
         return {key: np.asarray(stored[key]) for key in KEYS if key in stored}
 
@@ -89,29 +81,21 @@ def _in_order(
     path: Path, images: np.ndarray, captions: np.ndarray, owners: np.ndarray | None, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images once, caption j with image j // k; DataError where the file says otherwise."""
+    if images.ndim != 2 or captions.ndim != 2:
+        raise DataError(f"{path}: expected images and captions as matrices of numbers; save one row for each")
     repeated = k > 1 and len(images) == len(captions)
     once = images[::k] if repeated else images
-    if len(once) * k != len(captions) or (repeated and not _repeats(images, k)):
+    in_order = np.repeat(np.arange(len(once)), k)
+    alike = not repeated or np.array_equal(once[in_order[: len(images)]], images, equal_nan=True)
+    if len(in_order) != len(captions) or not alike:
         raise DataError(
             f"{path}: expected {k} captions for each image, each image once or {k} times in a row, found "
             f"{len(images):,} images and {len(captions):,} captions; correct captions_per_image or the arrays"
         )
-    in_order = np.repeat(np.arange(len(once)), k)
-    either = [in_order, np.arange(len(captions))] if repeated else [in_order]
-    if owners is not None and not any(np.array_equal(owners, one) for one in either):
+    as_stored = repeated and np.array_equal(owners, np.arange(len(captions)))
+    if owners is not None and not as_stored and not np.array_equal(owners, in_order):
         raise DataError(
             f"{path}: image_of_caption does not give every image {k} captions in a row; leave "
             "captions_per_image out, the file says which caption belongs to which image"
         )
     return once, captions, in_order
-
-
-def _repeats(images: np.ndarray, k: int) -> bool:
-    """Do the images come in runs of k equal rows?"""
-    return len(images) % k == 0 and np.array_equal(np.repeat(images[::k], k, 0), images, equal_nan=True)
-
-
-def _run(images: np.ndarray) -> int:
-    """Length k > 1 of the runs of equal rows that the images consist of, two runs at least; 1 for none."""
-    other = np.flatnonzero((images[:100] != images[:1]).any(1))
-    return int(other[0]) if len(other) and _repeats(images, int(other[0])) else 1

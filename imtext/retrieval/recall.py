@@ -14,9 +14,10 @@ similarity matrix and depend neither on the size of the blocks nor on the device
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,6 @@ import torch
 from imtext.check import whole
 from imtext.errors import DataError
 from imtext.retrieval.similarity import (
-    MARGIN,
-    SAFETY,
     TIE,
     Cosines,
     Given,
@@ -38,6 +37,7 @@ from imtext.retrieval.similarity import (
     block_shape,
     each,
     exact_cosines,
+    margin_of,
     slices,
     to_numpy,
 )
@@ -45,7 +45,6 @@ from imtext.retrieval.similarity import (
 RECALLS = (1, 5, 10)
 METRICS = ("r1", "r5", "r10", "median_rank", "mean_rank")
 _EXACT_SHARE = 1 / 50  # above this share of contested pairs a whole float64 block is cheaper
-_PROBES = 256  # captions and images whose scores are taken twice just to see the error
 _PAIRS = 1 << 18  # true pairs held at a time
 Members = slice | np.ndarray
 
@@ -261,8 +260,8 @@ def ranks_of(
     """Image-query ranks (N,) and text-query ranks (M,), 1-based, from ``scores`` of captions × images.
 
     ``owners (M,)``: each caption's image; every image must own a caption. ``groups (N,)``: images of one
-    group are true matches of one another's captions, and the best counts. ``block`` is the largest number of
-    images and of captions in one block (default: by the cache of the device); it changes no rank.
+    group are true matches of one another's captions, and the best counts. ``block`` is the largest number
+    of images and of captions in one block (default: by the cache of the device); it changes no rank.
 
     >>> same = Given(np.ones((3, 3)))
     >>> [ranks.tolist() for ranks in ranks_of(same, np.arange(3), np.arange(3))]
@@ -274,7 +273,7 @@ def ranks_of(
     threads = torch.get_num_threads() if scores.device.type == "cpu" else 1
     # Work for every thread, and no more memory with many threads than with eight.
     n_rows = min(n_rows, max(64, -(-len(owners) // (2 * threads))), max(64, n_rows * 8 // threads))
-    parts, margin = list(slices(len(owners), n_rows)), _margin(scores)
+    parts, margin = list(slices(len(owners), n_rows)), margin_of(scores)
     above_text, above_image = torch.zeros_like(text.item), torch.zeros_like(image.item)
     for columns in slices(len(groups), n_columns):
         count = partial(_above, scores, text, image, margin, columns)
@@ -296,77 +295,61 @@ class Target:
 def targets(scores: Scores, owners: torch.Tensor, groups: torch.Tensor) -> tuple[Target, Target]:
     """Of captions (M,) and of images (N,); every item of the query's group is a true match.
 
-    The true pairs are scored twice, once for the best and once for who reaches it, so that memory stays
-    bounded however large a group is.
+    True pairs beyond the first 262,144 are scored twice, once for the best and once for who reaches it, so
+    that memory stays bounded however large a group is. ``groups`` are numbered from 0.
 
-    >>> text, image = targets(Given(np.eye(3)), torch.tensor([1, 0, 2]), torch.tensor([5, 5, 8]))
+    >>> text, image = targets(Given(np.eye(3)), torch.tensor([1, 0, 2]), torch.tensor([0, 0, 1]))
     >>> text.score.tolist(), text.item.tolist()
     ([1.0, 1.0, 1.0], [0, 1, 2])
     """
     far = [torch.full((n,), -torch.inf, dtype=torch.float64, device=owners.device) for n in scores.shape]
-    text, image = (
-        Target(score, torch.full_like(score, other, dtype=torch.int64))
-        for score, other in zip(far, scores.shape[::-1], strict=True)
-    )
-    for row, column in _pairs_within(owners, groups):
-        score = scores.pairs(row, column)
+    last = [torch.full_like(far[side], scores.shape[1 - side], dtype=torch.int64) for side in (0, 1)]
+    text, image = map(Target, far, last)
+    label, size = groups[owners], torch.bincount(groups)
+    ends = size[label].cumsum(0)  # of each caption's pairs, one for every image of its group
+    image_order = torch.argsort(groups, stable=True)  # the images of a group stand together here
+    first = size.cumsum(0) - size
+
+    def scored(part: slice) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        pair = torch.arange(part.start, part.stop, device=owners.device)
+        row = torch.searchsorted(ends, pair, right=True)
+        column = image_order[first[label[row]] + pair - (ends[row] - size[label[row]])]
+        return row, column, scores.pairs(row, column)
+
+    parts = list(slices(int(ends[-1]), _PAIRS))
+    held = [scored(part) for part in parts[:1]]
+    for row, column, score in chain(held, map(scored, parts[1:])):
         text.score.scatter_reduce_(0, row, score, "amax")
         image.score.scatter_reduce_(0, column, score, "amax")
-    for row, column in _pairs_within(owners, groups):
-        score = scores.pairs(row, column)
+    for row, column, score in chain(held, map(scored, parts[1:])):
         for side, query, item in ((text, row, column), (image, column, row)):
             leads = score >= side.score[query] - scores.tie
             side.item.scatter_reduce_(0, query[leads], item[leads], "amin")
     return text, image
 
 
-def _pairs_within(owners: torch.Tensor, groups: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """All pairs (caption, image) within a group, as two index arrays, some at a time."""
-    _, label, size = torch.unique(groups, return_inverse=True, return_counts=True)
-    image_order = torch.argsort(label, stable=True)  # the images of a group stand together here
-    first = size.cumsum(0) - size
-    of_caption = label[owners]
-    ends = size[of_caption].cumsum(0)
-    for part in slices(int(ends[-1]), _PAIRS):
-        pair = torch.arange(part.start, part.stop, device=owners.device)
-        text = torch.searchsorted(ends, pair, right=True)
-        within = pair - (ends[text] - size[of_caption[text]])
-        yield text, image_order[first[of_caption[text]] + within]
-
-
-def _margin(scores: Scores) -> float:
-    """How near to its target a float32 score is contested: well above the largest error of some of them."""
-    some = slice(0, _PROBES)
-    error = float((scores.rough(some, some) - scores.exact(some, some)).abs().max())
-    return max(MARGIN, 2 * SAFETY * error)
-
-
 def _above(
     scores: Scores, text: Target, image: Target, margin: float, columns: slice, rows: slice
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Items of one block that beat the true match of each caption of ``rows`` and image of ``columns``."""
+    """How many items of a block beat the true match of each caption of ``rows``, image of ``columns``."""
     if scores.tie:
         rough = scores.rough(rows, columns)
-        while True:
-            above_text, near = _split(rough, text.score[rows, None], margin)
-            above_image, near_image = _split(rough, image.score[None, columns], margin)
-            row, column = _places(near.logical_or_(near_image))
-            if len(row) > rough.numel() * _EXACT_SHARE:
-                break  # such as of a collapsed embedding: float32 cannot settle it
-            exact = scores.pairs(row + rows.start, column + columns.start)
-            error = float((rough[row, column] - exact).abs().max()) if len(row) else 0.0
-            if error * SAFETY <= margin:
-                beats = _beats(exact, text, image, row + rows.start, column + columns.start, scores.tie)
-                sums = above_text.sum(1, dtype=torch.int32), above_image.sum(0, dtype=torch.int32)
-                counts = [one.long() for one in sums]
-                counts[0].index_add_(0, row, beats[0].long() - above_text[row, column].long())
-                counts[1].index_add_(0, column, beats[1].long() - above_image[row, column].long())
-                return counts
-            margin = 2 * SAFETY * error
+        above_text, near = _split(rough, text.score[rows, None], margin)
+        above_image, near_image = _split(rough, image.score[None, columns], margin)
+        row, column = _places(near.logical_or_(near_image))
+        if len(row) <= rough.numel() * _EXACT_SHARE:
+            there = row + rows.start, column + columns.start
+            of_text, of_image = _beats(scores.pairs(*there), text, image, *there, scores.tie)
+            texts = above_text.sum(1, dtype=torch.int32).long()
+            texts.index_add_(0, row, of_text.long() - above_text[row, column].long())
+            pictures = above_image.sum(0, dtype=torch.int32).long()
+            pictures.index_add_(0, column, of_image.long() - above_image[row, column].long())
+            return texts, pictures
+    # Ready scores, or what float32 cannot settle, such as a collapsed embedding.
     row = torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
     column = torch.arange(columns.start, columns.stop, device=scores.device)[None]
-    beats = _beats(scores.exact(rows, columns), text, image, row, column, scores.tie)
-    return beats[0].sum(1), beats[1].sum(0)
+    of_text, of_image = _beats(scores.exact(rows, columns), text, image, row, column, scores.tie)
+    return of_text.sum(1), of_image.sum(0)
 
 
 def _split(rough: torch.Tensor, target: torch.Tensor, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -417,7 +400,13 @@ def told_apart(
     """
     image_rows, caption_rows = as_pair(images, captions)
     owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).numpy()
-    couples = _as_pairs(pairs, len(image_rows))
+    couples = to_numpy(pairs, "pairs")
+    fits = couples.ndim == 2 and couples.shape[1] == 2 and len(couples) and couples.dtype.kind in "iu"
+    if not fits or ((couples < 0) | (couples >= len(image_rows)) | (couples == couples[:, ::-1])).any():
+        raise DataError(
+            f"pairs: expected two different images a row, numbered 0 to {len(image_rows) - 1}, whole numbers "
+            f"of shape (P, 2), P at least 1, found {couples.dtype} of shape {couples.shape}"
+        )
     queries, others = [], []
     for number, couple in enumerate(couples):
         query = np.flatnonzero(np.isin(owners, couple))
@@ -430,21 +419,3 @@ def told_apart(
     lead = (lead - exact_cosines(caption_rows, image_rows, query, other)).cpu().numpy()
     correct = np.where(np.abs(lead) <= TIE, 0.5, (lead > 0).astype(np.float64))
     return correct, np.repeat(np.arange(len(couples)), [len(query) for query in queries])
-
-
-def _as_pairs(pairs: Any, n_images: int) -> np.ndarray:
-    """Check pairs (P, 2) of different images."""
-    array = to_numpy(pairs, "pairs")
-    if array.ndim != 2 or array.shape[1] != 2 or not len(array) or array.dtype.kind not in "iu":
-        raise DataError(
-            f"pairs: expected whole numbers of shape (P, 2), P at least 1, "
-            f"found {array.dtype} of shape {array.shape}"
-        )
-    wrong = ((array < 0) | (array >= n_images)).any(1) | (array[:, 0] == array[:, 1])
-    if wrong.any():
-        place = int(wrong.argmax())
-        raise DataError(
-            f"pairs: pair {place} is {array[place].tolist()}, expected two different images, "
-            f"numbered 0 to {n_images - 1}"
-        )
-    return array.astype(np.int64)

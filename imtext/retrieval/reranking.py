@@ -49,9 +49,9 @@ from imtext.retrieval.similarity import (
     Scores,
     as_owners,
     as_pair,
-    as_rows,
     as_scores,
     nearest,
+    settled,
     slices,
 )
 
@@ -60,9 +60,7 @@ FORMS = ("released", "printed")
 WEIGHTS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 _LEAST_WEIGHT = 1e-4  # what weight=0 stands for: then the original decides between equal Jaccard distances
 _TERMS = 1 << 21  # terms of sums of minima held at a time
-_SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
-_ACROSS = ((0, 1), (1, 0))
-Blocks = tuple[tuple[Scores, Scores], tuple[Scores, Scores]]
+Blocks = dict[tuple[int, int], Scores]
 
 
 def rerank(
@@ -74,7 +72,7 @@ def rerank(
     scale: str = "cross",
     form: str = "released",
     scores: Any = None,
-    within: tuple[Any, Any] = (None, None),
+    within: tuple[Any, Any] | None = None,
 ) -> np.ndarray:
     """Scores (N, M) whose order, along rows and along columns, is that of the re-ranked distance.
 
@@ -84,10 +82,8 @@ def rerank(
     keeps its cosine, bit for bit, and ties go by index. It is float64 if an input is, else float32.
 
     ``scores (N, M)`` in place of embeddings, for a model that only scores pairs, such as SCAN; they are
-    compared bit for bit. ``within``: similarities of images (N, N) and of captions (M, M), on any scale; the
-    diagonal is not read, and with ``scale="cross"`` neither is. Where one is None, images are compared by the
-    captions that they score alike (and captions by the images): the cosine of their rows of ``scores`` less
-    row and column means.
+    compared bit for bit. ``within``: similarities of images (N, N) and of captions (M, M), on any scale,
+    which every ``scale`` but "cross" needs; the diagonal is not read.
 
     ``weight``: of the original distance (lambda); 1 leaves the order as it is, 0 counts as 0.0001. ``k1`` is
     cut at the number of other nodes: a single query, or a gallery smaller than k1, is no error, but sets that
@@ -106,7 +102,8 @@ def rerank(
     (2, 3)
     """
     settings = _checked(k1, k2, weight, scale, form)
-    return Graph(_blocks(images, captions, scores, within), k1, k2, [scale]).reranked(**settings)
+    graph = Graph(_blocks(images, captions, scores, within, [scale]), k1, k2, [scale])
+    return graph.reranked(**settings)
 
 
 def evaluate_reranked(
@@ -142,18 +139,6 @@ class Choice:
     settings: dict[str, Any]
     table: tuple[dict[str, Any], ...] = field(repr=False)
 
-    def __str__(self) -> str:
-        """The table as text, the chosen row marked."""
-        lines = [
-            f"  {'scale':<8}{'k1':>4}{'k2':>4}{'weight':>8}{'images':>9}{'texts':>8}{'R-sum':>8}{'gain':>7}"
-        ]
-        for row in self.table:
-            mark = "*" if self.settings.items() <= row.items() else " "
-            setting = f"{row['scale']:<8}{row['k1']:>4}{row['k2']:>4}{row['weight']:8.2f}"
-            sums = f"{row['image_query']:9.1f}{row['text_query']:8.1f}{row['rsum']:8.1f}{row['gain']:+7.1f}"
-            lines.append(f"{mark} {setting}{sums}")
-        return "\n".join(lines)
-
 
 def choose_rerank(
     images: Any = None,
@@ -165,7 +150,7 @@ def choose_rerank(
     k2: int = 6,
     form: str = "released",
     scores: Any = None,
-    within: tuple[Any, Any] = (None, None),
+    within: tuple[Any, Any] | None = None,
 ) -> Choice:
     """Try all settings on a validation split and choose the one of the largest R-sum.
 
@@ -182,14 +167,14 @@ def choose_rerank(
     tried = [_checked(k1, k2, weight, scale, form) for scale, weight in product(scales, weights)]
     if not tried:
         raise ConfigError("scales and weights: expected at least one value of each, found none")
-    graph = Graph(_blocks(images, captions, scores, within), k1, k2, scales)
+    graph = Graph(_blocks(images, captions, scores, within, scales), k1, k2, scales)
     original, overlaps = graph.reranked(**{**tried[0], "weight": 1.0}), {}
     table: list[dict[str, Any]] = []
     for setting in [{**tried[0], "weight": 1.0}, *tried]:
         found = original
         if setting["weight"] < 1:
             if setting["scale"] not in overlaps:  # those that differ in the weight alone share it
-                parts = graph.overlaps(k1, k2, setting["scale"], form)
+                parts = jaccard(encode(graph, k1, k2, setting["scale"], form), len(original))
                 overlaps = {setting["scale"]: np.concatenate([block for _, block in parts])}
             bonus = graph.bonus(setting["weight"])
             found = (original + bonus * overlaps[setting["scale"]]).astype(original.dtype)
@@ -213,61 +198,49 @@ def _checked(k1: Any, k2: Any, weight: Any, scale: Any, form: Any) -> dict[str, 
     }
 
 
-def _blocks(images: Any, captions: Any, scores: Any, within: tuple[Any, Any]) -> Blocks:
-    """The similarities of images (0) and captions (1) to images and captions."""
+def _blocks(images: Any, captions: Any, scores: Any, within: Any, scales: Sequence[str]) -> Blocks:
+    """The similarities of images (0) and captions (1) to images and captions, as far as they are known."""
     if (images is None) != (captions is None) or (images is None) == (scores is None):
         raise ConfigError("expected images and captions, or scores, found both or neither; give one of them")
     if scores is None:
         sides = as_pair(images, captions)
         cross = Cosines(*sides, keep=True)
-        among = [Cosines(side, side, keep=True) for side in sides]
-        return (among[0], cross), (cross.T, among[1])
+        own = [Cosines(side, side, keep=True) for side in sides]
+        return {(0, 0): own[0], (0, 1): cross, (1, 0): cross.T, (1, 1): own[1]}
     matrix = as_scores(scores)
-    own: list[Scores] = []
-    for given, name, size in zip(within, ("images", "captions"), matrix.shape, strict=True):
-        if given is not None:
-            own.append(Given(as_scores(given, f"within: {name}", size)))
-            continue
-        profile = as_rows(centred(matrix) if name == "images" else centred(matrix).T, name)
-        own.append(Cosines(profile, profile, keep=True))
-    return (own[0], Given(matrix)), (Given(matrix).T, own[1])
-
-
-def centred(matrix: np.ndarray) -> np.ndarray:
-    """Scores less the means of their row and of their column, in float32 or better.
-
-    >>> centred(np.array([[3.0, 1.0], [0.0, 0.0]])).tolist()
-    [[0.5, -0.5], [-0.5, 0.5]]
-    """
-    wide = matrix.astype(np.promote_types(matrix.dtype, np.float32))
-    wide = wide - wide.mean(0, dtype=np.float64).astype(wide.dtype)
-    return wide - wide.mean(1, keepdims=True, dtype=np.float64).astype(wide.dtype)
-
-
-_NOTHING = Nearest(np.empty((0, 0), dtype=np.int64), np.empty((0, 0)))
+    blocks: Blocks = {(0, 1): Given(matrix), (1, 0): Given(matrix.T)}
+    if within is None and set(scales) != {"cross"}:
+        raise ConfigError(
+            "within: expected similarities of images (N, N) and of captions (M, M) beside scores; without "
+            "them only the scale 'cross' can be had"
+        )
+    for side, given in enumerate(within or ()):
+        blocks[side, side] = Given(as_scores(given, f"within[{side}]", matrix.shape[side]))
+    return blocks
 
 
 class Graph:
     """Images, then captions, as nodes of one graph, with the ``k`` nearest of each side for every node.
 
-    Nothing holds all pairs of nodes: neighbours come from blocks of similarities, and sets and weights are
-    sparse.
+    Nothing holds all pairs of nodes: neighbours come from blocks, and sets and weights are sparse.
 
-    ``blocks[a][b]`` are the similarities of side ``a`` to side ``b`` (0: images, 1: captions). For node p,
+    ``blocks[a, b]`` are the similarities of side ``a`` to side ``b`` (0: images, 1: captions). For node p,
     ``index[p]`` holds its neighbours among the images, then those among the captions, each best first and
     filled up with -1; ``score[p]`` their similarities, filled up with -inf. What none of ``scales``
     needs is left out: for "cross", the neighbours on a node's own side.
     """
 
     def __init__(self, blocks: Blocks, k1: int, k2: int, scales: Sequence[str]) -> None:
-        self.blocks, self.sizes = blocks, blocks[0][1].shape
+        self.blocks, self.sizes = blocks, blocks[0, 1].shape
         self.nodes = sum(self.sizes)
         k = self.k = max(1, min(max(k1, k2 - 1), self.nodes - 1))
-        self.found = [[_NOTHING, _NOTHING], [_NOTHING, _NOTHING]]
+        self.found: dict[tuple[int, int], Nearest] = {}
         self.index = np.full((self.nodes, 2 * k), -1, dtype=np.int64)
         self.score = np.full((self.nodes, 2 * k), -np.inf)
-        for a, b in _SIDES if set(scales) != {"cross"} else _ACROSS:
-            part = self.found[a][b] = nearest(blocks[a][b], k, a == b)
+        for (a, b), block in blocks.items():
+            if a == b and set(scales) == {"cross"}:
+                continue
+            part = self.found[a, b] = nearest(block, k, a == b)
             own = slice(a * self.sizes[0], a * self.sizes[0] + self.sizes[a])
             places = slice(b * k, b * k + part.index.shape[1])
             self.index[own, places] = part.index + b * self.sizes[0]
@@ -275,43 +248,37 @@ class Graph:
 
     def bonus(self, weight: float) -> float:
         """What a Jaccard similarity of 1 is worth on the scale of the original scores."""
-        cross = self.found[0][1]
+        cross = self.found[0, 1]
         weight = max(weight, _LEAST_WEIGHT)
         return (1.0 - weight) / weight * (float(cross.score.max() - cross.low) or 1.0)
 
-    def overlaps(self, k1: int, k2: int, scale: str, form: str) -> Iterator[tuple[slice, np.ndarray]]:
-        """Jaccard similarities of some images (n, M) at a time."""
-        return jaccard(encode(self, k1, k2, scale, form), self.sizes[0])
-
     def reranked(self, k1: int, k2: int, weight: float, scale: str, form: str) -> np.ndarray:
         """The re-ranked scores (N, M)."""
-        cross = self.blocks[0][1]
+        cross = self.blocks[0, 1]
         result = np.empty(self.sizes, dtype=cross.kind)
         for part in slices(len(result), max(1, (1 << 23) // result.shape[1])):
-            result[part] = cross.settled(cross.exact(part))
+            result[part] = settled(cross, cross.exact(part))
         if weight < 1:
-            for part, block in self.overlaps(k1, k2, scale, form):
+            for part, block in jaccard(encode(self, k1, k2, scale, form), len(result)):
                 result[part] += self.bonus(weight) * block
         return result
 
     def pairs(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Similarities (P,) of pairs of nodes, in float64."""
         scores = np.empty(len(row))
-        for a, b in _SIDES:
+        for (a, b), block in self.blocks.items():
             here = np.flatnonzero(((row >= self.sizes[0]) == a) & ((column >= self.sizes[0]) == b))
-            block = self.blocks[a][b]
             found = block.pairs(row[here] - a * self.sizes[0], column[here] - b * self.sizes[0])
-            scores[here] = block.settled(found)
+            scores[here] = settled(block, found)
         return scores
 
     def distance(self, score: np.ndarray, row: np.ndarray, column: np.ndarray, scale: str) -> np.ndarray:
         """From the largest scaled similarity of the graph (distance 0) to the smallest (distance 1)."""
         mean, spread, ends = np.zeros((2, 2)), np.ones((2, 2)), []
-        for a, b in _ACROSS if scale == "cross" else _SIDES:
-            part = self.found[a][b]
+        for (a, b), part in self.found.items():
             if scale == "zscore":
                 mean[a, b], spread[a, b] = part.mean, part.deviation or 1.0
-            if part.score.size:
+            if part.score.size and (a != b or scale != "cross"):
                 ends.append((np.array([part.low, part.score.max()]) - mean[a, b]) / spread[a, b])
         low, high = np.min(ends), np.max(ends)
         a, b = (row >= self.sizes[0]).astype(int), (column >= self.sizes[0]).astype(int)
@@ -329,35 +296,27 @@ class Graph:
         if scale == "cross":
             index = np.where((index >= self.sizes[0]) == (own >= self.sizes[0]), -1, index)
         if scale == "rank":
-            place = np.tile(np.arange(1.0, self.k + 1), 2)
-            distance = np.where(self.index >= 0, np.minimum(1.0, place / k1), np.inf)
-            key = np.where(self.index >= 0, place, np.inf)
+            distance = np.broadcast_to(np.tile(np.arange(1.0, self.k + 1), 2) / k1, index.shape)
         else:
-            row = np.broadcast_to(own, self.index.shape)
-            distance = self.distance(self.score, row, self.index, scale)
-            distance = key = np.where(index >= 0, distance, np.inf)
-        order = np.argsort(key, axis=1, kind="stable")
-        nodes, distance = np.take_along_axis(index, order, 1), np.take_along_axis(distance, order, 1)
-        return np.concatenate([own, nodes], 1), np.concatenate([np.zeros(own.shape), distance], 1)
+            distance = self.distance(self.score, np.broadcast_to(own, index.shape), self.index, scale)
+        distance = np.where(index >= 0, distance, np.inf)
+        best = np.argsort(distance, axis=1, kind="stable")
+        nodes, distance = np.take_along_axis(index, best, 1), np.take_along_axis(distance, best, 1)
+        nearest_first = np.concatenate([np.zeros(own.shape), np.minimum(distance, 1.0)], 1)
+        return np.concatenate([own, nodes], 1), nearest_first
 
-    def distances(
-        self, row: np.ndarray, column: np.ndarray, order: tuple[np.ndarray, np.ndarray], scale: str
-    ) -> np.ndarray:
-        """Distances (P,) of pairs of nodes: looked up among the neighbours, computed where not there."""
-        nodes, known = order
-        real = nodes >= 0
-        keys = (np.arange(self.nodes)[:, None] * self.nodes + nodes)[real]
-        sort = np.argsort(keys)
-        wanted = row.astype(np.int64) * self.nodes + column
-        place = np.minimum(np.searchsorted(keys, wanted, sorter=sort), len(keys) - 1)
-        distance = known[real][sort[place]]
-        missing = np.flatnonzero(keys[sort[place]] != wanted)
-        if scale in ("rank", "cross"):
-            distance[missing] = 1.0
-        elif len(missing):
+    def weights(self, row: np.ndarray, column: np.ndarray, scale: str, k1: int) -> np.ndarray:
+        """exp(-distance) (P,) of pairs of nodes: looked up among the neighbours, computed where not there."""
+        nodes, distance = self.order(scale, k1)
+        node, place = np.nonzero(nodes >= 0)
+        known = np.exp(-distance[node, place]), (node, nodes[node, place])
+        weight = np.asarray(sparse.csr_array(known, shape=(self.nodes, self.nodes))[row, column]).ravel()
+        missing = np.flatnonzero(weight == 0)
+        weight[missing] = np.exp(-1.0)
+        if scale in ("none", "zscore"):
             pair = row[missing], column[missing]
-            distance[missing] = self.distance(self.pairs(*pair), *pair, scale)
-        return distance
+            weight[missing] = np.exp(-self.distance(self.pairs(*pair), *pair, scale))
+        return weight
 
 
 def encode(graph: Graph, k1: int, k2: int, scale: str, form: str) -> sparse.csr_array:
@@ -367,20 +326,19 @@ def encode(graph: Graph, k1: int, k2: int, scale: str, form: str) -> sparse.csr_
     joins where more than two thirds of it are shared; ``"printed"``: weights as they are (Eq. 7), and two
     thirds suffice (Eq. 4).
     """
-    order = graph.order(scale, k1)
-    wide = mutual(order[0][:, : k1 + 1])
-    near = mutual(order[0][:, : int(np.around(k1 / 2)) + 1])
+    nodes = graph.order(scale, k1)[0]
+    wide, near = mutual(nodes[:, : k1 + 1]), mutual(nodes[:, : int(np.around(k1 / 2)) + 1])
     shared = ((wide @ near) * wide).tocoo()  # near is symmetric: what wide[p] and near[c] have in common
     size = near.sum(axis=1)[shared.col]
     joins = 3 * shared.data > 2 * size if form == "released" else 3 * shared.data >= 2 * size
     joined = _binary(shared.row[joins], shared.col[joins], graph.nodes)
     members = (wide + joined @ near).tocoo()
-    weight = np.exp(-graph.distances(members.row, members.col, order, scale))
+    weight = graph.weights(members.row, members.col, scale, k1)
     weights = sparse.csr_array((weight, (members.row, members.col)), shape=wide.shape)
     if form == "released":
         weights = sparse.diags_array(1.0 / weights.sum(axis=1)) @ weights
     if k2 > 1:
-        first = order[0][:, :k2]
+        first = nodes[:, :k2]
         count = (first >= 0).sum(1)
         row, place = np.nonzero(first >= 0)
         weights = sparse.diags_array(1.0 / count) @ (_binary(row, first[row, place], graph.nodes) @ weights)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +22,12 @@ from imtext.errors import DataError
 from imtext.progress import progress
 from imtext.threads import torch_threads
 
-Part = TypeVar("Part")
-Result = TypeVar("Result")
-
 TIE = 1e-12
 """Two float64 cosines closer than this are equal: the difference is rounding."""
 
-SAFETY = 4.0  # the rounding error allowed for is this many times the largest one seen
-MARGIN = 2.0**-20  # float32 scores this close are settled by float64 ones; widened where needed
+_MARGIN = 2.0**-20  # float32 scores this close are settled by float64 ones; widened where needed
+_SAFETY = 4.0  # the rounding error allowed for is at least this many times the largest one seen
+_PROBES = 256  # rows and columns whose scores are taken twice just to see the error
 _DECIMALS = 12
 _SHORTEST = 1e-30  # a row shorter than this has no direction
 _PIECE = 1 << 18  # numbers turned into float64 at a time: they stay in the cache
@@ -44,7 +42,6 @@ _FLAT = 1e-6  # a standard deviation below this share of the size of the numbers
 class Rows:
     """Embeddings of one side: checked ``values (n, D)`` and ``inverse_norm (n,)`` in float64, 0 for zeros."""
 
-    name: str
     values: torch.Tensor
     inverse_norm: torch.Tensor
 
@@ -64,7 +61,7 @@ class Rows:
 
     def take(self, index: slice | np.ndarray) -> Rows:
         """The rows named by ``index``, in its order."""
-        return Rows(self.name, self.values[index], self.inverse_norm[index])
+        return Rows(self.values[index], self.inverse_norm[index])
 
 
 def as_rows(values: Any, name: str, device: torch.device | str | None = None) -> Rows:
@@ -95,7 +92,7 @@ def as_rows(values: Any, name: str, device: torch.device | str | None = None) ->
     if not torch.isfinite(norms).all():
         row = int(torch.nonzero(~torch.isfinite(norms))[0])
         raise DataError(f"{name}: row {row} holds NaN or infinity; embeddings must be finite numbers")
-    return Rows(name, tensor, torch.where(norms > _SHORTEST, 1.0 / norms, 0.0))
+    return Rows(tensor, torch.where(norms > _SHORTEST, 1.0 / norms, 0.0))
 
 
 def _from_numpy(values: Any, name: str) -> torch.Tensor:
@@ -173,11 +170,9 @@ def as_scores(values: Any, name: str = "scores", size: int | None = None) -> np.
         raise DataError(
             f"{name}: expected numbers of shape {expected}, found {matrix.dtype} of shape {matrix.shape}"
         )
-    for part in slices(len(matrix), max(1, _NUMBERS // matrix.shape[1])):
-        wrong = np.flatnonzero(~np.isfinite(matrix[part]).all(1))
-        if len(wrong):
-            row = part.start + wrong[0]
-            raise DataError(f"{name}: row {row} holds NaN or infinity; scores must be finite numbers")
+    wrong = np.flatnonzero(~np.isfinite(matrix).all(1))
+    if len(wrong):
+        raise DataError(f"{name}: row {wrong[0]} holds NaN or infinity; scores must be finite numbers")
     return matrix
 
 
@@ -201,9 +196,7 @@ def slices(length: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
-def each(
-    work: Callable[[Part], Result], parts: Sequence[Part], device: torch.device, desc: str = ""
-) -> list[Result]:
+def each(work: Callable[[Any], Any], parts: Sequence[Any], device: torch.device, desc: str = "") -> list[Any]:
     """The results of ``work`` on every part, on the CPU with one thread per part instead of many for each.
 
     Short operations that split themselves over threads wait for one another at the end of each; on a busy
@@ -290,10 +283,6 @@ class Cosines:
         """Single cosines (P,) in float64, the same wherever they stand."""
         return exact_cosines(self.left, self.right, row, column)
 
-    def settled(self, values: torch.Tensor) -> np.ndarray:
-        """Exact cosines to 12 decimals: the rest is rounding."""
-        return np.round(values.cpu().numpy(), _DECIMALS)
-
 
 class Given:
     """Ready scores ``matrix (n, m)``, compared bit for bit as they are; a memory map is read by blocks."""
@@ -304,11 +293,6 @@ class Given:
     def __init__(self, matrix: np.ndarray) -> None:
         self.matrix, self.shape = matrix, matrix.shape
         self.kind = np.float32 if matrix.dtype in (np.float16, np.float32) else np.float64
-
-    @property
-    def T(self) -> Given:  # noqa: N802
-        """The same from the other side."""
-        return Given(self.matrix.T)
 
     def rough(self, rows: slice, columns: slice = slice(None)) -> torch.Tensor:
         """A block of its own in a type of float that holds every score."""
@@ -322,12 +306,22 @@ class Given:
         """Single scores (P,) in float64."""
         return torch.from_numpy(np.array(self.matrix[row, column], dtype=np.float64))
 
-    def settled(self, values: torch.Tensor) -> np.ndarray:
-        """The scores themselves."""
-        return values.numpy()
-
 
 Scores = Cosines | Given
+
+
+def settled(scores: Scores, values: torch.Tensor) -> np.ndarray:
+    """Exact values of ``scores``; of cosines 12 decimals, since the rest is rounding."""
+    return np.round(values.cpu().numpy(), _DECIMALS) if scores.tie else values.numpy()
+
+
+def margin_of(scores: Scores) -> float:
+    """How near two rough scores may lie and still be contested: well above the largest error of some."""
+    rows, columns = (slice(None, None, max(1, size // _PROBES)) for size in scores.shape)
+    error = float((scores.rough(rows, columns) - scores.exact(rows, columns)).abs().max())
+    if not scores.tie:
+        return 0.0
+    return _MARGIN if _SAFETY * error <= _MARGIN else 2 * _SAFETY * error
 
 
 def order(scores: Any) -> np.ndarray:
@@ -382,6 +376,10 @@ def nearest(scores: Scores, k: int, within: bool = False) -> Nearest:
     n, columns = scores.shape
     k = min(k, columns - within)
 
+    margin = margin_of(scores)
+    if not k:
+        return Nearest(np.empty((n, 0), dtype=np.int64), np.empty((n, 0)))
+
     def work(part: slice) -> tuple[np.ndarray, np.ndarray, float, float, float]:
         rough = scores.rough(part)
         own = torch.arange(part.start, part.stop, device=rough.device) if within else torch.empty(0).long()
@@ -391,9 +389,9 @@ def nearest(scores: Scores, k: int, within: bool = False) -> Nearest:
         rough[here] = torch.inf
         row = int(rough.amin(1).argmin())
         lowest = np.array([row + part.start]), np.array([int(rough[row].argmin())])
-        low = float(scores.settled(scores.pairs(*lowest))[0]) if columns > within else np.inf
+        low = float(settled(scores, scores.pairs(*lowest))[0])
         rough[here] = -torch.inf
-        return *_nearest_of(scores, rough, part, k, within), total, squares, low
+        return *_nearest_of(scores, rough, part, k, margin), total, squares, low
 
     parts = list(slices(n, max(1, min(1024, _NUMBERS // columns))))
     index, score, totals, squares, lows = zip(*each(work, parts, scores.device, "neighbours"), strict=True)
@@ -414,44 +412,27 @@ def _sums(scores: torch.Tensor) -> tuple[float, float]:
 
 
 def _nearest_of(
-    scores: Scores, rough: torch.Tensor, part: slice, k: int, within: bool
+    scores: Scores, rough: torch.Tensor, part: slice, k: int, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of a few rows: a few more by the rough scores, in order by exact ones where it matters."""
-    others = rough.shape[1] - within
-    count = min(k + _SPARE, others)
-    if not k:
-        return np.empty((len(rough), 0), dtype=np.int64), np.empty((len(rough), 0))
+    count = min(k + _SPARE, rough.shape[1])
     score, index = (x.cpu().numpy() for x in rough.topk(count, dim=1))
     last, score = score[:, -1].copy(), score.astype(np.float64)
-    margin = _settle(scores, score, index, part.start) if scores.tie else 0.0
+    near = np.zeros(score.shape, dtype=bool)
+    near[:, 1:] = score[:, :-1] - score[:, 1:] <= margin
+    near[:, :-1] |= near[:, 1:]
+    near[:, 0] = True  # the best of all is an end of the scale of distances
+    row, place = np.nonzero(near)
+    score[row, place] = settled(scores, scores.pairs(row + part.start, index[row, place]))
     best = np.lexsort((index, -score))
     index, score = (np.take_along_axis(x, best, 1)[:, :k] for x in (index, score))
-    # Something was left out: could it belong here?
-    doubtful = np.flatnonzero(score[:, -1] <= last + margin) if count < others else np.empty(0, dtype=int)
+    if count == rough.shape[1]:
+        return index, score
+    doubtful = np.flatnonzero(score[:, -1] <= last + margin)  # something left out could belong here
     for some in slices(len(doubtful), _EXACT_ROWS):
         chosen = doubtful[some]
-        block = scores.settled(scores.exact(chosen + part.start))
-        if within:
-            block[np.arange(len(chosen)), chosen + part.start] = -np.inf
+        block = settled(scores, scores.exact(chosen + part.start))
+        block[np.isneginf(rough[chosen].cpu().numpy())] = -np.inf
         index[chosen] = order(block)[:, :k]
         score[chosen] = np.take_along_axis(block, index[chosen], 1)
     return index, score
-
-
-def _settle(scores: Scores, score: np.ndarray, index: np.ndarray, start: int) -> float:
-    """Replace in place the scores too near to the next one to tell, by exact ones; gives the margin used.
-
-    ``score (rows, count)``, best first. Every row's best is scored as well, so the error is always measured.
-    """
-    margin, rough = MARGIN, score.copy()
-    while True:
-        near = np.zeros(score.shape, dtype=bool)
-        near[:, 1:] = rough[:, :-1] - rough[:, 1:] <= margin
-        near[:, :-1] |= near[:, 1:]
-        near[:, 0] = True
-        row, place = np.nonzero(near)
-        score[row, place] = scores.settled(scores.pairs(row + start, index[row, place]))
-        error = float(np.abs(score[row, place] - rough[row, place]).max())
-        if SAFETY * error <= margin:
-            return margin
-        margin = 2 * SAFETY * error

@@ -83,7 +83,7 @@ def test_nothing_is_assumed(tmp_path):
     del arrays["image_of_caption"]
     path = write(tmp_path, "npz", arrays)
     with pytest.raises(
-        DataError, match="lacks image_of_caption.*4 images, 12 captions.*captions_per_image=k"
+        DataError, match=r"lacks image_of_caption.*images \(4, 5\), captions \(12, 5\).*captions_per_image=k"
     ):
         load_embeddings(path)
     with pytest.raises(DataError, match=r"expected 5 captions for each image.* 4 images and 12 captions"):
@@ -100,20 +100,6 @@ def test_nothing_is_assumed(tmp_path):
     np.savez(path, images=np.ones(4), captions=np.eye(4))
     with pytest.raises(DataError, match="as matrices of numbers"):
         load_embeddings(path, captions_per_image=1)
-
-
-def test_repeated_images_are_not_taken_for_others(tmp_path):
-    path, images = tmp_path / "x.npz", np.eye(4)
-    np.savez(
-        path, images=np.repeat(images, 5, axis=0), captions=np.ones((20, 4)), image_of_caption=range(20)
-    )
-    with pytest.raises(DataError, match="images come in runs of 5 equal rows.*captions_per_image=5"):
-        load_embeddings(path)
-    assert load_embeddings(path, captions_per_image=5)[0].tolist() == images.tolist()
-    # A model that has collapsed, or two images alike, is another matter.
-    for images in (np.ones((20, 4)), np.eye(20)[[0, 0, *range(2, 20)]]):
-        np.savez(path, images=images, captions=np.ones((20, 4)), image_of_caption=range(20))
-        assert len(load_embeddings(path)[0]) == 20
 
 
 def test_a_difference_within_a_run_is_found_and_nan_is_none(tmp_path):
@@ -150,9 +136,9 @@ def test_folders(tmp_path):
 
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="found nothing there"):
+    with pytest.raises(DataError, match="cannot be read"):
         load_embeddings(tmp_path / "pipe")
-    with pytest.raises(DataError, match="found nothing there"):
+    with pytest.raises(DataError, match="write one with numpy.savez"):
         load_embeddings(tmp_path / ("x" * 300))
     (tmp_path / "x.safetensors").write_bytes(b"")
     with pytest.raises(DataError, match="x.safetensors: cannot be read"):
@@ -175,11 +161,10 @@ def header(text, version=1):
         header("(" * 5000),
         b"\x93NUMPY\x02\x00\xff\xff\xff\xff{",
         b"\x93NUMPY\x09\x00",
-        b"",
     ],
 )
 def test_headers_that_lie(tmp_path, content):
-    """No memory is taken for what a header claims, in an archive or in a folder."""
+    """One line of DataError, from an archive or from a folder."""
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w") as archive:
         for key in ("images", "captions", "image_of_caption"):

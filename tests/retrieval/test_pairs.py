@@ -68,9 +68,9 @@ def test_a_collapsed_embedding_is_at_chance():
         ([[0, 1, 2]], "shape (P, 2)"),
         ([[0, 1], [2]], "rows of one length"),
         ([[0.0, 1.0]], "found float64"),
-        ([[0, 1], [10, 2]], "pair 1 is [10, 2], expected two different images, numbered 0 to 9"),
-        ([[0, -1]], "pair 0 is [0, -1]"),
-        ([[0, 1], [4, 4]], "pair 1 is [4, 4], expected two different images"),
+        ([[0, 1], [10, 2]], "expected two different images a row, numbered 0 to 9"),
+        ([[0, -1]], "expected two different images a row"),
+        ([[0, 1], [4, 4]], "expected two different images a row"),
         ([[0, 1], [9, 8]], "neither image of pair 1 (9, 8) has a caption"),
     ],
 )

@@ -50,7 +50,6 @@ def test_the_choice_is_the_best_row_of_a_complete_table():
         chosen = next(row for row in choice.table if choice.settings.items() <= row.items())
         assert chosen["rsum"] == max(row["rsum"] for row in choice.table)
         assert rerank(images, captions, **choice.settings).shape == (30, 80)
-        assert "*" in str(choice) and len(str(choice).splitlines()) == 2 + len(SCALES) * 2
         again = choose_rerank(**ready, weights=(0.3, 1.0), k1=k1, k2=k2)
         assert [row["rsum"] for row in again.table] == pytest.approx([row["rsum"] for row in choice.table])
 
@@ -87,13 +86,15 @@ def test_bad_arrays_are_named():
     with pytest.raises(DataError, match="scores: row 1 holds NaN"):
         rerank(scores=spoilt)
     with pytest.raises(
-        DataError, match=r"within: images: expected numbers of shape \(3, 3\), found .* \(2, 2\)"
+        DataError, match=r"within\[0\]: expected numbers of shape \(3, 3\), found .* \(2, 2\)"
     ):
-        rerank(scores=np.eye(3), within=(np.eye(2), None))
-    with pytest.raises(DataError, match="within: captions: row 1"):
-        rerank(scores=np.eye(3), within=(None, spoilt))
+        rerank(scores=np.eye(3), within=(np.eye(2), np.eye(3)), scale="none")
+    with pytest.raises(DataError, match=r"within\[1\]: row 1"):
+        rerank(scores=np.eye(3), within=(np.eye(3), spoilt))
     with pytest.raises(DataError, match="scores: expected numbers of shape"):
         rerank(scores=np.zeros((0, 3)))
+    with pytest.raises(ConfigError, match="only the scale 'cross'"):
+        choose_rerank(scores=np.eye(3), image_of_caption=[0, 1, 2])
     with pytest.raises(ConfigError, match="give one of them"):
         rerank(np.eye(3), np.eye(3), scores=np.eye(3))
     with pytest.raises(ConfigError, match="at least one value"):
