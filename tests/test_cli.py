@@ -55,9 +55,9 @@ def test_evaluate_prints_what_the_library_finds(stored, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda x: x.pop("captions"), "lacks captions; expected an .npz"),
-        (lambda x: x.update(images=np.ones(4)), "expected images and captions as matrices of numbers"),
-        (lambda x: x.update(images=np.array([["a"]])), "expected images and captions as matrices of numbers"),
+        (lambda x: x.pop("captions"), "lacks captions (found images, image_of_caption)"),
+        (lambda x: x.update(images=np.ones(4)), "images: expected a non-empty matrix"),
+        (lambda x: x.update(images=np.array([["a"]])), "images: expected real numbers"),
         (lambda x: x["captions"].__setitem__((7, 0), np.nan), "captions: row 7 holds NaN or infinity"),
         (lambda x: x.update(captions=np.ones((30, 5))), "images have 4 dimensions, captions have 5"),
         (lambda x: x.update(image_of_caption=np.arange(29) % 10), "expected whole numbers of shape (30,)"),
