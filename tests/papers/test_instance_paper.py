@@ -135,7 +135,7 @@ def test_pseudo_classes_are_clusters_of_images():
     owners = np.repeat(np.arange(12), 2)
     inputs = SimpleNamespace(
         source=SimpleNamespace(groups=owners, data=SimpleNamespace(seed=0)),
-        image=SimpleNamespace(cached=lambda split: Heaps),
+        image=SimpleNamespace(train=lambda: SimpleNamespace(views=Heaps.train)),
         splits={"train": SimpleNamespace(image_of_caption=owners)},
     )
     classes = Instance(class_share=3 / 12).classes(inputs)
