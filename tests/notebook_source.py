@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-PAPERS = ("instance_loss", "intra_modal", "rich_features", "single_network", "structure_preserving")
 
 
 def sources(name: str) -> list[str]:

@@ -17,12 +17,10 @@ from packaging.utils import canonicalize_name
 CORE = """
 import sys
 from importlib.metadata import packages_distributions
-
 class NotInstalled:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in extras:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
 owners = packages_distributions()
 extras = {module for module in owners if not set(owners[module]).isdisjoint(MISSING)}
 sys.meta_path.insert(0, NotInstalled())
@@ -32,7 +30,6 @@ from imtext import losses, models, retrieval
 rows = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)))
 loss = losses.ranking_loss(rows, rows)
 found = retrieval.evaluate(rows.numpy(), rows.numpy(), range(6))
-networks = [getattr(models, name) for name in models.__all__]
 assert float(loss) >= 0 and found.rsum == 600, (loss, found)
 print("core")
 """

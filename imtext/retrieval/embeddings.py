@@ -32,15 +32,14 @@ def load_embeddings(
     captions): it is returned once. Without this parameter nothing is assumed.
 
     Raises `ConfigError` where ``captions_per_image`` is no positive whole number, `DataError` where the path
-    is missing, damaged, of another kind, pickled, lacks an array, or contradicts ``captions_per_image``.
+    is missing, damaged, of another kind, pickled, lacks an array, or contradicts ``captions_per_image``; also
+    where images are repeated and ``captions_per_image`` does not say so.
 
     >>> load_embeddings("nowhere.npz")
     Traceback (most recent call last):
     imtext.errors.DataError: nowhere.npz: cannot be read (no file or folder is there); expected ...
     """
     path, k = Path(path).expanduser(), captions_per_image
-    if k is not None:
-        whole("captions_per_image", k)
     try:
         if not (path.is_file() or path.is_dir()):
             raise FileNotFoundError("no file or folder is there")
@@ -54,14 +53,27 @@ def load_embeddings(
         raise DataError(f"{path}: lacks {', '.join(missing)} (found {found}); {_FORM}")
     images, captions, owners = (arrays.get(key) for key in KEYS)
     if k is not None:
-        return _in_order(path, images, captions, owners, k)
+        return _in_order(path, images, captions, owners, whole("captions_per_image", k))
     if owners is None:
         raise DataError(
             f"{path}: lacks image_of_caption, the index of each caption's image (found images "
             f"{images.shape}, captions {captions.shape}); if each image has k captions in a row, pass "
             "captions_per_image=k"
         )
+    alone = images.ndim == 2 and owners.shape == images.shape[:1] and (owners == np.arange(len(owners))).all()
+    if alone and (k := _run(images)) > 1:
+        raise DataError(
+            f"{path}: images come in runs of {k} equal rows, so none would be found by its other captions; "
+            f"pass captions_per_image={k} to keep each image once"
+        )
     return images, captions, owners
+
+
+def _run(images: np.ndarray) -> int:
+    """Length of the runs of equal rows that all images come in, two runs at least; 1 where they do not."""
+    other = np.flatnonzero((images[1:] != images[:1]).any(1))
+    k = int(other[0]) + 1 if len(other) else 1
+    return k if len(images) % k == 0 and np.array_equal(np.repeat(images[::k], k, 0), images) else 1
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -39,10 +39,8 @@ def mean_scores(
         raise DataError(f"scores: expected matrices of one shape, of the same items, found {found}")
     shares = np.ones(len(matrices)) if weights is None else np.array(weights, dtype=np.float64)
     if shares.shape != (len(matrices),) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
-        raise ConfigError(
-            f"weights: expected {len(matrices)} numbers, one for each model, none negative, not all zero, "
-            f"found {weights!r}"
-        )
+        expected = f"{len(matrices)} numbers of 0 or more, not all 0"
+        raise ConfigError(f"weights: expected {expected}, found {weights!r}")
     total = np.zeros(matrices[0].shape)
     for matrix, share in zip(matrices, shares / shares.sum(), strict=True):
         wide = matrix.astype(np.float64)

@@ -30,7 +30,7 @@ from scipy import sparse
 
 from imtext.check import number, one_of
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval.recall import RECALLS, Direction, Evaluation, as_groups
+from imtext.retrieval.recall import RECALLS, Direction, Evaluation, as_groups, check_captioned
 from imtext.retrieval.similarity import as_owners, as_scores, order, slices
 from imtext.retrieval.uncertainty import cluster_bootstrap
 
@@ -152,29 +152,21 @@ def graded(
     matrix = as_scores(scores, "scores")
     number("threshold", threshold, 1e-9, 1)
     owners = as_owners(image_of_caption, *matrix.shape).numpy()
-    silent = np.setdiff1d(np.arange(len(matrix)), owners)
-    if len(silent):
-        raise DataError(f"image {silent[0]} has no caption ({len(silent)} such images); leave these out")
+    check_captioned(owners, len(matrix))
     gains = sparse.csr_array(matrix.shape if relevance is None else relevance)
     if gains.shape != matrix.shape:
         raise DataError(f"relevance: expected numbers of shape {matrix.shape}, found shape {gains.shape}")
     if gains.nnz and not (gains.data.min() >= 0 and gains.data.max() <= 1):  # also false for NaN
         found = f"{gains.data.min()} to {gains.data.max()}"
         raise DataError(f"relevance: expected numbers of 0 to 1, found {found}; scale them")
-    groups = _groups(group_of_image, owners, len(matrix))
-    image_query = _side(matrix, gains, *groups, threshold)
-    text_query = _side(matrix.T, gains.T.tocsr(), *groups[::-1], threshold)
+    of_image = as_groups(group_of_image, len(matrix))
+    image_query = _side(matrix, gains, of_image, of_image[owners], threshold)
+    text_query = _side(matrix.T, gains.T.tocsr(), of_image[owners], of_image, threshold)
     evaluations = []
     for kind in ("plain_ranks", "semantic_ranks"):
         ranks = getattr(image_query, kind), getattr(text_query, kind)
         evaluations.append(Evaluation(*map(Direction.of_ranks, ranks), *ranks, owners))
     return Graded(image_query, text_query, *evaluations, owners)
-
-
-def _groups(group_of_image: Any, owners: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """The group of each image and of each caption; each image its own where none are given."""
-    of_image = as_groups(group_of_image, n_images)
-    return of_image, of_image[owners]
 
 
 def _side(
@@ -267,13 +259,13 @@ def false_matches(
     """
     matrix = as_scores(scores, "scores")
     owners = as_owners(image_of_caption, *matrix.shape).numpy()
-    groups = _groups(group_of_image, owners, len(matrix))
+    of_image = as_groups(group_of_image, len(matrix))
     # Pairs are numbered from 1, so that a pair that nobody judged is 0.
     pairs = pair_matrix(images, captions, np.arange(1, len(values) + 1), matrix.shape)
     said = np.append(np.nan, np.asarray(values, dtype=np.float64))
     return {
-        "image_query": _first_wrong(matrix, *groups, pairs, said, judged_only),
-        "text_query": _first_wrong(matrix.T, *groups[::-1], pairs.T.tocsr(), said, judged_only),
+        "image_query": _first_wrong(matrix, of_image, of_image[owners], pairs, said, judged_only),
+        "text_query": _first_wrong(matrix.T, of_image[owners], of_image, pairs.T.tocsr(), said, judged_only),
     }
 
 

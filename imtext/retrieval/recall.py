@@ -206,12 +206,7 @@ def by_fold(
 
     ``scores(images, captions)`` gives those of a fold, captions × images.
     """
-    silent = np.flatnonzero(np.bincount(owners, minlength=n_images) == 0)
-    if len(silent):
-        raise DataError(
-            f"image {silent[0]} has no caption ({len(silent)} such images), expected at least one for every "
-            "image; leave these images out"
-        )
+    check_captioned(owners, n_images)
     if n_images % whole("folds", folds):
         raise DataError(f"folds: {n_images} images do not divide into {folds} equal blocks; choose a divisor")
     groups = as_groups(group_of_image, n_images)
@@ -226,6 +221,13 @@ def by_fold(
         for side, found in zip(sides, ranks, strict=True):
             side.append(Direction.of_ranks(found))
     return Evaluation(*map(Direction.mean, sides), image_ranks, text_ranks, own, int(folds))
+
+
+def check_captioned(owners: Any, n_images: int) -> None:
+    """Raise `DataError` where an image has no caption; ``owners (M,)``: each caption's image."""
+    silent = np.setdiff1d(np.arange(n_images), owners)
+    if len(silent):
+        raise DataError(f"image {silent[0]} has no caption ({len(silent)} such images); leave these out")
 
 
 def as_groups(group_of_image: Any, n_images: int) -> np.ndarray:
