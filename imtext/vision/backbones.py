@@ -50,7 +50,8 @@ class Backbone(nn.Module):
     ``(B, dim)``: what timm's classifier reads. For ResNet and EfficientNet-Lite that is the mean of C4 over
     all places, for VGG fc7 after its ReLU (4,096, as the papers use it).
 
-    Attributes: ``name``; ``dim``; ``stage_dims`` channels by stage name; ``mean`` and ``std`` per channel;
+    Attributes: ``name``; ``dim``; ``stage_dims`` channels and ``strides`` pixels a cell
+    by stage name; ``mean`` and ``std`` per channel;
     ``input_size`` side in pixels that the ImageNet weights were trained at.
 
     >>> net = load_backbone("resnet18", weights=None).eval()
@@ -74,6 +75,7 @@ class Backbone(nn.Module):
         if "C4" not in self._places:
             self._places = {"C4": len(maps) - 1}
         self.stage_dims = {stage: maps[place]["num_chs"] for stage, place in self._places.items()}
+        self.strides = {stage: maps[place]["reduction"] for stage, place in self._places.items()}
         if isinstance(net, EfficientNet):
             self.stage_dims["C4"] = self.dim
 
@@ -163,7 +165,7 @@ def frozen_norm(net: nn.Module) -> Iterator[None]:
             norm.forward = _after(norm).forward
         for norm in norms:
             norm.eval()
-            norm.train = partial(_stay, norm)
+            norm.train = lambda mode=True, norm=norm: norm
         yield
     finally:
         for module in folded:
@@ -171,10 +173,6 @@ def frozen_norm(net: nn.Module) -> Iterator[None]:
         for norm, training in norms.items():
             del norm.train
             norm.train(training)
-
-
-def _stay(norm: nn.Module, mode: bool = True) -> nn.Module:
-    return norm
 
 
 def load_backbone(name: str, weights: str | Path | None = "imagenet") -> Backbone:

@@ -87,9 +87,9 @@ pooled = Reader("features", lambda net, x, _: net(x), lambda net, _: (net.dim,))
 stages = Reader(
     "stages",
     lambda net, x, _: pool_stages(net.stages(x)),
-    lambda net, _: (2 * sum(net.stage_dims[stage] for stage in STAGES),),
+    lambda net, _: (2 * sum(net.stage_dims.values()),),
 )
-"""Maxima, then means, of C1 to C4, ``(N, 2 (C1 + … + C4))``: one file for all rich image features.
+"""Maxima, then means, of the stages that a backbone has, ``(N, 2 (C1 + … + C4))``: for all rich features.
 
 On disk 8 bytes a channel, image and view: with EfficientNet-Lite1 (1,456 channels) 94 MB for Flickr8k; with
 ResNet-152 (3,840 channels) 1.0 GB for Flickr30k and 3.8 GB for COCO."""
@@ -282,7 +282,7 @@ def pool_stages(maps: Mapping[str, Tensor]) -> Tensor:
     >>> pool_stages(maps).tolist()
     [[2.0, 4.0, 6.0, 8.0, 1.0, 2.0, 3.0, 4.0]]
     """
-    return torch.cat([_POOLED[pool](maps[stage]) for pool in POOLS for stage in STAGES], 1)
+    return torch.cat([_POOLED[pool](maps[stage]) for pool in POOLS for stage in maps], 1)
 
 
 def _maximum(maps: Tensor) -> Tensor:

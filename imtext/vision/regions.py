@@ -20,7 +20,7 @@ from imtext.data.images import ImageStore, pack_of
 from imtext.data.schema import Dataset
 from imtext.errors import DataError
 from imtext.files import atomic, told
-from imtext.vision.features import Reader, extract
+from imtext.vision.features import STAGES, Reader, extract
 from imtext.vision.region_proposals import proposals_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ STEMS = {"train": "train", "val": "dev", "test": "test"}
 
 _BLOCK = 1024  # images between two writes
 _BINS = 3  # side of RoIAlign's grid before the mean
-_STRIDES = {"C1": 4, "C2": 8, "C3": 16, "C4": 32}
 _ROTATED = range(5, 9)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112
 
@@ -99,7 +98,7 @@ def box_features(
     (1, 2, 768)
     """
     for name in stages:
-        one_of("stages", name, _STRIDES)
+        one_of("stages", name, STAGES)
     boxes, owner, extents = (np.asarray(given, np.int64) for given in (boxes, image_of_box, extents))
     _check_boxes(boxes, owner, extents, len(store))
     rois = torch.from_numpy(to_store(boxes, extents[owner], store.size, store.fit))
@@ -108,7 +107,7 @@ def box_features(
     def read(net: Backbone, x: Tensor, images: np.ndarray) -> Tensor:
         first, last = np.searchsorted(owner, images), np.searchsorted(owner, images, "right")
         own, maps = [rois[a:b] for a, b in zip(first, last, strict=True)], net.stages(x)
-        rows = [mean_of_boxes(maps[name], own, 1 / _STRIDES[name]) for name in stages]
+        rows = [mean_of_boxes(maps[name], own, 1 / net.strides[name]) for name in stages]
         return torch.cat([*rows, *[shares[first[0] : last[-1]].to(x)] * geometry], 1)
 
     def shape(net: Backbone, crop: int) -> tuple[int]:

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from imtext.check import one_of
 from imtext.errors import DataError
-from imtext.vision.features import POOLS, STAGES
+from imtext.vision.features import POOLS
 
 RICH_VARIANTS = (
     "avg-4",
@@ -50,11 +50,13 @@ def variant_dim(variant: str, stage_dims: Mapping[str, int]) -> int:
     """Length of a rich feature, from the channels by stage name.
 
     Raises:
-        ConfigError: the variant is unknown.
+        ConfigError: the variant is unknown, or asks for a stage that the backbone does not have.
 
     >>> variant_dim("avg-4-max-1234", {"C1": 256, "C2": 512, "C3": 1024, "C4": 2048})  # ResNet-152
     5888
     """
+    for _, stage in rich_parts(variant):
+        one_of(f"stage of {variant}", stage, stage_dims)
     return sum(stage_dims[stage] for _, stage in rich_parts(variant))
 
 
@@ -85,7 +87,7 @@ def rich_image_features(pooled: np.ndarray, variant: str, stage_dims: Mapping[st
     >>> rich_image_features(rows, "avg-4-max-4", dims).round(3).tolist()
     [[0.800000..., 0.600000...]]
     """
-    all_parts = [(pool, stage) for pool in POOLS for stage in STAGES]
+    all_parts = [(pool, stage) for pool in POOLS for stage in stage_dims]
     ends = np.cumsum([stage_dims[stage] for _, stage in all_parts])
     if pooled.shape[-1] != ends[-1]:
         raise DataError(

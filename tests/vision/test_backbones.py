@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.transforms.v2 import functional as F
 
 from imtext.errors import ConfigError, DataError
-from imtext.vision import LITE, frozen_norm, load_backbone
+from imtext.vision import LITE, features, frozen_norm, load_backbone, rich
 
 DIMS = {
     "resnet18": (512, (64, 128, 256, 512)),
@@ -68,7 +68,8 @@ def test_any_network_of_timm_gives_a_feature_and_its_stages(name, stages):
         assert net(x).shape == (1, net.dim)
         assert {stage: maps[stage].shape[1] for stage in maps} == net.stage_dims
         torch.testing.assert_close(net.fused()(x), net(x))
-    assert len(maps) == stages and "C4" in maps
+    assert len(maps) == stages and net.strides["C4"] == (16 if stages == 1 else 32)
+    assert features.pool_stages(maps).shape == (1, 2 * sum(net.stage_dims.values()))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
@@ -86,18 +87,15 @@ def test_feature_is_the_mean_of_the_last_map(name):
 LITE_FEATURES = {
     "efficientnet_lite0": (
         {39: 5.548376, 576: 5.990518, 838: 5.577258, 1111: 5.428599},
-        29.9841,
-        (1441.5033, 677.8735, 382.1113, 98.7719),
+        29.9841, (1441.5033, 677.8735, 382.1113, 98.7719),
     ),
     "efficientnet_lite1": (
         {10: 4.251876, 258: 5.619952, 308: 5.458267, 1037: 4.206389},
-        25.11416,
-        (1504.4663, 843.278, 366.601, 82.3686),
+        25.11416, (1504.4663, 843.278, 366.601, 82.3686),
     ),
     "efficientnet_lite2": (
         {123: 4.576269, 291: 4.557264, 302: 4.981127, 366: 4.668418},
-        26.01515,
-        (1569.7534, 859.4547, 346.3003, 90.2316),
+        26.01515, (1569.7534, 859.4547, 346.3003, 90.2316),
     ),
 }
 
@@ -264,6 +262,8 @@ def test_bad_weight_files_are_one_clear_line(tmp_path, capsys):
 
 
 def test_unknown_names_are_told_with_near_ones():
+    with pytest.raises(ConfigError, match="stage of avg-4-max-34='C3': expected one of C4"):
+        rich.variant_dim("avg-4-max-34", {"C4": 192})
     with pytest.raises(ConfigError, match="a name that timm knows, such as efficientnet_lite0.*resnet51q"):
         load_backbone("resnet51")
 

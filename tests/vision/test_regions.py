@@ -43,7 +43,7 @@ class Squares(nn.Module):
     """Maps are block means of the pixels, so that features can be checked by hand; counts images."""
 
     name, mean, std, weights_digest = "squares", (0.5, 0.4, 0.3), (0.2, 0.2, 0.3), "d"
-    stage_dims = {"C1": 3, "C2": 3, "C3": 40, "C4": 50}
+    stage_dims, strides = {"C1": 3, "C2": 3, "C3": 40, "C4": 50}, {"C1": 4, "C2": 8, "C3": 16, "C4": 32}
 
     def __init__(self, stop_after: int | None = None) -> None:
         super().__init__()
