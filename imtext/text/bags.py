@@ -205,25 +205,13 @@ def known_words(captions: Iterable[str], vectors: Container[str]) -> tuple[spars
     >>> words, counts.toarray().tolist()
     (['a', 'dog', 'cat'], [[2.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     """
-    captions = as_captions(captions)
-    code: dict[str, int] = {}  # the words met, numbered; -1 for those without a vector
-    words: list[str] = []
-    columns: list[int] = []
-    ends = np.zeros(len(captions) + 1, dtype=np.int64)
-    for row, caption in enumerate(captions, start=1):
-        for word in tokenize(caption):
-            number = code.get(word)
-            if number is None:
-                number = code[word] = len(words) if word in vectors else -1
-                if number >= 0:
-                    words.append(word)
-            if number >= 0:
-                columns.append(number)
-        ends[row] = len(columns)
-    columns = np.array(columns, dtype=np.int64)
-    counts = sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(captions), len(words)))
+    bags = [[word for word in tokenize(caption) if word in vectors] for caption in as_captions(captions)]
+    code = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(bags)))}
+    columns = np.array([code[word] for word in chain.from_iterable(bags)], dtype=np.int64)
+    ends = np.cumsum([0, *map(len, bags)])
+    counts = sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(bags), len(code)))
     counts.sum_duplicates()
-    return counts, words
+    return counts, list(code)
 
 
 # Stop words that name, in a caption, something one can see or count: numbers, nouns, verbs, others.
