@@ -37,6 +37,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from imtext.check import number, one_of, whole
@@ -101,9 +102,12 @@ def rerank(
     >>> rerank(scores=[[0.9, 0.2, 0.5], [0.3, 0.1, 0.2]], k1=2, k2=1).shape
     (2, 3)
     """
-    settings = _checked(k1, k2, weight, scale, form)
+    _checked(k1, k2, weight, scale, form)
     graph = Graph(_blocks(images, captions, scores, within, [scale]), k1, k2, [scale])
-    return graph.reranked(**settings)
+    result, bonus = graph.original, graph.bonus(weight)
+    for part, overlap in graph.overlaps(k1, k2, scale, form) if weight < 1 else ():
+        result[part] += bonus * overlap
+    return result
 
 
 def evaluate_reranked(
@@ -168,16 +172,14 @@ def choose_rerank(
     if not tried:
         raise ConfigError("scales and weights: expected at least one value of each, found none")
     graph = Graph(_blocks(images, captions, scores, within, scales), k1, k2, scales)
-    original, overlaps = graph.reranked(**{**tried[0], "weight": 1.0}), {}
+    overlaps: dict[str, np.ndarray] = {}
     table: list[dict[str, Any]] = []
     for setting in [{**tried[0], "weight": 1.0}, *tried]:
-        found = original
+        found, scale = graph.original, setting["scale"]
         if setting["weight"] < 1:
-            if setting["scale"] not in overlaps:  # those that differ in the weight alone share it
-                parts = jaccard(encode(graph, k1, k2, setting["scale"], form), len(original))
-                overlaps = {setting["scale"]: np.concatenate([block for _, block in parts])}
-            bonus = graph.bonus(setting["weight"])
-            found = (original + bonus * overlaps[setting["scale"]]).astype(original.dtype)
+            if scale not in overlaps:  # those that differ in the weight alone share it
+                overlaps = {scale: np.concatenate([one for _, one in graph.overlaps(k1, k2, scale, form)])}
+            found = (found + graph.bonus(setting["weight"]) * overlaps[scale]).astype(found.dtype)
         result = evaluate_scores(found, image_of_caption)
         row = {name: value for name, value in result.row().items() if not name.endswith("rank")}
         sums = {side: sum(row[f"{side}_r{k}"] for k in RECALLS) for side in ("image_query", "text_query")}
@@ -204,9 +206,7 @@ def _blocks(images: Any, captions: Any, scores: Any, within: Any, scales: Sequen
         raise ConfigError("expected images and captions, or scores, found both or neither; give one of them")
     if scores is None:
         sides = as_pair(images, captions)
-        cross = Cosines(*sides, keep=True)
-        own = [Cosines(side, side, keep=True) for side in sides]
-        return {(0, 0): own[0], (0, 1): cross, (1, 0): cross.T, (1, 1): own[1]}
+        return {(a, b): Cosines(sides[a], sides[b]) for a, b in product((0, 1), (0, 1))}
     matrix = as_scores(scores)
     blocks: Blocks = {(0, 1): Given(matrix), (1, 0): Given(matrix.T)}
     if within is None and set(scales) != {"cross"}:
@@ -227,11 +227,19 @@ class Graph:
     ``blocks[a, b]`` are the similarities of side ``a`` to side ``b`` (0: images, 1: captions). For node p,
     ``index[p]`` holds its neighbours among the images, then those among the captions, each best first and
     filled up with -1; ``score[p]`` their similarities, filled up with -inf. What none of ``scales``
-    needs is left out: for "cross", the neighbours on a node's own side.
+    needs is left out: for "cross", the neighbours on a node's own side. ``original (N, M)`` are the scores
+    of images × captions.
     """
 
     def __init__(self, blocks: Blocks, k1: int, k2: int, scales: Sequence[str]) -> None:
         self.blocks, self.sizes = blocks, blocks[0, 1].shape
+        cross, back = blocks[0, 1], blocks[1, 0]
+        self.original = np.empty(self.sizes, dtype=cross.kind)
+        for part in slices(self.sizes[0], max(1, (1 << 23) // self.sizes[1])):
+            self.original[part] = settled(cross, cross.exact(part))
+        if isinstance(cross, Cosines) and cross.device.type == "cpu":  # no further product for neighbours
+            cross.kept = torch.from_numpy(self.original)
+            back.kept = cross.kept.T
         self.nodes = sum(self.sizes)
         k = self.k = max(1, min(max(k1, k2 - 1), self.nodes - 1))
         self.found: dict[tuple[int, int], Nearest] = {}
@@ -240,7 +248,7 @@ class Graph:
         for (a, b), block in blocks.items():
             if a == b and set(scales) == {"cross"}:
                 continue
-            part = self.found[a, b] = nearest(block, k, a == b)
+            part = self.found[a, b] = nearest(block, k, a == b, "zscore" in scales)
             own = slice(a * self.sizes[0], a * self.sizes[0] + self.sizes[a])
             places = slice(b * k, b * k + part.index.shape[1])
             self.index[own, places] = part.index + b * self.sizes[0]
@@ -252,16 +260,9 @@ class Graph:
         weight = max(weight, _LEAST_WEIGHT)
         return (1.0 - weight) / weight * (float(cross.score.max() - cross.low) or 1.0)
 
-    def reranked(self, k1: int, k2: int, weight: float, scale: str, form: str) -> np.ndarray:
-        """The re-ranked scores (N, M)."""
-        cross = self.blocks[0, 1]
-        result = np.empty(self.sizes, dtype=cross.kind)
-        for part in slices(len(result), max(1, (1 << 23) // result.shape[1])):
-            result[part] = settled(cross, cross.exact(part))
-        if weight < 1:
-            for part, block in jaccard(encode(self, k1, k2, scale, form), len(result)):
-                result[part] += self.bonus(weight) * block
-        return result
+    def overlaps(self, k1: int, k2: int, scale: str, form: str) -> Iterator[tuple[slice, np.ndarray]]:
+        """Jaccard similarities of images × captions, some images at a time."""
+        return jaccard(encode(self, k1, k2, scale, form), self.sizes[0])
 
     def pairs(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Similarities (P,) of pairs of nodes, in float64."""
@@ -305,9 +306,10 @@ class Graph:
         nearest_first = np.concatenate([np.zeros(own.shape), np.minimum(distance, 1.0)], 1)
         return np.concatenate([own, nodes], 1), nearest_first
 
-    def weights(self, row: np.ndarray, column: np.ndarray, scale: str, k1: int) -> np.ndarray:
-        """exp(-distance) (P,) of pairs of nodes: looked up among the neighbours, computed where not there."""
-        nodes, distance = self.order(scale, k1)
+    def weights(
+        self, nodes: np.ndarray, distance: np.ndarray, row: np.ndarray, column: np.ndarray, scale: str
+    ) -> np.ndarray:
+        """exp(-distance) (P,) of pairs of nodes: looked up in the `order`, computed where not there."""
         node, place = np.nonzero(nodes >= 0)
         known = np.exp(-distance[node, place]), (node, nodes[node, place])
         weight = np.asarray(sparse.csr_array(known, shape=(self.nodes, self.nodes))[row, column]).ravel()
@@ -326,14 +328,14 @@ def encode(graph: Graph, k1: int, k2: int, scale: str, form: str) -> sparse.csr_
     joins where more than two thirds of it are shared; ``"printed"``: weights as they are (Eq. 7), and two
     thirds suffice (Eq. 4).
     """
-    nodes = graph.order(scale, k1)[0]
+    nodes, distance = graph.order(scale, k1)
     wide, near = mutual(nodes[:, : k1 + 1]), mutual(nodes[:, : int(np.around(k1 / 2)) + 1])
     shared = ((wide @ near) * wide).tocoo()  # near is symmetric: what wide[p] and near[c] have in common
     size = near.sum(axis=1)[shared.col]
     joins = 3 * shared.data > 2 * size if form == "released" else 3 * shared.data >= 2 * size
     joined = _binary(shared.row[joins], shared.col[joins], graph.nodes)
     members = (wide + joined @ near).tocoo()
-    weight = graph.weights(members.row, members.col, scale, k1)
+    weight = graph.weights(nodes, distance, members.row, members.col, scale)
     weights = sparse.csr_array((weight, (members.row, members.col)), shape=wide.shape)
     if form == "released":
         weights = sparse.diags_array(1.0 / weights.sum(axis=1)) @ weights

@@ -244,31 +244,25 @@ def exact_cosines(a: Rows, b: Rows, index_a: Any, index_b: Any) -> torch.Tensor:
 class Cosines:
     """The cosines of two sides, ``left (n, D)`` and ``right (m, D)``, by blocks.
 
-    ``keep=True`` keeps a small product, for whoever reads it twice; a symmetric one then costs half.
+    ``kept (n, m)``: all of them, where they are there already: those of one small side with itself cost half.
     """
 
     tie = TIE
 
-    def __init__(self, left: Rows, right: Rows, keep: bool = False) -> None:
+    def __init__(self, left: Rows, right: Rows) -> None:
         self.left, self.right = left, right
         self.shape, self.device = (len(left), len(right)), left.values.device
         self.kind = np.float64 if torch.float64 in (left.values.dtype, right.values.dtype) else np.float32
         self.kept: torch.Tensor | None = None
         units = left.units, right.units  # made here, before threads ask for them
-        if keep and self.device.type == "cpu" and len(left) * len(right) <= _WHOLE:
-            self.kept = torch.from_numpy(units[0].numpy() @ units[1].numpy().T)  # sees the symmetry
-
-    @property
-    def T(self) -> Cosines:  # noqa: N802
-        """The same from the other side."""
-        other = Cosines(self.right, self.left)
-        other.kept = None if self.kept is None else self.kept.T
-        return other
+        if left is right and self.device.type == "cpu" and len(left) ** 2 <= _WHOLE:
+            self.kept = torch.from_numpy(units[0].numpy() @ units[1].numpy().T)  # NumPy sees the symmetry
 
     def rough(self, rows: slice, columns: slice = slice(None)) -> torch.Tensor:
         """A block of its own in float32."""
         if self.kept is not None:
-            return self.kept[rows, columns].clone(memory_format=torch.contiguous_format)
+            block = self.kept[rows, columns]
+            return block.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         with torch.autocast(self.device.type, enabled=False):  # the caller may be inside one
             return torch.mm(self.left.units[rows], self.right.units[columns].T)
 
@@ -312,7 +306,8 @@ Scores = Cosines | Given
 
 def settled(scores: Scores, values: torch.Tensor) -> np.ndarray:
     """Exact values of ``scores``; of cosines 12 decimals, since the rest is rounding."""
-    return np.round(values.cpu().numpy(), _DECIMALS) if scores.tie else values.numpy()
+    found = values.cpu().numpy()
+    return np.round(found, _DECIMALS, out=found) if scores.tie else found
 
 
 def margin_of(scores: Scores) -> float:
@@ -346,7 +341,7 @@ def top_k(queries: Any, gallery: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     ([[1, 2]], [[1.0, 1.0]])
     """
     scores = Cosines(*as_pair(queries, gallery, ("queries", "gallery")))
-    index = nearest(scores, whole("k", k)).index
+    index = nearest(scores, whole("k", k), sums=False).index
     query = np.repeat(np.arange(len(index)), index.shape[1])
     return scores.pairs(query, index.ravel()).cpu().numpy().reshape(index.shape), index
 
@@ -366,8 +361,10 @@ class Nearest:
     low: float = np.inf
 
 
-def nearest(scores: Scores, k: int, within: bool = False) -> Nearest:
+def nearest(scores: Scores, k: int, within: bool = False, sums: bool = True) -> Nearest:
     """The neighbours of every row; ``within``: rows and columns are the same nodes.
+
+    ``sums=False`` leaves the mean and the deviation at 0: a pass over all scores is saved.
 
     >>> found = nearest(Given(np.array([[9.0, 1.0, 3.0], [1.0, 9.0, 3.0], [3.0, 3.0, 9.0]])), 2, within=True)
     >>> found.index.tolist(), found.low
@@ -385,7 +382,7 @@ def nearest(scores: Scores, k: int, within: bool = False) -> Nearest:
         own = torch.arange(part.start, part.stop, device=rough.device) if within else torch.empty(0).long()
         here = own - part.start, own
         rough[here] = 0.0
-        total, squares = _sums(rough)
+        total, squares = _sums(rough) if sums else (0.0, 0.0)
         rough[here] = torch.inf
         row = int(rough.amin(1).argmin())
         lowest = np.array([row + part.start]), np.array([int(rough[row].argmin())])
