@@ -60,7 +60,7 @@ SCALES = ("cross", "none", "zscore", "rank")
 FORMS = ("released", "printed")
 WEIGHTS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 _LEAST_WEIGHT = 1e-4  # what weight=0 stands for: then the original decides between equal Jaccard distances
-_TERMS = 1 << 21  # terms of sums of minima held at a time
+_TERMS = 1 << 18  # terms of sums of minima held at a time
 Blocks = dict[tuple[int, int], Scores]
 
 

@@ -418,7 +418,7 @@ def _nearest_of(
     near = np.zeros(score.shape, dtype=bool)
     near[:, 1:] = score[:, :-1] - score[:, 1:] <= margin
     near[:, :-1] |= near[:, 1:]
-    near[:, 0] = True  # the best of all is an end of the scale of distances
+    near[:, 0] |= score[:, 0] >= score[:, 0].max() - margin  # the best of all ends the scale of distances
     row, place = np.nonzero(near)
     score[row, place] = settled(scores, scores.pairs(row + part.start, index[row, place]))
     best = np.lexsort((index, -score))
