@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from imtext.retrieval.embeddings import load_embeddings
-from imtext.retrieval.ensemble import mean_scores
 from imtext.retrieval.localisation import iou, localise, phrase_scores, truth_boxes
 from imtext.retrieval.meaning import (
     Graded,
@@ -16,7 +15,7 @@ from imtext.retrieval.meaning import (
 )
 from imtext.retrieval.recall import Direction, Evaluation, evaluate, evaluate_scores, told_apart
 from imtext.retrieval.reranking import Choice, choose_rerank, evaluate_reranked, rerank
-from imtext.retrieval.similarity import order, top_k
+from imtext.retrieval.similarity import mean_scores, top_k
 from imtext.retrieval.spread import (
     Mixing,
     Separation,
@@ -60,7 +59,6 @@ __all__ = [
     "mean_off_diagonal",
     "mean_scores",
     "modality_mixing",
-    "order",
     "order_of_models",
     "pair_matrix",
     "paired_bootstrap",

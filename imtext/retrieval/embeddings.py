@@ -41,7 +41,7 @@ def load_embeddings(
     """
     path, k = Path(path).expanduser(), captions_per_image
     try:
-        if not (path.is_file() or path.is_dir()):
+        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
             raise FileNotFoundError("no file or folder is there")
         arrays = _read(path)
     except Exception as error:  # a damaged archive, header or array can raise almost anything
@@ -95,11 +95,11 @@ def _in_order(
     """Images once, caption j with image j // k; DataError where the file says otherwise."""
     if images.ndim != 2 or captions.ndim != 2:
         raise DataError(f"{path}: expected images and captions as matrices of numbers; save one row for each")
-    repeated = k > 1 and len(images) == len(captions)
+    repeated = len(images) == len(captions)
     once = images[::k] if repeated else images
     in_order = np.repeat(np.arange(len(once)), k)
-    alike = not repeated or np.array_equal(once[in_order[: len(images)]], images, equal_nan=True)
-    if len(in_order) != len(captions) or not alike:
+    fits = len(in_order) == len(captions)
+    if not fits or (repeated and not np.array_equal(once[in_order], images, equal_nan=True)):
         raise DataError(
             f"{path}: expected {k} captions for each image, each image once or {k} times in a row, found "
             f"{len(images):,} images and {len(captions):,} captions; correct captions_per_image or the arrays"

@@ -22,7 +22,6 @@ from imtext.check import number, one_of
 from imtext.errors import DataError
 
 RECALLS = (1, 5, 10)
-PROTOCOLS = ("detection", "mentions")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def localise(
     """
     number("threshold", threshold, 1e-9, 1)
     number("nms", nms, 0, 1)
-    one_of("protocol", protocol, PROTOCOLS)
+    one_of("protocol", protocol, ("detection", "mentions"))
     truth, boxes, image = _boxes(truth, "truth"), _boxes(boxes, "boxes"), np.asarray(image)
     _same_length(truth=truth, image=image, words=words)
     query, box = pairs(image, image_of_box)
@@ -131,7 +130,8 @@ def localise(
         own, score = boxes[box[ends[q] : ends[q + 1]]], scores[ends[q] : ends[q + 1]]
         right = iou(own, truth[q])[:, 0] >= threshold
         left = suppress(own, score, nms)
-        ranks.append(_first(right[left if nms_before_recall else np.argsort(-score, kind="stable")]))
+        ranked = left if nms_before_recall else np.argsort(-score, kind="stable")
+        ranks.append(np.append(np.flatnonzero(right[ranked]) + 1.0, np.inf)[0])
         bound.append(right.any())
         if wanted := targets.pop((word, unit[q]), None):  # the first mention's scores count
             positives[word] += len(wanted)
@@ -141,16 +141,10 @@ def localise(
     for word, found in enumerate(lists):
         score, hits = (np.concatenate(part) for part in zip(*found, strict=True))
         ap[word] = average_precision(hits[np.argsort(-score, kind="stable")], positives[word], points)
-    ranks = np.array(ranks)
-    recalls = [100 * float((ranks <= k).mean()) for k in RECALLS]
-    measures = *recalls, 100 * float(ap.mean()), 100 * float(np.mean(bound))
-    counts = len(kept), len(names), len(truth) - len(kept)
+    ranks, counts = np.array(ranks), (len(kept), len(names), len(truth) - len(kept))
+    shares = *(ranks <= k for k in RECALLS), ap, bound
+    measures = (100 * float(np.mean(share)) for share in shares)
     return Localisation(*measures, *counts, ranks, kept, ap, tuple(names.tolist()))
-
-
-def _first(right: np.ndarray) -> float:
-    """1-based place of the first right one; inf for none."""
-    return float(right.argmax() + 1) if right.any() else np.inf
 
 
 def _detected(boxes: np.ndarray, targets: Any, threshold: float) -> np.ndarray:

@@ -30,13 +30,12 @@ from scipy import sparse
 
 from imtext.check import number, one_of
 from imtext.errors import ConfigError, DataError
-from imtext.retrieval.recall import RECALLS, Direction, Evaluation, as_groups, check_captioned
+from imtext.retrieval.recall import RECALLS, as_groups, check_captioned
 from imtext.retrieval.similarity import as_owners, as_scores, order, slices
 from imtext.retrieval.uncertainty import cluster_bootstrap
 
 SIDES = ("image_query", "text_query")
 _SUMS = {"rsum": "recall", "semantic_rsum": "semantic_recall"}
-SOURCES = ("coco", "cxc", "eccv")
 _LISTS = {"i2t": "image_query", "t2i": "text_query"}
 _NUMBERS = 1 << 22  # scores sorted at a time
 
@@ -45,7 +44,8 @@ _NUMBERS = 1 << 22  # scores sorted at a time
 class GradedSide:
     """One direction of search, one entry per query; shares are between 0 and 1.
 
-    ``plain_ranks (Q,)`` of the own group and ``semantic_ranks (Q,)`` of anything right, both from 1;
+    ``plain_ranks (Q,)`` of the own group and ``semantic_ranks (Q,)`` of anything right, both from 1, for
+    `paired_bootstrap`;
     ``right (Q,)`` how many right items there are; ``r_precision (Q,)``, ``map_at_r (Q,)``;
     ``ndcg (Q, 3)`` at K of 1, 5 and 10.
     """
@@ -75,16 +75,10 @@ class GradedSide:
 
 @dataclass(frozen=True, eq=False)
 class Graded:
-    """Both directions of search under plain, semantic and graded measures.
-
-    ``plain`` and ``semantic`` are `Evaluation` of the same ranking, for tables and `paired_bootstrap`; in the
-    second one further right pairs count as true.
-    """
+    """Both directions of search under plain, semantic and graded measures."""
 
     image_query: GradedSide
     text_query: GradedSide
-    plain: Evaluation
-    semantic: Evaluation
     image_of_caption: np.ndarray = field(repr=False)
 
     def value(self, measure: str, side: str | None = None) -> float:
@@ -162,11 +156,7 @@ def graded(
     of_image = as_groups(group_of_image, len(matrix))
     image_query = _side(matrix, gains, of_image, of_image[owners], threshold)
     text_query = _side(matrix.T, gains.T.tocsr(), of_image[owners], of_image, threshold)
-    evaluations = []
-    for kind in ("plain_ranks", "semantic_ranks"):
-        ranks = getattr(image_query, kind), getattr(text_query, kind)
-        evaluations.append(Evaluation(*map(Direction.of_ranks, ranks), *ranks, owners))
-    return Graded(image_query, text_query, *evaluations, owners)
+    return Graded(image_query, text_query, owners)
 
 
 def _side(
@@ -375,7 +365,7 @@ def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_
 
     Raises `ConfigError` for another source or where the package is not installed, `DataError` for ids twice.
     """
-    one_of("source", source, SOURCES)
+    one_of("source", source, ("coco", "cxc", "eccv"))
     lists = getattr(load_package(), f"{source}_gts")
     images, captions = _as_ids(image_ids, caption_ids)
     pairs = {(i, c) for i, found in lists["i2t"].items() for c in found}
@@ -383,8 +373,7 @@ def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_
     row, column = ({int(x): k for k, x in enumerate(ids)} for ids in (images, captions))
     kept = sorted((row[i], column[c]) for i, c in pairs if i in row and c in column)
     index = np.array(kept, dtype=np.int64).reshape(-1, 2).T
-    ones = np.ones(len(kept), dtype=np.float32)
-    return sparse.csr_matrix((ones, tuple(index)), shape=(len(images), len(captions)))
+    return pair_matrix(*index, np.ones(len(kept)), (len(images), len(captions)))
 
 
 def _as_ids(*both: Any) -> list[np.ndarray]:

@@ -36,7 +36,6 @@ from imtext.retrieval.similarity import (
     as_scores,
     block_shape,
     each,
-    exact_cosines,
     margin_of,
     slices,
     to_numpy,
@@ -115,8 +114,8 @@ class Evaluation:
 
     def row(self) -> dict[str, float]:
         """One flat row for a table: ``image_query_r1`` … ``text_query_mean_rank``, ``rsum``."""
-        sides = {"image_query": self.image_query, "text_query": self.text_query}
-        flat = {f"{name}_{metric}": x for name, side in sides.items() for metric, x in side.to_dict().items()}
+        sides = [(name, getattr(self, name).to_dict()) for name in ("image_query", "text_query")]
+        flat = {f"{name}_{metric}": value for name, side in sides for metric, value in side.items()}
         return {**flat, "rsum": self.rsum}
 
     def __str__(self) -> str:
@@ -211,7 +210,14 @@ def by_fold(
         raise DataError(f"folds: {n_images} images do not divide into {folds} equal blocks; choose a divisor")
     groups = as_groups(group_of_image, n_images)
     size, own = n_images // folds, owners.numpy()
-    _check_folds(groups, size)
+    first = np.unique(groups, return_index=True)[1][groups]
+    astray = np.flatnonzero(np.arange(n_images) // size != first // size)
+    if len(astray):
+        image, other = astray[0], first[astray[0]]
+        raise DataError(
+            f"folds: images {other} and {image} are of one group but lie in folds {other // size} "
+            f"and {image // size}; order the images so that groups stay whole, or use folds=1"
+        )
     image_ranks, text_ranks = np.empty(n_images, dtype=np.int64), np.empty(len(own), dtype=np.int64)
     sides: tuple[list[Direction], list[Direction]] = ([], [])
     for part in slices(n_images, size):
@@ -242,18 +248,6 @@ def as_groups(group_of_image: Any, n_images: int) -> np.ndarray:
         return np.arange(n_images)
     labels = as_labels(group_of_image, "group_of_image", n_images, "image")
     return np.unique(labels, return_inverse=True)[1]
-
-
-def _check_folds(groups: np.ndarray, size: int) -> None:
-    """Raise `DataError` where a group lies in more than one fold of ``size`` images."""
-    first = np.unique(groups, return_index=True)[1][groups]
-    astray = np.flatnonzero(np.arange(len(groups)) // size != first // size)
-    if len(astray):
-        image, other = astray[0], first[astray[0]]
-        raise DataError(
-            f"folds: images {other} and {image} are of one group but lie in folds {other // size} "
-            f"and {image // size}; order the images so that groups stay whole, or use folds=1"
-        )
 
 
 def ranks_of(
@@ -409,15 +403,11 @@ def told_apart(
             f"pairs: expected two different images a row, numbered 0 to {len(image_rows) - 1}, whole numbers "
             f"of shape (P, 2), P at least 1, found {couples.dtype} of shape {couples.shape}"
         )
-    queries, others = [], []
-    for number, couple in enumerate(couples):
-        query = np.flatnonzero(np.isin(owners, couple))
-        if not len(query):
-            raise DataError(f"pairs: neither image of pair {number} {tuple(couple.tolist())} has a caption")
-        queries.append(query)
-        others.append(couple.sum() - owners[query])
-    query, other = np.concatenate(queries), np.concatenate(others)
-    lead = exact_cosines(caption_rows, image_rows, query, owners[query])
-    lead = (lead - exact_cosines(caption_rows, image_rows, query, other)).cpu().numpy()
-    correct = np.where(np.abs(lead) <= TIE, 0.5, (lead > 0).astype(np.float64))
-    return correct, np.repeat(np.arange(len(couples)), [len(query) for query in queries])
+    pair, query = np.nonzero((owners == couples[:, :1]) | (owners == couples[:, 1:]))
+    silent = np.setdiff1d(np.arange(len(couples)), pair)
+    if len(silent):
+        couple = tuple(couples[silent[0]].tolist())
+        raise DataError(f"pairs: neither image of pair {silent[0]} {couple} has a caption")
+    cosines, own = Cosines(caption_rows, image_rows), owners[query]
+    lead = (cosines.pairs(query, own) - cosines.pairs(query, couples.sum(1)[pair] - own)).cpu().numpy()
+    return np.where(np.abs(lead) <= TIE, 0.5, (lead > 0).astype(np.float64)), pair

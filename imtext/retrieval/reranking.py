@@ -57,7 +57,6 @@ from imtext.retrieval.similarity import (
 )
 
 SCALES = ("cross", "none", "zscore", "rank")
-FORMS = ("released", "printed")
 WEIGHTS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 _LEAST_WEIGHT = 1e-4  # what weight=0 stands for: then the original decides between equal Jaccard distances
 _TERMS = 1 << 18  # terms of sums of minima held at a time
@@ -196,7 +195,7 @@ def _checked(k1: Any, k2: Any, weight: Any, scale: Any, form: Any) -> dict[str, 
         "k2": whole("k2", k2),
         "weight": number("weight", weight, most=1),
         "scale": one_of("scale", scale, SCALES),
-        "form": one_of("form", form, FORMS),
+        "form": one_of("form", form, ("released", "printed")),
     }
 
 
@@ -306,20 +305,6 @@ class Graph:
         nearest_first = np.concatenate([np.zeros(own.shape), np.minimum(distance, 1.0)], 1)
         return np.concatenate([own, nodes], 1), nearest_first
 
-    def weights(
-        self, nodes: np.ndarray, distance: np.ndarray, row: np.ndarray, column: np.ndarray, scale: str
-    ) -> np.ndarray:
-        """exp(-distance) (P,) of pairs of nodes: looked up in the `order`, computed where not there."""
-        node, place = np.nonzero(nodes >= 0)
-        known = np.exp(-distance[node, place]), (node, nodes[node, place])
-        weight = np.asarray(sparse.csr_array(known, shape=(self.nodes, self.nodes))[row, column]).ravel()
-        missing = np.flatnonzero(weight == 0)
-        weight[missing] = np.exp(-1.0)
-        if scale in ("none", "zscore"):
-            pair = row[missing], column[missing]
-            weight[missing] = np.exp(-self.distance(self.pairs(*pair), *pair, scale))
-        return weight
-
 
 def encode(graph: Graph, k1: int, k2: int, scale: str, form: str) -> sparse.csr_array:
     """Every node as weights on its expanded k-reciprocal set, averaged over its ``k2`` nearest: (n, n).
@@ -333,17 +318,19 @@ def encode(graph: Graph, k1: int, k2: int, scale: str, form: str) -> sparse.csr_
     shared = ((wide @ near) * wide).tocoo()  # near is symmetric: what wide[p] and near[c] have in common
     size = near.sum(axis=1)[shared.col]
     joins = 3 * shared.data > 2 * size if form == "released" else 3 * shared.data >= 2 * size
-    joined = _binary(shared.row[joins], shared.col[joins], graph.nodes)
-    members = (wide + joined @ near).tocoo()
-    weight = graph.weights(nodes, distance, members.row, members.col, scale)
-    weights = sparse.csr_array((weight, (members.row, members.col)), shape=wide.shape)
+    joined = sparse.csr_array((shared.data[joins], (shared.row[joins], shared.col[joins])), shape=wide.shape)
+    row, column = (wide + joined @ near).nonzero()
+    weight = _listed(nodes, np.exp(-distance))[row, column]  # of a neighbour
+    missing = np.flatnonzero(weight == 0)
+    pair = row[missing], column[missing]
+    far = graph.distance(graph.pairs(*pair), *pair, scale) if scale in ("none", "zscore") else 1.0
+    weight[missing] = np.exp(-far)
+    weights = sparse.csr_array((weight, (row, column)), shape=wide.shape)
     if form == "released":
         weights = sparse.diags_array(1.0 / weights.sum(axis=1)) @ weights
     if k2 > 1:
-        first = nodes[:, :k2]
-        count = (first >= 0).sum(1)
-        row, place = np.nonzero(first >= 0)
-        weights = sparse.diags_array(1.0 / count) @ (_binary(row, first[row, place], graph.nodes) @ weights)
+        first = _listed(nodes[:, :k2])
+        weights = sparse.diags_array(1.0 / first.sum(axis=1)) @ (first @ weights)
     return weights.tocsr()
 
 
@@ -355,13 +342,15 @@ def mutual(lists: np.ndarray) -> sparse.csr_array:
     >>> mutual(np.array([[0, 1], [1, 2], [2, 1]])).toarray().tolist()
     [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
     """
-    row, place = np.nonzero(lists >= 0)
-    forward = _binary(row, lists[row, place], len(lists))
+    forward = _listed(lists)
     return (forward * forward.T.tocsr()).tocsr()
 
 
-def _binary(row: np.ndarray, column: np.ndarray, n: int) -> sparse.csr_array:
-    return sparse.csr_array((np.ones(len(row), dtype=np.int32), (row, column)), shape=(n, n))
+def _listed(lists: np.ndarray, values: Any = 1) -> sparse.csr_array:
+    """``values (n, k)`` at the nodes of ``lists (n, k)``, -1 for none: a matrix (n, n)."""
+    row, place = np.nonzero(lists >= 0)
+    values = np.broadcast_to(np.asarray(values), lists.shape)[row, place]
+    return sparse.csr_array((values, (row, lists[row, place])), shape=(len(lists), len(lists)))
 
 
 def jaccard(weights: sparse.csr_array, n_images: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from imtext.check import whole
-from imtext.errors import DataError
+from imtext.check import one_of, whole
+from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
 from imtext.threads import torch_threads
 
@@ -226,21 +226,6 @@ def block_shape(n_images: int, dimensions: int, device: torch.device, block: int
     return max(64, min(4096, (5 << 19) // max(n_images, 1))), n_images
 
 
-def exact_cosines(a: Rows, b: Rows, index_a: Any, index_b: Any) -> torch.Tensor:
-    """Cosines (P,) of the pairs ``a[index_a[p]], b[index_b[p]]`` in float64.
-
-    Each pair is one dot product of its own, so equal rows give equal cosines wherever they stand.
-    """
-
-    def cosines(part: slice) -> torch.Tensor:
-        left, right = index_a[part], index_b[part]
-        dots = torch.linalg.vecdot(a.values[left].double(), b.values[right].double())
-        return dots * a.inverse_norm[left] * b.inverse_norm[right]
-
-    parts = list(slices(len(index_a), _step(a.values)))
-    return torch.cat(each(cosines, parts, a.values.device)) if parts else a.inverse_norm[:0]
-
-
 class Cosines:
     """The cosines of two sides, ``left (n, D)`` and ``right (m, D)``, by blocks.
 
@@ -261,8 +246,7 @@ class Cosines:
     def rough(self, rows: slice, columns: slice = slice(None)) -> torch.Tensor:
         """A block of its own in float32."""
         if self.kept is not None:
-            block = self.kept[rows, columns]
-            return block.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+            return self.kept[rows, columns].float().clone(memory_format=torch.contiguous_format)
         with torch.autocast(self.device.type, enabled=False):  # the caller may be inside one
             return torch.mm(self.left.units[rows], self.right.units[columns].T)
 
@@ -274,8 +258,18 @@ class Cosines:
         return torch.cat(parts, 1)
 
     def pairs(self, row: Any, column: Any) -> torch.Tensor:
-        """Single cosines (P,) in float64, the same wherever they stand."""
-        return exact_cosines(self.left, self.right, row, column)
+        """Single cosines (P,) in float64.
+
+        Each is one dot product of its own, so equal rows give equal cosines wherever they stand.
+        """
+
+        def cosines(part: slice) -> torch.Tensor:
+            left, right = self.left.take(row[part]), self.right.take(column[part])
+            dots = torch.linalg.vecdot(left.values.double(), right.values.double())
+            return dots * left.inverse_norm * right.inverse_norm
+
+        parts = list(slices(len(row), _step(self.left.values)))
+        return torch.cat(each(cosines, parts, self.device)) if parts else self.left.inverse_norm[:0]
 
 
 class Given:
@@ -296,9 +290,7 @@ class Given:
         """A block in float64."""
         return torch.from_numpy(np.array(self.matrix[rows, columns], dtype=np.float64))
 
-    def pairs(self, row: Any, column: Any) -> torch.Tensor:
-        """Single scores (P,) in float64."""
-        return torch.from_numpy(np.array(self.matrix[row, column], dtype=np.float64))
+    pairs = exact  # NumPy reads single scores (P,) by two indices alike
 
 
 Scores = Cosines | Given
@@ -326,6 +318,44 @@ def order(scores: Any) -> np.ndarray:
     [[1, 2, 0]]
     """
     return np.argsort(-np.asarray(scores, dtype=np.float64), axis=-1, kind="stable")
+
+
+def mean_scores(
+    scores: Sequence[Any], weights: Sequence[float] | None = None, scale: str = "none"
+) -> np.ndarray:
+    """The weighted mean of similarity matrices (N, M) of several models, for `evaluate_scores`.
+
+    Fu et al. (section IV.D.3) combine the features of four models in the common space, and average the
+    similarity matrices of two SCANs. For unit features the two are one: the cosine of concatenated unit
+    vectors is the mean of the cosines.
+
+    ``scores``: arrays or tensors of one shape, images × captions.
+    ``weights``: one per model, none negative (default: equal); they are divided by their sum.
+    ``scale="zscore"`` first takes from each matrix its mean and divides by its standard deviation, for models
+    whose scores differ in size; "none" takes them as they are. float64 if a matrix is, else float32.
+
+    Raises `DataError` for no matrices, unfit ones, or shapes that differ; `ConfigError` for parameters.
+
+    >>> mean_scores([[[1.0, 0.0]], [[0.0, 0.5]]], weights=[3, 1]).tolist()
+    [[0.75, 0.125]]
+    """
+    one_of("scale", scale, ("none", "zscore"))
+    matrices = [as_scores(matrix, f"scores[{model}]") for model, matrix in enumerate(scores)]
+    if len({matrix.shape for matrix in matrices}) != 1:
+        found = ", ".join(str(matrix.shape) for matrix in matrices) or "none"
+        raise DataError(f"scores: expected matrices of one shape, of the same items, found {found}")
+    shares = np.ones(len(matrices)) if weights is None else np.array(weights, dtype=np.float64)
+    if shares.shape != (len(matrices),) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+        expected = f"{len(matrices)} numbers of 0 or more, not all 0"
+        raise ConfigError(f"weights: expected {expected}, found {weights!r}")
+    total = np.zeros(matrices[0].shape)
+    for matrix, share in zip(matrices, shares / shares.sum(), strict=True):
+        wide = matrix.astype(np.float64)
+        if scale == "zscore":
+            wide = (wide - wide.mean()) / (wide.std() or 1.0)
+        total += share * wide
+    single = all(matrix.dtype in (np.float16, np.float32) for matrix in matrices)
+    return total.astype(np.float32) if single else total
 
 
 def top_k(queries: Any, gallery: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -371,11 +401,7 @@ def nearest(scores: Scores, k: int, within: bool = False, sums: bool = True) -> 
     ([[2, 1], [2, 0], [0, 1]], 1.0)
     """
     n, columns = scores.shape
-    k = min(k, columns - within)
-
-    margin = margin_of(scores)
-    if not k:
-        return Nearest(np.empty((n, 0), dtype=np.int64), np.empty((n, 0)))
+    k, margin = min(k, columns - within), margin_of(scores)
 
     def work(part: slice) -> tuple[np.ndarray, np.ndarray, float, float, float]:
         rough = scores.rough(part)

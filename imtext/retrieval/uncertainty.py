@@ -164,31 +164,25 @@ def _correlations(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 class Swap:
     """Two models that stand in another order under the second measure: ``better`` leads under the first.
 
-    ``first`` and ``second`` are the leads of ``better`` over ``other`` under each measure, in points (the
-    second one is negative), each with the ends of its 95 % interval: ``(lead, low, high)``.
+    ``lead`` and ``lag``: points by which ``better`` leads under the first and lags under the second measure;
+    ``certain``: whether the 95 % intervals of both lie on their side of zero.
     """
 
     better: str
     other: str
-    first: tuple[float, float, float]
-    second: tuple[float, float, float]
-
-    @property
-    def certain(self) -> bool:
-        """Whether both intervals lie on their side of zero."""
-        return self.first[1] > 0 > self.second[2]
+    lead: float
+    lag: float
+    certain: bool
 
 
 @dataclass(frozen=True)
 class OrderChange:
-    """The order of models under two measures, best first, and Kendall's tau-b between them.
+    """Kendall's tau-b between the orders of models under two measures.
 
     ``tau`` is 1 for the same order and -1 for the reverse; ``low`` and ``high`` bound 95 % of the resamples.
     ``swaps`` are the pairs whose order changes, the largest change first.
     """
 
-    first: tuple[str, ...]
-    second: tuple[str, ...]
     tau: float
     low: float
     high: float
@@ -196,36 +190,28 @@ class OrderChange:
 
 
 def order_of_models(
-    results: Mapping[str, Any],
-    first: str = "rsum",
-    second: str = "semantic_rsum",
-    side: str | None = None,
-    n: int = 2000,
-    seed: int = 0,
+    results: Mapping[str, Any], first: str = "rsum", second: str = "semantic_rsum"
 ) -> OrderChange:
     """Does the order of several models change from one measure to another?
 
-    ``results``: `imtext.retrieval.Graded` of each model by name, all on one dataset. ``first``, ``second``,
-    ``side``: as in `Graded.value`. Images are drawn with their captions, the same ones for every model.
+    ``results``: `imtext.retrieval.Graded` of each model by name, all on one dataset. ``first``, ``second``:
+    measures of `Graded.value`. Images are drawn with their captions, the same ones for every model.
 
     Raises `DataError` for fewer than two models or models of several datasets, `ConfigError` for names.
     """
     names, models = list(results), list(results.values())
     if len(models) < 2 or len({tuple(model.image_of_caption.tolist()) for model in models}) > 1:
         raise DataError("results: expected two models or more, evaluated on the same captions")
-    measures = first, second
-    values = np.array([[model.value(measure, side) for model in models] for measure in measures])
-    samples = np.array([[model.samples(measure, side, n, seed) for model in models] for measure in measures])
+    values = np.array([[model.value(measure) for model in models] for measure in (first, second)])
+    samples = np.array([[model.samples(measure) for model in models] for measure in (first, second)])
     taus = [stats.kendalltau(*draw).statistic for draw in samples.transpose(2, 0, 1)]
-    orders = [np.argsort(-row, kind="stable") for row in values]
     swaps = []
-    for better, other in combinations(orders[0], 2):
-        lead = values[:, better] - values[:, other]
-        if lead[0] > 0 > lead[1]:
-            ends = np.percentile(samples[:, better] - samples[:, other], [2.5, 97.5], axis=1)
-            leads = [tuple(row) for row in np.vstack([lead, ends]).T.tolist()]
-            swaps.append(Swap(names[better], names[other], *leads))
-    swaps.sort(key=lambda swap: swap.second[0] - swap.first[0])
+    for better, other in combinations(np.argsort(-values[0], kind="stable"), 2):
+        ahead, behind = (values[:, better] - values[:, other]).tolist()
+        if ahead > 0 > behind:
+            leads, lags = samples[:, better] - samples[:, other]
+            certain = bool(np.percentile(leads, 2.5) > 0 > np.percentile(lags, 97.5))
+            swaps.append(Swap(names[better], names[other], ahead, -behind, certain))
+    swaps.sort(key=lambda swap: -swap.lead - swap.lag)
     tau, (low, high) = stats.kendalltau(*values).statistic, np.nanpercentile(taus, [2.5, 97.5])
-    by_name = [tuple(names[place] for place in order) for order in orders]
-    return OrderChange(*by_name, float(tau), float(low), float(high), tuple(swaps))
+    return OrderChange(float(tau), float(low), float(high), tuple(swaps))
