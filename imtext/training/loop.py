@@ -20,6 +20,8 @@ from imtext.training.device import Fabric
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
+# Steps on a GPU before their losses are looked at: reading one waits for the device.
+LOOK_EVERY = {"cuda": 10}
 Batches = Callable[[int], Iterable[dict[str, Tensor]]]
 
 
@@ -77,74 +79,51 @@ def _epoch(
     """One pass; means of what the objective reports."""
     model.train()
     totals: dict[str, Tensor] = {}
-    made = batches(epoch)
-    steps, count, watch = length_hint(made), 0, _Watch(label, epoch, fabric.device)
+    recent: list[tuple[int, Any, Tensor]] = []
+    made, count = batches(epoch), 0
+    steps = length_hint(made)
     for count, batch in enumerate(made, start=1):
-        watch.batch(count, batch)
         batch = fabric.to_device(batch)
         factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         out = model(batch)
-        watch.loss(out["loss"].detach())
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(out["loss"])
+        watched = out["loss"].detach()
         if recipe.clip is not None:
-            # The watch says what is not finite, in one line and without waiting for the GPU.
+            # What is not finite is said below, in one line and without waiting for the GPU.
             norm = fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-            watch.loss(norm)
+            watched = watched + norm
+        recent.append((count, batch.get("captions"), watched))
+        if count % LOOK_EVERY.get(fabric.device.type, 1) == 0:
+            _expect_finite(recent, label, epoch)
         optimizer.step()
         for name, value in out.items():
             totals[name] = totals.get(name, 0.0) + value.detach()
     if not count:
         raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
-    watch.ask()
+    _expect_finite(recent, label, epoch)
     return {name: float(total) / count for name, total in totals.items()}
 
 
-class _Watch:
-    """Stops at the first batch whose loss, or the norm of whose gradient, is not finite, and names it.
+def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int) -> None:
+    """Forget recent steps, each with its captions and its loss, to which the norm of a gradient is added.
 
-    Reading a loss waits for the device: a GPU keeps the number of that batch itself and is asked for it now
-    and then, so what the last batches held is kept as long.
+    Raises TrainingError, which names the first step where that is not finite.
     """
-
-    EVERY = 10
-
-    def __init__(self, label: str, epoch: int, device: torch.device) -> None:
-        self.label, self.epoch = label, epoch
-        self.every = 1 if device.type == "cpu" else self.EVERY
-        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)  # 0: none
-        self.step = 0
-        self.captions: dict[int, Any] = {}
-
-    def batch(self, step: int, batch: dict[str, Tensor]) -> None:
-        """Remember which captions a batch holds."""
-        self.step = step
-        self.captions[step] = batch.get("captions")
-        self.captions.pop(step - self.EVERY, None)
-
-    def loss(self, loss: Tensor) -> None:
-        """Take the loss of the batch remembered last, or its gradient's norm."""
-        bad = ~loss.isfinite() & (self.first_bad == 0)
-        self.first_bad = torch.where(bad, self.step, self.first_bad)
-        if self.step % self.every == 0:
-            self.ask()
-
-    def ask(self) -> None:
-        """Raise TrainingError where one was not finite."""
-        step = int(self.first_bad)
-        if not step:
-            return
-        which, held = "", self.captions[step]
-        if held is not None:
-            names = ", ".join(map(str, held[:4].tolist()))
-            which = f" (training captions {names}{', ...' * (len(held) > 4)})"
-        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
-        raise TrainingError(
-            f"{self.label}: the loss or its gradient is not finite in epoch {self.epoch + 1}, "
-            f"batch {step}{which}; {kept}; try a lower learning rate, or look at that batch"
-        )
+    for step, captions, watched in recent:
+        if not watched.isfinite():
+            which = ""
+            if captions is not None:
+                names = ", ".join(map(str, captions[:4].tolist()))
+                which = f" (training captions {names}{', ...' * (len(captions) > 4)})"
+            kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished"
+            raise TrainingError(
+                f"{label}: the loss or its gradient is not finite in epoch {epoch + 1}, "
+                f"batch {step}{which}; {kept}; try a lower learning rate, or look at that batch"
+            )
+    recent.clear()
 
 
 def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[Any]) -> None:
