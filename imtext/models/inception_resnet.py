@@ -157,12 +157,10 @@ class InceptionResNetV1(nn.Module):
 class PictureNets(nn.Module):
     """One network for photographs and drawn captions alike, or one for each.
 
-    The paper says that a second one is not needed.
+    The paper says that a second one is not needed. Pictures are uint8.
 
     ``nets``: as above; the first takes photographs, the last drawn captions.
     """
-
-    by_modality = True
 
     def __init__(self, *nets: nn.Module) -> None:
         super().__init__()
@@ -171,20 +169,18 @@ class PictureNets(nn.Module):
 
     def forward(self, pictures: Tensor, is_text: Tensor) -> Tensor:
         """Embeddings ``(B, D)``; ``is_text (B,)`` says which network a picture goes to."""
+        pictures = _prepared(pictures)
         if len(self.nets) == 1:
             return self.nets[0](pictures)
-        out = pictures.new_zeros(len(pictures), self.dim, dtype=self.nets[0].bottleneck.weight.dtype)
-        for which, net in zip((~is_text, is_text), self.nets, strict=True):
-            if which.any():
-                out = out.index_put((which.nonzero().squeeze(1),), net(pictures[which]).to(out.dtype))
-        return out
+        rows = torch.cat([self.nets[0](pictures[~is_text]), self.nets[1](pictures[is_text])])
+        return rows[is_text.argsort(stable=True).argsort()]
 
     def embed_images(self, pictures: Tensor) -> Tensor:
-        """Embeddings ``(B, D)`` of uint8 photographs, of length 1: the distance orders as the cosine."""
+        """Embeddings ``(B, D)`` of photographs, of length 1: the distance orders as the cosine."""
         return unit_rows(self.nets[0](_prepared(pictures)))
 
     def embed_captions(self, pictures: Tensor) -> Tensor:
-        """Embeddings ``(B, D)`` of uint8 drawn captions, of length 1."""
+        """Embeddings ``(B, D)`` of drawn captions, of length 1."""
         return unit_rows(self.nets[-1](_prepared(pictures)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,11 +12,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from imtext.check import one_of, whole
+from imtext.check import whole
 from imtext.data.images import ImageStore
 from imtext.data.sampling import group_batches
 from imtext.data.transforms import augment, mirror, normalise
-from imtext.errors import ConfigError, DataError
 from imtext.text.shift import position_shift
 
 IN_MEMORY = 4 * 2**30
@@ -81,14 +80,12 @@ class Epoch:
 
     def __iter__(self) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as ahead:
-            waiting = None
+            waiting: list[Future[Batch]] = []
             for step in range(len(self)):
-                following = ahead.submit(self._batch, step)
-                if waiting is not None:
-                    yield waiting.result()
-                waiting = following
-            if waiting is not None:
-                yield waiting.result()
+                waiting.append(ahead.submit(self._batch, step))
+                if step:
+                    yield waiting.pop(0).result()
+            yield from (last.result() for last in waiting)
 
     def _batch(self, step: int) -> Batch:
         numbers = np.random.SeedSequence([self.batches.seed, self.epoch, step])
@@ -186,7 +183,7 @@ class NeighbourBatches(Batches):
             then: for a CNN that is trained, which sees an image once, however many of its captions there are.
 
     Raises:
-        ConfigError: ``batch_size`` below 2 or ``pairs_each`` below 1.
+        ConfigError: ``pairs_each`` below 1.
     """
 
     def __init__(
@@ -203,7 +200,7 @@ class NeighbourBatches(Batches):
         pairs_each: int | None = None,
         pixels: ImageSource | None = None,
     ) -> None:
-        self.batch_size, self.seed = whole("batch_size", batch_size, 2), seed
+        self.batch_size, self.seed = batch_size, seed
         self.pairs_each = pairs_each if pairs_each is None else whole("pairs_each", pairs_each)
         self.images, self.captions, self.pairs, self.pixels = images, captions, pairs, pixels
         self.more_captions, self.more_images = more_captions, more_images
@@ -217,7 +214,7 @@ class NeighbourBatches(Batches):
         random, planned = np.random.default_rng([self.seed, epoch]), []
         order = random.permutation(len(self.pairs))
         if self.pairs_each is not None:
-            order = order[_place_in_group(self.pairs[order, 0]) < self.pairs_each]
+            order = pd.Series(order).groupby(self.pairs[order, 0]).head(self.pairs_each).to_numpy()
         for part in np.array_split(order, -(-len(order) // self.batch_size)):
             images, captions = (np.unique(column) for column in self.pairs[part].T)
             more = _one_more(self.matches, images, captions, random) if self.more_captions else captions
@@ -261,15 +258,6 @@ def _row(matrix: sparse.csr_array, row: int) -> np.ndarray:
     return matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
 
 
-def _place_in_group(groups: np.ndarray) -> np.ndarray:
-    """How many before each item are of its group, ``(P,)``.
-
-    >>> _place_in_group(np.array([7, 3, 7, 7, 3])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    return pd.Series(groups).groupby(groups).cumcount().to_numpy()
-
-
 def _one_more(
     matches: sparse.csr_array, anchors: np.ndarray, there: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
@@ -291,27 +279,26 @@ class MixedBatches(Batches):
     mirror image and two crops of each caption's picture, ten (Nawaz et al., section 4.1). The crops of a
     caption are two different ones, drawn anew each epoch; alone it is the middle one.
 
-    Each holds ``inputs (B, 3, S, S)``, channels last, images before texts; ``classes (B,)``; ``is_text (B,)``
-    bool; and ``captions``, the indices of the captions drawn.
+    Each holds ``inputs (B, 3, S, S)``, uint8, channels last, images before texts; ``classes (B,)``;
+    ``is_text (B,)`` bool; and ``captions``, the indices of the captions drawn.
 
     Args:
-        images: has ``take(indices, generator)``, such as :class:`Pixels`, or is an image store, whose whole
-            pictures are taken as they are.
-        texts: draws the captions, such as ``TextImage.lazy`` returns, at the side and type of the images:
+        images: an image store, whose whole pictures are taken as they are.
+        texts: draws the captions, such as ``TextImage.lazy`` returns, at the side of the images:
             ``take(indices, offsets)``, pictures ``(B, 3, S, S)``, ``offsets (B, 2)`` top and left of each
             crop or None; ``how.slack``, the largest offset.
         class_of_image: ``(N,)`` whole numbers from 0; class_of_caption: ``(M,)``.
         batch_size: groups in a batch, with everything they have (paper: 45).
         forms: how many of an image and of a caption, 1 or 2 each.
-        seed: of order, crops and whatever ``images`` draws.
+        seed: of order and crops.
 
     Raises:
-        ConfigError: other forms, a number out of range, or no room for two different crops.
+        ConfigError: other forms, or no ``slack`` for two different crops (paper: 29 pixels beside 227).
     """
 
     def __init__(
         self,
-        images: Any,
+        images: ImageStore,
         texts: Any,
         class_of_image: np.ndarray,
         class_of_caption: np.ndarray,
@@ -319,36 +306,27 @@ class MixedBatches(Batches):
         forms: tuple[int, int] = (1, 1),
         seed: int = 0,
     ) -> None:
-        for side, count in zip(("images", "captions"), forms, strict=True):
-            one_of(side, count, (1, 2))
+        whole("images", forms[0], 1, 2)
+        whole("captions", forms[1], 1, 2)
+        whole("slack", texts.how.slack, least=forms[1] - 1)
         self.images, self.texts, self.forms = images, texts, forms
-        self.batch_size, self.seed = whole("batch_size", batch_size), seed
-        if forms[1] == 2 and texts.how.slack < 1:
-            raise ConfigError(
-                f"captions=2 takes two different crops of each text, and slack={texts.how.slack} leaves one; "
-                "draw on a canvas larger than the side (paper: 256 for 227)"
-            )
+        self.batch_size, self.seed = batch_size, seed
         self.n_images, self.n_captions = len(class_of_image), len(class_of_caption)
-        self._list_items(np.concatenate([class_of_image, class_of_caption]))
-
-    def _list_items(self, class_of_picture: np.ndarray) -> None:
-        """The items of an epoch: image or caption, the first or second form of it, class by class."""
-        forms = np.repeat(self.forms, [self.n_images, self.n_captions])
-        picture = np.repeat(np.arange(len(class_of_picture)), forms)
+        class_of_picture = np.concatenate([class_of_image, class_of_caption])
+        forms_of_picture = np.repeat(forms, [self.n_images, self.n_captions])
+        # The items of an epoch, class by class: image, or caption behind them, and whether its second form.
+        picture = np.repeat(np.arange(len(class_of_picture)), forms_of_picture)
         by_class = np.argsort(class_of_picture[picture], kind="stable")
-        self.picture = picture[by_class]  # images, then captions behind them
-        self.form = _place_in_group(picture)[by_class]
+        self.picture, self.second = picture[by_class], (np.diff(picture, prepend=-1) == 0)[by_class]
         self.class_of_item = class_of_picture[self.picture]
         _, first = np.unique(self.class_of_item, return_index=True)
         self.groups = np.split(np.arange(len(picture)), first[1:])
 
     def plan(self, epoch: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """The items of each batch and the epoch's crops; a batch of one is left out: batch norm needs two."""
+        """The items of each batch, and the epoch's crops."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.groups))
-        parts = np.array_split(order, -(-len(order) // self.batch_size))
-        batches = [np.concatenate([self.groups[group] for group in part]) for part in parts]
-        crops = self.crops(epoch)
-        return [(batch, crops) for batch in batches if len(batch) > 1]
+        parts, crops = np.array_split(order, -(-len(order) // self.batch_size)), self.crops(epoch)
+        return [(np.concatenate([self.groups[group] for group in part]), crops) for part in parts]
 
     def crops(self, epoch: int) -> np.ndarray | None:
         """Offsets of an epoch's crops ``(M, 2, 2)``: caption, form, top and left; None: the middle one."""
@@ -363,28 +341,16 @@ class MixedBatches(Batches):
         """The batch of these items."""
         rows, crops = items
         is_text = self.picture[rows] >= self.n_images
-        rows = np.concatenate([rows[~is_text], rows[is_text]])
-        count = len(rows) - int(is_text.sum())
-        picture, form = self.picture[rows], self.form[rows]
-        captions, parts = picture[count:] - self.n_images, []
-        if count:
-            drawn = hasattr(self.images, "take")
-            chosen = picture[:count]
-            images = self.images.take(chosen, generator) if drawn else self.images.batch(chosen)
-            second = torch.from_numpy(form[:count] == 1)[:, None, None, None]
-            parts.append(torch.where(second, mirror(images), images))
-        if len(captions):
-            offsets = None if crops is None else crops[captions, form[count:]]
-            parts.append(self.texts.take(captions, offsets))
-        if len({(part.shape[1:], part.dtype) for part in parts}) > 1:
-            found = " and ".join(f"{tuple(part.shape[1:])} of {part.dtype}" for part in parts)
-            raise DataError(
-                f"one network takes images and texts of one size and type, found {found}; "
-                "decode the images at the side of the drawn texts"
-            )
+        own, drawn = rows[~is_text], rows[is_text]
+        images = self.images.batch(self.picture[own])
+        mirrored = torch.from_numpy(self.second[own])[:, None, None, None]
+        images = torch.where(mirrored, mirror(images), images)
+        captions = self.picture[drawn] - self.n_images
+        offsets = None if crops is None else crops[captions, self.second[drawn].astype(int)]
+        pictures = torch.cat([images, self.texts.take(captions, offsets)])
         return {
-            "inputs": torch.cat(parts).contiguous(memory_format=torch.channels_last),
-            "classes": torch.from_numpy(self.class_of_item[rows]),
-            "is_text": torch.arange(len(rows)) >= count,
+            "inputs": pictures.contiguous(memory_format=torch.channels_last),
+            "classes": torch.from_numpy(self.class_of_item[np.concatenate([own, drawn])]),
+            "is_text": torch.arange(len(rows)) >= len(own),
             "captions": torch.from_numpy(captions),
         }

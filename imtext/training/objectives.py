@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from torch.nn.functional import cross_entropy
 
 from imtext import losses
 from imtext.check import number, one_of, whole
-from imtext.data.transforms import normalise
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint
 from imtext.models import Joint
@@ -33,8 +33,8 @@ class Objective(nn.Module):
         super().__init__()
         self.net = net
 
-    def embed(self, batch: Batch) -> tuple[Tensor, ...]:
-        """What the network makes of a batch: embeddings ``(B, D)`` of images and of captions."""
+    def embed(self, batch: Batch) -> Any:
+        """What the network makes of a batch: embeddings ``(B, D)`` of both sides, or scores ``(B, B)``."""
         return self.net(batch["images"], batch["codes"])
 
     def forward(self, batch: Batch) -> Batch:
@@ -103,7 +103,7 @@ class HingeObjective(Ranked):
 
     Args:
         net: a :func:`~imtext.models.vse` (or any network whose call gives embeddings ``(B, D)`` of both
-            sides), or one with ``embed_regions``, ``embed_words`` and ``scores``, such as SCAN.
+            sides), or one with ``scores``, such as SCAN, whose call gives scores ``(B, B)``.
         margin: on the similarity (papers: 0.2).
         negatives: ``"hardest"`` (VSE++), ``"all"`` (VSE0, and the first epochs of others) or ``"mean"``.
         all_epochs: epochs at the start in which all negatives count before ``negatives`` do.
@@ -130,24 +130,14 @@ class HingeObjective(Ranked):
     ) -> None:
         super().__init__(net, margin, negatives, all_epochs)
         if constraint is not None and hasattr(net, "scores"):
-            raise ConfigError(
-                f"constraint: expected a network that embeds both sides, found {type(net).__name__}, "
-                "which scores pairs; leave constraint None"
-            )
+            raise ConfigError(f"constraint: {type(net).__name__} scores pairs, it embeds no side; take None")
         self.constraint = constraint
 
-    def embed(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Embeddings of both sides; or regions ``(B, R, D)``, words ``(B, W, D)`` and their numbers."""
-        if not hasattr(self.net, "scores"):
-            return super().embed(batch)
-        return self.net.embed_regions(batch["images"]), *self.net.embed_words(batch["codes"])
-
-    def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
-        """The hinges, and the constraint of both sides beside them (Eq. 3)."""
+    def loss(self, embedded: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Batch:
+        """The hinges of embeddings or scores, and the constraint of both sides beside them (Eq. 3)."""
         how = {"groups": batch["groups"], "margin": self.margin, "negatives": self.negatives}
         if hasattr(self.net, "scores"):
-            regions, words, counts = embedded
-            return {"loss": losses.hinge_loss(self.net.scores(regions, words, None, counts), **how)}
+            return {"loss": losses.hinge_loss(embedded, **how)}
         hinges = losses.ranking_loss(*embedded, **how)
         if self.constraint is None:
             return {"loss": hinges}
@@ -200,9 +190,7 @@ class DualPathObjective(Ranked):
     ) -> None:
         super().__init__(net, margin, negatives, all_epochs)
         if len(weights) != 3 or min(weights) < 0 or max(weights) == 0:
-            raise ConfigError(
-                f"weights are (rank, image, text), none negative and not all zero, found {weights}"
-            )
+            raise ConfigError(f"weights={weights}: expected (rank, image, text), none negative, one not zero")
         self.instance, self.weights = instance, weights
 
     def embed(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -300,11 +288,11 @@ class SingleObjective(Objective):
     onto one line and, where the last batch norm has a learned scale, shrink to one point: ``directions`` and
     ``spread`` of what :meth:`loss` reports show it. Adam takes about 1 / lr steps for it.
 
-    A batch holds ``inputs (B, 3, S, S)``, uint8, or float that is normalised already; ``classes (B,)``; and
-    for a network that says by ``by_modality`` that it asks for it ``is_text (B,)``.
+    A batch is one of :class:`MixedBatches`.
 
     Args:
-        net: pictures ``(B, 3, S, S)`` to embeddings ``(B, D)``, with an attribute ``dim``.
+        net: uint8 pictures ``(B, 3, S, S)``, and ``(B,)`` which are texts, to embeddings ``(B, D)``; with an
+            attribute ``dim``. Such as :class:`~imtext.models.PictureNets`.
         classes: number of classes C: one per image with its captions, or per identity.
         weight: lambda, of the centre loss beside the softmax (Wen et al. settle on 0.003).
         softmax: whether the cross-entropy is there.
@@ -312,11 +300,11 @@ class SingleObjective(Objective):
     Raises:
         ConfigError: a negative weight, or too few classes.
 
-    >>> from imtext.models.inception_resnet import InceptionResNetV1
-    >>> net = InceptionResNetV1(dim=8, width=0.125, blocks=(0, 0, 0))
+    >>> from imtext.models import InceptionResNetV1, PictureNets
+    >>> net = PictureNets(InceptionResNetV1(dim=8, width=0.125, blocks=(0, 0, 0)))
     >>> objective = SingleObjective(net, classes=2)
     >>> batch = {"inputs": torch.zeros(2, 3, 75, 75, dtype=torch.uint8), "classes": torch.arange(2)}
-    >>> sorted(objective(batch))
+    >>> sorted(objective(batch | {"is_text": torch.tensor([False, True])}))
     ['centre', 'directions', 'error', 'loss', 'softmax', 'spread']
     """
 
@@ -329,15 +317,11 @@ class SingleObjective(Objective):
         # The instance loss is this softmax; its dropout stands in the network here, before the bottleneck.
         self.softmax = losses.InstanceLoss(net.dim, classes, dropout=0.0) if softmax else None
 
-    def embed(self, batch: Batch) -> tuple[Tensor, ...]:
+    def embed(self, batch: Batch) -> Tensor:
         """Embeddings ``(B, D)`` of the pictures."""
-        pictures = batch["inputs"]
-        if pictures.dtype == torch.uint8:
-            pictures = normalise(pictures, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        asked = (batch["is_text"],) if getattr(self.net, "by_modality", False) else ()
-        return (self.net(pictures, *asked),)
+        return self.net(batch["inputs"], batch["is_text"])
 
-    def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
+    def loss(self, features: Tensor, batch: Batch) -> Batch:
         """The loss of a batch; in training mode the centres then follow.
 
         Returns:
@@ -346,7 +330,7 @@ class SingleObjective(Objective):
             their variances, 0 where they are equal), and with the softmax ``softmax`` and ``error``, the
             share put into a wrong class.
         """
-        (features,), classes = embedded, batch["classes"]
+        classes = batch["classes"]
         centre = self.centre(features, classes)
         out = {"loss": centre}
         if self.softmax is not None:

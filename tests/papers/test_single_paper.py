@@ -161,7 +161,7 @@ def test_two_networks_send_each_modality_to_its_own():
 
     net, pictures = PictureNets(Fixed(3.0), Fixed(-2.0)), torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
     is_text = torch.tensor([False, True, False])
-    assert net(pictures.float(), is_text).flatten().tolist() == [3, -2, 3]
+    assert net(pictures, is_text).flatten().tolist() == [3, -2, 3]
     assert net.embed_images(pictures).flatten().tolist() == [1, 1, 1]
     assert net.embed_captions(pictures).flatten().tolist() == [-1, -1, -1]
     with pytest.raises(ConfigError, match="networks=3: expected an integer from 1 to 2"):

@@ -31,17 +31,11 @@ class Scores(nn.Module):
         super().__init__()
         self.regions, self.words = nn.Linear(3, 4), nn.Embedding(10, 4)
 
-    def embed_regions(self, features):
-        return self.regions(features)
+    def scores(self, regions, words):
+        return torch.einsum("nrd,mwd->nmrw", regions, words).amax(2).sum(2)
 
-    def embed_words(self, codes):
-        return self.words(codes), (codes > 0).sum(1)
-
-    def scores(self, regions, words, region_counts=None, word_counts=None):
-        inside = torch.arange(words.shape[1]) < word_counts[:, None]
-        pairs = torch.einsum("nrd,mwd->nmrw", regions, words).amax(2)
-        pairs = (pairs * inside).sum(2) / word_counts.clamp_min(1)
-        return pairs if region_counts is None else pairs * region_counts[:, None]
+    def forward(self, features, codes):
+        return self.scores(self.regions(features), self.words(codes))
 
 
 @pytest.mark.parametrize("negatives", ["hardest", "all", "mean"])
@@ -70,8 +64,7 @@ def test_a_network_that_scores_pairs():
     objective, given = HingeObjective(Scores()), batch()
     given["images"] = torch.randn(5, 2, 3)
     net = objective.net
-    words, lengths = net.embed_words(given["codes"])
-    scores = net.scores(net.embed_regions(given["images"]), words, None, lengths)
+    scores = net(given["images"], given["codes"])
     loss = objective(given)["loss"]
     assert torch.equal(loss, hinge_loss(scores, given["groups"], 0.2, "hardest", "sum"))
     loss.backward()
@@ -178,7 +171,7 @@ def test_a_bad_constraint_is_named_before_training(options, message):
 
 
 def test_a_network_that_scores_takes_no_constraint():
-    with pytest.raises(ConfigError, match="found Scores, which scores pairs; leave constraint None"):
+    with pytest.raises(ConfigError, match="constraint: Scores scores pairs"):
         HingeObjective(Scores(), constraint=Constraint())
 
 

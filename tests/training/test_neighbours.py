@@ -80,11 +80,6 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert orders[0] != orders[1]
 
 
-def test_a_batch_needs_two_pairs():
-    with pytest.raises(ConfigError, match="batch_size=1"):
-        NeighbourBatches(*five_each(), batch_size=1)
-
-
 @pytest.mark.parametrize("hidden", [None, 32])
 def test_a_two_branch_network_fits_a_tiny_set(tmp_path, hidden):
     torch.manual_seed(0)
