@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from imtext.check import number, whole
 from imtext.errors import ConfigError, DataError
+from imtext.models.text_cnn import scaled
 from imtext.unit import unit_rows
 
 SMALLEST_SIDE = 75
@@ -112,7 +113,7 @@ class InceptionResNetV1(nn.Module):
             raise ConfigError(f"blocks={blocks!r}: expected three numbers, as {BLOCKS} in the paper")
         number("width", width, 0.01, 8)
         self.dim = whole("dim", dim)
-        one, two, three, four, channels = (_channels(count, width) for count in (32, 64, 80, 192, 256))
+        one, two, three, four, channels = (scaled(count, width) for count in (32, 64, 80, 192, 256))
         layers: list[nn.Module] = [
             _convolution(3, one, 3, stride=2),
             _convolution(one, one, 3),
@@ -190,14 +191,9 @@ def _prepared(pictures: Tensor) -> Tensor:
     return pictures.to(torch.get_default_dtype()).mul(1 / 255).sub(0.5).div(0.5)
 
 
-def _channels(count: int, width: float) -> int:
-    """A channel count under the width multiplier, a multiple of 8 and at least 8."""
-    return max(8, 8 * round(count * width / 8))
-
-
 def _widened(branches: Branches, width: float) -> Branches:
     """The branches with their channels under the width multiplier."""
-    return [[(_channels(count, width), tall, wide) for count, tall, wide in branch] for branch in branches]
+    return [[(scaled(count, width), tall, wide) for count, tall, wide in branch] for branch in branches]
 
 
 def _branch(inputs: int, branch: list[tuple[int, int, int]], stride: int) -> nn.Sequential:

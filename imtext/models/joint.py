@@ -103,7 +103,7 @@ def _over_views(embed: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
     return embed(views.flatten(0, 1)).unflatten(0, views.shape[:2]).mean(1)
 
 
-def _started(*layers: nn.Module) -> nn.Sequential:
+def started(*layers: nn.Module) -> nn.Sequential:
     """Layers in a row; those that are linear start as Glorot and Bengio have it, their biases at zero."""
     for layer in layers:
         if isinstance(layer, nn.Linear):
@@ -152,7 +152,7 @@ def dual_path(
             layers += [nn.ReLU(inplace=True), nn.Linear(dim, dim)]
         if second and released:
             layers += [nn.BatchNorm1d(dim)]
-        return _started(*layers)
+        return started(*layers)
 
     last = nn.ReLU() if released else None
     heads = path(image_dim, True), text, path(text.dim, not released)
@@ -178,7 +178,7 @@ class UnitHead(nn.Module):
 
     def __init__(self, inputs: int, dim: int) -> None:
         super().__init__()
-        (self.fc,) = _started(nn.Linear(inputs, dim))
+        (self.fc,) = started(nn.Linear(inputs, dim))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, inputs)`` to ``(B, dim)``, float32 at least."""
@@ -246,10 +246,10 @@ def two_branch(
 
     def branch(inputs: int) -> nn.Sequential:
         if hidden is None:
-            return _started(nn.Linear(inputs, dim), UnitRows())
+            return started(nn.Linear(inputs, dim), UnitRows())
         layers = [nn.Linear(inputs, whole("hidden", hidden)), nn.ReLU(inplace=True)]
         layers += [nn.Dropout(number("dropout", dropout, most=0.99))]
-        return _started(*layers, nn.Linear(hidden, dim), nn.BatchNorm1d(dim), UnitRows())
+        return started(*layers, nn.Linear(hidden, dim), nn.BatchNorm1d(dim), UnitRows())
 
     heads = branch(image_dim), nn.Identity(), branch(text_dim)
     return Joint(image_dim, dim, *heads, backbone, "unit features")

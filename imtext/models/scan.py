@@ -32,6 +32,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from imtext.check import number, one_of, whole
 from imtext.errors import DataError
+from imtext.models.joint import started
 from imtext.models.text_encoders import pack_words, word_layer
 from imtext.threads import torch_threads
 from imtext.unit import EPSILON, unit_rows
@@ -99,22 +100,16 @@ class SCAN(nn.Module):
         self.sharp = SHARP[direction] if sharp is None else sharp
         self.rich = rich
         self.width = dim + word_dim if rich and not project else dim
-        self.region = _linear(region_dim, self.width)
+        (self.region,) = started(nn.Linear(region_dim, self.width))
         self.word = word_layer(words, word_dim)
         self.rnn = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
-        self.join = _linear(dim + word_dim, dim) if rich and project else None
+        self.join = started(nn.Linear(dim + word_dim, dim))[0] if rich and project else None
 
     def embed_regions(self, features: Tensor) -> Tensor:
         """Region features ``(B, R, region_dim)`` to unit rows ``(B, R, width)``.
 
-        Padding becomes rows like others, which `scores` skips by the counts. Raises: DataError for
-        features of another shape.
+        Padding becomes rows like others, which `scores` skips by the counts.
         """
-        if features.ndim != 3 or features.shape[2] != self.region.in_features:
-            raise DataError(
-                f"regions: expected features (images, regions, {self.region.in_features}), "
-                f"found shape {tuple(features.shape)}"
-            )
         return unit_rows(self.region(features))
 
     def embed_words(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,8 +117,6 @@ class SCAN(nn.Module):
 
         Codes of 0 are padding wherever they stand; a caption without words has the count 0.
         """
-        if not codes.numel():
-            return self.word.weight.new_zeros(*codes.shape, self.width), (codes != 0).sum(1)
         words, packed, counts = pack_words(self.word, codes)
         states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=codes.shape[1])
         rows = unit_rows(states.unflatten(2, (2, self.dim)).mean(2))
@@ -315,11 +308,3 @@ def _relevance(context: _Block, gram: Tensor, queries: _Block, smooth: float) ->
     square = (gram @ weights * weights).sum(1).view_as(along)
     inverse = square.clamp_min(EPSILON**2).rsqrt()
     return (along * torch.where(square > EPSILON**2, inverse, 0)).clamp(-1, 1)
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A layer that starts uniform in ±√6 / √(inputs + outputs), its bias at zero."""
-    layer = nn.Linear(inputs, outputs)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer

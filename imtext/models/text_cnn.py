@@ -126,7 +126,7 @@ class TextCNN(nn.Module):
             start_words(self.word, vectors)
         nn.init.zeros_(self.word.weight[0])
         self.stages = nn.Sequential(*_stages(word_dim, blocks, width))
-        self.dim = _scaled(OUTPUTS[-1], width)
+        self.dim = scaled(OUTPUTS[-1], width)
         if zero_init:
             for block in self.stages:
                 if isinstance(block.shortcut, nn.Identity):
@@ -139,7 +139,7 @@ class TextCNN(nn.Module):
         return x.mean(1) if self.pooling == "mean" else x.amax(1)
 
 
-def _scaled(channels: int, width: float) -> int:
+def scaled(channels: int, width: float) -> int:
     """A channel count under the width multiplier, a multiple of 8 and at least 8."""
     return max(8, int(round(channels * width / 8)) * 8)
 
@@ -151,6 +151,6 @@ def _stages(inputs: int, blocks: tuple[int, ...], width: float) -> list[nn.Modul
         for block in range(count):
             inner = FIRST_INNER[stage] if block == 0 else outputs // 4
             stride = 2 if block == 0 and stage in (1, 2) else 1
-            layers.append(TextBlock(inputs, _scaled(inner, width), _scaled(outputs, width), stride))
-            inputs = _scaled(outputs, width)
+            layers.append(TextBlock(inputs, scaled(inner, width), scaled(outputs, width), stride))
+            inputs = scaled(outputs, width)
     return layers

