@@ -51,7 +51,7 @@ class Recipe:
         one_of("optimiser", self.optimiser, ("sgd", "adamw"))
         whole("epochs", self.epochs)
         whole("batch_size", self.batch_size, 2)
-        number("lr", self.lr, least=1e-9)
+        number("lr", self.lr, least=1e-12)
 
     def rate(self, progress: float) -> float:
         """Factor on ``lr`` at ``progress`` epochs (a fraction inside an epoch counts)."""
