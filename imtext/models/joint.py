@@ -93,9 +93,15 @@ class Joint(nn.Module):
         rows = torch.cat([self.text_head(self.text(part)) for part in shifted.split(BLOCK)])
         return rows.new_zeros(len(captions), self.dim).index_add_(0, row, rows)
 
-    def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
-        """Both sides at once, as the losses read them: images ``(B, dim)`` and captions ``(M, dim)``."""
-        return self.last(self.embed_images(images)), self.last(self.text_head(self.text(captions)))
+    def forward(
+        self, images: Tensor, captions: Tensor, lengths: list[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Both sides at once, as the losses read them: images ``(B, dim)`` and captions ``(M, dim)``.
+
+        ``lengths``: words of each caption, at least 1, for a recurrent text network; spares asking a GPU.
+        """
+        text = self.text(captions) if lengths is None else self.text(captions, lengths)
+        return self.last(self.embed_images(images)), self.last(self.text_head(text))
 
 
 def _over_views(embed: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:

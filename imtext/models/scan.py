@@ -112,12 +112,12 @@ class SCAN(nn.Module):
         """
         return unit_rows(self.region(features))
 
-    def embed_words(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_words(self, codes: Tensor, lengths: list[int] | None = None) -> tuple[Tensor, Tensor]:
         """Codes ``(B, L)`` to unit rows ``(B, L, width)``, words first and zeros behind, and counts ``(B,)``.
 
         Codes of 0 are padding wherever they stand; a caption without words has the count 0.
         """
-        words, packed, counts = pack_words(self.word, codes)
+        words, packed, counts = pack_words(self.word, codes, lengths)
         states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=codes.shape[1])
         rows = unit_rows(states.unflatten(2, (2, self.dim)).mean(2))
         if self.rich:
@@ -133,10 +133,10 @@ class SCAN(nn.Module):
         how = self.direction, self.pooling, self.smooth, self.sharp
         return scan_scores(regions, words, region_counts, word_counts, *how)
 
-    def forward(self, features: Tensor, codes: Tensor, region_counts: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
         """Scores ``(N, M)`` of images ``(N, R, region_dim)`` and captions ``(M, L)``."""
-        words, counts = self.embed_words(codes)
-        return self.scores(self.embed_regions(features), words, region_counts, counts)
+        words, counts = self.embed_words(codes, lengths)
+        return self.scores(self.embed_regions(features), words, None, counts)
 
 
 def scan_scores(

@@ -50,12 +50,15 @@ def word_layer(words: int, word_dim: int, vectors: np.ndarray | None = None) -> 
     return layer
 
 
-def pack_words(layer: nn.Embedding, codes: Tensor) -> tuple[Tensor, PackedSequence, Tensor]:
+def pack_words(
+    layer: nn.Embedding, codes: Tensor, lengths: list[int] | None = None
+) -> tuple[Tensor, PackedSequence, Tensor]:
     """Captions for a recurrent layer, which is to read words alone and takes no empty caption.
 
     Args:
         layer: a :func:`word_layer`.
         codes: ``(B, L)`` integers, neither B nor L 0; 0 is padding wherever it stands.
+        lengths: words of each caption, at least 1, where they are known: spares asking a GPU.
 
     Returns:
         Word vectors ``(B, L, word_dim)``, words first and in their order; the same packed, where a caption
@@ -68,7 +71,7 @@ def pack_words(layer: nn.Embedding, codes: Tensor) -> tuple[Tensor, PackedSequen
     padding = codes == 0
     counts = (~padding).sum(1)
     words = layer(codes.gather(1, padding.byte().argsort(dim=1, stable=True)))
-    lengths = counts.clamp_min(1).cpu()
+    lengths = lengths or counts.clamp_min(1).cpu()
     return words, pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False), counts
 
 
@@ -119,9 +122,9 @@ class GRUText(nn.Module):
         self.word = word_layer(words, word_dim, vectors)
         self.rnn = nn.GRU(word_dim, dim, batch_first=True, bidirectional=bidirectional)
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``, float32 at least."""
-        words, packed, counts = pack_words(self.word, codes)
+        words, packed, counts = pack_words(self.word, codes, lengths)
         parts = [unit_rows(self.rnn(packed)[1].sum(0))]
         # An empty caption is one word of zeros here too, and zeros again below.
         behind = torch.arange(codes.shape[1], device=codes.device) >= counts.clamp_min(1)[:, None]
@@ -188,9 +191,9 @@ class LSTMText(nn.Module):
         for values in self.rnn.parameters():
             (nn.init.xavier_uniform_ if values.dim() == 2 else nn.init.zeros_)(values)
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``, float32 at least."""
-        _, packed, counts = pack_words(self.word, codes)
+        _, packed, counts = pack_words(self.word, codes, lengths)
         at_words, ((forward, backward), _) = self.rnn(packed._replace(data=self.dropout(packed.data)))
         if self.readout == "released":
             states, ends = pad_packed_sequence(at_words, batch_first=True)

@@ -19,7 +19,7 @@ from imtext.data.transforms import augment, mirror, normalise
 from imtext.text.shift import position_shift
 
 IN_MEMORY = 4 * 2**30
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
 class ImageSource(Protocol):
@@ -97,7 +97,8 @@ class PairBatches(Batches):
     """Batches of pairs, no two of one group in a batch.
 
     Each holds ``images``, ``codes (B, L)``, ``groups``, ``classes`` and ``captions (B,)``, the indices of the
-    captions; where there are any, also ``candidates (K, L)`` and ``candidate_classes (K,)``.
+    captions; ``lengths``, a list of how many words each has, at least 1; where there are any, also
+    ``candidates (K, L)`` and ``candidate_classes (K,)``.
 
     Args:
         images: where image inputs come from.
@@ -145,6 +146,7 @@ class PairBatches(Batches):
             "groups": torch.from_numpy(self.group_of_caption[items]),
             "classes": torch.from_numpy(self.class_of_caption[items]),
             "captions": torch.from_numpy(items),
+            "lengths": self.lengths[items].clamp_min(1).tolist(),
         }
         if self.candidates:
             anchors = self.group_of_caption[items[: len(items) // 2]]

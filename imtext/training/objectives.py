@@ -35,7 +35,7 @@ class Objective(nn.Module):
 
     def embed(self, batch: Batch) -> Any:
         """What the network makes of a batch: embeddings ``(B, D)`` of both sides, or scores ``(B, B)``."""
-        return self.net(batch["images"], batch["codes"])
+        return self.net(batch["images"], batch["codes"], batch.get("lengths"))
 
     def forward(self, batch: Batch) -> Batch:
         """The loss of a batch and what is reported beside it."""

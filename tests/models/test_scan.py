@@ -102,11 +102,11 @@ def test_scores_use_the_published_settings(direction, pooling, smooth, sharp):
     features, region_counts = torch.randn(3, 5, 7), torch.tensor([5, 2, 0])
     rows, (words, counts) = net.embed_regions(features), net.embed_words(CODES)
     expected = scan_scores(rows, words, region_counts, counts, direction, pooling, smooth, sharp)
-    scores = net(features, CODES, region_counts)
+    scores = net.scores(rows, words, region_counts, counts)
     assert scores.shape == (3, 4) and torch.allclose(scores, expected, atol=1e-6)
     other = small(direction=direction, pooling=pooling, smooth=1.5, sharp=2.5)
     expected = scan_scores(rows, words, region_counts, counts, direction, pooling, 1.5, 2.5)
-    assert torch.allclose(other(features, CODES, region_counts), expected, atol=1e-6)
+    assert torch.allclose(other.scores(rows, words, region_counts, counts), expected, atol=1e-6)
     assert not scores[2].any() and not scores[:, 2].any()
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import hinge_loss, ranking_loss
-from imtext.models import GRUText, LSTMText, vse
+from imtext.models import SCAN, GRUText, LSTMText, vse
 from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
 from imtext.training.objectives import Constraint, HingeObjective
 
@@ -34,8 +34,29 @@ class Scores(nn.Module):
     def scores(self, regions, words):
         return torch.einsum("nrd,mwd->nmrw", regions, words).amax(2).sum(2)
 
-    def forward(self, features, codes):
+    def forward(self, features, codes, lengths=None):
         return self.scores(self.regions(features), self.words(codes))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        vse(GRUText(9, 4, 8, True, "mean"), image_dim=6, dim=8),
+        vse(LSTMText(9, 4, 8, dropout=0.0), image_dim=6, dim=8),
+        SCAN(9, word_dim=4, dim=8, region_dim=6),
+    ],
+)
+def test_the_lengths_of_a_batch_change_no_number(net):
+    codes = torch.tensor([[3, 1, 0], [2, 0, 0], [0, 0, 0], [4, 5, 6]]).numpy()
+    owners = torch.arange(4).numpy()
+    images = torch.randn(1, 4, *([2] if isinstance(net, SCAN) else []), 6)
+    pairs = PairBatches(CachedFeatures(images.numpy()), codes, (codes > 0).sum(1), owners, owners, 4)
+    (given,) = pairs(0)
+    assert sorted(given["lengths"]) == [1, 1, 2, 3]
+    with_lengths, counted = net(given["images"], given["codes"], given["lengths"]), HingeObjective(net)
+    without = net(given["images"], given["codes"])
+    assert all(map(torch.equal, with_lengths, without))
+    assert torch.equal(counted(given)["loss"], counted({**given, "lengths": None})["loss"])
 
 
 @pytest.mark.parametrize("negatives", ["hardest", "all", "mean"])
