@@ -203,7 +203,8 @@ def vse(text: nn.Module, image_dim: int, dim: int = 1024, backbone: nn.Module | 
 
     Args:
         text: :class:`~imtext.models.GRUText`, :class:`~imtext.models.LSTMText`, or any module with ``dim``
-            that maps codes to ``(B, text.dim)``, zeros for a caption without words.
+            that maps codes to ``(B, text.dim)``, zeros for a caption without words; in training it is also
+            given the lengths of captions, where a batch has them.
         image_dim: length of an image feature (2,048 for the mean of ResNet's C4, 5,888 for the paper's RIR).
         dim: length of an embedding (papers: 1,024).
         backbone: image CNN, or None for its features.

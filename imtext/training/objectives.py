@@ -102,8 +102,9 @@ class HingeObjective(Ranked):
     ``constraint_captions`` are reported, the parts of the loss, the constraints without their weight.
 
     Args:
-        net: a :func:`~imtext.models.vse` (or any network whose call gives embeddings ``(B, D)`` of both
-            sides), or one with ``scores``, such as SCAN, whose call gives scores ``(B, B)``.
+        net: a :func:`~imtext.models.vse` (or any network whose call with images, codes and lengths, or None,
+            gives embeddings ``(B, D)`` of both sides), or one with ``scores``, such as SCAN, whose call gives
+            scores ``(B, B)``.
         margin: on the similarity (papers: 0.2).
         negatives: ``"hardest"`` (VSE++), ``"all"`` (VSE0, and the first epochs of others) or ``"mean"``.
         all_epochs: epochs at the start in which all negatives count before ``negatives`` do.
