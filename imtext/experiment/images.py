@@ -342,7 +342,7 @@ class WithCNN(Part):
 
     def training(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Views for training ``(V, N, dim)``."""
-        return self.chosen(kept.train, cnn)
+        return self.chosen(kept.train, cnn) if self.views else self.rows(kept, cnn)[None]
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,8 @@ class Pooled(WithCNN):
     """Maps of an image CNN that is not trained, pooled to one vector of length 1.
 
     Attributes:
-        views: cached augmented views of each training image.
+        views: cached augmented views of each training image; 0 reads it as a test image: the mean of the
+            picture and its mirror image.
         maps: which maps are pooled how, as for :func:`imtext.vision.rich.rich_parts`.
     """
 
@@ -358,6 +359,11 @@ class Pooled(WithCNN):
     maps: str = "avg-4"
     given = Given()
     reader = stages
+
+    @property
+    def mirror(self) -> bool:
+        """Whether the mirror image of a picture is read too."""
+        return not self.views
 
     @property
     def said(self) -> str:
@@ -375,6 +381,10 @@ class Pooled(WithCNN):
     def chosen(self, kept: np.ndarray, cnn: Backbone) -> np.ndarray:
         """Of what is kept on disk, one file for all choices of ``maps``, what a network reads."""
         return rich_image_features(kept, self.maps, cnn.stage_dims)
+
+    def rows(self, kept: Features, cnn: Backbone) -> np.ndarray:
+        """Rows of pictures."""
+        return self.chosen(np.mean(kept.eval, axis=0), cnn)
 
 
 @dataclass(frozen=True)

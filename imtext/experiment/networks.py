@@ -45,6 +45,8 @@ class GRU:
 
     bidirectional: bool = False
     pooled_words: str | None = None
+    readout: str = "last"
+    dropout: float = 0.0
 
     @property
     def said(self) -> str:
@@ -54,7 +56,7 @@ class GRU:
         'BiGRU + mean of words'
         """
         words = f" + {self.pooled_words} of words" if self.pooled_words else ""
-        return f"{'Bi' * self.bidirectional}GRU{words}"
+        return f"{'Bi' * self.bidirectional}GRU{', mean state' * (self.readout == 'mean')}{words}"
 
     def build(self, text: Any, dim: int) -> nn.Module:
         """From codes to features of length ``dim``."""
@@ -63,10 +65,16 @@ class GRU:
 
 @dataclass(frozen=True)
 class Joint:
-    """Both sides into one space of ``dim`` dimensions: a layer on images, a recurrent network on words."""
+    """Both sides into one space of ``dim`` dimensions: a layer on images, a recurrent network on words.
+
+    Attributes:
+        dropout, text_fc: as for :func:`imtext.models.vse`.
+    """
 
     text: BiLSTM | GRU = BiLSTM()
     dim: int = 1024
+    dropout: float = 0.0
+    text_fc: bool = False
 
     @property
     def said(self) -> str:
@@ -76,7 +84,8 @@ class Joint:
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         text = self.text.build(inputs.text, self.dim)
-        return models.vse(text, inputs.image.dim, self.dim, inputs.image.tuned())
+        image = inputs.image
+        return models.vse(text, image.dim, self.dim, image.tuned(), self.dropout, self.text_fc)
 
 
 @dataclass(frozen=True)
@@ -215,6 +224,7 @@ class Dual:
 
     Attributes:
         depth, width, pooling, zero_init: of the text CNN; dim, head, all_positions: of the space.
+        dropout: share of the numbers of an image feature that training drops.
     """
 
     depth: int = 50
@@ -224,6 +234,7 @@ class Dual:
     pooling: str = "mean"
     zero_init: bool = True
     all_positions: bool = False
+    dropout: float = 0.0
 
     @property
     def said(self) -> str:
@@ -235,7 +246,8 @@ class Dual:
         words, image = inputs.text, inputs.image
         sizes = len(words.vocabulary), words.width, self.depth, self.width
         text = models.TextCNN(*sizes, words.start, self.pooling, self.zero_init)
-        return models.dual_path(text, image.dim, self.dim, image.tuned(), self.head, self.all_positions)
+        how = self.head, self.all_positions, self.dropout
+        return models.dual_path(text, image.dim, self.dim, image.tuned(), *how)
 
 
 @dataclass(frozen=True)

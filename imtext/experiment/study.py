@@ -25,7 +25,7 @@ from imtext.report.markup import Page
 from imtext.runs import Run
 from imtext.training.device import resolve_device
 
-PROFILES = ("smoke", "quick", "paper")
+PROFILES = ("smoke", "quick", "full", "paper")
 DRAWN_PERSONS = "picturebook_pedestrians"
 READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 Measures = Mapping[str, Callable[[Results], Sequence[report.Evidence]]]

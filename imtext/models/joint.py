@@ -35,6 +35,7 @@ class Joint(nn.Module):
         last: what stands before the losses alone; None for nothing.
         all_positions: whether ``embed_captions`` adds up the embeddings of a caption at every position that
             it can take.
+        dropout: share of the numbers of an image feature that training drops.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Joint(nn.Module):
         mean_of: str = "features",
         last: nn.Module | None = None,
         all_positions: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         # Their order is that of the weights in optimiser and clipping.
@@ -56,6 +58,7 @@ class Joint(nn.Module):
         self.text = text
         self.text_head = text_head
         self.last = last or nn.Identity()
+        self.dropout = nn.Dropout(dropout)
         self.image_dim, self.dim = image_dim, dim
         self.mean_of, self.all_positions = mean_of, all_positions
 
@@ -71,7 +74,7 @@ class Joint(nn.Module):
             images = self._features(images)
         if images.dim() != 2 or images.shape[1] != self.image_dim:
             raise ConfigError(f"images: expected features (B, {self.image_dim}), found {tuple(images.shape)}")
-        return self.image_head(images)
+        return self.image_head(self.dropout(images))
 
     def _features(self, pixels: Tensor) -> Tensor:
         """Features of pixels, of several views the mean."""
@@ -125,6 +128,7 @@ def dual_path(
     backbone: nn.Module | None = None,
     head: str = "paper",
     all_positions: bool = False,
+    dropout: float = 0.0,
 ) -> Joint:
     """Two paths, one space: ``f_img`` and ``f_text`` of Zheng et al., section 3, Eqs. 1 and 3, and Fig. 2.
 
@@ -141,6 +145,7 @@ def dual_path(
         head: ``"paper"`` or ``"released"``.
         all_positions: whether ``embed_captions`` adds up a caption at every position that it can take, as the
             released code does when it tests; the paper says nothing of it.
+        dropout: share of the numbers of an image feature that training drops (papers: none).
 
     Raises:
         ConfigError: another head.
@@ -162,7 +167,7 @@ def dual_path(
 
     last = nn.ReLU() if released else None
     heads = path(image_dim, True), text, path(text.dim, not released)
-    return Joint(image_dim, dim, *heads, backbone, "embeddings", last, all_positions)
+    return Joint(image_dim, dim, *heads, backbone, "embeddings", last, all_positions, dropout)
 
 
 class UnitRows(nn.Module):
@@ -192,7 +197,14 @@ class UnitHead(nn.Module):
         return rows.masked_fill(~features.any(1, keepdim=True), 0.0)
 
 
-def vse(text: nn.Module, image_dim: int, dim: int = 1024, backbone: nn.Module | None = None) -> Joint:
+def vse(
+    text: nn.Module,
+    image_dim: int,
+    dim: int = 1024,
+    backbone: nn.Module | None = None,
+    dropout: float = 0.0,
+    text_fc: bool = False,
+) -> Joint:
     """VSE++: images and captions to unit vectors of one space; their product is the cosine.
 
     The image side is L2, fc, L2 on a feature of any length, so a rich image representation (Fu et al., Eq. 2)
@@ -208,6 +220,8 @@ def vse(text: nn.Module, image_dim: int, dim: int = 1024, backbone: nn.Module | 
         image_dim: length of an image feature (2,048 for the mean of ResNet's C4, 5,888 for the paper's RIR).
         dim: length of an embedding (papers: 1,024).
         backbone: image CNN, or None for its features.
+        dropout: share of the numbers of an image feature that training drops (papers: none).
+        text_fc: whether the fc on the text side is there wherever it could be left out.
 
     >>> from imtext.models import GRUText
     >>> net = vse(GRUText(words=5, word_dim=4, dim=8, pooled_words="mean"), image_dim=6, dim=8)
@@ -216,8 +230,8 @@ def vse(text: nn.Module, image_dim: int, dim: int = 1024, backbone: nn.Module | 
     (torch.Size([2, 8]), torch.Size([3, 8]))
     """
     image_head = UnitHead(image_dim, dim)
-    text_head = UnitRows() if text.dim == dim else UnitHead(text.dim, dim)
-    return Joint(image_dim, dim, image_head, text, text_head, backbone)
+    text_head = UnitHead(text.dim, dim) if text_fc or text.dim != dim else UnitRows()
+    return Joint(image_dim, dim, image_head, text, text_head, backbone, dropout=dropout)
 
 
 def two_branch(

@@ -82,7 +82,8 @@ class GRUText(nn.Module):
     the sum of Fu et al., Eq. 6 (their introduction says average, the same after L2). ``pooled_words`` appends
     the mean (Eq. 6) or the maximum (Table VI, "emb-max") of the word vectors themselves. Each of the parts
     has length 1, as Eq. 6 has it; the prose beside it divides the whole by its length once more, a constant
-    that is left out.
+    that is left out. ``readout="mean"`` is ours: the mean over all words of both states side by side, ``dim / 2``
+    units each.
 
     Words start uniform in ±0.1 or from ``vectors``, the GRU as torch has it (public code). Codes of 0 are
     padding wherever they stand, so a position shift changes nothing; padding reaches neither the GRU nor the
@@ -95,6 +96,8 @@ class GRUText(nn.Module):
         bidirectional: forward and backward GRU.
         pooled_words: None, ``"mean"`` or ``"max"``.
         vectors: None, or ``(d, word_dim)`` as for :class:`LSTMText`.
+        readout: ``"last"``, or ``"mean"`` of a bidirectional GRU.
+        dropout: share of the numbers of the word vectors that training drops (papers: none).
 
     Attributes:
         dim: length of a feature, ``dim`` or, with pooled words, ``dim + word_dim`` (paper: 1,324).
@@ -115,17 +118,26 @@ class GRUText(nn.Module):
         bidirectional: bool = False,
         pooled_words: str | None = None,
         vectors: np.ndarray | None = None,
+        readout: str = "last",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.pooled_words = one_of("pooled_words", pooled_words, POOLED)
+        self.readout = one_of("readout", readout, ("last", "mean"))
         self.dim = whole("dim", dim) + (word_dim if pooled_words else 0)
         self.word = word_layer(words, word_dim, vectors)
-        self.rnn = nn.GRU(word_dim, dim, batch_first=True, bidirectional=bidirectional)
+        self.dropout = nn.Dropout(number("dropout", dropout, most=0.99))
+        hidden = dim // 2 if readout == "mean" else dim
+        self.rnn = nn.GRU(word_dim, hidden, batch_first=True, bidirectional=bidirectional)
 
     def forward(self, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``, float32 at least."""
         words, packed, counts = pack_words(self.word, codes, lengths)
-        parts = [unit_rows(self.rnn(packed)[1].sum(0))]
+        at_words, state = self.rnn(packed._replace(data=self.dropout(packed.data)))
+        if self.readout == "mean":  # but for its length
+            parts = [unit_rows(pad_packed_sequence(at_words, batch_first=True)[0].sum(1))]
+        else:
+            parts = [unit_rows(state.sum(0))]
         # An empty caption is one word of zeros here too, and zeros again below.
         behind = torch.arange(codes.shape[1], device=codes.device) >= counts.clamp_min(1)[:, None]
         if self.pooled_words == "mean":  # but for its length
