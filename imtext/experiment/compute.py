@@ -36,7 +36,7 @@ from imtext.runs import Run, RunStore, provenance
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
 
-MODEL, FOLDS = "model.safetensors", 5
+MODEL, FOLDS, EVERY = "model.safetensors", 5, 10
 BYTES_OF_A_ROW = 3 * 2**30
 Metrics = dict[str, dict[str, float]]
 # Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
@@ -120,6 +120,8 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
 def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
     """The answers of a row's network once it is trained; the run keeps curves, weights and words.
 
+    Curves hold every ten epochs what the network reaches on validation, R-sum or for phrases R@1.
+
     It begins with the weights of the run that it goes on from, if there is one.
     """
     experiment, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
@@ -130,13 +132,20 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
     if fabric.device.type == "cuda" and inputs.image.trains_cnn:
         objective = objective.to(memory_format=torch.channels_last)
     batches = experiment.loss.batches(inputs, experiment.recipe, experiment.seed, objective.net)
-    label = f"{row.slug}, seed {experiment.seed}"
+    label, more = f"{row.slug}, seed {experiment.seed}", partial(validated, objective.net, inputs, fabric)
     with inputs.image.training(objective.net):
-        curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label)
+        curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label, more)
     run.save_table("curves.csv", curves)
     run.save_tensors(MODEL, objective.state_dict())
     inputs.text.save(run)
     return partial(answers_of, faster(objective.net.eval()), inputs, fabric)
+
+
+def validated(net: nn.Module, inputs: Inputs, fabric: Any, epoch: int) -> dict[str, float]:
+    """What a network reaches on validation every ten epochs, if it embeds; chooses nothing, draws nothing."""
+    if epoch % EVERY or hasattr(net, "scores"):
+        return {}
+    return {"validation": inputs.image.score("val")(**answers_of(net.eval(), inputs, fabric, "val"))}
 
 
 def faster(net: nn.Module) -> nn.Module:

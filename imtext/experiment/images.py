@@ -104,8 +104,9 @@ class Images:
 
     def score(self, split: str) -> Callable[..., float]:
         """R-sum of a split as a function of embeddings ``(N, D)`` and ``(M, D)``."""
-        owners = self.source.splits[split].image_of_caption
-        return lambda images, captions: evaluate(images, captions, owners).rsum
+        data = self.source.splits[split]
+        of, groups = data.image_of_caption, data.group_of_image
+        return lambda images, captions: evaluate(images, captions, of, group_of_image=groups).rsum
 
     def evaluate(self, split: str, found: dict[str, Any], run: Run) -> Metrics:
         """Keep the answers of a network to a split and what comes of them in a run."""

@@ -326,7 +326,8 @@ class Instance(_OfPairs):
         margin, negatives, all_epochs: of the ranking loss, as for
             :class:`imtext.training.DualPathObjective`.
         candidates: random captions of a batch among which ``negatives="released"`` finds the hardest.
-        dropout, bias: of the classifier that both sides share.
+        dropout, bias: of the classifier.
+        shared: both sides share the classifier (paper), or have one each.
         class_share: classes from k-means on the image features in the place of one a group: how many, as a
             share of the groups.
         shift: position shift of the captions, or left alignment.
@@ -341,13 +342,15 @@ class Instance(_OfPairs):
     bias: bool = True
     class_share: float | None = None
     shift: bool = True
+    shared: bool = True
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
         classes = int(self.classes(inputs).max()) + 1
-        shared = losses.InstanceLoss(net.dim, classes, self.bias, self.dropout)
+        classifier = partial(losses.InstanceLoss, net.dim, classes, self.bias, self.dropout)
         ranking = self.margin, self.negatives, self.all_epochs
-        return training.DualPathObjective(net, shared, self.weights, *ranking)
+        own = None if self.shared else classifier()
+        return training.DualPathObjective(net, classifier(), self.weights, *ranking, own)
 
     def classes(self, inputs: Any) -> np.ndarray:
         """Class of each training caption ``(M,)``."""
@@ -387,7 +390,8 @@ class Structure:
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        return training.StructureObjective(net, self.margin, self.top_k, self.lambdas, self.reduction)
+        options = {name: value for name, value in vars(self).items() if name != "hard"}
+        return training.StructureObjective(net, **options)
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches with neighbours."""

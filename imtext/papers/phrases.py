@@ -221,7 +221,7 @@ class RegionImages(OfCNN):
 
     def score(self, split: str) -> Callable[..., float]:
         """Recall at 1 in per cent as a function of embeddings of proposals and phrases."""
-        return lambda regions, phrases: self._localised(split, regions, phrases)[0].r1
+        return lambda images, captions: self._localised(split, images, captions)[0].r1
 
     def evaluate(self, split: str, found: dict[str, np.ndarray], run: Run) -> Metrics:
         """Every mention on the proposals of its image; keeps ranks, precisions and the best boxes."""

@@ -33,6 +33,7 @@ def fit(
     folder: Path,
     seed: int = 0,
     label: str = "training",
+    validate: Callable[[int], dict[str, float]] = lambda epoch: {},
 ) -> pd.DataFrame:
     """Train ``objective`` and return its curves, one row an epoch.
 
@@ -48,6 +49,8 @@ def fit(
         folder: where ``checkpoint.pt`` is kept.
         seed: of dropout and whatever else draws inside the network.
         label: name on the progress line.
+        validate: from the number of epochs that are done to what else the curves are to say of the last one;
+            it draws no random numbers and leaves the weights alone.
 
     Returns:
         Curves: ``epoch``, ``loss`` and whatever else the objective reports, means over the epoch.
@@ -62,6 +65,7 @@ def fit(
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         objective.epoch = epoch
         curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
+        curves[-1] |= validate(epoch + 1)
         _keep(model, optimizer, folder, epoch + 1, curves)
         announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")
     return pd.DataFrame(curves)

@@ -170,6 +170,7 @@ class DualPathObjective(Ranked):
             is when it tests, finds nearest to the anchor's image. It takes the place of a caption of the
             other half, in the instance loss too.
         all_epochs: epochs at the start in which all negatives count before the hardest alone does.
+        text_instance: a classifier of the captions' own; None: they share that of the images.
 
     >>> from imtext.models import TextCNN, dual_path
     >>> net = dual_path(TextCNN(words=5, word_dim=4, width=0.125), image_dim=6, dim=16)
@@ -188,11 +189,12 @@ class DualPathObjective(Ranked):
         margin: float = 1.0,
         negatives: str = "hardest",
         all_epochs: int = 0,
+        text_instance: losses.InstanceLoss | None = None,
     ) -> None:
         super().__init__(net, margin, negatives, all_epochs)
         if len(weights) != 3 or min(weights) < 0 or max(weights) == 0:
             raise ConfigError(f"weights={weights}: expected (rank, image, text), none negative, one not zero")
-        self.instance, self.weights = instance, weights
+        self.instance, self.text_instance, self.weights = instance, text_instance, weights
 
     def embed(self, batch: Batch) -> tuple[Tensor, ...]:
         """Embeddings ``(B, D)`` of images and captions, and the classes of the captions ``(B,)``."""
@@ -209,10 +211,12 @@ class DualPathObjective(Ranked):
         if rank:
             loss = loss + rank * self._ranking(images, captions, batch["groups"])
         image_classes = batch.get("classes", batch["groups"])
-        sides = ("image", visual, images, image_classes), ("text", textual, captions, text_classes)
-        for name, weight, features, classes in sides:
+        text_instance = self.text_instance or self.instance
+        of_images = "image", visual, self.instance, images, image_classes
+        of_captions = "text", textual, text_instance, captions, text_classes
+        for name, weight, instance, features, classes in (of_images, of_captions):
             if weight:
-                logits = self.instance.logits(features)
+                logits = instance.logits(features)
                 loss = loss + weight * cross_entropy(logits, classes)
                 out[f"{name}_error"] = _error(logits, classes)
         return {"loss": loss, **out}
@@ -252,7 +256,7 @@ class StructureObjective(Objective):
     """The structure-preserving loss of a two-branch network, on :class:`NeighbourBatches`.
 
     Args:
-        net: the network; the other arguments as for :func:`imtext.losses.structure_preserving_loss`.
+        net: the network; options: as for :func:`imtext.losses.structure_preserving_loss`.
 
     >>> from imtext.models import two_branch
     >>> objective = StructureObjective(two_branch(3, 3, dim=2, hidden=None))
@@ -261,16 +265,9 @@ class StructureObjective(Objective):
     ['loss']
     """
 
-    def __init__(
-        self,
-        net: Joint,
-        margin: float = 0.1,
-        top_k: int = 50,
-        lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2),
-        reduction: str = "sum",
-    ) -> None:
+    def __init__(self, net: Joint, **options: Any) -> None:
         super().__init__(net)
-        self.options = {"margin": margin, "top_k": top_k, "lambdas": lambdas, "reduction": reduction}
+        self.options = options
 
     def embed(self, batch: Batch) -> tuple[Tensor, ...]:
         """Embeddings ``(n, D)`` of the images and ``(m, D)`` of the captions."""
