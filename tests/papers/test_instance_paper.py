@@ -35,6 +35,11 @@ def smoke():
 
 
 @pytest.fixture(scope="module")
+def full():
+    return defined("instance_loss", profile="full", dataset="flickr8k", data_root="x")
+
+
+@pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Study, rows and results of the notebook at its smallest."""
     with trained("instance_loss", tmp_path_factory.mktemp("instance"), TINY) as made:
@@ -73,9 +78,9 @@ def test_an_epoch_of_the_paper_profile_is_a_pass_over_the_images(dataset, each, 
         assert len(batches) == 640 * images / 32
 
 
-def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
+def test_the_keys_of_the_notebook_are_those_of_the_file(smoke, full):
     named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
-    assert named == set(smoke["rows"])
+    assert named == set(full["rows"]) > set(smoke["rows"])
     for claim in PAPER.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys and keys <= named, claim.id
@@ -92,6 +97,7 @@ def test_rows_differ_by_what_they_say(smoke):
             assert (row.start[0].data, row.start[0].image.backbone) == (row.data, row.image.backbone), key
         assert bool(row.start) == (key.endswith("-2") or key == "full-small-margin")
     assert rows["ranking-2"].start == (rows["ranking-1"],) and rows["full-2"].start == (one,)
+    assert rows["start-1"] == one
     weights = {key: rows[key].loss.weights for key in ("ranking-1", "instance-1", "full-2")}
     assert list(weights.values()) == [(1.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
     assert rows["random-init"] == one.but(text={"start": False})
@@ -99,10 +105,26 @@ def test_rows_differ_by_what_they_say(smoke):
     assert rows["classes-3000"].loss.class_share == 3_000 / 113_287
 
 
+def test_rows_of_ours_differ_by_what_they_say(full):
+    rows, one, ranking = full["rows"], full["rows"]["instance-1"], full["rows"]["small-margin"]
+    assert rows["two-classifiers"] == one.but(loss={"shared": False})
+    assert rows["both-1"] == ranking.but(loss={"weights": (2.0, 1.0, 1.0), "negatives": "all"})
+    for key, start in (("instance", one), ("ranking", ranking)):
+        assert rows[f"ranking-from-{key}"] == ranking.but(start=(start,), recipe={"epochs": 60})
+    at_once, two = rows["all-at-once"], rows["both-2"]
+    assert not at_once.start and at_once.recipe.epochs == two.start[0].recipe.epochs == 120
+    assert replace(at_once, recipe=two.recipe, start=two.start) == two
+    for key, row in rows.items():
+        if row.start:  # what goes on has the network and the features of what it goes on from
+            assert row.start[0].network == row.network, key
+            same = row.image == row.start[0].image
+            assert same or row.image.backbone == row.start[0].image.backbone, key
+
+
 @pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_each_image_cnn_of_the_paper_has_its_place(profile):
     rows = defined("instance_loss", profile=profile, dataset="flickr30k", data_root="x")["rows"]
-    names = [rows[key].image.backbone for key in ("vgg19-1", "instance-1", "resnet152-1")]
+    names = [rows[key].image.backbone for key in ("vgg19-1", "start-1", "resnet152-1")]
     assert len(set(names)) == 3
     assert profile == "quick" or names == ["vgg19", "resnet50", "resnet152"]
     assert [rows[key].network.depth for key in ("resnet152-1", "text50-1")] == [152, 50]
