@@ -36,7 +36,7 @@ from imtext.runs import Run, RunStore, provenance
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
 
-MODEL, FOLDS, EVERY = "model.safetensors", 5, 10
+MODEL, FOLDS = "model.safetensors", 5
 BYTES_OF_A_ROW = 3 * 2**30
 Metrics = dict[str, dict[str, float]]
 # Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
@@ -143,7 +143,7 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
 
 def validated(net: nn.Module, inputs: Inputs, fabric: Any, epoch: int) -> dict[str, float]:
     """What a network reaches on validation every ten epochs, if it embeds; chooses nothing, draws nothing."""
-    if epoch % EVERY or hasattr(net, "scores"):
+    if epoch % 10 or hasattr(net, "scores"):
         return {}
     return {"validation": inputs.image.score("val")(**answers_of(net.eval(), inputs, fabric, "val"))}
 

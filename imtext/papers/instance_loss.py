@@ -22,7 +22,7 @@ from imtext.experiment.results import drawn
 from imtext.papers import study_of
 from imtext.progress import progress
 from imtext.report import Evidence, from_samples, from_scores, paper_values, read_paper
-from imtext.report.figures import panels, pearson_maps, similarity_histograms
+from imtext.report.figures import panels, similarity_histograms
 from imtext.report.gallery import Gallery
 from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
@@ -106,7 +106,7 @@ def alike(study: Study, row: Experiment, pairs: int = 2, among: int = 500) -> Ga
     if study.lacks(row):
         return None
     inputs = inputs_of(row, study.places)
-    features, train = inputs.image.cached("train").train[0][:among], inputs.splits["train"]
+    features, train = inputs.image.train().views[0][:among], inputs.splits["train"]
     groups = np.unique(train.group_of_image, return_inverse=True)[1][:among]
     scores, nearest = top_k(features, features, 8)
     # The nearest of another group: a person's own pictures are alike too.
@@ -147,8 +147,8 @@ def separations(*results: Result, titles: Sequence[str]) -> Figure:
     """Figure 5: similarities of matching and other pairs on validation, with S of Eq. 10 and the paper's."""
     printed = paper_values("instance_loss", "figure_5")
     found = [separation(**one.embeddings("val")[0]) for one in results]
-    names = ("s_ranking", "s_instance", "s_full")
-    return similarity_histograms(list(zip(titles, found, strict=True)), [printed[name] for name in names])
+    paper = [printed[f"s_{name}"] for name in ("ranking", "instance", "full")]
+    return similarity_histograms(list(zip(titles, found, strict=True)), paper)
 
 
 @none_of_absent
@@ -161,41 +161,58 @@ def overlaps(*results: Result, titles: Sequence[str]) -> pd.DataFrame:
 
 def correlations(result: Result, count: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Pearson maps ``(count, count)`` of validation images before and after Stage I."""
-    before = result.rows[0].inputs.image.test("val").mean(1)
-    after = result.embeddings("val")[0]["images"]
+    image = result.rows[0].inputs.image
+    before, after = image.test("val"), result.embeddings("val")[0]["images"]
     chosen = drawn(len(after), count)
-    return pearson_map(before[chosen]), pearson_map(after[chosen])
+    views = before[chosen].reshape(len(chosen), -1, image.dim)  # an image and its mirror image, or their mean
+    return pearson_map(views.mean(1)), pearson_map(after[chosen])
 
 
-@none_of_absent
-def correlation_maps(result: Result) -> Figure:
-    """Figure 4: the Pearson maps."""
-    return pearson_maps(*correlations(result))
+def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.ndarray]:
+    """The Pearson maps of Figure 4: before Stage I, and after it of each row that ran, by its label."""
+    maps: dict[str, np.ndarray] = {}
+    for key, label in labels.items():
+        if results.get(key):
+            maps["before Stage I"], maps[label] = correlations(results[key])
+    return maps
 
 
-@none_of_absent
-def correlation_means(result: Result) -> pd.DataFrame:
-    """Mean correlation off the diagonal of Figure 4."""
-    means = [[mean_off_diagonal(one) for one in correlations(result)]]
-    return pd.DataFrame(means, ["mean off the diagonal"], ["before Stage I", "after"]).round(2)
+def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame:
+    """How alike the features behind Pearson maps are: mean r and mean |r| off the diagonal, effective rank.
+
+    The effective rank is the participation ratio of a map's eigenvalues, (Σλ)² / Σλ² = 1 / mean r²: 1 where
+    the features of n images are one but for scale and sign, n where no two of them correlate.
+
+    >>> alikeness({"equal": np.ones((2, 2)), "other": np.eye(2)})["effective rank"].tolist()
+    [1.0, 2.0]
+    """
+    lines = [(mean_off_diagonal(r), mean_off_diagonal(abs(r)), 1 / (r**2).mean()) for r in maps.values()]
+    return pd.DataFrame(lines, [*maps], ["mean r", "mean |r|", "effective rank"]).round(2)
 
 
 @house_style()
-def error_curves(results: Results, labels: dict[str, str]) -> Figure | None:
-    """Figure 8: classification error per epoch of Stage I, of images and of captions, first seed."""
-    shown = {label: results[key].curves()[0] for key, label in labels.items() if results.get(key)}
+def curves(results: Results, labels: dict[str, str], titles: dict[str, str], said: str) -> Figure | None:
+    """What training reported of rows, first seed; None where no row has it.
+
+    Args:
+        results: of this page, or published; labels: of the rows, by their keys, four at most.
+        titles: of the panels, by the column of the curves that each shows; said: what these are.
+    """
+    found = {label: results[key].curves() for key, label in labels.items() if results.get(key)}
+    shown = {label: one for label, own in found.items() for one in own[:1] if set(titles) <= set(one)}
     if not shown:
         return None
-    figure, grid = panels(2, 2.9, sharex=True, sharey=True)
-    for axes, side in zip(grid, ("image", "text"), strict=True):
+    figure, grid = panels(len(titles), 2.9, sharex=True, sharey=True)
+    for axes, (column, title) in zip(grid, titles.items(), strict=True):
         for number, (label, curve) in enumerate(shown.items()):
             look = {"color": PALETTE[number], "linestyle": DASHES[number], "marker": "o", "markersize": 3}
-            axes.plot(curve["epoch"], 100 * curve[f"{side}_error"], label=label, **look)
-        axes.set(title=f"{side} path", xlabel="epoch", ylim=(0, 102))
+            curve = curve.dropna(subset=[column])
+            axes.plot(curve["epoch"], curve[column], label=label, **look)
+        axes.set(title=title, xlabel="epoch", ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")
-    grid[0].set_ylabel("classification error (%)")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    grid[0].set_ylabel(said)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 

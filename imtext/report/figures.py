@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from imtext.report.style import DASHES, INK, MAP, PALETTE, house_style, new_figure
-from imtext.retrieval import Separation, mean_off_diagonal
+from imtext.retrieval import Separation
 
 MARKS, FILLS = {"images": "s", "captions": "o"}, ("full", "none", "left", "top")
 
@@ -69,20 +69,19 @@ def similarity_histograms(shown: Sequence[tuple[str, Separation]], printed: Sequ
 
 
 @house_style()
-def pearson_maps(before: np.ndarray, after: np.ndarray) -> Figure:
-    """Two maps (N, N) of the Pearson correlation between images, before and after Stage I, in one scale.
+def pearson_maps(maps: Mapping[str, np.ndarray]) -> Figure | None:
+    """Maps (N, N) of the Pearson correlation between images, by title, in one scale of |r|; None without any.
 
-    Each title carries the mean correlation off the diagonal: lower means that the features tell images apart
-    better. Source: instance loss, Figure 4.
+    The darker, the less alike the features of two images. Source: instance loss, Figure 4.
     """
-    others = [values[~np.eye(len(values), dtype=bool)] for values in (before, after)]
-    low, high = np.percentile(others, [0.5, 99.5])
-    figure, grid = panels(2, 4.0)
-    for axes, values, title in zip(grid, (before, after), ("(a) before", "(b) after"), strict=True):
-        picture = axes.imshow(values, cmap=MAP, vmin=low, vmax=high)
-        mean = f"mean off the diagonal {mean_off_diagonal(values):.3f}"
-        axes.set(title=f"{title} Stage I\n{mean}", xlabel=f"{len(values)} images", xticks=[], yticks=[])
-    figure.colorbar(picture, ax=grid, shrink=0.78, extend="both", label="Pearson correlation")
+    if not maps:
+        return None
+    others = [abs(values[~np.eye(len(values), dtype=bool)]) for values in maps.values()]
+    figure, grid = panels(len(maps), 3.6, per_row=2)
+    for axes, (title, values) in zip(grid, maps.items(), strict=True):
+        picture = axes.imshow(abs(values), cmap=MAP, vmin=0, vmax=np.percentile(others, 99.5))
+        axes.set(title=title, xlabel=f"{len(values)} images", xticks=[], yticks=[])
+    figure.colorbar(picture, ax=grid, shrink=0.78, extend="max", label="|Pearson correlation|")
     return figure
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import imtext
 from imtext.errors import ConfigError, DataError, RunError
-from imtext.experiment import GRU, Absent, none_of_absent
+from imtext.experiment import GRU, Absent, Result, compute, none_of_absent
 from imtext.experiment.compute import _slot, jobs_here, run_one
 from imtext.experiment.results import SIDES, compared
 from imtext.report import read_published
@@ -64,6 +64,18 @@ def test_finished_rows_are_taken_as_they_are(made):
     again = tiny.study(folder / "runs", seeds=(1,)).run(ROWS)
     assert again["l1"].runs[0].dir == results["l1"].runs[1].dir
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs" / "intra_modal").rglob("*")}
+
+
+def test_curves_say_every_ten_epochs_what_validation_reaches_and_nothing_changes(made, monkeypatch):
+    study, _, folder = made
+    row = study.row("ten", HINGES.but(recipe={"epochs": 10}), 0)
+    run = run_one(row, folder / "watched")
+    (curves,) = Result([row], [run]).curves()
+    assert curves["validation"].isna().tolist() == [True] * 9 + [False]
+    assert curves["validation"].iloc[-1] == pytest.approx(run.metrics["val"]["rsum"])
+    monkeypatch.setattr(compute, "validated", lambda *_: {})
+    again = run_one(row, folder / "unseen")
+    assert again.metrics == run.metrics
 
 
 def test_side_by_side_gives_the_same_numbers(made, tmp_path):

@@ -142,6 +142,21 @@ def test_the_classifier_reads_what_the_released_head_gives_after_its_relu():
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
 
 
+def test_a_classifier_for_each_side_reads_that_side_alone():
+    torch.manual_seed(0)
+    net = dual_path(TextCNN(9, 4, width=0.125), image_dim=6, dim=8)
+    own = [InstanceLoss(8, 4, dropout=0.0) for _ in range(2)]
+    objective = scrambled(DualPathObjective(net, own[0], (0, 1, 0.5), text_instance=own[1])).eval()
+    images, codes, groups = torch.randn(4, 6).double(), torch.randint(1, 10, (4, 12)), torch.arange(4)
+    found = objective({"images": images, "codes": codes, "groups": groups})["loss"]
+    sides = zip((1, 0.5), own, (net.embed_images(images), net.embed_captions(codes)), strict=True)
+    expected = sum(weight * loss(rows, groups) for weight, loss, rows in sides)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert not torch.equal(own[0].classifier.weight, own[1].classifier.weight)
+    names = {name.split(".")[0] for name in objective.state_dict()}
+    assert names == {"net", "instance", "text_instance"}
+
+
 def test_captions_at_all_positions_are_added_up():
     torch.manual_seed(0)
     text = TextCNN(9, 4, width=0.125)

@@ -291,18 +291,30 @@ def test_figures_have_their_data(made):
     results = made.results
     before, after = instance_loss.correlations(results["instance-1"])
     assert before.shape == after.shape == (12, 12)
-    means = instance_loss.correlation_means(results["instance-1"])
+    rows = {"instance-1": "one", "nothing": "two", "ranking-1": "three"}
+    maps = instance_loss.correlation_maps(results, rows)
+    assert list(maps) == ["before Stage I", "one", "three"] and (maps["one"] == after).all()
     other = ~np.eye(12, dtype=bool)
-    assert means.to_numpy()[0] == pytest.approx([before[other].mean(), after[other].mean()], abs=0.006)
+    for name, line in instance_loss.alikeness(maps).iterrows():
+        r, strengths = maps[name], np.linalg.eigvalsh(maps[name])
+        rank = strengths.sum() ** 2 / (strengths**2).sum()
+        assert line.tolist() == pytest.approx([r[other].mean(), abs(r)[other].mean(), rank], abs=0.006)
     three = results["ranking-2"], results["instance-2"], results["full-2"]
     table = instance_loss.overlaps(*three, titles=("a", "b", "c"))
     assert list(table.index) == ["a", "b", "c"] and table["S"].between(0, 1).all()
     assert instance_loss.separations(*three, titles=("a", "b", "c")).axes
     labels = {"instance-1": "one", "left-alignment": "two", "nothing": "three"}
-    curves = instance_loss.error_curves(results, labels)
-    lines = curves.axes[0].get_lines()
+    given = results, labels, {"image_error": "image path", "text_error": "text path"}, "error"
+    lines = instance_loss.curves(*given).axes[0].get_lines()
     errors = results["instance-1"].curves()[0]["image_error"]
-    assert len(lines) == 2 and lines[0].get_ydata() == pytest.approx(100 * errors.to_numpy())
+    assert len(lines) == 2 and lines[0].get_ydata() == pytest.approx(errors.to_numpy())
+    # These rows trained for too few epochs to be validated on the way.
+    assert instance_loss.curves(results, labels, {"validation": ""}, "R-sum") is None
+    frame = pd.DataFrame({"epoch": [9, 10, 20], "validation": [np.nan, 5, 7]})
+    published = {"long": SimpleNamespace(curves=lambda: [frame]), "old": SimpleNamespace(curves=list)}
+    figure = instance_loss.curves(published, {"old": "a", "long": "b"}, {"validation": ""}, "R-sum")
+    (line,) = figure.axes[0].get_lines()
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([10, 20], [5, 7])
     assert instance_loss.overlaps(Absent(), titles=("a",)) is None
 
 

@@ -52,7 +52,8 @@ SCRIPT = textwrap.dedent(
         torch.manual_seed(0)
         objective = Objective()
         recipe = Recipe(epochs=4, lr=0.01, cosine=True)
-        curves = fit(make_fabric("cpu"), objective, recipe, batches, folder, seed=1)
+        more = lambda epoch: {} if epoch % 2 else {"more": 10.0 * epoch}
+        curves = fit(make_fabric("cpu"), objective, recipe, batches, folder, seed=1, validate=more)
         curves.to_csv(folder / "curves.csv", index=False)
         save(objective.state_dict(), folder / "model.pt")
 
@@ -83,7 +84,7 @@ def test_killed_at_three_moments_ends_with_the_same_numbers(tmp_path):
     killed = str(-signal.SIGKILL)
     assert done.stdout.split() == ["0"] + [killed, "0"] * 3, done.stderr
     curves, state = outcome(tmp_path / "whole")
-    assert len(curves) == 4
+    assert curves["more"].dropna().tolist() == [20, 40] and len(curves) == 4
     for moment in moments:
         resumed_curves, resumed_state = outcome(tmp_path / moment)
         pd.testing.assert_frame_equal(curves, resumed_curves, check_exact=True)
