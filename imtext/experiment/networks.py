@@ -170,12 +170,13 @@ class Branches:
     """Two branches on fixed features, see :func:`imtext.models.two_branch`.
 
     Attributes:
-        dim, dropout: of either branch; hidden: length of the layer between, None for the linear model.
+        dim, dropout, norm: of either branch; hidden: length of the layer between, None for the linear model.
     """
 
     dim: int = 512
     hidden: int | None = 2048
     dropout: float = 0.5
+    norm: bool = True
 
     @property
     def said(self) -> str:
@@ -380,6 +381,7 @@ class Structure:
         margin, top_k, lambdas, reduction: as for :func:`imtext.losses.structure_preserving_loss`.
         hard: None, or what finds hard negatives for the captions with the network that training starts from,
             see :class:`imtext.papers.phrases.HardNegatives`.
+        more_captions: one more caption of each image in a batch even where lambda 3 is 0.
     """
 
     margin: float = 0.1
@@ -387,11 +389,12 @@ class Structure:
     lambdas: tuple[float, float, float] = (2.0, 0.0, 0.2)
     reduction: str = "mean"
     hard: Any = None
+    more_captions: bool = False
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        options = {name: value for name, value in vars(self).items() if name != "hard"}
-        return training.StructureObjective(net, **options)
+        left = {"hard", "more_captions"}  # batches alone read them
+        return training.StructureObjective(net, **{k: v for k, v in vars(self).items() if k not in left})
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches with neighbours."""
@@ -401,7 +404,7 @@ class Structure:
             captions=inputs.text.train(),
             pairs=image.pairs(seed),
             batch_size=recipe.batch_size,
-            more_captions=self.lambdas[2] > 0,
+            more_captions=self.more_captions or self.lambdas[2] > 0,
             more_images=self.lambdas[1] > 0,
             seed=seed,
             pairs_each=recipe.captions_per_group,

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imtext.check import whole
+from imtext.check import one_of, whole
 from imtext.errors import ConfigError
-from imtext.losses.common import expect, reduced
+from imtext.losses.common import REDUCTIONS, expect
 from imtext.unit import unit_rows
 
 # Under the root: the distance of two equal vectors then has a gradient, and it is finite.
@@ -44,9 +44,11 @@ def structure_preserving_loss(
         top_k: K (paper: 50); more than there are negatives means all of them.
         lambdas: lambda 1, 2 and 3 of Eq. 5: caption to image, images among themselves, captions among
             themselves (paper: 2, 0, 0.2; for regions 2, 0.1, 0.1). Image to caption has weight 1.
-        reduction: ``"sum"`` over the violations (paper), or ``"mean"`` over all pairs times ``top_k``, zeros
-            included, for each term (released code, in which a caption has one pair among captions, with the
-            farthest of its image; here, as in the paper, one with each: the same for two captions an image).
+        reduction: ``"sum"`` over the violations (paper); ``"pairs"``, that sum over the number of pairs of
+            image and caption, as a layer of 2016's toolboxes divides by what is in its batch; or ``"mean"``
+            over all pairs times ``top_k``, zeros included, for each term (released code, in which a caption
+            has one pair among captions, with the farthest of its image; here, as in the paper, one with each:
+            the same for two captions an image).
 
     Returns:
         A scalar; 0, with a gradient of zeros, where there is no pair or no negative.
@@ -69,7 +71,8 @@ def structure_preserving_loss(
     if len(lambdas) != 3 or min(lambdas) < 0:
         raise ConfigError(f"lambdas={lambdas}: expected three of at least 0")
     to_images, among_images, among_captions = lambdas
-    term = partial(_term, margin=margin, top_k=whole("top_k", top_k), reduction=reduction)
+    reduction = one_of("reduction", reduction, (*REDUCTIONS, "pairs"))
+    term = partial(_term, margin=margin, top_k=whole("top_k", top_k), mean=reduction == "mean")
     # Autocast would make the products below bfloat16, in which neighbouring distances tie.
     with torch.autocast(images.device.type, enabled=False):
         images, captions = unit_rows(images), unit_rows(captions)
@@ -81,7 +84,7 @@ def structure_preserving_loss(
             loss = loss + among_images * term(_Gram.apply(images), *_neighbours(match))
         if among_captions:
             loss = loss + among_captions * term(_Gram.apply(captions), *_neighbours(match.T))
-        return loss
+        return loss / match.sum().clamp_min(1) if reduction == "pairs" else loss
 
 
 class _Gram(torch.autograd.Function):
@@ -106,12 +109,12 @@ def _neighbours(match: Tensor) -> tuple[Tensor, Tensor]:
     return shared.clone().fill_diagonal_(False), shared.fill_diagonal_(True)
 
 
-def _term(scores: Tensor, pairs: Tensor, closed: Tensor, margin: float, top_k: int, reduction: str) -> Tensor:
-    """One sum of Eq. 5 for cosines ``(A, B)`` of anchors and items; what is ``closed`` is no negative."""
+def _term(scores: Tensor, pairs: Tensor, closed: Tensor, margin: float, top_k: int, mean: bool) -> Tensor:
+    """One sum of Eq. 5, or its mean, of cosines ``(A, B)``; what is ``closed`` is no negative."""
     first, second = pairs.nonzero(as_tuple=True)
     nearest = scores.masked_fill(closed, -torch.inf).topk(min(top_k, scores.shape[1]), dim=1).values
     hinges = (margin + _distance(scores[first, second])[:, None] - _distance(nearest)[first]).clamp_min(0)
-    return reduced(hinges.sum(), len(first) * top_k, reduction)
+    return hinges.sum() / max(len(first) * top_k, 1) if mean else hinges.sum()
 
 
 def _distance(cosine: Tensor) -> Tensor:

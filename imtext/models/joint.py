@@ -241,6 +241,7 @@ def two_branch(
     hidden: int | None = 2048,
     dropout: float = 0.5,
     backbone: nn.Module | None = None,
+    norm: bool = True,
 ) -> Joint:
     """Two branches on features of images and of captions (Wang et al., CVPR 2016, section 2.1 and Fig. 1).
 
@@ -255,6 +256,7 @@ def two_branch(
         hidden: length of the layer between (paper: 2,048, 1,024, 8,192); None: the linear model.
         dropout: after the ReLU (paper: 0.5).
         backbone: image CNN, or None for its features.
+        norm: whether the batch norm is there.
 
     Raises:
         ConfigError: a size is out of range.
@@ -270,7 +272,7 @@ def two_branch(
             return started(nn.Linear(inputs, dim), UnitRows())
         layers = [nn.Linear(inputs, whole("hidden", hidden)), nn.ReLU(inplace=True)]
         layers += [nn.Dropout(number("dropout", dropout, most=0.99))]
-        return started(*layers, nn.Linear(hidden, dim), nn.BatchNorm1d(dim), UnitRows())
+        return started(*layers, nn.Linear(hidden, dim), *[nn.BatchNorm1d(dim)] * norm, UnitRows())
 
     heads = branch(image_dim), nn.Identity(), branch(text_dim)
     return Joint(image_dim, dim, *heads, backbone, "unit features")

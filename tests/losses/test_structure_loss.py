@@ -41,12 +41,13 @@ def naive(images, captions, match, margin, top_k, lambdas, reduction):
     def near_captions(i, j):
         return i != j and any(match[n, i] and match[n, j] for n in range(len(images)))
 
+    count = max(1, sum(bool(one) for row in match for one in row)) if reduction == "pairs" else 1
     return (
         naive_term(images, captions, lambda i, j: bool(match[i, j]), False, *options)
         + lambdas[0] * naive_term(captions, images, lambda i, j: bool(match[j, i]), False, *options)
         + lambdas[1] * naive_term(images, images, near_images, True, *options)
         + lambdas[2] * naive_term(captions, captions, near_captions, True, *options)
-    )
+    ) / count
 
 
 def ragged(owners, images):
@@ -66,7 +67,7 @@ MATCHES = {
 
 @pytest.mark.parametrize("match", MATCHES.values(), ids=MATCHES)
 @pytest.mark.parametrize("top_k", [1, 2, 50])
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("reduction", ["sum", "mean", "pairs"])
 def test_equals_loops(match, top_k, reduction):
     torch.manual_seed(3)
     images = torch.randn(match.shape[0], 3, dtype=torch.float64)
@@ -141,13 +142,15 @@ def test_the_only_choice_for_what_belongs_together_is_match():
         structure_preserving_loss(torch.eye(3), torch.eye(3), same="negative")
 
 
-def test_gradients_are_right():
+@pytest.mark.parametrize("reduction", ["sum", "mean", "pairs"])
+def test_gradients_are_right(reduction):
     torch.manual_seed(5)
     match = MATCHES["ragged"]
     images = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     captions = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda x, y: structure_preserving_loss(x, y, match, 0.37, 2, (2.0, 0.1, 0.2)), (images, captions)
+        lambda x, y: structure_preserving_loss(x, y, match, 0.37, 2, (2.0, 0.1, 0.2), reduction),
+        (images, captions),
     )
 
 

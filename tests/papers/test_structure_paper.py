@@ -27,7 +27,8 @@ from imtext.retrieval.localisation import iou
 
 PAPER = structure_preserving.PAPER
 TINY = {"data": {"train": 24, "val": 12, "test": 12}}
-TINY |= {"retrieval": {"recipe": {"epochs": 2}, "image": {"crops": 2}}, "tuned": {"image": {"crops": 2}}}
+TINY |= {name: {"recipe": {"epochs": 2}, "image": {"crops": 2}} for name in ("retrieval", "frozen")}
+TINY |= {"tuned": {"image": {"crops": 2}}}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,8 @@ def test_the_paper_profile_is_the_papers():
 
 def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
     named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
-    assert named == set(smoke["rows"])
+    full = defined("structure_preserving", profile="full", dataset="flickr8k", data_root="x")["rows"]
+    assert set(smoke["rows"]) < named == set(full)
     for claim in PAPER.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
         assert keys <= named, claim.id
@@ -114,10 +116,27 @@ def test_rows_differ_by_what_they_say(smoke):
     assert rows["cca-mean"].text == rows["mean-bi"].text and rows["cca-tfidf"].text == rows["tfidf-bi"].text
     assert [part.mixture for part in rows["cca-fv-gmm"].text.parts] == ["hglmm", "gmm"]
     assert rows["fv-nonlinear-bi-equal"].loss.lambdas == (1.0, 0.0, 0.0)
-    assert rows["fv-nonlinear-bi-structure-tuned"].start == (rows["fv-nonlinear-bi-structure"],)
+    for name in ("fv-linear", "fv-nonlinear", "mean", "tfidf"):
+        assert rows[f"{name}-bi-more"] == rows[f"{name}-bi"].but(loss={"more_captions": True})
+    assert rows["fv-nonlinear-bi-structure-tuned"].start == (rows["fv-nonlinear-bi-structure-one-cnn"],)
     terms = {"a": (0.0, 0.0), "b": (0.0, 0.1), "c": (0.1, 0.0), "d": (0.1, 0.1)}
     assert {name: rows[f"regions-{name}"].loss.lambdas[1:] for name in terms} == terms
-    assert len(set(rows.values())) == len(rows)
+    best = rows["fv-nonlinear-bi-structure"]
+    assert rows["fv-nonlinear-bi-structure-one-cnn"] == best and len(set(rows.values())) == len(rows) - 1
+
+
+def test_full_adds_weights_of_the_structure_term_and_the_papers_own_sgd():
+    names = defined("structure_preserving", profile="full", dataset="flickr8k", data_root="x")
+    rows, best = names["rows"], names["best"]
+    for weight, key in names["weights"].items():
+        own = best.but(loss={"lambdas": (2.0, 0.0, weight), "more_captions": not weight})
+        assert rows[key] == own
+    sgd = rows["fv-nonlinear-bi-structure-sgd"]
+    assert sgd.loss == replace(best.loss, reduction="pairs")
+    assert (sgd.recipe.optimiser, sgd.recipe.lr, sgd.recipe.epochs) == ("sgd", 0.1, 30)
+    assert rows["fv-nonlinear-bi-structure-bare"] == best.but(network={"norm": False})
+    assert best.network.hidden == 2048 and best.recipe.batch_size == 1500
+    assert [part.crop for part in best.image.parts] == [224, 240, 260]
 
 
 def test_photographs_without_boxes_leave_table_three_out():
