@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from imtext.errors import ConfigError
-from imtext.experiment.source import Data
+from imtext.experiment.source import Beside, Data
 from imtext.training import Recipe
 
 
@@ -64,7 +64,9 @@ def adam(epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0
 
 
 def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:
-    """A part with some fields changed; mappings go on into the parts it holds."""
+    """A part with some fields changed, or each of several beside; mappings go on into the parts it holds."""
+    if isinstance(part, Beside) and "parts" not in changes:
+        return Beside(tuple(changed(one, changes, where) for one in part.parts))
     hints, found = get_type_hints(type(part)), {}
     for name, change in changes.items():
         path = f"{where}{name}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Scan:
     """SCAN, or SCAN-RFE, whose words keep their vector beside the state of the BiGRU.
 
     Attributes:
-        dim, direction, pooling, project, smooth, sharp: as for :class:`imtext.models.scan.SCAN`.
+        dim, direction, pooling, project, smooth, sharp, dropout: as for :class:`imtext.models.scan.SCAN`.
         rich_words: SCAN-RFE.
     """
 
@@ -104,6 +105,7 @@ class Scan:
     project: bool = False
     smooth: float | None = None
     sharp: float | None = None
+    dropout: float = 0.0
 
     @property
     def said(self) -> str:
@@ -118,7 +120,7 @@ class Scan:
         """The network before training."""
         sizes = len(inputs.text.vocabulary), inputs.text.width, self.dim, inputs.image.dim, self.rich_words
         how = self.direction, self.pooling, self.smooth, self.sharp, self.project
-        return models.SCAN(*sizes, *how)
+        return models.SCAN(*sizes, *how, inputs.text.start, self.dropout)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class Ensemble:
 class Reranked:
     """k-reciprocal re-ranking of the row that it starts from; how is chosen by the R-sum on validation.
 
+    Of several rows the embeddings stand side by side, whose cosine is the mean of their cosines.
+
     Attributes:
         k1, k2: as for :func:`imtext.retrieval.choose_rerank`.
     """
@@ -151,18 +155,25 @@ class Reranked:
 
     def compute(self, row: Row, run: Run, starts: Sequence[Run]) -> Answers:
         """Choose, then re-rank; each fold is a search of its own, with a graph of its own."""
-        val = starts[0].load_arrays("embeddings-val.npz")
+        val = _side_by_side(starts, "val")
         choice = retrieval.choose_rerank(**val, k1=self.k1, k2=self.k2)
         run.save_table("tried.csv", pd.DataFrame(choice.table))
         run.save_json("chosen.json", choice.settings)
 
         def searched(split: str) -> dict[str, Any]:
-            arrays = starts[0].load_arrays(f"embeddings-{split}.npz")
+            arrays = _side_by_side(starts, split)
             scores = retrieval.rerank(arrays["images"], arrays["captions"], **choice.settings)
             in_folds = partial(retrieval.evaluate_reranked, **arrays, **choice.settings)
             return {"scores": scores, "in_folds": in_folds}
 
         return searched
+
+
+def _side_by_side(runs: Sequence[Run], split: str) -> dict[str, Any]:
+    found, *others = (run.load_arrays(f"embeddings-{split}.npz") for run in runs)
+    for side, other in product(("images", "captions"), others):
+        found[side] = np.hstack([found[side], other[side]])
+    return found
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -65,6 +66,9 @@ class SCAN(nn.Module):
         pooling: ``"avg"`` or ``"lse"``.
         smooth: lambda of the softmax; None: as published, 9 for t-i and 4 for i-t.
         sharp: lambda of LSE; None: as published, 6 for t-i and 5 for i-t (Flickr30k; on COCO it is 20).
+        vectors: None, or ``(d, word_dim)`` that the words start from, as for
+            :class:`~imtext.models.text_encoders.LSTMText`.
+        dropout: share of the numbers of regions and of word vectors that training drops (papers: none).
 
     Raises:
         ConfigError: a ``dim`` below 1, an unknown direction or pooling.
@@ -90,6 +94,8 @@ class SCAN(nn.Module):
         smooth: float | None = None,
         sharp: float | None = None,
         project: bool = False,
+        vectors: np.ndarray | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         whole("dim", dim)
@@ -101,7 +107,8 @@ class SCAN(nn.Module):
         self.rich = rich
         self.width = dim + word_dim if rich and not project else dim
         (self.region,) = started(nn.Linear(region_dim, self.width))
-        self.word = word_layer(words, word_dim)
+        self.word = word_layer(words, word_dim, vectors)
+        self.dropout = nn.Dropout(number("dropout", dropout, most=0.99))
         self.rnn = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
         self.join = started(nn.Linear(dim + word_dim, dim))[0] if rich and project else None
 
@@ -110,7 +117,7 @@ class SCAN(nn.Module):
 
         Padding becomes rows like others, which `scores` skips by the counts.
         """
-        return unit_rows(self.region(features))
+        return unit_rows(self.region(self.dropout(features)))
 
     def embed_words(self, codes: Tensor, lengths: list[int] | None = None) -> tuple[Tensor, Tensor]:
         """Codes ``(B, L)`` to unit rows ``(B, L, width)``, words first and zeros behind, and counts ``(B,)``.
@@ -118,7 +125,8 @@ class SCAN(nn.Module):
         Codes of 0 are padding wherever they stand; a caption without words has the count 0.
         """
         words, packed, counts = pack_words(self.word, codes, lengths)
-        states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=codes.shape[1])
+        read, _ = self.rnn(packed._replace(data=self.dropout(packed.data)))
+        states, _ = pad_packed_sequence(read, batch_first=True, total_length=codes.shape[1])
         rows = unit_rows(states.unflatten(2, (2, self.dim)).mean(2))
         if self.rich:
             rows = torch.cat([rows, unit_rows(words)], dim=2)

@@ -82,8 +82,8 @@ class GRUText(nn.Module):
     the sum of Fu et al., Eq. 6 (their introduction says average, the same after L2). ``pooled_words`` appends
     the mean (Eq. 6) or the maximum (Table VI, "emb-max") of the word vectors themselves. Each of the parts
     has length 1, as Eq. 6 has it; the prose beside it divides the whole by its length once more, a constant
-    that is left out. ``readout="mean"`` is ours: the mean over all words of both states side by side, ``dim / 2``
-    units each.
+    that is left out. ``readout="mean"`` is ours: the mean over all words of both states side by side,
+    ``dim / 2`` units each.
 
     Words start uniform in ±0.1 or from ``vectors``, the GRU as torch has it (public code). Codes of 0 are
     padding wherever they stand, so a position shift changes nothing; padding reaches neither the GRU nor the

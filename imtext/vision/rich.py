@@ -26,6 +26,8 @@ RICH_VARIANTS = (
     "avg-1234-max-1234",
 )
 """Which stages are pooled by their mean (avg) and by their maximum (max), by the names of section IV.D."""
+UNIT = "-unit"
+"""Ends the name of a variant of which each part has length 1 too: ours."""
 
 
 def rich_parts(variant: str) -> tuple[tuple[str, str], ...]:
@@ -41,7 +43,7 @@ def rich_parts(variant: str) -> tuple[tuple[str, str], ...]:
     >>> rich_parts("avg-4-max-34")
     (('max', 'C3'), ('max', 'C4'), ('avg', 'C4'))
     """
-    words = one_of("variant", variant, RICH_VARIANTS).split("-")
+    words = one_of("variant", variant.removesuffix(UNIT), RICH_VARIANTS).split("-")
     numbers = dict(zip(words[::2], words[1::2], strict=True))
     return tuple((pool, f"C{number}") for pool in POOLS for number in numbers.get(pool, ""))
 
@@ -71,7 +73,7 @@ def rich_image_features(pooled: np.ndarray, variant: str, stage_dims: Mapping[st
 
     Args:
         pooled: rows ``(..., W)`` of :data:`imtext.vision.features.stages`.
-        variant: one of :data:`RICH_VARIANTS`.
+        variant: one of :data:`RICH_VARIANTS`; with :data:`UNIT` behind it each part has length 1 first.
         stage_dims: the backbone's channels by stage name.
 
     Returns:
@@ -95,6 +97,12 @@ def rich_image_features(pooled: np.ndarray, variant: str, stage_dims: Mapping[st
             f"stage_dims={dict(stage_dims)}; pass what extract(..., read=stages) gave"
         )
     parts = dict(zip(all_parts, np.split(pooled, ends[:-1], -1), strict=True))
-    joined = np.concatenate([parts[part] for part in rich_parts(variant)], -1)
+    chosen = [parts[part] for part in rich_parts(variant)]
+    if variant.endswith(UNIT):
+        chosen = [_unit(np.array(part)) for part in chosen]
+    return _unit(np.concatenate(chosen, -1))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
     # Not unit_rows: those of an untrained network may be shorter than 1e-8 and have a direction all the same.
-    return normalize(torch.from_numpy(joined), dim=-1).numpy()
+    return normalize(torch.from_numpy(rows), dim=-1).numpy()
