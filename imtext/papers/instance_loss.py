@@ -154,7 +154,7 @@ def separations(*results: Result, titles: Sequence[str]) -> Figure:
 @none_of_absent
 def overlaps(*results: Result, titles: Sequence[str]) -> pd.DataFrame:
     """The numbers of Figure 5: overlap S, mean cosines of matching and of other pairs."""
-    found = [separation(**one.embeddings("val")[0]) for one in results]
+    found = (separation(**one.embeddings("val")[0]) for one in results)
     lines = [(one.S, one.mean_positive, one.mean_negative) for one in found]
     return pd.DataFrame(lines, index=titles, columns=["S", "mean D_p", "mean D_n"]).round(2)
 
@@ -177,7 +177,7 @@ def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.n
     return maps
 
 
-def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame:
+def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame | None:
     """How alike the features behind Pearson maps are: mean r and mean |r| off the diagonal, effective rank.
 
     The effective rank is the participation ratio of a map's eigenvalues, (Σλ)² / Σλ² = 1 / mean r²: 1 where
@@ -187,7 +187,8 @@ def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame:
     [1.0, 2.0]
     """
     lines = [(mean_off_diagonal(r), mean_off_diagonal(abs(r)), 1 / (r**2).mean()) for r in maps.values()]
-    return pd.DataFrame(lines, [*maps], ["mean r", "mean |r|", "effective rank"]).round(2)
+    columns = ["mean r", "mean |r|", "effective rank"]
+    return pd.DataFrame(lines, [*maps], columns).round(2) if maps else None
 
 
 @house_style()
