@@ -404,8 +404,8 @@ class Structure:
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        left = {"hard", "more_captions"}  # batches alone read them
-        return training.StructureObjective(net, **{k: v for k, v in vars(self).items() if k not in left})
+        named = ("margin", "top_k", "lambdas", "reduction")
+        return training.StructureObjective(net, **{name: vars(self)[name] for name in named})
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches with neighbours."""

@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
@@ -17,7 +16,7 @@ from imtext.experiment.results import SIDES, drawn, gain
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
 from imtext.papers import study_of
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
-from imtext.report.figures import FILLS, distribution, draw_groups, panels
+from imtext.report.figures import FILLS, by_weight, distribution, draw_groups, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.retrieval import distance_to_others
 
@@ -235,7 +234,6 @@ def similarities(plain: Result, *constrained: Result) -> Figure:
 
 
 @none_of_absent
-@house_style()
 def weight_sweep(*results: Result) -> Figure:
     """Figure 2: R-sum of the test split by the weight λ of the constraint, 0 without one.
 
@@ -245,11 +243,4 @@ def weight_sweep(*results: Result) -> Figure:
     for result in results:
         term = result.rows[0].experiment.loss.constraint
         lines.append(result.metrics().assign(weight=f"{term.weight if term else 0:g}"))
-    runs = {"data": pd.concat(lines), "x": "weight", "y": "rsum"}
-    figure, (axes,) = panels(1, 3.0)
-    sns.lineplot(**runs, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
-    sns.stripplot(**runs, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
-    axes.axvline("1", color=INK, linestyle=":", label="best in the paper")
-    axes.set(xlabel="weight λ (even steps)", ylabel="R-sum")
-    axes.legend()
-    return figure
+    return by_weight(pd.concat(lines), "R-sum", "1")

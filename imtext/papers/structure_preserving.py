@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from scipy.spatial.distance import pdist
 from torch import Tensor
@@ -16,6 +19,7 @@ from imtext.papers import study_of
 from imtext.papers.structure_geometry import compare
 from imtext.precision import working_precision
 from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
+from imtext.report.figures import by_weight
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE
 from imtext.runs import Run
@@ -124,6 +128,16 @@ def few_violations(row: Row, run: Run) -> pd.DataFrame:
 
 
 study = study_of(PAPER, globals(), quick="few groups, word vectors of 50 numbers and minutes of training")
+
+
+def weight_sweep(results: Results, weights: Mapping[float, str]) -> Figure | None:
+    """R-sum on the validation split by λ3, of this page or published; ``weights``: the key of each one's row.
+
+    None where no row has it.
+    """
+    ran = {f"{weight:g}": results[key] for weight, key in sorted(weights.items()) if results.get(key)}
+    lines = [one.metrics("val").assign(weight=weight) for weight, one in ran.items()]
+    return by_weight(pd.concat(lines), "R-sum, validation split", "0.2") if lines else None
 
 
 @none_of_absent

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -82,6 +84,23 @@ def pearson_maps(maps: Mapping[str, np.ndarray]) -> Figure | None:
         picture = axes.imshow(abs(values), cmap=MAP, vmin=0, vmax=np.percentile(others, 99.5))
         axes.set(title=title, xlabel=f"{len(values)} images", xticks=[], yticks=[])
     figure.colorbar(picture, ax=grid, shrink=0.78, extend="max", label="|Pearson correlation|")
+    return figure
+
+
+@house_style()
+def by_weight(runs: pd.DataFrame, said: str, printed: str) -> Figure:
+    """R-sum by the weight λ of a term: mean over seeds, lowest to highest as a band, seeds as points.
+
+    Args:
+        runs: columns ``weight``, as text and in the order of the axis, and ``rsum``, one line a run.
+        said: what the R-sum is of; printed: the paper's weight.
+    """
+    line, (figure, (axes,)) = {"data": runs, "x": "weight", "y": "rsum"}, panels(1, 3.0)
+    sns.lineplot(**line, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
+    sns.stripplot(**line, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
+    axes.axvline(printed, color=INK, linestyle=":", label="best in the paper")
+    axes.set(xlabel="weight λ (even steps)", ylabel=said)
+    axes.legend()
     return figure
 
 

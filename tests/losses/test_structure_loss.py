@@ -137,11 +137,6 @@ def test_rows_by_draw_are_the_released_loss(drawn, top_k):
     assert expected > 0.1 and float(ours) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_only_choice_for_what_belongs_together_is_match():
-    with pytest.raises(TypeError, match="same"):
-        structure_preserving_loss(torch.eye(3), torch.eye(3), same="negative")
-
-
 @pytest.mark.parametrize("reduction", ["sum", "mean", "pairs"])
 def test_gradients_are_right(reduction):
     torch.manual_seed(5)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from notebook_source import defined, sources, trained
+from notebook_source import defined, trained
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -50,19 +50,6 @@ def boxes(made):
 
 
 # What is trained
-
-
-def test_the_notebook_says_what_is_trained():
-    text = "\n".join(sources("structure_preserving"))
-    for said in (
-        "margin=0.1",
-        "top_k=50",
-        "lambdas=(2.0, 0.0, 0.2)",
-        "lr=0.1",
-        "batch_size=1500",
-        "epochs=30",
-    ):
-        assert said in text, said
 
 
 def test_the_paper_profile_is_the_papers():
@@ -122,6 +109,7 @@ def test_rows_differ_by_what_they_say(smoke):
     terms = {"a": (0.0, 0.0), "b": (0.0, 0.1), "c": (0.1, 0.0), "d": (0.1, 0.1)}
     assert {name: rows[f"regions-{name}"].loss.lambdas[1:] for name in terms} == terms
     best = rows["fv-nonlinear-bi-structure"]
+    assert rows["fv-nonlinear-bi-structure-bare"] == best.but(network={"norm": False})
     assert rows["fv-nonlinear-bi-structure-one-cnn"] == best and len(set(rows.values())) == len(rows) - 1
 
 
@@ -134,7 +122,6 @@ def test_full_adds_weights_of_the_structure_term_and_the_papers_own_sgd():
     sgd = rows["fv-nonlinear-bi-structure-sgd"]
     assert sgd.loss == replace(best.loss, reduction="pairs")
     assert (sgd.recipe.optimiser, sgd.recipe.lr, sgd.recipe.epochs) == ("sgd", 0.1, 30)
-    assert rows["fv-nonlinear-bi-structure-bare"] == best.but(network={"norm": False})
     assert best.network.hidden == 2048 and best.recipe.batch_size == 1500
     assert [part.crop for part in best.image.parts] == [224, 240, 260]
 
@@ -287,6 +274,13 @@ def test_claims_measure_what_the_tables_say(made):
         for side in ("text", "image")
     }
     assert found["bidirectional_helps_text_more"][0].difference == pytest.approx(gain["text"] - gain["image"])
+
+
+def test_the_sweep_shows_the_weights_that_ran(made):
+    keys = {0.2: structure_preserving.BEST, 0.0: "fv-nonlinear-bi-more", 0.5: "not-trained"}
+    axes = structure_preserving.weight_sweep(made.results, keys).axes[0]
+    assert axes.lines[0].get_ydata().tolist() == [made.results[keys[at]].rsum("val")[0] for at in (0.0, 0.2)]
+    assert structure_preserving.weight_sweep(made.results, {0.5: "not-trained"}) is None
 
 
 def by_loops(images, captions, match, margin):
