@@ -98,7 +98,7 @@ def by_weight(runs: pd.DataFrame, said: str, printed: str) -> Figure:
     line, (figure, (axes,)) = {"data": runs, "x": "weight", "y": "rsum"}, panels(1, 3.0)
     sns.lineplot(**line, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
     sns.stripplot(**line, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
-    axes.axvline(printed, color=INK, linestyle=":", label="best in the paper")
+    axes.axvline(printed, color=INK, linestyle=":", label="in the paper")
     axes.set(xlabel="weight λ (even steps)", ylabel=said)
     axes.legend()
     return figure
