@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -170,10 +169,8 @@ class Reranked:
 
 
 def _side_by_side(runs: Sequence[Run], split: str) -> dict[str, Any]:
-    found, *others = (run.load_arrays(f"embeddings-{split}.npz") for run in runs)
-    for side, other in product(("images", "captions"), others):
-        found[side] = np.hstack([found[side], other[side]])
-    return found
+    found = [run.load_arrays(f"embeddings-{split}.npz") for run in runs]
+    return found[0] | {side: np.hstack([one[side] for one in found]) for side in ("images", "captions")}
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,8 @@ class Beside(Part):
     @property
     def said(self) -> str:
         """What ran, for people."""
-        return " + ".join(part.said for part in self.parts)
+        names, rest = zip(*(part.said.partition(", ")[::2] for part in self.parts), strict=True)
+        return ", ".join(filter(None, [" + ".join(names), *dict.fromkeys(rest)]))
 
     @property
     def size(self) -> int:

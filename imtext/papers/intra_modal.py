@@ -88,37 +88,6 @@ def gains(results: Results) -> pd.DataFrame | None:
     return pd.DataFrame.from_dict(lines, orient="index").round(2) if lines else None
 
 
-def orderings(results: Results) -> pd.DataFrame | None:
-    """R-sum of the hinges alone and of the four distances: the paper's, and ours for either reading.
-
-    ``agree``: of the pairs that the paper's R-sums put in an order, the share that stands in the same order
-    here, in percent; chance gives 50. ``spread``: deviation of the hinges alone between seeds.
-    """
-    if not results.has("hinges", *DISTANCES):
-        return None
-    table = PAPER.tables["3"].cells["rsum"].loc[["lambda_0", *DISTANCES]]
-    found = pd.DataFrame({"paper": table.to_numpy()}, index=[line.label for line in PAPER.tables["3"].rows])
-    for name, prefix in (("as released", ""), ("as printed", "printed-")):
-        keys = ["hinges", *(prefix + distance for distance in DISTANCES)]
-        found[name] = [results[key].rsum().mean() for key in keys]
-    agree = [100 * same_order(found["paper"], found[name]) for name in found]
-    largest = found[1:].max() - found.iloc[0]
-    found.loc["agree"], found.loc["largest gain"] = agree, largest
-    spread = results["hinges"].rsum().std()
-    found.loc["spread"] = [np.nan, spread, spread]
-    return found.round(1)
-
-
-def same_order(first: pd.Series | list[float], second: pd.Series | list[float]) -> float:
-    """Of the pairs that ``first`` puts in an order, the share that ``second`` puts in the same.
-
-    >>> same_order([1, 2, 2, 3], [10, 30, 20, 25])
-    0.8
-    """
-    one, other = (np.sign(np.subtract.outer(np.array(own), np.array(own))) for own in (first, second))
-    return float((one == other)[one != 0].mean())
-
-
 # Figures
 
 

@@ -1,9 +1,13 @@
 """Several image CNNs beside each other, and words with numbers of their own."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import tiny
 
 import imtext
+from imtext.errors import ConfigError
 from imtext.experiment import GRU, Averaged, Beside, Joint, Pooled, inputs_of
 from imtext.experiment.compute import Row, run_one
 from imtext.experiment.source import Places
@@ -23,7 +27,15 @@ def test_features_of_several_cnns_stand_side_by_side_each_of_length_1(tmp_path):
     # Drawn at the same side as the larger of both.
     np.testing.assert_allclose(rows[:, 1280:], one.test("test"), atol=1e-6)
     assert both.train().views.shape == (1, 20, 2 * 1280)
-    assert both.part.said == "EfficientNet-Lite0, frozen + EfficientNet-Lite1, frozen"
+    assert both.part.said == "EfficientNet-Lite0 + EfficientNet-Lite1, frozen"
+
+
+def test_a_change_is_of_each_of_them():
+    both = tiny.PAPER.but(image=Beside((LITE0, LITE1)))
+    assert both.but(image={"size": 80}).image == Beside((replace(LITE0, size=80), replace(LITE1, size=80)))
+    assert both.but(image={"parts": (LITE1,)}).image == Beside((LITE1,)) != both.image
+    with pytest.raises(ConfigError, match=r"image\.side: Averaged has no such field; it has backbone"):
+        both.but(image={"side": 80})
 
 
 def test_a_row_with_both_is_trained_and_found_again_as_an_encoder(tmp_path):

@@ -73,6 +73,16 @@ def test_words_are_the_mean_of_both_directions(kind, width):
             assert torch.allclose(row[:count], by_hand(net, codes[:count]), atol=1e-6)
 
 
+def test_words_start_from_vectors_and_dropout_is_on_what_both_sides_read():
+    vectors = torch.rand(5, 6).numpy()
+    net = small(vectors=vectors, dropout=0.4)
+    assert net.dropout.p == 0.4 and torch.equal(net.word.weight[1:], torch.from_numpy(vectors))
+    features = torch.randn(3, 5, 7)
+    regions, words = net.eval().embed_regions(features), net.embed_words(CODES)[0]
+    assert not torch.allclose(net.train().embed_regions(features), regions, atol=1e-3)
+    assert not torch.allclose(net.embed_words(CODES)[0], words, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_in_front_or_between_changes_nothing(kind):
     net = small(**kind)

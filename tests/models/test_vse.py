@@ -20,32 +20,34 @@ def unit(x):
     return x / norm if norm else x
 
 
-def state_after(rnn, words, ending):
+def states(rnn, words, ending):
     """The GRU's equations, word after word (Cho et al., 2014, with torch's place of the reset gate)."""
     weights = [
         getattr(rnn, f"{name}_l0{ending}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     ]
     from_word, from_state, word_bias, state_bias = (w.detach() for w in weights)
-    h = torch.zeros(rnn.hidden_size, dtype=words.dtype)
+    h, found = torch.zeros(rnn.hidden_size, dtype=words.dtype), []
     for word in words:
         a, b = (from_word @ word + word_bias).chunk(3), (from_state @ h + state_bias).chunk(3)
         reset, update = torch.sigmoid(a[0] + b[0]), torch.sigmoid(a[1] + b[1])
         h = (1 - update) * torch.tanh(a[2] + reset * b[2]) + update * h
-    return h
+        found.append(h)
+    return torch.stack(found)
 
 
-def naive(net, codes):
-    """One caption at a time."""
+def naive(net, codes, scale=1.0):
+    """One caption at a time; the GRU reads its words times ``scale``."""
     rows = []
     for row in codes:
         words = [net.word.weight[code].detach() for code in row.tolist() if code]
         if not words:
             rows.append(torch.zeros(net.dim, dtype=torch.float64))
             continue
-        state = state_after(net.rnn, words := torch.stack(words), "")
+        found = [states(net.rnn, scale * (words := torch.stack(words)), "")]
         if net.rnn.bidirectional:
-            state = state + state_after(net.rnn, words.flip(0), "_reverse")
-        parts = [unit(state)]
+            found.append(states(net.rnn, scale * words.flip(0), "_reverse"))
+        last = sum(one[-1] for one in found)
+        parts = [unit(torch.cat([one.mean(0) for one in found]) if net.readout == "mean" else last)]
         if net.pooled_words:
             parts.append(unit(words.mean(0) if net.pooled_words == "mean" else words.max(0).values))
         rows.append(torch.cat(parts))
@@ -58,6 +60,35 @@ def test_equals_loops(both, pooled):
     net = GRUText(6, word_dim=3, dim=4, bidirectional=both, pooled_words=pooled).double()
     assert net.dim == (7 if pooled else 4)
     assert torch.allclose(net(CODES), naive(net, CODES), atol=1e-12)
+
+
+@pytest.mark.parametrize("pooled", [None, "mean", "max"])
+def test_the_mean_of_all_states_equals_loops(pooled):
+    torch.manual_seed(5)
+    net = GRUText(6, 3, 4, True, pooled, readout="mean").double()
+    assert net.dim == (7 if pooled else 4)
+    assert torch.allclose(net(CODES), naive(net, CODES), atol=1e-12)
+
+
+class Doubled(nn.Module):
+    """In the place of dropout, so that it shows where that acts."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize("readout", ["last", "mean"])
+def test_dropout_is_on_the_words_that_the_gru_reads_and_on_image_features(readout):
+    torch.manual_seed(6)
+    text = GRUText(6, 3, 4, True, "mean", readout=readout, dropout=0.3).double()
+    net = vse(text, image_dim=5, dim=4, dropout=0.4).double()
+    assert (text.dropout.p, net.dropout.p) == (0.3, 0.4)
+    net.image_head.fc.bias.data.fill_(1.0)
+    plain = net.eval()(x := torch.randn(5, 5, dtype=torch.float64), CODES)
+    assert torch.allclose(text(CODES), naive(text, CODES), atol=1e-12)
+    assert not torch.allclose(net.train()(x, CODES)[0], plain[0])
+    text.dropout = Doubled()
+    assert torch.allclose(text(CODES), naive(text, CODES, scale=2), atol=1e-12)
 
 
 @pytest.mark.parametrize(("both", "pooled"), VARIANTS)
@@ -149,6 +180,14 @@ def test_an_image_of_zeros_stays_zero_and_is_harmless(bias):
 def test_the_text_side_has_a_layer_where_the_lengths_differ():
     assert not list(vse(GRUText(5, 3, 4), 6, dim=4).text_head.parameters())
     assert vse(GRUText(5, 3, 4, pooled_words="max"), 6, dim=4).text_head.fc.in_features == 7
+
+
+def test_the_layer_on_the_text_side_may_be_asked_for():
+    torch.manual_seed(7)
+    net = vse(GRUText(6, 3, 4), 5, dim=4, text_fc=True).double()
+    fc, state = net.text_head.fc, naive(net.text, CODES[:3])
+    expected = torch.stack([unit(fc.weight @ row + fc.bias) for row in state])
+    assert torch.allclose(net.embed_captions(CODES[:3]), expected, atol=1e-12)
 
 
 def test_words_start_from_vectors():

@@ -16,7 +16,7 @@ from imtext.cli import main
 from imtext.data.rows import ImageFeatures
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError, RunError
-from imtext.experiment import Absent, Crops, Given, Result, Results, inputs_of
+from imtext.experiment import Absent, Crops, Given, Reranked, Result, Results, inputs_of
 from imtext.experiment import study as study_module
 from imtext.experiment.compute import run_one, scores_of
 from imtext.experiment.encoder import load
@@ -78,7 +78,8 @@ def test_the_paper_profile_is_the_papers():
 
 def test_the_keys_of_the_notebook_are_those_of_the_file(smoke):
     named = {line.run for table in PAPER.tables.values() for line in table.lines if line.run}
-    assert named | {"scan-ti-avg", "scan-ti-avg-it-lse"} == set(smoke["rows"])
+    full = defined("rich_features", profile="full")["rows"]
+    assert named | {"scan-ti-avg", "scan-ti-avg-it-lse"} == set(full) >= set(smoke["rows"])
     times = rich_features.Times(pd.DataFrame({("vse", "test"): [1.0]}))
     timed, measured = set(rich_features.TIMED), {*smoke["study"].measures, *times.measures()}
     for claim in PAPER.claims.values():
@@ -155,6 +156,16 @@ def test_reranking_is_chosen_on_validation_and_may_be_none_at_all(made):
     best = tried.loc[tried["rsum"].idxmax()]
     assert (best["weight"], best["scale"]) == (chosen["weight"], chosen["scale"])
     assert rich_features.chosen(made.results["rerank-small"]).loc["rerank-small", "weight"] == best["weight"]
+
+
+def test_several_rows_are_reranked_by_the_mean_of_their_similarities(made):
+    keys = ("gru-emb-avg", "bigru-emb-avg")
+    start = tuple(made.rows[key] for key in keys)
+    row = made.study.row("both", start[0].but(network=Reranked(k1=3, k2=2), start=start), 0)
+    run = run_one(row, made.study.parameters.runs_dir)
+    mean = np.mean([scores_of(made.results[key].runs[0], "val") for key in keys], axis=0)
+    owners = made.results["vse"].split("val").image_of_caption
+    assert pd.read_csv(run.dir / "tried.csv")["rsum"].iloc[0] == evaluate_scores(mean, owners).rsum
 
 
 def test_the_tuned_cnn_goes_on_from_the_frozen_one(made):
@@ -334,7 +345,7 @@ def is_text(artist):
 
 
 def test_times_have_a_mean_and_a_spread(made):
-    times = rich_features.timing(made.study, made.rows, runs=2, steps=1, images=5)
+    times = rich_features.timing(made.study, made.rows, runs=2, steps=1, images=5, batch=4, dim=8)
     table = times.table()
     assert list(table.index) == ["vse", "vse_rfe", "scan", "scan_rfe"]
     assert table.loc["vse", "test_seconds"] == pytest.approx(times.seconds["vse", "test"].mean())
@@ -342,7 +353,7 @@ def test_times_have_a_mean_and_a_spread(made):
     page = made.study.compare(5, made.results, table)._repr_html_()
     assert "SCAN-RFE" in page and "402.39" in page
     other = defined("rich_features", tables="8")
-    assert isinstance(rich_features.timing(other["study"], other["rows"], 2, 1, 5), Absent)
+    assert isinstance(rich_features.timing(other["study"], other["rows"], 2, 1, 5, 4, 8), Absent)
     assert other["study"].compare(5, Results(), Absent().table()) is None
 
 

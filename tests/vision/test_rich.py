@@ -49,6 +49,19 @@ def test_rich_features_are_the_parts_in_the_papers_order_over_one_norm(variant):
         np.testing.assert_allclose(rich[view, image], expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("variant", ["avg-4", "avg-4-max-34", "avg-4-max-1234"])
+def test_each_part_may_have_length_1_too(variant):
+    rows = np.random.default_rng(1).normal(size=(6, WIDTH)).astype(np.float32)
+    rows[2] = 0
+    names = [f"{pool} C{i}" for pool in ("max", "avg") for i in (1, 2, 3, 4)]
+    ends = np.cumsum([DIMS[name[-2:]] for name in names])
+    for row, found in zip(rows, rich_image_features(rows, f"{variant}-unit", DIMS), strict=True):
+        part = dict(zip(names, np.split(row.astype(np.float64), ends[:-1]), strict=True))
+        units = [part[name] / (sum(value**2 for value in part[name]) ** 0.5 or 1) for name in PLANS[variant]]
+        np.testing.assert_allclose(found, np.concatenate(units) / len(units) ** 0.5, atol=1e-6)
+    assert variant_dim(f"{variant}-unit", DIMS) == variant_dim(variant, DIMS)
+
+
 def test_the_seven_variants_and_their_lengths():
     assert tuple(PLANS) == RICH_VARIANTS
     expected = (2048, 4096, 5120, 3840, 5888, 3840, 7680)
