@@ -1,4 +1,4 @@
-"""``imtext runs``: list, show, remove and export what the run store holds."""
+"""``imtext runs``: list, show and remove what the run store holds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter
 from typing import Any
 
 from imtext.commands.common import add_command, typed_path
-from imtext.errors import ConfigError, RunError, one_line
+from imtext.errors import ConfigError, one_line
 
 _NAMING = "RUN is a run's folder, or the beginning of its name where only one run begins so."
 
 
 def add(commands: Any) -> None:
     """Declare ``imtext runs`` with its actions."""
-    about = "list, show, remove or export stored runs"
+    about = "list, show or remove stored runs"
     parser = commands.add_parser("runs", help=about, description=f"{about.capitalize()}.")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     about = "runs with their state, R-sum, seed, profile, dataset, date and size"
@@ -32,14 +32,8 @@ def add(commands: Any) -> None:
     removed.add_argument("--cache", action="store_true", help="stored pixels and features")
     removed.add_argument("--yes", action="store_true", help="do it")
 
-    about = "write finished runs to an archive or a folder, or the numbers of all to one table"
-    exported = add_command(actions, "export", about, _export, _NAMING)
-    exported.add_argument("--out", type=typed_path, metavar="OUT", help="FILE.zip, or a new folder")
-    exported.add_argument("--no-weights", action="store_true", help="leave the trained networks out")
-    exported.add_argument("--table", type=typed_path, metavar="FILE.csv", help="one line a run and split")
-    for action in (removed, exported):
-        action.add_argument("names", nargs="*", metavar="RUN")
-    for action in (listed, shown, removed, exported):
+    removed.add_argument("names", nargs="*", metavar="RUN")
+    for action in (listed, shown, removed):
         action.add_argument(
             "--runs-dir",
             type=typed_path,
@@ -116,29 +110,6 @@ def _remove(arguments: argparse.Namespace) -> None:
         elif arguments.yes:
             listing.remove_run(path)
     print(f"{'freed' if arguments.yes else 'nothing was removed; --yes frees'} {_size(freed)}")
-
-
-def _export(arguments: argparse.Namespace) -> None:
-    from imtext.files import atomic, size_of
-    from imtext.runs import listing
-
-    out, table, root = arguments.out, arguments.table, arguments.runs_dir
-    if out is None and table is None:
-        raise ConfigError("nowhere to export to: give --out FILE.zip, --out FOLDER or --table FILE.csv")
-    folders = [listing.find_run(root, name) for name in arguments.names]
-    if out is not None:
-        if not folders:
-            raise ConfigError("--out: name the runs to export; `imtext runs list` names them all")
-        listing.export_runs(folders, out, not arguments.no_weights)
-        print(f"wrote {out} ({_size(size_of(out))})")
-    if table is not None:
-        every = [run["folder"] for run in listing.list_runs(root) if run["state"] == listing.FINISHED]
-        if not every:
-            raise RunError(f"{root}: no finished run to put in a table")
-        lines = listing.table(folders or every)
-        with atomic(table, RunError) as temporary:
-            lines.to_csv(temporary, index=False)
-        print(f"wrote {table} ({len(lines)} lines)")
 
 
 def _size(count: float) -> str:

@@ -1,20 +1,17 @@
-"""What lies in a folder of runs: every run with its state; finding, removing and exporting them."""
+"""What lies in a folder of runs: every run with its state; finding and removing them."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import zipfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from filelock import FileLock
 
 from imtext.errors import RunError
-from imtext.files import atomic, json_bytes, read_json, read_object, size_of, told
+from imtext.files import read_object, size_of, told
 from imtext.runs import store
 from imtext.runs.store import LOCK, PARTIAL, beside, holder, is_held
 
@@ -148,71 +145,3 @@ def remove_cache(root: Path) -> None:
 def _check_free(lock: Path) -> None:
     if is_held(lock):
         raise RunError(f"{lock}: in use by another process; wait for it, or stop it first")
-
-
-def export_runs(folders: Sequence[Path], out: Path, weights: bool = True) -> None:
-    """Write finished runs to a ``.zip`` or a new folder, in the layout of a folder of runs.
-
-    Unpacked into another folder of runs, each is a finished run there, whose manifest has the SHA-256 of
-    every file. Equal runs give equal archives, byte for byte.
-
-    Args:
-        folders: of the runs; each is checked in full first.
-        out: ``NAME.zip``, or a folder that is absent or empty.
-        weights: whether to take the trained networks along.
-
-    Raises:
-        RunError: a run is unfinished or damaged, or ``out`` cannot be written.
-    """
-    files = (file for folder in sorted(set(folders)) for file in _files(folder, weights))
-    with atomic(out, RunError) as temporary:
-        if out.suffix.lower() == ".zip":
-            with zipfile.ZipFile(temporary, "w") as archive:
-                for name, content in files:
-                    entry = zipfile.ZipInfo(name)  # with the date that all entries have, and not packed
-                    entry.external_attr = 0o644 << 16
-                    archive.writestr(entry, content)
-            return
-        for name, content in files:
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-
-def _finished(folder: Path, verify: bool = False) -> dict[str, Any]:
-    run = look_at(folder, verify)
-    if run["state"] != FINISHED:
-        raise RunError(f"{folder}: {run['state']}, only finished runs are exported: {run['reason']}")
-    return run
-
-
-def _files(folder: Path, weights: bool) -> Iterator[tuple[str, bytes]]:
-    """The files of a run as they are exported, with a manifest that fits them."""
-    _finished(folder, verify=True)
-    entries = read_json(folder / store.MANIFEST)["files"]
-    entries = {name: entry for name, entry in entries.items() if weights or not name.endswith(".safetensors")}
-    place = f"{folder.parent.name}/{folder.name}"
-    for name in sorted(entries):
-        content = (folder / name).read_bytes()
-        if name == store.SOURCE:
-            # Without this machine's paths: of the data's the last name stays.
-            source = read_json(folder / name)
-            root = source["data_root"]
-            content = json_bytes(source | {"data_root": root and Path(root).name, "cache": CACHE})
-        yield f"{place}/{name}", content
-    yield f"{place}/{store.MANIFEST}", json_bytes({"files": entries})
-
-
-def table(folders: Sequence[Path]) -> pd.DataFrame:
-    """Numbers of finished runs, one line a run and split, with where each comes from.
-
-    Raises:
-        RunError: a run is unfinished or damaged.
-    """
-    lines = []
-    for folder in folders:
-        run = _finished(folder)
-        line = {name: run[name] for name in ("study", "run", "hash")} | read_object(folder / store.PROVENANCE)
-        for split, values in read_json(folder / store.METRICS).items():
-            lines.append(line | {"split": split} | values)
-    return pd.DataFrame(lines, dtype=object)
