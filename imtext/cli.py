@@ -1,4 +1,4 @@
-"""The command ``imtext``: evaluate embeddings, search with a trained model, run a notebook, data and runs.
+"""The command ``imtext``: evaluate embeddings, search with a trained model, data and runs.
 
 A command is a pair of functions: ``_add_<name>`` declares its arguments, ``_<name>`` does it. What a user can
 cause ends as one line on standard error and exit code 2. Heavy modules are imported by the command that
@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from imtext import __version__
@@ -53,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"imtext {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_evaluate, _add_search, _add_notebook, data.add, runs.add):
+    for add in (_add_evaluate, _add_search, data.add, runs.add):
         add(commands)
     return parser
 
@@ -127,50 +125,6 @@ def _search(arguments: argparse.Namespace) -> None:
     print(answer)
     if arguments.out is not None:
         print(f"wrote {write_answer(answer, arguments.out)}")
-
-
-def _add_notebook(commands: Any) -> None:
-    about = "run a notebook with parameters of your own"
-    parser = commands.add_parser("notebook", help=about, description=f"{about.capitalize()}.")
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    run = add_command(
-        actions,
-        "run",
-        "execute a notebook and write the executed copy",
-        _notebook_run,
-        "Values are read as YAML, -p profile quick -p seeds '[0, 1]'; folders are taken from here.",
-    )
-    run.add_argument("name", metavar="NAME", help="a notebook's path, or its name in ./notebooks")
-    run.add_argument("out", type=typed_path, metavar="OUT", help="where the executed notebook goes")
-    run.add_argument(
-        "-p",
-        dest="parameters",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("KEY", "VALUE"),
-        help="set one parameter; repeat for more",
-    )
-
-
-def _notebook_run(arguments: argparse.Namespace) -> None:
-    from imtext.publish.execute import RUNS_FOLDER, execute_notebook
-    from imtext.publish.parameters import read_parameters
-
-    parameters = read_parameters(arguments.parameters)
-    source = Path(arguments.name)
-    if not source.is_file():
-        source = Path("notebooks") / f"{source.name.removesuffix('.ipynb')}.ipynb"
-    if not source.is_file():
-        raise ConfigError(
-            f"{arguments.name}: no such notebook, neither here nor in ./notebooks; give its path"
-        )
-    os.environ.setdefault(RUNS_FOLDER, "runs")
-    out = arguments.out.absolute()
-    work = out.with_name(f".executing-{out.stem}")
-    execute_notebook(source, out, parameters, work=work)
-    shutil.rmtree(work, ignore_errors=True)
-    print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -169,54 +169,6 @@ def test_a_gpu_that_is_not_there_is_refused(encoder, tmp_path, monkeypatch, caps
     assert "no GPU here" in refusal(capsys, "search", tmp_path, "two", "--device", "cuda")
 
 
-def test_notebook_run_passes_typed_parameters(monkeypatch, tmp_path, capsys):
-    calls = []
-    monkeypatch.setattr(
-        "imtext.publish.execute.execute_notebook", lambda *given, **named: calls.append((given, named))
-    )
-    monkeypatch.setenv("IMTEXT_RUNS", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "paper.ipynb").write_text("{}")
-    assert (
-        main(["notebook", "run", "paper", "out.ipynb", "-p", "seeds", "[0, 1]", "-p", "dataset", "flickr8k"])
-        == 0
-    )
-    (source, target, parameters), named = calls[0]
-    assert source.name == "paper.ipynb"
-    assert target == tmp_path / "out.ipynb"
-    assert parameters == {"seeds": [0, 1], "dataset": "flickr8k"}
-    assert named["work"].parent == tmp_path
-    capsys.readouterr()
-    assert "no such notebook" in refusal(capsys, "notebook", "run", "nowhere", "out.ipynb")
-    assert "cannot read" in refusal(capsys, "notebook", "run", "paper", "out.ipynb", "-p", "seeds", "[0")
-
-
-def test_notebook_run_takes_folders_from_where_the_user_stands(monkeypatch, tmp_path, capsys):
-    nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("papermill")
-    first = nbformat.v4.new_code_cell("data_root = None", metadata={"tags": ["parameters"]})
-    code = "import os; print(os.listdir(data_root)); os.makedirs(os.environ['IMTEXT_RUNS'])"
-    cells = [first, nbformat.v4.new_code_cell(code)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
-    (tmp_path / "my: data" / "found").mkdir(parents=True)
-    monkeypatch.setenv("IMTEXT_RUNS", "")
-    monkeypatch.delenv("IMTEXT_RUNS")
-    monkeypatch.chdir(tmp_path)
-    assert main(["notebook", "run", "a.ipynb", "out/a.ipynb", "-p", "data_root", "my: data"]) == 0
-    assert nbformat.read(tmp_path / "out" / "a.ipynb", 4).cells[-1].outputs[0].text == "['found']\n"
-    assert (tmp_path / "runs").is_dir(), "where `imtext runs list` looks"
-
-
-def test_notebook_run_refuses_an_unknown_parameter(tmp_path, capsys):
-    nbformat = pytest.importorskip("nbformat")
-    cell = nbformat.v4.new_code_cell("seeds = [0]", metadata={"tags": ["parameters"]})
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
-    line = refusal(capsys, "notebook", "run", tmp_path / "a.ipynb", tmp_path / "out.ipynb", "-p", "seed", "1")
-    assert "'seed'" in line
-    assert not (tmp_path / "out.ipynb").exists()
-
-
 def test_version_and_module(stored):
     for command in (["--version"], ["evaluate", str(stored), "--json"]):
         done = subprocess.run(
