@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from imtext.errors import ConfigError, DataError
+from imtext.files import atomic
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _SIDE = 320  # longest side, in pixels, of a picture on a page
@@ -83,9 +84,7 @@ class Answer:
 
     def __str__(self) -> str:
         """One line per answer: rank, score, image file, caption."""
-        lines = [
-            f"{hit.rank:>3}  {hit.score:6.3f}  {hit.image.name}  {hit.captions[0]}" for hit in self.hits
-        ]
+        lines = [f"{one.rank:>3}  {one.score:6.3f}  {one.image.name}  {one.captions[0]}" for one in self.hits]
         return "\n".join([f"{self.query}  ({self.gallery})", *lines])
 
 
@@ -98,37 +97,21 @@ def search(encoder: Any, query: str, top: int = 5) -> Answer:
     Raises `DataError` for an empty query or a picture that is missing or unreadable, `ConfigError` for a
     ``top`` below 1.
     """
-    picture = _as_picture(query)
-    test = encoder.test
-    scores, found, count = _best(encoder, query, picture, top)
-    if picture is not None:
-        hits = [(test.image_of_caption[j], (test.captions[j],)) for j in found]
-        gallery = f"the {count:,} captions of the test split of {test.name}"
-    else:
-        hits = [(i, tuple(test.captions[j] for j in test.captions_of(int(i)))) for i in found]
-        gallery = f"the {count:,} images of the test split of {test.name}"
-    return Answer(
-        query.strip(),
-        picture,
-        gallery,
-        tuple(
-            Hit(rank, float(score), Path(test.image_path(int(image))), captions)
-            for rank, (score, (image, captions)) in enumerate(zip(scores, hits, strict=True), start=1)
-        ),
-        encoder.measure,
-    )
-
-
-def _best(encoder: Any, query: str, picture: Path | None, top: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Scores and indices of the ``top`` answers, best first, and the size of the gallery."""
     if top < 1:
         raise ConfigError(f"top: expected at least 1, found {top}")
+    picture, test = _as_picture(query), encoder.test
     if picture is None:
-        scores = encoder.scores_for_captions([query])[:, 0]
+        scores, kind = encoder.scores_for_captions([query])[:, 0], "images"
     else:
-        scores = encoder.scores_for_images([picture])[0]
-    found = np.argsort(-scores, kind="stable")[:top]
-    return scores[found], found, len(scores)
+        scores, kind = encoder.scores_for_images([picture])[0], "captions"
+    hits = []
+    for rank, found in enumerate(np.argsort(-scores, kind="stable")[:top].tolist(), start=1):
+        image = found if picture is None else int(test.image_of_caption[found])
+        captions = test.captions_of(image) if picture is None else [found]
+        shown = tuple(test.captions[j] for j in captions)
+        hits.append(Hit(rank, float(scores[found]), Path(test.image_path(image)), shown))
+    gallery = f"the {len(scores):,} {kind} of the test split of {test.name}"
+    return Answer(query.strip(), picture, gallery, tuple(hits), encoder.measure)
 
 
 def check_out(out: str | os.PathLike[str]) -> Path:
@@ -156,15 +139,8 @@ def write_answer(answer: Answer, out: str | os.PathLike[str]) -> Path:
     """
     path = check_out(out)
     content = _html(answer).encode() if path.suffix.lower() == ".html" else _png(answer)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ConfigError(
-            f"--out {path}: cannot be written ({error.strerror}); choose another place"
-        ) from None
+    with atomic(path, ConfigError) as temporary:
+        temporary.write_bytes(content)
     return path
 
 
@@ -258,15 +234,8 @@ def _draw_images(figure: Any, answer: Answer) -> None:
     for axis, hit in zip(axes.ravel(), answer.hits, strict=False):
         axis.imshow(_read(hit.image))
         axis.set_title(f"{hit.rank} · {answer.measure} {hit.score:.3f}", fontsize=10)
-        axis.text(
-            0.5,
-            -0.04,
-            _wrap(hit.captions[0], 32, 4),
-            transform=axis.transAxes,
-            ha="center",
-            va="top",
-            fontsize=9,
-        )
+        look = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 9}
+        axis.text(0.5, -0.04, _wrap(hit.captions[0], 32, 4), **look)
     figure.subplots_adjust(0.02, 0.16 / rows + 0.03, 0.98, 1 - 0.95 / figure.get_figheight(), 0.08, 0.42)
 
 

@@ -40,6 +40,12 @@ def typed_path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Options of a reader, each for `yaml_option`."""
+    about = "option of the reader, such as year=2017 or subset=true; repeat for more"
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help=about)
+
+
 def yaml_option(text: str) -> tuple[str, Any]:
     """An option of a reader, ``KEY=VALUE``, the value read as YAML.
 

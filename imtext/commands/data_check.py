@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imtext.commands.common import add_command, typed_path, yaml_option
+from imtext.commands.common import add_command, add_option, typed_path, yaml_option
 from imtext.errors import ConfigError
 
 _EMBEDDINGS = "embeddings"
@@ -23,26 +23,15 @@ def add(actions: Any) -> None:
         "Exit code: 0 no errors, 1 errors were found, 2 it could not be checked. Warnings and remarks do not "
         "change it.",
     )
-    parser.add_argument(
-        "name",
-        metavar="NAME",
-        help=f"a dataset such as flickr8k or coco, or {_EMBEDDINGS} for a file of them",
-    )
+    about = f"a dataset such as flickr8k or coco, or {_EMBEDDINGS} for a file of them"
+    parser.add_argument("name", metavar="NAME", help=about)
     about_root = "the folder, or the file"
     parser.add_argument("--root", type=typed_path, required=True, metavar="DIR", help=about_root)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a report")
     parser.add_argument("--no-pictures", action="store_true", help="captions only; image files may be absent")
     parser.add_argument("--no-duplicates", action="store_true", help="do not compare pictures")
-    parser.add_argument(
-        "--jobs", type=int, default=None, metavar="N", help="decoding threads (default: cores)"
-    )
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="pass an option to the reader, such as year=2017; repeat for more",
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="decoding threads (default: cores)")
+    add_option(parser)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -55,15 +44,9 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.name == _EMBEDDINGS:
         report = _embeddings(arguments.root, options)
     else:
-        report = check_dataset(
-            arguments.name,
-            arguments.root,
-            pictures=not arguments.no_pictures,
-            duplicates=not arguments.no_duplicates,
-            tokenize=tokenize,
-            n_jobs=arguments.jobs,
-            options=options,
-        )
+        wanted = {"pictures": not arguments.no_pictures, "duplicates": not arguments.no_duplicates}
+        how = {"tokenize": tokenize, "n_jobs": arguments.jobs, "options": options}
+        report = check_dataset(arguments.name, arguments.root, **wanted, **how)
     print(json.dumps(report.to_dict(), allow_nan=False) if arguments.json else report)
     return 0 if report.ok else 1
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imtext.commands.common import add_command, typed_path, yaml_option
+from imtext.commands.common import add_command, add_option, typed_path, yaml_option
 
 
 def add(actions: Any) -> None:
@@ -22,24 +22,13 @@ def add(actions: Any) -> None:
     )
     pack.add_argument("name", metavar="NAME", help="name of the dataset, such as flickr8k or coco")
     pack.add_argument("--root", type=typed_path, default=None, metavar="DIR", help="folder of the dataset")
-    pack.add_argument(
-        "--out", type=typed_path, required=True, metavar="FILE.safetensors", help="the pack to write"
-    )
+    about = "the pack to write"
+    pack.add_argument("--out", type=typed_path, required=True, metavar="FILE.safetensors", help=about)
     pack.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (default: 256)")
-    pack.add_argument(
-        "--fit",
-        choices=("cover", "squash"),
-        default="cover",
-        help="crop the centre (default), or squeeze the whole picture into the square",
-    )
+    about = "crop the centre (default), or squeeze the whole picture into the square"
+    pack.add_argument("--fit", choices=("cover", "squash"), default="cover", help=about)
     pack.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be decoded")
-    pack.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="option of the reader, such as subset=true; repeat for more",
-    )
+    add_option(pack)
     verify = add_command(actions, "verify", "compare a pack with its checksums", _verify)
     verify.add_argument("file", type=typed_path, metavar="FILE", help="a pack written by 'imtext data pack'")
 
@@ -51,14 +40,9 @@ def _pack(arguments: argparse.Namespace) -> None:
     options = dict(yaml_option(text) for text in arguments.option)
     dataset = load_dataset(arguments.name, arguments.root, **options)
     start = time.perf_counter()
-    path = write_pack(
-        dataset,
-        arguments.out,
-        size=arguments.size,
-        fit=arguments.fit,
-        on_corrupt="skip" if arguments.skip_corrupt else "raise",
-        reader=arguments.name,
-    )
+    how = {"size": arguments.size, "fit": arguments.fit, "reader": arguments.name}
+    corrupt = "skip" if arguments.skip_corrupt else "raise"
+    path = write_pack(dataset, arguments.out, **how, on_corrupt=corrupt)
     print(f"wrote {_described(path)}, {time.perf_counter() - start:,.1f} s")
 
 

@@ -23,10 +23,9 @@ def defining_name(target: str) -> str | None:
         return None
     try:
         found = getattr(importlib.import_module(package), name)
+        return f"{found.__module__}.{found.__qualname__}"
     except (ImportError, AttributeError):
         return None
-    module, qualified = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-    return f"{module}.{qualified}" if module and qualified else None
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -36,10 +35,8 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
-    if node.get("refdomain") != "py":
-        return None
-    name = defining_name(node["reftarget"])
-    if name is None or name == node["reftarget"]:
+    name = defining_name(node["reftarget"]) if node.get("refdomain") == "py" else None
+    if name in (None, node["reftarget"]):
         return None
     domain = env.get_domain("py")
     return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, content)

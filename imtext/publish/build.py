@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from imtext.errors import ConfigError, RunError
-from imtext.files import read_object, write_json
-from imtext.publish.stage import PACKAGE, digest_files
 
 _JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 _WARNING = re.compile(r"WARNING|ERROR|Error\b|Traceback")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def build_book(build: Path, force: bool = False) -> Path:
-    """Build ``build/stage`` into ``build/html`` unless nothing has changed; returns the page to open.
+def build_book(build: Path) -> Path:
+    """Build ``build/stage`` into ``build/html``; returns the page to open.
 
     Raises:
         ConfigError: the build folder is not called ``_build``.
@@ -31,10 +26,6 @@ def build_book(build: Path, force: bool = False) -> Path:
         # jupyter-book appends this name to the output folder it is given.
         raise ConfigError(f"{build}: the build folder must be called _build; write {build / '_build'}")
     stage, index = build / "stage", build / "html" / "index.html"
-    record, key = build / "records" / "html.json", _key(stage)
-    if not force and index.is_file() and read_object(record).get("key") == key:
-        print("  book: nothing changed, kept")
-        return index
     print("  book: building the pages", flush=True)
     # jupyter-book never removes a page that has left the book.
     shutil.rmtree(build / "html", ignore_errors=True)
@@ -49,16 +40,4 @@ def build_book(build: Path, force: bool = False) -> Path:
         raise RunError(f"the book was not built: {len(complaints)} complaints, mend them; all are in {log}")
     if not index.is_file():
         raise RunError(f"jupyter-book ended without writing {index}; its log is {log}")
-    record.parent.mkdir(exist_ok=True)
-    write_json(record, {"key": key})
     return index
-
-
-def _key(stage: Path) -> str:
-    parts = {
-        "stage": digest_files(stage.rglob("*"), stage),
-        # The API page is drawn from the docstrings.
-        "library": digest_files(PACKAGE.rglob("*.py"), PACKAGE),
-        "versions": [version(name) for name in ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,9 @@ import json
 import multiprocessing
 import os
 import re
+import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -16,7 +19,6 @@ from typing import Any
 from imtext.errors import ConfigError, RunError
 from imtext.files import read_object, write_json
 from imtext.progress import PROGRESS_FILE
-from imtext.publish.console import NotebookProgress
 from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
 from imtext.publish.parameters import (
     FOLDERS,
@@ -34,15 +36,66 @@ _FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+class NotebookProgress:
+    """One line about the notebook that runs: the cell, the section it belongs to and the time so far.
+
+    It ends with what the library last announced of its work, in the file ``news``. On a terminal the line is
+    rewritten once a second; in a log a new one is written each half minute.
+    """
+
+    def __init__(self, name: str, news: Path) -> None:
+        self.name, self.text, self.section, self.began = name, "starting", "", time.monotonic()
+        self.news = news.absolute()  # papermill changes this process's folder while it runs
+        self.news.unlink(missing_ok=True)
+        self._stop, self._thread = threading.Event(), threading.Thread(target=self._beat, daemon=True)
+
+    def on_cell_start(self, cell: Any, cell_index: int) -> None:
+        """Called by nbclient before every cell, markdown cells included."""
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            self.section = cell.source.splitlines()[0].lstrip("# ")
+        self.text = f"cell {cell_index + 1}  {self.section}"
+
+    def __enter__(self) -> NotebookProgress:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.news.unlink(missing_ok=True)
+        self.text = "failed" if failure else "done"
+        self._write(end="\n")
+
+    def _beat(self) -> None:
+        while not self._stop.wait(1 if sys.stdout.isatty() else 30):
+            self._write()
+
+    def _write(self, end: str = "") -> None:
+        news = self.news.read_text(encoding="utf-8").splitlines() if self.news.is_file() else []
+        spent, text = spoken_time(time.monotonic() - self.began), ": ".join([self.text, *news[-1:]])
+        line = f"  {self.name}  {spent:>11}  {text}"[:110]
+        whole = f"\r{line:<110}{end}" if sys.stdout.isatty() else f"{line}\n"
+        print(whole, end="", flush=True)
+
+
+def spoken_time(seconds: float) -> str:
+    """A duration for people.
+
+    >>> spoken_time(83.4), spoken_time(5), spoken_time(3700)
+    ('1 min 23 s', '0 min 5 s', '61 min 40 s')
+    """
+    return "{} min {} s".format(*divmod(round(seconds), 60))
+
+
 def execute_book(
     root: Path,
     build: Path,
-    profile: str,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any],
     names: Iterable[str] = (),
     force: bool = False,
     at_once: int = 1,
-) -> list[Path]:
+) -> None:
     """Execute the book's notebooks into the stage; those that nothing relevant has touched are kept.
 
     ``at_once``: so many notebooks beside each other.
@@ -52,13 +105,10 @@ def execute_book(
         RunError: a cell failed; the message names the notebook, the cell and the error.
     """
     notebooks = find_notebooks(root, names)
-    given = {"profile": profile, **(parameters or {})}
     for source in notebooks:
-        check_names(source, given)
-    given = absolute_folders(given)
-    stage = make_stage(root, build)
+        check_names(source, parameters)
+    given, stage, waiting = absolute_folders(parameters), make_stage(root, build), []
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
-    waiting = []
     for source in notebooks:
         target = stage / "notebooks" / source.name
         record, key = build / "records" / f"{source.stem}.json", _key(root, source, given)
@@ -66,47 +116,33 @@ def execute_book(
             print(f"  {source.stem}: nothing changed, kept")
         else:
             waiting.append((source, target, given, build / "executing", record, key))
-    if at_once > 1:
-        # A process each: papermill changes the folder and the environment of the one it runs in.
-        with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for done in [pool.submit(_execute_and_note, *one) for one in waiting]:
-                done.result()
-    else:
-        for one in waiting:
-            _execute_and_note(*one)
-    return [stage / "notebooks" / source.name for source in notebooks]
+    # A process each: papermill changes the folder and the environment of the one it runs in.
+    with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list((map if at_once == 1 else pool.map)(_execute, waiting))
 
 
-def _execute_and_note(
-    source: Path, target: Path, given: Mapping[str, Any], work: Path, record: Path, key: str
-) -> None:
-    """Execute a notebook into the stage, and note what it was made of."""
-    execute_notebook(source, target, given, work)
+def _execute(given: tuple[Path, Path, Mapping[str, Any], Path, Path, str]) -> None:
+    """Execute a notebook, put it in its place once it is whole and without error, note what it is made of.
+
+    ``work`` holds it while it runs, and keeps it after a failure.
+    """
+    import nbformat
+    from papermill.translators import PythonTranslator
+
+    source, target, parameters, work, record, key = given
+    partial = _run_papermill(source, work, parameters, target.parent)
+    notebook = normalise_notebook(nbformat.read(partial, as_version=4), published=True)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
+            shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
+            cell.source = PythonTranslator.codify({**parameters, **shown})
+    write_notebook(notebook, target)
     record.parent.mkdir(exist_ok=True)
     write_json(record, {"key": key, "output": digest_files([target], target.parent.parent)})
 
 
-def execute_notebook(source: Path, target: Path, parameters: Mapping[str, Any], work: Path) -> None:
-    """Execute one notebook in the folder of ``target`` and put it there once it is whole and without error.
-
-    ``work`` holds the notebook while it runs, and keeps it after a failure.
-
-    Raises:
-        ConfigError: a parameter is unknown.
-        RunError: a cell failed or the kernel died.
-    """
-    import nbformat
-
-    check_names(source, parameters)
-    parameters = absolute_folders(parameters)
-    partial = _run_papermill(source, work, parameters, target.parent)
-    notebook = nbformat.read(partial, as_version=4)
-    _hide_folders(notebook, parameters)
-    write_notebook(normalise_notebook(notebook, published=True), partial)
-    os.replace(partial, target)
-
-
-def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> list[Path]:
+def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
     """Execute the committed notebooks in place, with the defaults they declare, and normalise them.
 
     Raises:
@@ -122,19 +158,6 @@ def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> list[Path]:
         partial = _run_papermill(path, build / "refreshing", {}, path.parent)
         normalise_file(partial)
         os.replace(partial, path)
-    return notebooks
-
-
-def _hide_folders(notebook: Any, parameters: Mapping[str, Any]) -> None:
-    """Where data and runs lie on this machine is nothing to publish: the page shows the folders' names."""
-    from papermill.translators import PythonTranslator
-
-    folders = [parameters[name] for name in FOLDERS if parameters.get(name)]
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            for folder in folders:
-                written, name = map(PythonTranslator.translate, (folder, Path(folder).name))
-                cell.source = cell.source.replace(written, name)
 
 
 def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], folder: Path) -> Path:
@@ -148,9 +171,8 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
     with NotebookProgress(source.stem, news=work / f"{source.stem}.news") as shown:
         # The kernel inherits the environment; the library writes into this file where its work has got to.
         os.environ[PROGRESS_FILE] = str(shown.news)
-        for name in _FOLDER_VARIABLES:
-            if os.environ.get(name):
-                os.environ[name] = absolute_folder(os.environ[name])
+        folders = {name: os.environ[name] for name in _FOLDER_VARIABLES if os.environ.get(name)}
+        os.environ.update({name: absolute_folder(folder) for name, folder in folders.items()})
         try:
             papermill.execute_notebook(
                 str(source.resolve()),
@@ -164,18 +186,15 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
                 on_cell_start=shown.on_cell_start,
             )
         except papermill.PapermillExecutionError as error:
-            raise RunError(f"{source}: {_failure(error)}; the whole output is in {partial}") from None
+            first = next((line for line in error.source.splitlines() if line.strip()), "").strip()
+            said = f"cell {error.cell_index} ({first}) failed: {error.ename}: {error.evalue}"
+            plain = _COLOURS.sub("", said)
+            raise RunError(f"{source}: {plain}; the whole output is in {partial}") from None
         except DeadKernelError as error:
             raise RunError(f"{source}: stopped at {shown.text}: {error}; see {partial}") from None
         finally:
             os.environ.pop(PROGRESS_FILE, None)
     return partial
-
-
-def _failure(error: Any) -> str:
-    first = next((line for line in error.source.splitlines() if line.strip()), "")
-    plain = _COLOURS.sub("", error.evalue)
-    return f"cell {error.cell_index} ({first.strip()}) failed: {error.ename}: {plain}"
 
 
 def _key(root: Path, source: Path, parameters: Mapping[str, Any]) -> str:

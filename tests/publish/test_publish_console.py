@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from imtext.publish.console import NotebookProgress
+from imtext.publish.execute import NotebookProgress
 
 
 class Terminal(io.StringIO):

@@ -9,7 +9,7 @@ import pytest
 
 from imtext.errors import ConfigError, RunError
 from imtext.publish.__main__ import main
-from imtext.publish.execute import execute_book, execute_notebook, refresh
+from imtext.publish.execute import execute_book, refresh
 from imtext.publish.normalise import normalise_file
 from imtext.publish.stage import digest_sources, make_stage
 
@@ -47,7 +47,8 @@ def test_executes_once_per_change(
     build = root / "_build"
 
     def run(**options: object) -> bool:
-        execute_book(root, build, "quick", **options)
+        given = {"profile": "quick", **options.pop("parameters", {})}
+        execute_book(root, build, given, **options)
         return "nothing changed" not in capsys.readouterr().out
 
     assert run()
@@ -73,7 +74,7 @@ def test_the_runs_folder_is_told_and_no_folder_is_shown(root: Path, monkeypatch:
     data = root / "photographs"
     code = "import os; assert os.environ['IMTEXT_RUNS'].endswith('_build/runs'); assert len(data_root) > 20"
     write(root / "notebooks" / "a.ipynb", code)
-    execute_book(root, root / "_build", "smoke", {"data_root": str(data)})
+    execute_book(root, root / "_build", {"profile": "smoke", "data_root": str(data)})
     staged = (root / "_build" / "stage" / "notebooks" / "a.ipynb").read_text(encoding="utf-8")
     assert 'data_root = \\"photographs\\"' in staged
     assert str(root) not in staged
@@ -89,7 +90,7 @@ while not Path("{other}").exists():
     time.sleep(0.1)"""
     for own, other in ("ab", "ba"):
         write(root / "notebooks" / f"{own}.ipynb", code.format(own=own, other=other))
-    assert len(execute_book(root, root / "_build", "smoke", names=["a", "b"], at_once=2)) == 2
+    execute_book(root, root / "_build", {"profile": "smoke"}, names=["a", "b"], at_once=2)
     assert {path.stem for path in (root / "_build" / "records").glob("?.json")} == {"a", "b"}
     # Which of them ends first takes nothing away from the other, which may only begin.
     assert (root / "_build" / "executing").is_dir()
@@ -147,19 +148,18 @@ def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_kernel_that_dies_is_one_line(root: Path) -> None:
-    source = write(root / "notebooks" / "a.ipynb", "import os; os._exit(1)")
-    with pytest.raises(RunError, match=r"a\.ipynb: stopped at cell 3"):
-        execute_notebook(source, root / "out.ipynb", {}, work=root / "work")
-    assert not (root / "out.ipynb").exists()
+    write(root / "notebooks" / "a.ipynb", "import os; os._exit(1)")
+    with pytest.raises(RunError, match=r"a\.ipynb: stopped at cell 4"):
+        execute_book(root, root / "_build", {"profile": "smoke"})
 
 
 def test_nothing_runs_when_a_parameter_is_wrong(root: Path) -> None:
     write(root / "notebooks" / "a.ipynb", "1")
     with pytest.raises(ConfigError, match="unknown parameter 'sed'"):
-        execute_book(root, root / "_build", "smoke", {"sed": 1})
+        execute_book(root, root / "_build", {"sed": 1})
     assert not (root / "_build").exists()
     with pytest.raises(ConfigError, match="no notebook named 'z'"):
-        execute_book(root, root / "_build", "smoke", names=["z"])
+        execute_book(root, root / "_build", {}, names=["z"])
 
 
 def test_refresh_is_a_fixed_point(root: Path) -> None:
