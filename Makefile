@@ -9,6 +9,9 @@
 #   make any-cpu                    whether the notebooks show the same on other processors (half an hour)
 #   make refresh                    execute the committed notebooks again (smoke), normalise them, and write
 #                                   down their numbers in tests/golden
+#   make results DATASET=flickr8k DATA_ROOT=/data/flickr8k      train what results/ does not hold (full profile),
+#                                   publish each row as it is finished; PAPERS="instance_loss intra_modal"
+#                                   TABLES=2,4 SEEDS=0,1,2 PROFILE=quick RUNS=/runs JOBS=1 DEVICE=cuda
 #   make clean                      remove _build (runs and generated data too); make distclean: .venv as well
 
 PYTHON ?= python3
@@ -35,7 +38,7 @@ PARAMETERS = $(call given,dataset,$(DATASET)) $(call given,data_root,$(DATA_ROOT
 TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci \
 	Makefile pyproject.toml constraints.txt environment.yml README.md CITATION.cff _config.yml _toc.yml
 
-.PHONY: book test any-cpu refresh picture normalise venv clean distclean constraints
+.PHONY: book test any-cpu refresh results picture normalise venv clean distclean constraints
 
 book: $(STAMP)
 	@$(PY) -m imtext.publish book --profile $(call quoted,$(PROFILE)) --since $(START) \
@@ -65,6 +68,13 @@ refresh: $(STAMP)
 	@rm -rf _build/refresh-runs
 	@CI=true IMTEXT_RUNS=$(call quoted,$(CURDIR)/_build/refresh-runs) $(PY) -m imtext.publish refresh
 	@CI=true $(PY) tests/golden/frozen.py _build/refresh-runs
+
+results: PROFILE = full
+results: JOBS = auto
+results: $(STAMP)
+	@$(PY) -m imtext.publish results $(foreach paper,$(PAPERS),$(call quoted,$(paper))) \
+	    --profile $(call quoted,$(PROFILE)) $(PARAMETERS) $(call given,tables,$(TABLES)) \
+	    $(call given,runs_dir,$(RUNS)) $(call given,jobs,$(JOBS))
 
 # The notebooks as other processors execute them; a line a setting.
 any-cpu: $(STAMP)

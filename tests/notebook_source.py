@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from imtext.publish import results
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -23,19 +24,7 @@ def sources(name: str) -> list[str]:
 
 def defined(name: str, **parameters: Any) -> dict[str, Any]:
     """Names that a notebook defines before it trains, for other parameters than its own; nothing is shown."""
-    first, *others = sources(name)
-    names: dict[str, Any] = {}
-    exec(first, names)
-    names |= parameters
-    for source in others:
-        if "study.run(" in source:
-            break
-        if "inputs_of(" in source:  # reads the data to show them
-            continue
-        tree = ast.parse(source)
-        tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]
-        exec(compile(tree, name, "exec"), names)
-    return names
+    return results.defined(NOTEBOOKS / f"{name}.ipynb", parameters)
 
 
 @contextmanager

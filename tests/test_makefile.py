@@ -88,6 +88,17 @@ def test_book_passes_nothing_that_was_not_given(checkout: Checkout) -> None:
     assert given[-4:] == ["--force", "-p", "seeds", "[0, 1]"]
 
 
+def test_results_are_made_with_the_full_profile(checkout: Checkout) -> None:
+    ((_, given, seen),) = checkout.make("results", "DATASET=flickr8k", "DATA_ROOT=my photographs")
+    assert given[:5] == ["-m", "imtext.publish", "results", "--profile", "full"]
+    chosen = ["-p", "dataset", "flickr8k", "-p", "data_root", "my photographs", "-p", "jobs", "auto"]
+    assert given[5:] == chosen and "IMTEXT_RUNS" not in seen
+    more = ("PAPERS=intra_modal rich_features", "PROFILE=quick", "TABLES=2,4", "RUNS=my runs", "JOBS=1")
+    ((_, given, _),) = checkout.make("results", *more)
+    assert given[3:7] == ["intra_modal", "rich_features", "--profile", "quick"]
+    assert given[7:] == ["-p", "tables", "2,4", "-p", "runs_dir", "my runs", "-p", "jobs", "1"]
+
+
 def test_test_and_refresh_keep_their_runs_in_the_checkout(checkout: Checkout) -> None:
     calls = checkout.make("test", "JOBS=3")
     assert [name for name, _, _ in calls] == ["ruff", "lint-imports", "python"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -36,7 +36,7 @@ from imtext.runs import Run, RunStore, provenance
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
 
-MODEL, FOLDS = "model.safetensors", 5
+MODEL, FOLDS, GALLERY = "model.safetensors", 5, 1_000
 BYTES_OF_A_ROW = 3 * 2**30
 Metrics = dict[str, dict[str, float]]
 # Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
@@ -213,7 +213,7 @@ def evaluate_split(dataset: Dataset, split: str, found: dict[str, Any], run: Run
     """Keep answers and ranks of a split in the run; its metrics by name.
 
     Beside ``split`` itself there is ``<split>_folds``: the mean over five consecutive fifths of the images,
-    as COCO's 1K protocol has it, or the whole where the images do not divide by five. ``in_folds`` among the
+    as COCO's 1K protocol has it, or the whole where there are none, see `has_folds`. ``in_folds`` among the
     answers evaluates fifths whose scores are not those of the whole.
     """
     arrays = {name: value for name, value in found.items() if name != "in_folds"}
@@ -243,8 +243,12 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def has_folds(dataset: Dataset) -> bool:
-    """Whether the images of a split divide into fifths, and no group has several."""
-    return len(np.unique(dataset.group_of_image)) == dataset.n_images and dataset.n_images % FOLDS == 0
+    """Whether a split is read in fifths too: no group has several images, and they divide by five.
+
+    A split of 1,000 images is the field's gallery of 1,000, and read as a whole.
+    """
+    single = len(np.unique(dataset.group_of_image)) == dataset.n_images
+    return single and dataset.n_images % FOLDS == 0 and dataset.n_images != GALLERY
 
 
 @torch.no_grad()
@@ -285,23 +289,29 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
     return run
 
 
-def run_all(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> list[Run]:
-    """Runs of several rows, those that others start from first; what stops one row is raised."""
-    store, waiting = RunStore(runs_dir), list(dict.fromkeys(rows))
-    waiting = [row for row in waiting if store.get(row.paper, row.slug, row.config()) is None]
+def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterator[tuple[Row, Run]]:
+    """Rows with their runs as these come in: those that are there, those that others start from, the others.
+
+    A row that is only started from comes too. What stops one row is raised.
+    """
+    store, waiting = RunStore(runs_dir), []
+    for row in dict.fromkeys(rows):
+        if run := store.get(row.paper, row.slug, row.config()):
+            yield row, run
+        else:
+            waiting.append(row)
     for inputs in dict.fromkeys(row.inputs for row in waiting):
         for split in SPLITS:  # fills the caches on disk that rows share
             inputs.image.cached(split)
-    first = list(dict.fromkeys(start for row in waiting for start in row.starts))
-    if first:
-        run_all(first, runs_dir, jobs)
-    if min(jobs, len(waiting)) > 1:
-        work = (joblib.delayed(run_one)(row, str(runs_dir), jobs) for row in waiting)
-        with warnings.catch_warnings():
-            # joblib replaces a worker that has grown; the row it was given is not lost.
-            warnings.filterwarnings("ignore", message="A worker stopped")
-            joblib.Parallel(n_jobs=min(jobs, len(waiting)))(work)
-    return [run_one(row, runs_dir, jobs) for row in rows]
+    if first := list(dict.fromkeys(start for row in waiting for start in row.starts)):
+        yield from finished(first, runs_dir, jobs)
+    waiting = [row for row in waiting if row not in first]
+    one = joblib.delayed(lambda row: (row, run_one(row, runs_dir, jobs)))
+    with warnings.catch_warnings():
+        # joblib replaces a worker that has grown; the row it was given is not lost.
+        warnings.filterwarnings("ignore", message="A worker stopped")
+        parallel = joblib.Parallel(min(jobs, len(waiting)) or 1, return_as="generator_unordered")
+        yield from parallel(map(one, waiting))
 
 
 def jobs_here(jobs: int | str, profile: str, device: str) -> int:

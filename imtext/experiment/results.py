@@ -5,8 +5,10 @@ Rows against each other: the recalls and R-sums that a paper's claims are about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, wraps
+from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,36 +18,72 @@ from scipy.special import comb
 
 from imtext.data.images import read_picture
 from imtext.data.schema import Dataset
-from imtext.experiment.compute import FOLDS, Row, before_training, has_folds, scores_of
+from imtext.errors import RunError
+from imtext.experiment.compute import FOLDS, GALLERY, Row, before_training, has_folds, scores_of
 from imtext.report import Evidence, from_scores
+from imtext.report.published import NOTES, ORIGIN, Published
 from imtext.runs import Run
 
 CUTOFFS = (1, 5, 10)
 SIDES = ("image", "text")
+READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 NAMES = {"mean": "mean recall", "rsum": "R-sum", "both": "mean recall, both directions"}
+
+
+class NotPublished(RunError):
+    """Something of a row that `results/` does not hold."""
+
+
+class PublishedSplit(SimpleNamespace):
+    """Images of captions and groups of a split."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotPublished(f"results/ holds no {name} of a row; train it here")
 
 
 class Result:
     """The finished runs of one row of a notebook, one a seed.
 
     Attributes:
-        rows: the row under each seed; runs: what came out of each.
+        rows: the row under each seed; runs: what came out of each; seeds: in the notebook's order.
     """
 
     def __init__(self, rows: list[Row], runs: list[Run]) -> None:
         self.rows, self.runs = rows, runs
+        self.seeds = [row.experiment.seed for row in rows]
 
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds, in the notebook's order."""
-        return [row.experiment.seed for row in self.rows]
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """Where its numbers come from, in words, and what ran in the place of the paper's networks."""
+        one = self.rows[0]
+        origin = {"dataset": one.experiment.data.dataset, "backbone": one.experiment.said}
+        groups = f"{len(np.unique(self.split('train').group_of_image)):,} training groups"
+        return origin | {"profile": one.profile, "device": one.places.device, "groups": groups}
+
+    def has(self, split: str, where: str = "") -> bool:
+        """Whether there are metrics of a split, and a line of a table is for such data: "coco" or "other", or
+        "5K", which a gallery of 1,000 images is not."""
+        kinds = ["", "coco" if self.origin["dataset"].startswith("coco") else "other"]
+        kinds += ["5K"] * (self.split().n_images != GALLERY)
+        return where in kinds and len(self.metrics(split)) > 0
 
     def split(self, name: str = "test") -> Dataset:
         """A split of the data; that of its folds is the whole."""
         return self.rows[0].inputs.splits[name.removesuffix("_folds")]
 
+    def read(self, split: str) -> str:
+        """A split, or the whole in the place of folds where it has none."""
+        return split if has_folds(self.split(split)) else split.removesuffix("_folds")
+
+    def gallery(self, split: str) -> str:
+        """What the queries of a split search, in words."""
+        split = self.read(split)
+        size = self.split(split).n_images // (FOLDS if split.endswith("_folds") else 1)
+        return f"{READ[split]}, {size:,} images"
+
     def metrics(self, split: str = "test") -> pd.DataFrame:
         """Metrics, one line a seed."""
+        split = self.read(split)
         return pd.DataFrame([run.metrics[split] for run in self.runs], index=self.seeds)
 
     def rsum(self, split: str = "test") -> pd.Series:
@@ -55,7 +93,7 @@ class Result:
     def chance(self, split: str = "test") -> dict[str, float]:
         """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
         data = self.split(split)
-        parts = FOLDS if split.endswith("_folds") and has_folds(data) else 1
+        parts = FOLDS if self.read(split).endswith("_folds") else 1
         images, captions, found = data.group_of_image, data.group_of_caption, {}
         for side, asking, answers in (("image", images, captions), ("text", captions, images)):
             n = len(answers) // parts
@@ -76,7 +114,7 @@ class Result:
 
     def ranks(self, side: str, split: str = "test") -> list[np.ndarray]:
         """Ranks from 1 of the queries of one side, one array a seed."""
-        return [run.load_arrays(f"ranks-{split}.npz")[f"{side}_query"] for run in self.runs]
+        return [run.load_arrays(f"ranks-{self.read(split)}.npz")[f"{side}_query"] for run in self.runs]
 
     def found(self, side: str, queries: Sequence[int], k: int = 5) -> np.ndarray:
         """The ``k`` best answers ``(Q, k)`` to test queries of a side, under the first seed."""
@@ -105,6 +143,45 @@ class Result:
         return (rows[first[other]] * rows[second[other]]).sum(1)
 
 
+class PublishedResult(Result):
+    """What `results/` holds of a row under its seeds: metrics, ranks and curves, but no embeddings."""
+
+    def __init__(self, kept: Published, key: str) -> None:
+        self.kept, self.key, self.lines = kept, key, kept.lines.loc[key]
+        self.seeds = sorted(self.lines.index.unique("seed"))
+        # Several values where seeds differ.
+        self.origin = {name: ", ".join(self.lines[name].unique()) for name in ORIGIN} | {"about": kept.about}
+
+    __getattr__ = PublishedSplit.__getattr__  # `rows` and `runs` are what everything else is asked of
+
+    def split(self, name: str = "test") -> Any:
+        """Images of captions and groups of a split."""
+        begin = f"{self.origin['dataset']}/{name.removesuffix('_folds')}"
+        images, groups = (self._array(f"{begin}/{what}") for what in ("image_of_caption", "group_of_image"))
+        owners = {"image_of_caption": images, "group_of_image": groups, "group_of_caption": groups[images]}
+        return PublishedSplit(**owners, n_images=len(groups), n_captions=len(images))
+
+    def metrics(self, split: str = "test") -> pd.DataFrame:
+        """Metrics, one line a seed; none where the split is not published."""
+        own = self.lines.drop(columns=NOTES)[self.lines.index.isin([self.read(split)], level="split")]
+        return own.droplevel("split").dropna(axis=1, how="all")
+
+    def ranks(self, side: str, split: str = "test") -> list[np.ndarray]:
+        """Ranks from 1 of the queries of one side, one array a seed."""
+        return [self._array(f"{self.key}/{seed}/{self.read(split)}/{side}") for seed in self.seeds]
+
+    def curves(self) -> list[pd.DataFrame]:
+        """What the training reported, one frame a seed that has it."""
+        every = self.kept.curves
+        own = every[every.index.isin([self.key], level="row")].dropna(axis=1, how="all")
+        seeds = [one.droplevel(["row", "seed"]).reset_index() for _, one in own.groupby(level="seed")]
+        return seeds or self.__getattr__("curves")
+
+    def _array(self, name: str) -> np.ndarray:
+        found = self.kept.ranks
+        return found[name].astype(np.int64) if name in found else self.__getattr__(name)
+
+
 def drawn(total: int, count: int, seed: int = 0) -> list[int]:
     """``count`` of ``total`` things, drawn with a seed, in rising order.
 
@@ -127,7 +204,22 @@ class Absent:
 
 
 class Results(dict[str, Any]):
-    """The results of all rows of a notebook by key, those that were not asked for as :class:`Absent`."""
+    """The results of all rows of a notebook by key, those that were not asked for as :class:`Absent`.
+
+    ``kept``: what they are of, where they are published ones.
+    """
+
+    def __init__(self, rows: Mapping[str, Any], kept: Published | None = None) -> None:
+        super().__init__(rows)
+        self.kept = kept
+
+    @classmethod
+    def of(cls, kept: Published, names: Iterable[str]) -> Results:
+        """What is published, by row; of other names absent rows."""
+        # Lines of another kind, such as those of models by meaning, are of no row.
+        lines = kept.lines[kept.lines.index.isin(READ, level="split")]
+        found = {key: PublishedResult(kept, key) for key in lines.index.unique("row")}
+        return cls(dict.fromkeys(names, Absent()) | found, kept)
 
     @property
     def present(self) -> dict[str, Result]:
@@ -226,9 +318,14 @@ def localised(
 def gain(results: Results, pairs: Sequence[Sequence[str]], side: str, k: int | str, split: str) -> np.ndarray:
     """Hits that the better rows have more ``(S, Q)``, whole numbers, added over pairs and cutoffs."""
     cutoffs = CUTOFFS if isinstance(k, str) else (k,)
+    # On a page all rows have the same seeds; of published ones, those count that all have.
+    shared = set.intersection(*(set(results[key].seeds) for key in chain(*pairs)))
+    if not shared:
+        raise NotPublished(f"{', '.join(chain(*pairs))}: no seed is published of all; publish them under one")
 
     def hits(key: str) -> np.ndarray:
-        ranks = np.stack(results[key].ranks(side, split))
+        both = zip(results[key].seeds, results[key].ranks(side, split), strict=True)
+        ranks = np.stack([own for seed, own in both if seed in shared])
         return sum((ranks <= cut).astype(np.int64) for cut in cutoffs)
 
     return sum(hits(better) - hits(worse) for better, worse in pairs)

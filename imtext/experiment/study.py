@@ -10,24 +10,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from imtext import report
 from imtext.data import GENERATED
 from imtext.errors import ConfigError
-from imtext.experiment.compute import Row, inputs_of, jobs_here, run_all
+from imtext.experiment.compute import Row, finished, inputs_of, jobs_here
 from imtext.experiment.experiment import Experiment, changed, differences
-from imtext.experiment.results import Absent, Result, Results, compared, localised
+from imtext.experiment.results import Absent, NotPublished, Result, Results, compared, localised
 from imtext.experiment.source import Places
 from imtext.report.markup import Page
-from imtext.runs import Run
+from imtext.report.paper import known
 from imtext.training.device import resolve_device
 
 PROFILES = ("smoke", "quick", "full", "paper")
 DRAWN_PERSONS = "picturebook_pedestrians"
-READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 Measures = Mapping[str, Callable[[Results], Sequence[report.Evidence]]]
 
 
@@ -110,7 +108,6 @@ class Study:
     ) -> None:
         self.paper, self.measures, self.reasons = paper, measures, reasons
         self.parameters = Parameters(*given, **named).checked(paper.numbers)
-        self.large = self.parameters.dataset.startswith("coco")
         self.named = {line.run for table in paper.tables.values() for line in table.lines}
         # Absolute, so that a finished run can be read from any folder.
         cache = str((self.parameters.runs_dir / "cache").resolve())
@@ -124,7 +121,7 @@ class Study:
         given = self.parameters
         kind = "drawings" if given.dataset in GENERATED else "photographs"
         keys = [f"{given.profile} on {given.dataset}", f"{given.profile} on {kind}", given.profile]
-        return by_profile[next(key for key in keys if key in by_profile)]
+        return known(by_profile, next((key for key in keys if key in by_profile), given.profile), "profile")
 
     def scale(self, paper: Any, profiles: Mapping[str, Mapping[str, Any]]) -> Any:
         """The paper's experiment on the notebook's dataset, as small as the profile, with the overrides.
@@ -188,39 +185,50 @@ class Study:
     def run(self, rows: Mapping[str, Experiment]) -> Results:
         """Results of the rows that the tables asked for name, and of rows that no table names.
 
-        Rows with the same values are one run.
-
         Raises:
             RunError, TrainingError, DataError: as their messages say.
         """
-        given = self.parameters
+        given, made = self.parameters, self.asked(rows)
+        texts = dict.fromkeys(own[0].inputs.text for own in made.values())
+        for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
+            print(note)
+        jobs = jobs_here(given.jobs, given.profile, given.device)
+        runs = dict(finished([*chain(*made.values())], given.runs_dir, jobs))
+        found = {key: Result(own, [runs[row] for row in own]) for key, own in made.items()}
+        return Results({key: found.get(key, Absent()) for key in rows})
+
+    def asked(self, rows: Mapping[str, Experiment]) -> dict[str, list[Row]]:
+        """Rows that are to be run here, each under all seeds; those with the same values are one run."""
+        given, seeds = self.parameters, self.parameters.seeds
         asked = set().union(*map(self.paper.rows_of, given.tables))
         chosen = [key for key in rows if key in asked or key not in self.named]
-        wanted = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
-        if not wanted and asked.intersection(chosen):
+        found = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
+        if not found and asked.intersection(chosen):
             raise ConfigError(
                 f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
                 "fill them with; ask for other tables, or take another dataset"
             )
         # Of equal rows, the first gives the name.
         slugs = {rows[key]: key for key in reversed(rows)}
-        made = {
-            key: [self.row(slugs[one], one, seed, slugs) for seed in given.seeds]
-            for key, one in wanted.items()
-        }
-        texts = dict.fromkeys(own[0].inputs.text for own in made.values())
-        for note in dict.fromkeys(filter(None, (text.note() for text in texts))):
-            print(note)
-        jobs = jobs_here(given.jobs, given.profile, given.device)
-        runs = iter(run_all([row for own in made.values() for row in own], given.runs_dir, jobs))
-        found = {key: Result(own, [next(runs) for _ in own]) for key, own in made.items()}
-        return Results({key: found.get(key, Absent()) for key in rows})
+        return {key: [self.row(slugs[one], one, seed, slugs) for seed in seeds] for key, one in found.items()}
 
-    def row(self, slug: str, experiment: Experiment, seed: int, slugs: Any = None) -> Row:
+    def published(self, dataset: str = "flickr8k") -> Results:
+        """What `results/` holds of the rows on a dataset, in the form of a page's own results.
+
+        Raises:
+            DataError: a file there is damaged.
+        """
+        path = report.results_folder() / dataset / self.paper.name
+        return Results.of(report.read_published(path), self.named)
+
+    def _published(self) -> list[Results]:
+        paths = sorted(report.results_folder().glob(f"*/{self.paper.name}.csv"))
+        return [self.published(path.parent.name) for path in paths]
+
+    def row(self, slug: str, experiment: Experiment, seed: int, slugs: Mapping[Experiment, str] = {}) -> Row:
         """An experiment as it is run here; ``slugs`` are the names of those that it may start from."""
-        known = slugs or {}
         starts = tuple(
-            self.row(known.get(start, f"{slug}-start"), start, seed, known) for start in experiment.start
+            self.row(slugs.get(start, f"{slug}-start"), start, seed, slugs) for start in experiment.start
         )
         own = replace(experiment, seed=seed, start=tuple(start.experiment for start in starts))
         return Row(self.paper.name, slug, own, self.places, self.parameters.profile, starts)
@@ -233,54 +241,61 @@ class Study:
         Only rows of which there are runs are shown, or of which ``measured`` has numbers, by the table's ids.
         None where the table was not asked for.
         """
-        number = str(number)
-        if number not in self.parameters.tables:
+        table = self.paper.tables[str(number)]
+        if table.number not in self.parameters.tables:
             return None
-        table, parts = self.paper.tables[number], []
-        for path in sorted(report.results_folder().glob(f"*/{self.paper.name}.csv")):
-            published = report.read_published(path)
-            if number in published.tables:
-                ours, source = published.table(number)
-                parts.append(report.side_by_side(table, ours, source, ran=published.ran(number)))
-        lines = {} if measured is not None else self._lines(number, results)
-        if lines:
-            measured = _measured(lines, results)
+        pages = self._published() + [results] * (measured is None)
+        parts = [part for one in pages for part in self._beside(table, one)]
         if measured is not None:
-            of_table = {line.id for line in table.lines}
-            labels = {name: name for name in measured.index if name not in of_table}
-            ran = {line: results[key].rows[0].experiment.said for line, (key, _) in lines.items()}
-            here = self.provenance(Results({key: results[key] for key, _ in lines.values()}))
-            parts.append(report.side_by_side(table, measured, here, labels, ran))
+            parts.append(report.side_by_side(table, measured, self.provenance(Results())))
         return Page(*parts, notes=table.notes) if parts else None
 
-    def _lines(self, number: str, results: Results) -> dict[str, tuple[str, str]]:
-        """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
-        here = "coco" if self.large else "other"
-        lines = {
-            one.id: (one.run, one.read)
-            for one in self.paper.tables[number].lines
-            if one.run in results.present and one.where in ("", here)
-        }
-        return lines | {key: (key, "test") for key in results.present if key not in self.named}
+    def _beside(self, table: report.PaperTable, results: Results) -> list[Styler]:
+        """A table beside what came out of its rows, and chance on what they searched; none without rows."""
+        lines = self._lines(table, results)
+        if not lines:
+            return []
+        shown = {line: (results[key], split) for line, (key, split) in lines.items()}
+        metrics = {line: one.metrics(split) for line, (one, split) in shown.items()}
+        galleries = {line: one.gallery(split) for line, (one, split) in shown.items()}
+        scored = {line: own for line, own in shown.items() if "rsum" in metrics[line]}
+        chance = {f"Chance, {galleries[line]}": one.chance(split) for line, (one, split) in scored.items()}
+        ours = report.over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
+        ours = pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
+        labels = {name: name for name in ours.index.difference([line.id for line in table.lines], sort=False)}
+        here = self.provenance(results, [key for key, _ in lines.values()])
+        here["gallery"] = "; ".join(dict.fromkeys(galleries.values()))
+        said = "{backbone} ({profile})" if ", " in here["profile"] else "{backbone}"
+        ran = {line: said.format(**one.origin) for line, (one, _) in shown.items()}
+        return [report.side_by_side(table, ours, here, labels, ran)]
 
-    def provenance(self, results: Results) -> dict[str, Any]:
-        """What a table says of where it comes from."""
-        given = self.parameters
-        found = {name: getattr(given, name) for name in ("dataset", "profile", "seeds", "device")}
-        for one in [*results.present.values()][:1]:
-            found["dataset"] = one.rows[0].experiment.data.dataset
-            found["groups"] = len(np.unique(one.split("train").group_of_image))
-        if given.overrides:
-            (changes,) = pd.json_normalize(given.overrides).to_dict("records")
+    def _lines(self, table: report.PaperTable, results: Results) -> dict[str, tuple[str, str]]:
+        """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
+        rows = [(one.id, one.run, one.read, one.where) for one in table.lines if one.run]
+        rows += [(key, key, "test", "") for key in results.present if key not in self.named and rows]
+        known = [one for one in rows if results.get(one[1]) and results[one[1]].has(*one[2:])]
+        return {line: (key, split) for line, key, split, _ in known}
+
+    def provenance(self, results: Results, keys: Sequence[str] = ()) -> dict[str, Any]:
+        """What a table says of where its rows, or all, come from."""
+        found = {name: getattr(self.parameters, name) for name in ("dataset", "profile", "seeds", "device")}
+        shown = [results[key] for key in keys or results.present]
+        for name in shown[0].origin if shown else ():
+            found[name] = ", ".join(dict.fromkeys(one.origin[name] for one in shown))
+        if shown:
+            found["seeds"] = sorted({*chain(*(one.seeds for one in shown))})
+        if self.parameters.overrides and not results.kept:
+            (changes,) = pd.json_normalize(self.parameters.overrides).to_dict("records")
             found["note"] = "overrides: " + ", ".join(f"{name} = {value}" for name, value in changes.items())
         return found
 
-    def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Styler | None:
-        """The paper's claims, each with what the runs of this page say; arguments as for `verdicts`."""
-        found = self.verdicts(results, more, table)
-        if table and not found:
-            return None
-        return report.claims_table(found, self.provenance(results), f"claims-{table}".rstrip("-"))
+    def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Page | None:
+        """The paper's claims, with what the published runs say of each, then what the runs of this page say;
+        arguments as for `verdicts`."""
+        pages = [*((one, None) for one in self._published()), (results, more)]
+        found = [(self.verdicts(one, measures, table), self.provenance(one)) for one, measures in pages]
+        parts = [report.claims_table(*one, f"claims-{table}".rstrip("-")) for one in found if one[0]]
+        return Page(*parts) if parts else None
 
     def verdicts(
         self, results: Results, more: Measures | None = None, table: str = ""
@@ -291,16 +306,19 @@ class Study:
             results: of the rows; more: measures of claims that are about more than the rows.
             table: only claims about this one.
         """
-        given, found = self.parameters, []
-        measures = {**self.measures, **(more or {})}
+        here, found, measures = self.provenance(results), [], {**self.measures, **(more or {})}
+        coco, kept = here["dataset"].startswith("coco"), results.kept.evidence if results.kept else {}
         for claim in self.paper.claims.values():
-            asked = claim.table in ("", *given.tables) and table in ("", claim.table)
-            if not asked or not results.has(*claim.needs) or (claim.size == "small" and self.large):
+            asked = claim.table in ("", *self.parameters.tables) and table in ("", claim.table)
+            if not asked or not results.has(*claim.needs) or (claim.size == "small" and coco):
                 continue
-            measure = measures.get(claim.id, partial(self._compared, claim))
-            if items := measure(results):
-                size = "the claim is about a large dataset" * (claim.size == "large" and not self.large)
-                reasons = [self.reasons.get(given.profile, ""), claim.reason, size]
+            try:
+                items = measures.get(claim.id, partial(self._compared, claim))(results)
+            except NotPublished:
+                items = []
+            if items := items or kept.get(claim.id, []):
+                size = "the claim is about a large dataset" * (claim.size == "large" and not coco)
+                reasons = [self.reasons.get(here["profile"], ""), claim.reason, size]
                 found.append(report.decide(claim, items, "; ".join(filter(None, reasons))))
         return found
 
@@ -315,41 +333,6 @@ class Study:
             elif table is None:
                 return []
         return found
-
-    def published_lines(self, results: Results) -> list[dict[str, Any]]:
-        """What a published file holds: one line for each table, row and seed."""
-        found = []
-        for number in filter(self.paper.tables.__contains__, self.parameters.tables):
-            for line, (key, split) in self._lines(number, results).items():
-                one = results[key]
-                for seed, run in zip(one.seeds, one.runs, strict=True):
-                    metrics = {name: round(value, 2) for name, value in run.metrics[split].items()}
-                    where = place_of(run) | {"backbone": one.rows[0].experiment.said}
-                    found.append({"table": number, "row": line, "seed": seed, **where, **metrics})
-        return found
-
-    def publish(self, path: str | Path, results: Results, more: Sequence[dict[str, Any]] = ()) -> Path:
-        """Write every row and seed of the tables, and ``more`` lines, as CSV, all or nothing."""
-        return report.write_published(path, pd.DataFrame([*self.published_lines(results), *more]))
-
-
-def place_of(run: Run) -> dict[str, Any]:
-    """Where, when and how long a run ran."""
-    found = run.load_json("provenance.json")
-    cells = {name: found[name] for name in ("dataset", "profile", "device", "hardware", "commit")}
-    return cells | {"date": found["when"], "minutes": round(found["seconds"] / 60, 1)}
-
-
-def _measured(lines: Mapping[str, tuple[str, str]], results: Results) -> pd.DataFrame:
-    """Metrics over seeds of the rows of a table, and of chance on each split that they are read on."""
-    metrics = {line: results[key].metrics(split) for line, (key, split) in lines.items()}
-    chance = {
-        f"Chance, {READ[split]}": results[key].chance(split)
-        for line, (key, split) in lines.items()
-        if "rsum" in metrics[line]
-    }
-    ours = report.over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
-    return pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
 
 
 def _said(value: Any) -> str:

@@ -18,9 +18,9 @@ from imtext.data.picturebook.relevance import scene_relevance
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study
-from imtext.experiment.compute import Row, jobs_here, run_all, scores_of
+from imtext.experiment.compute import Row, finished, jobs_here, scores_of
 from imtext.experiment.results import SIDES, drawn
-from imtext.experiment.study import Measures, place_of
+from imtext.experiment.study import Measures
 from imtext.report import Evidence, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
@@ -108,9 +108,9 @@ def models(
     rows = []
     for paper, key, one in others.values():
         rows.append(Row(paper, key, replace(one, seed=given.seeds[0]), study.places, given.profile))
-    runs = run_all(rows, given.runs_dir, jobs_here(given.jobs, given.profile, given.device))
+    runs = dict(finished(rows, given.runs_dir, jobs_here(given.jobs, given.profile, given.device)))
     own = {name: results[key].runs[0] for name, key in OWN.items()}
-    return Models({**dict(zip(others, runs, strict=True)), **own}, test, meaning)
+    return Models({**dict(zip(others, map(runs.get, rows), strict=True)), **own}, test, meaning)
 
 
 class Models:
@@ -213,14 +213,9 @@ class Models:
             lines[model] |= {"Spearman's ρ": found.spearman, "Kendall's τ-b": found.kendall}
         return pd.DataFrame.from_dict(lines, orient="index").round(digits)
 
-    def lines(self, seed: int) -> list[dict[str, Any]]:
-        """A published line a model, as table ``meaning``."""
-        found, lines = self.measures(3).join(self.agreement(3)), []
-        for model, run in self.runs.items():
-            slug = f"{run.dir.parent.name}: {run.dir.name.rpartition('-')[0]}"
-            cells = {"table": "meaning", "row": model, "seed": seed, **place_of(run), "backbone": slug}
-            lines.append(cells | found.loc[model].to_dict())
-        return lines
+    def published(self, digits: int = 3) -> pd.DataFrame:
+        """All measures of every model, as they are published."""
+        return self.measures(digits).join(self.agreement(digits))
 
     # Claims
 

@@ -59,7 +59,7 @@ def helps_text_more(results: Results) -> list[Evidence]:
 
 def gain_exceeds_seeds(results: Results) -> list[Evidence]:
     """Mean gain of L1 in R-sum less the deviation of the hinges alone between seeds; seeds are drawn."""
-    plain, gained = (results[key].rsum() for key in ("hinges", "l1"))
+    plain, gained = results["hinges"].rsum().align(results["l1"].rsum(), join="inner")
     if len(plain) < 2:
         return []
     return [from_scores("gain less spread of seeds", gained - plain.std(), plain, scale=1, digits=3)]

@@ -6,19 +6,20 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from imtext.errors import ImtextError, print_anything
+from imtext.errors import ConfigError, ImtextError, print_anything
 from imtext.publish.build import build_book
 from imtext.publish.compare import compare_book
-from imtext.publish.console import spoken_time
-from imtext.publish.execute import execute_book, refresh
+from imtext.publish.execute import execute_book, refresh, spoken_time
 from imtext.publish.normalise import normalise_file
 from imtext.publish.parameters import read_parameters
+from imtext.publish.results import publish_results
 from imtext.publish.stage import find_notebooks, make_stage
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; an error of the user's is one line and exit code 1."""
+    """Run one step; an error is one line and exit code 1, or 2 where a parameter is wrong."""
     print_anything()
     arguments = _parser().parse_args(argv)
     arguments.build = arguments.build or arguments.root / "_build"
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments.step(arguments)
     except ImtextError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from here", file=sys.stderr)
         return 130
@@ -34,24 +35,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _execute(arguments: argparse.Namespace) -> None:
-    parameters = read_parameters(arguments.parameters)
-    where = (arguments.root, arguments.build)
     chosen = (arguments.notebooks, arguments.force, arguments.at_once)
-    execute_book(*where, arguments.profile, parameters, *chosen)
+    execute_book(arguments.root, arguments.build, _given(arguments), *chosen)
 
 
 def _build(arguments: argparse.Namespace) -> None:
     make_stage(arguments.root, arguments.build)
-    print(f"open {build_book(arguments.build, arguments.force).resolve()}")
+    index, spent = build_book(arguments.build), spoken_time(time.time() - arguments.since)
+    print(f"\nThe book is ready ({spent} in all). Open\n  {index.resolve()}")
 
 
 def _book(arguments: argparse.Namespace) -> None:
-    began = arguments.since or time.time()
     _execute(arguments)
-    make_stage(arguments.root, arguments.build)
-    index = build_book(arguments.build, arguments.force)
-    spent = spoken_time(time.time() - began)
-    print(f"\nThe book is ready ({arguments.profile} profile, {spent} in all). Open\n  {index.resolve()}")
+    _build(arguments)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -68,6 +64,14 @@ def _refresh(arguments: argparse.Namespace) -> None:
     refresh(arguments.root, arguments.build, arguments.notebooks)
 
 
+def _results(arguments: argparse.Namespace) -> None:
+    publish_results(arguments.root, arguments.build, arguments.notebooks, _given(arguments))
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"profile": arguments.profile} | read_parameters(arguments.parameters)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m imtext.publish", description=__doc__)
     steps = parser.add_subparsers(required=True, metavar="STEP")
@@ -78,21 +82,21 @@ def _parser() -> argparse.ArgumentParser:
         ("compare", _compare, "compare what was executed into the stage with the committed notebooks"),
         ("normalise", _normalise, "bring the committed notebooks into their committed form"),
         ("refresh", _refresh, "execute the committed notebooks in place, in the smoke profile"),
+        ("results", _results, "train what results/ does not hold, and publish it row by row"),
     ):
         sub = steps.add_parser(name, help=about, description=about)
-        sub.set_defaults(step=step)
+        sub.set_defaults(step=step, since=time.time())
+        sub.add_argument("notebooks", nargs="*", help="names of notebooks (default: all)")
         sub.add_argument("--root", type=Path, default=Path("."), help="the repository (default: here)")
         sub.add_argument("--build", type=Path, default=None, help="the build folder (default: ROOT/_build)")
-        if name != "build":
-            sub.add_argument("notebooks", nargs="*", help="names of notebooks (default: all)")
+        if name in ("execute", "book", "results"):
+            default = "full" if name == "results" else "quick"
+            sub.add_argument("--profile", default=default, help="smoke, quick, full or paper")
+            pair = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")}
+            sub.add_argument("-p", dest="parameters", default=[], **pair)
         if name in ("execute", "book"):
-            sub.add_argument("--profile", default="quick", help="smoke, quick or paper")
-            sub.add_argument(
-                "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-            )
             sub.add_argument("--at-once", type=int, default=1, metavar="N", help="notebooks side by side")
-            sub.add_argument("--since", type=float, default=None, help=argparse.SUPPRESS)
-        if name in ("execute", "book", "build"):
+            sub.add_argument("--since", type=float, help=argparse.SUPPRESS)
             sub.add_argument("--force", action="store_true", help="also where nothing changed")
     return parser
 

@@ -4,7 +4,7 @@
 
 from imtext.report.claims import Verdict, claims_table, decide
 from imtext.report.evidence import Evidence, difference_of_gains, from_samples, from_scores, gain_where
-from imtext.report.paper import Claim, Paper, paper_table, paper_values, read_paper
-from imtext.report.published import read_published, results_folder, write_published
+from imtext.report.paper import Claim, Paper, PaperTable, paper_table, paper_values, read_paper
+from imtext.report.published import NOTES, Published, read_published, results_folder
 from imtext.report.style import use_house_style
 from imtext.report.tables import as_printed, over_seeds, side_by_side

@@ -49,7 +49,8 @@ class Row:
     """One line of a table. `own` marks the paper's own models.
 
     `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on; `over`
-    the row of the table that this one is to be compared with; `where`: on "coco" or "other" data alone.
+    the row of the table that this one is to be compared with; `where`: on "coco" or "other" data alone, or,
+    with "5K", not where the test split is the field's gallery of 1,000 images.
     """
 
     id: str

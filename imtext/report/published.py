@@ -1,15 +1,22 @@
-"""Published runs: plain CSV files under `results/<dataset>/<paper>.csv`, one line per table row and seed.
+"""Published runs of a paper on a dataset: files in ``results/<dataset>/``, written by ``make results``.
 
-Columns that every file has: table, row (ids as in the paper's numbers), seed, dataset, profile,
-backbone (what stood for the paper's networks, in words), device, hardware, commit, date (YYYY-MM-DD) and
-minutes; then the metrics (`image_query_r1` …). A number that was not computed is an empty field. All lines of
-a table are of one dataset and one profile.
+- ``<paper>.csv``: a line for each row of the notebook, seed and split: the hash of its configuration, where,
+  when and how long it ran, what stood for the paper's networks (``backbone``), and its metrics. Rows that
+  were published before there were hashes have none. Where the folds of a split are the whole, there are none.
+- ``<paper>-ranks.npz``, uint16: ranks of the queries of the test split, and of the validation split where
+  claims are about it, as ``<row>/<seed>/<split>/<side>``; images of captions and groups of images as
+  ``<dataset>/<split>/<name>``.
+- ``<paper>-curves.csv``: what training reported, a line for each row, seed and epoch.
+- ``<paper>-verdicts.csv``: the evidence for each claim, and the word that it comes to.
+- ``about.json``, of the dataset: images and captions of each split, size and form of the pictures.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +24,19 @@ import numpy as np
 import pandas as pd
 
 from imtext.errors import DataError
-from imtext.report.paper import read_paper
-from imtext.report.tables import over_seeds
+from imtext.files import read_object
+from imtext.report.evidence import Evidence
 
-NUMBERS = ["seed", "minutes"]
-ORIGIN = ["dataset", "profile", "device", "hardware", "commit"]
-REQUIRED = ["table", "row", "backbone", "date", *ORIGIN, *NUMBERS]
+ORIGIN = ["dataset", "profile", "backbone", "device", "hardware", "commit", "date"]
+NOTES = ["hash", *ORIGIN, "minutes"]
+# Of each table, by the end of its file's name: what tells its lines apart, and what else each of them has.
+TABLES = {
+    "": (["row", "seed", "split"], NOTES),
+    "-curves": (["row", "seed", "epoch"], []),
+    "-verdicts": (["claim", "part"], [one.name for one in fields(Evidence)] + ["word"]),
+}
+WORDS = ["row", "split", "hash", *ORIGIN, "claim", "name", "per_seed", "unit", "word"]
+WHOLE = ["seed", "epoch", "part", "digits"]
 
 
 def results_folder() -> Path:
@@ -34,76 +48,67 @@ def results_folder() -> Path:
     return Path(os.environ.get("IMTEXT_RESULTS") or Path(__file__).resolve().parents[2] / "results")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Published:
-    """One file of published runs: `runs` has one line per table row and seed."""
+    """What is published of a paper on a dataset: three tables by their keys, arrays by name, words ``about``
+    its pictures."""
 
-    runs: pd.DataFrame
+    lines: pd.DataFrame
+    curves: pd.DataFrame
+    verdicts: pd.DataFrame
+    ranks: dict[str, np.ndarray]
+    about: str = ""
 
     @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables of which the file has rows."""
-        return tuple(self.runs["table"].unique())
-
-    def table(self, number: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """(ours, provenance) of one table, as `side_by_side` takes them: means over seeds keyed by row id."""
-        part = self.runs[self.runs["table"] == number]
-        metrics = list(self.runs.columns.drop(REQUIRED))
-        provenance = {name: ", ".join(part[name].unique()) for name in ORIGIN}
-        provenance["seeds"] = sorted(part["seed"].unique().tolist())
-        provenance["note"] = f"{part['minutes'].sum():.0f} minutes, {max(part['date'])}"
-        return over_seeds(part[["row", "seed", *metrics]]).dropna(axis=1, how="all"), provenance
-
-    def ran(self, number: str) -> dict[str, str]:
-        """Row id → what ran in that row, as `side_by_side` takes it; several if the seeds differ."""
-        rows = self.runs[self.runs["table"] == number].groupby("row", sort=False)
-        return rows["backbone"].agg(lambda names: ", ".join(names.unique())).to_dict()
+    def evidence(self) -> dict[str, list[Evidence]]:
+        """The evidence for claims, by their ids."""
+        found: dict[str, list[Evidence]] = {}
+        for (claim, _), line in self.verdicts.drop(columns="word").iterrows():
+            own = {**line, "per_seed": tuple(map(float, line["per_seed"].split()))}
+            found.setdefault(claim, []).append(Evidence(**own))
+        return found
 
 
-def read_published(path: str | Path) -> Published:
-    """Read and check `results/<dataset>/<paper>.csv`; the file name gives the paper. Raises DataError with
-    file and line, ConfigError for an unknown paper.
+def notes_of(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What a line says of where, when and how long a run ran, from its ``provenance.json``."""
+    same = {name: provenance[name] for name in ORIGIN if name in provenance}
+    return same | {"date": provenance["when"], "minutes": round(provenance["seconds"] / 60, 1)}
 
-    A table of ours, which the paper does not have, is named by a word, such as ``meaning``.
+
+def read_published(path: Path) -> Published:
+    """What is published under ``results/<dataset>/<paper>``; nothing where a file is missing.
+
+    Raises:
+        DataError: names a file that is damaged.
     """
-    known = read_paper(Path(path).stem).tables
+    tables = [_table(path.with_name(f"{path.name}{end}.csv"), *TABLES[end]) for end in TABLES]
+    file, ranks = path.with_name(f"{path.name}-ranks.npz"), {}
+    if file.is_file():
+        with _reading(file), np.load(file, allow_pickle=False) as arrays:
+            ranks = dict(arrays)
+    pictures = read_object(path.parent / "about.json").get("pictures", "")
+    return Published(*tables, ranks, pictures)
+
+
+def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=[*keys, *columns]).set_index(keys)
+    with _reading(path):
+        found = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), encoding="utf-8")
+        rest = found.columns.drop([*keys, *columns])
+        kinds = dict.fromkeys(found, float) | dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int)
+        words = found.columns.intersection(WORDS)
+        found[words] = found[words].fillna("")
+        found = found.astype({name: kinds[name] for name in found})
+        found = found.set_index(keys)
+        if not found.index.is_unique:
+            raise ValueError(f"several lines of one {', '.join(keys)}")
+        return found[[*columns, *rest]]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        runs = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no CSV table in UTF-8 ({error}); publish a run, or mend it") from error
-    published = Published(_checked(runs, path))
-    for number in published.tables:
-        if number not in known and not number.isalpha():
-            raise DataError(f"{path}: no Table {number!r} in the paper; expected one of {', '.join(known)}")
-    return published
-
-
-def write_published(path: str | Path, runs: pd.DataFrame) -> Path:
-    """Check `runs` and write them as CSV, all or nothing; lines sorted by dataset, profile, table, row,
-    seed. Raises DataError with file and line."""
-    path = Path(path)
-    checked = _checked(runs, path).sort_values(["dataset", "profile", "table", "row", "seed"], kind="stable")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    checked.to_csv(partial, index=False, lineterminator="\n")
-    return partial.replace(path)
-
-
-def _checked(runs: pd.DataFrame, path: str | Path) -> pd.DataFrame:
-    """The lines with numbers as numbers, an empty field as NaN."""
-    for name in REQUIRED:
-        if name not in runs:
-            raise DataError(f"{path}: column {name!r} is missing; a published file has {', '.join(REQUIRED)}")
-    runs = runs.reset_index(drop=True)
-    given = runs.replace("", np.nan)
-    numbers = [*NUMBERS, *given.columns.drop(REQUIRED)]
-    found = given.assign(**given[numbers].apply(pd.to_numeric, errors="coerce"))
-    spoilt = (found.isna() & (given.notna() | given.columns.isin(REQUIRED))).stack()
-    for line, name in spoilt[spoilt].index:
-        raise DataError(f"{path}: line {line + 2}, {name}: {runs.at[line, name]!r} does not belong there")
-    for line in np.flatnonzero(found.duplicated(["table", "row", "seed"])):
-        raise DataError(f"{path}: line {line + 2}: this row and seed stands there already; keep one")
-    for name in ("dataset", "profile"):
-        for line in np.flatnonzero(found[name] != found.groupby("table")[name].transform("first")):
-            raise DataError(f"{path}: line {line + 2}: its table has lines of another {name}; keep one")
-    return found.astype({"seed": int})
+        yield
+    except Exception as error:  # pandas, zipfile, zlib and NumPy raise almost anything on a broken file
+        raise DataError(f"{path}: is damaged ({error}); take it from the repository again") from None

@@ -43,12 +43,15 @@ def describe(provenance: Mapping[str, Any]) -> str:
     known, seeds = provenance.get, provenance["seeds"]
     parts = [
         provenance["dataset"],
+        known("about"),
         f"profile {provenance['profile']}",
-        f"{known('groups'):,} training groups" if known("groups") else None,
+        known("groups"),
+        known("gallery"),
         f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
         provenance["device"],
         known("hardware"),
         f"commit {known('commit')}" if known("commit") else None,
+        known("date"),
         known("note"),
     ]
     return " · ".join(filter(None, parts))

@@ -32,7 +32,7 @@ class Ranked(Result):
 
     def __init__(self, data, seeds):
         super().__init__([], [])
-        self.data, self.kept = data, seeds
+        self.data, self.kept, self.seeds = data, seeds, [*range(len(seeds))]
 
     def split(self, name="test"):
         return self.data

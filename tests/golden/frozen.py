@@ -18,7 +18,6 @@ from typing import Any
 
 GOLDEN = Path(__file__).resolve().parent
 SEEDS = {"intra_modal": [0, 1, 2, 3, 4]}
-PLACES = ("dataset", "profile", "backbone", "device", "hardware", "commit", "date", "minutes")
 SIZES = {
     "picturebook": {"train": 12, "val": 6, "test": 6, "size": 64},
     "picturebook_pedestrians": {"train": 8, "val": 4, "test": 4, "size": 64},
@@ -34,7 +33,7 @@ def smoke_numbers(runs_dir: Path) -> dict[str, dict[str, Any]]:
     for paper, lines, verdicts in _papers(runs_dir):
         for line in lines:
             key = f"{paper}, table {line.pop('table')}, {line.pop('row')}, seed {line.pop('seed')}"
-            rows[key] = {name: value for name, value in line.items() if name not in PLACES}
+            rows[key] = line
         for verdict in verdicts:
             sizes = {evidence.name: round(evidence.difference, 3) for evidence in verdict.evidence}
             claims[f"{paper}, {verdict.claim.id}"] = [verdict.word, sizes]
@@ -87,12 +86,20 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
     from notebook_source import defined
 
     names = defined(paper, **given)
-    study, more, measures = names["study"], [], None
+    study, measures = names["study"], None
     results = study.run(names["rows"])
+    lines = [
+        {"table": number, "row": line, "seed": seed, **metrics.round(2)}
+        for number, table in study.paper.tables.items()
+        for line, (key, split) in study._lines(table, results).items()
+        for seed, metrics in results[key].metrics(split).iterrows()
+    ]
     if paper == "single_network":
         models = names["across"].models(study, results, names["others"])
-        more, measures = models.lines(given["seeds"][0]), models.claims()
-    return study.published_lines(results) + more, study.verdicts(results, measures)
+        measures, (seed,) = models.claims(), given["seeds"]
+        for name, found in models.published().iterrows():
+            lines.append({"table": "meaning", "row": name, "seed": seed, **found})
+    return lines, study.verdicts(results, measures)
 
 
 def _digest(root: Path) -> str:

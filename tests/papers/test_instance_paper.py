@@ -20,7 +20,6 @@ from imtext.experiment import study as study_module
 from imtext.experiment.compute import MODEL, run_one
 from imtext.experiment.encoder import load
 from imtext.papers import galleries, instance_loss
-from imtext.report import read_published
 from imtext.retrieval import evaluate
 
 PAPER = instance_loss.PAPER
@@ -243,14 +242,6 @@ def test_a_row_of_released_choices_trains_and_is_found_again(made):
     assert not np.allclose(encoder.embed_captions(captions), encoder.captions[:5], rtol=0.5)
 
 
-def test_published_rows_can_be_read_back(made, tmp_path):
-    published = read_published(made.study.publish(tmp_path / "instance_loss.csv", made.results))
-    ours, provenance = published.table("2")
-    assert ours.loc["full_stage2", "rsum"] == pytest.approx(made.results["full-2"].rsum("val")[0], abs=0.01)
-    assert provenance["dataset"] == "picturebook"
-    assert published.table("7")[1]["dataset"] == "picturebook_pedestrians"
-
-
 # Claims
 
 
@@ -374,7 +365,7 @@ def own_captions(folder, captions, monkeypatch):
     def training(*_, **__):
         raise Trained
 
-    monkeypatch.setattr(study_module, "run_all", training)
+    monkeypatch.setattr(study_module, "finished", training)
     given = {"dataset": "own", "data_root": str(folder), "runs_dir": str(folder / "runs"), "tables": "2"}
     return defined("instance_loss", **given)
 

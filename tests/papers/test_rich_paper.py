@@ -291,7 +291,7 @@ def test_words_that_occur_once_are_said_before_training(tmp_path, monkeypatch, c
         split = "train" if number < 8 else "val" if number < 10 else "test"
         entries.append({"image": f"{number}.png", "caption": f"一只{animal}在雪地里奔跑", "split": split})
     (tmp_path / "captions.json").write_text(json.dumps(entries), encoding="utf-8")
-    monkeypatch.setattr(study_module, "run_all", lambda *given: pytest.skip("training would have begun"))
+    monkeypatch.setattr(study_module, "finished", lambda *given: pytest.skip("training would have begun"))
     made = defined(
         "rich_features", dataset="own", data_root=str(tmp_path), runs_dir=str(tmp_path / "runs"), tables="1"
     )

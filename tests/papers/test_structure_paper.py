@@ -21,7 +21,7 @@ from imtext.experiment.encoder import load
 from imtext.papers import structure_preserving
 from imtext.papers.phrases import Found, HardNegatives, Mentions, RegionImages, mentions_of
 from imtext.papers.structure_preserving import few_violations, violations, with_boxes
-from imtext.report import paper_values, read_published
+from imtext.report import paper_values
 from imtext.retrieval import evaluate
 from imtext.retrieval.localisation import iou
 
@@ -225,11 +225,6 @@ def test_text_features_are_fitted_once_and_on_training_captions(made, monkeypatc
     words = set(first.part.loaded(first.kept.dir / texts_module.FITTED).words_)
     train = " ".join(first.source.splits["train"].captions).lower()
     assert words and all(word[:3] in train for word in words)
-
-
-def test_publishing_keeps_every_row(made, tmp_path):
-    published = read_published(made.study.publish(tmp_path / "structure_preserving.csv", made.results))
-    assert len(published.runs) == sum(len(made.study._lines(number, made.results)) for number in PAPER.tables)
 
 
 def test_one_table_asks_for_its_rows_alone(made):
