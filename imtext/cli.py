@@ -46,9 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="imtext", description="Image-text embeddings: evaluate, search, reproduce."
-    )
+    about = "Image-text embeddings: evaluate, search, reproduce."
+    parser = argparse.ArgumentParser(prog="imtext", description=about)
     parser.add_argument("--version", action="version", version=f"imtext {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_evaluate, _add_search, data.add, runs.add):
@@ -66,16 +65,13 @@ def _add_evaluate(commands: Any) -> None:
         "image_of_caption (M,), the index of each caption's image. Scores are cosines; ties go by index.",
     )
     parser.add_argument("embeddings", type=typed_path, metavar="EMBEDDINGS")
-    parser.add_argument(
-        "--captions-per-image",
-        type=int,
-        metavar="K",
-        help="K captions for each image, in the order of the images, instead of image_of_caption; "
-        "images that are there K times are taken once",
+    about = (
+        "K captions for each image, in the order of the images, instead of image_of_caption; "
+        "images that are there K times are taken once"
     )
-    parser.add_argument(
-        "--folds", type=int, default=1, help="mean over this many consecutive blocks of images (COCO 1K: 5)"
-    )
+    parser.add_argument("--captions-per-image", type=int, metavar="K", help=about)
+    about = "mean over this many consecutive blocks of images (COCO 1K: 5)"
+    parser.add_argument("--folds", type=int, default=1, help=about)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--device", default=None, help="cpu (default), cuda or auto")
 

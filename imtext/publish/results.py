@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
-from itertools import chain
+from copy import copy
+from dataclasses import asdict, replace
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,7 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
 def defined(path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Names that a notebook defines before it trains, with these parameters in the place of its own.
 
-    Nothing is shown; cells of figures are left out, and those that read the data to show them.
+    Nothing is shown, and cells that read the data to show them are left out.
 
     Raises:
         ConfigError: a cell fails with these parameters.
@@ -65,10 +67,11 @@ def defined(path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     names: dict[str, Any] = {}
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, start=1):
-        if "study.run(" in cell.source:
-            break
-        if "inputs_of(" in cell.source or "nbval-ignore-output" in cell.metadata.get("tags", []):
+    before = list(takewhile(lambda cell: "study.run(" not in cell.source, cells))
+    while before and not re.search(r"\b(rows|others)\b", before[-1].source):
+        before.pop()  # only shows something
+    for number, cell in enumerate(before, start=1):
+        if "inputs_of(" in cell.source:
             continue
         tree = ast.parse(cell.source)
         tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]
@@ -91,6 +94,8 @@ class Publisher:
         given, self.rows, self.made = study.parameters, rows, study.asked(rows)
         self.store, self.path = RunStore(given.runs_dir), results_folder() / given.dataset / study.paper.name
         self.study, self.jobs = study, jobs_here(given.jobs, given.profile, given.device)
+        self.whole = copy(study)  # verdicts are on all tables, whichever are asked for
+        self.whole.parameters = replace(given, tables=study.paper.numbers)
         pairs = chain(*(claim.compare for claim in study.paper.claims.values()))
         self.ranked = {"test", *(one.get("split", "test") for one in pairs)}
 
@@ -101,7 +106,7 @@ class Publisher:
         for key, row in ((key, row) for key, own in self.made.items() for row in own):
             if (key, config_hash(row.config())) not in there:
                 missing.setdefault(row, []).append(key)
-        name = self.study.paper.name
+        name, new = self.study.paper.name, bool(missing)
         print(f"{name}: {sum(map(len, missing.values()))} runs to publish", flush=True)
         for row, run in finished(list(missing), self.store.root, self.jobs):
             for key in missing.pop(row, ()):
@@ -110,8 +115,9 @@ class Publisher:
                 said = f"R-sum {found['rsum']:.1f}" if "rsum" in found else f"R@1 {found['r1']:.1f}"
                 minutes = f"{about['seconds'] / 60:.1f} minutes"
                 print(f"{name}: {key}, seed {row.experiment.seed}, {minutes}, test {said}", flush=True)
-        results = self.at_hand(self.rows)
-        if others and (models := across.models(self.study, results, others)):
+        new, results = new or "meaning" not in lines.index.levels[2], self.at_hand(self.rows)
+        asked = others and new and results.has(*across.OWN.values())
+        if asked and (models := across.models(self.study, results, others)):
             with self.changed(set(self.rows), models.claims()) as kept:
                 for model, metrics in models.published().iterrows():
                     run = models.runs[model]
@@ -148,14 +154,14 @@ class Publisher:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
             yield (kept := read_published(self.path))
-            needs = {one.id: rows_of(one) for one in self.study.paper.claims.values()}
-            touched = [claim for claim, rows in needs.items() if rows & keys]
             # What needs more than ranks is judged by the runs, as long as they are there.
-            found = self.study.verdicts(self.at_hand(set().union(*map(needs.get, touched))), more)
-            own = verdicts_table([one for one in found if one.claim.id in touched])
+            only, claims = copy(self.whole), self.study.paper.claims
+            touched = {name: claim for name, claim in claims.items() if rows_of(claim) & keys}
+            only.paper = replace(self.study.paper, claims=touched)
+            runs = self.at_hand(set().union(*map(rows_of, touched.values())))
             others = kept.verdicts[~kept.verdicts.index.isin(touched, level="claim")]
-            kept.verdicts = pd.concat([others, own])
-            kept.verdicts = verdicts_table(self.study.verdicts(Results.of(kept, self.study.named)))
+            kept.verdicts = pd.concat([others, verdicts_table(only.verdicts(runs, more))])
+            kept.verdicts = verdicts_table(self.whole.verdicts(Results.of(kept, self.study.named)))
             save(kept, self.path)
 
     def at_hand(self, keys: Iterable[str]) -> Results:
