@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +13,6 @@ import pytest
 from imtext.publish import results
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-
-
-def sources(name: str) -> list[str]:
-    """The code cells of a notebook."""
-    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
-    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
 def defined(name: str, **parameters: Any) -> dict[str, Any]:
