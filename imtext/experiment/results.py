@@ -28,6 +28,9 @@ CUTOFFS = (1, 5, 10)
 SIDES = ("image", "text")
 READ = {"val": "validation split", "test": "test split", "test_folds": "a fifth of the test split"}
 NAMES = {"mean": "mean recall", "rsum": "R-sum", "both": "mean recall, both directions"}
+NAMES |= {"text_more": "text gain minus image gain, mean recall"}
+# Of the recalls that are added, which share counts.
+SHARES = {"mean": len(CUTOFFS), "both": 2 * len(CUTOFFS), "text_more": len(CUTOFFS)}
 
 
 class NotPublished(RunError):
@@ -272,27 +275,38 @@ def compared(
         results: of the rows.
         pairs: keys of rows, better and worse.
         k: recall at ``k``, the ``"mean"`` of the recalls at 1, 5 and 10, of ``"both"`` directions, or
-            ``"rsum"``, all six added.
+            ``"rsum"``, all six added; ``"text_more"``: the mean of text queries minus that of image queries.
         sides: those that query, each with a number of its own; of both directions there is one.
         split: ``"test"``, or ``"test_folds"`` for searches among a fifth of the images.
         label: put before the name of what is measured.
     """
     label, name = f"{label}, " if label else "", NAMES.get(str(k), f"R@{k}")
-    data = results[pairs[0][0]].split(split)
-    gains = {side: gain(results, pairs, side, k, split) for side in SIDES}
-    if k in ("rsum", "both"):
-        # In whole numbers, hits of an image weigh M, those of its captions N: each caption counts as in the
-        # recall of all, however many its image has.
+    data, cutoffs = results[pairs[0][0]].split(split), CUTOFFS if isinstance(k, str) else (k,)
+
+    # On a page all rows have the same seeds; of published ones, those count that all have.
+    shared = set.intersection(*(set(results[key].seeds) for key in chain(*pairs)))
+    if not shared:
+        raise NotPublished(f"{', '.join(chain(*pairs))}: no seed is published of all; publish them under one")
+
+    def hits(key: str, side: str) -> np.ndarray:
+        both = zip(results[key].seeds, results[key].ranks(side, split), strict=True)
+        ranks = np.stack([own for seed, own in both if seed in shared])
+        return sum((ranks <= cut).astype(np.int64) for cut in cutoffs)
+
+    # Whole numbers (S, Q), added over pairs and cutoffs.
+    gains = {side: sum(hits(better, side) - hits(worse, side) for better, worse in pairs) for side in SIDES}
+    scale = 100 / (len(pairs) * SHARES.get(k, 1))
+    if k in ("rsum", "both", "text_more"):
+        # Hits of an image weigh M, those of its captions N: each caption counts as in the recall of all,
+        # however many its image has.
         of_captions = np.zeros_like(gains["image"])
         np.add.at(of_captions, (slice(None), data.image_of_caption), gains["text"])
-        parts = data.n_captions * gains["image"] + data.n_images * of_captions
-        scale = 100 / (data.n_captions * len(pairs) * (1 if k == "rsum" else 2 * len(CUTOFFS)))
-        return [from_scores(f"{label}{name}", parts, 0, data.group_of_image, scale)]
-    scale = 100 / (len(pairs) * (len(CUTOFFS) if k == "mean" else 1))
+        sign = -1 if k == "text_more" else 1
+        parts = sign * data.n_captions * gains["image"] + data.n_images * of_captions
+        return [from_scores(f"{label}{name}", parts, 0, data.group_of_image, scale / data.n_captions)]
     clusters = {"image": data.group_of_image, "text": data.group_of_caption}
-    return [
-        from_scores(f"{label}{side} query {name}", gains[side], 0, clusters[side], scale) for side in sides
-    ]
+    names = {side: f"{label}{side} query {name}" for side in sides}
+    return [from_scores(names[side], gains[side], 0, clusters[side], scale) for side in sides]
 
 
 def localised(
@@ -315,17 +329,13 @@ def localised(
     return found
 
 
-def gain(results: Results, pairs: Sequence[Sequence[str]], side: str, k: int | str, split: str) -> np.ndarray:
-    """Hits that the better rows have more ``(S, Q)``, whole numbers, added over pairs and cutoffs."""
-    cutoffs = CUTOFFS if isinstance(k, str) else (k,)
-    # On a page all rows have the same seeds; of published ones, those count that all have.
-    shared = set.intersection(*(set(results[key].seeds) for key in chain(*pairs)))
-    if not shared:
-        raise NotPublished(f"{', '.join(chain(*pairs))}: no seed is published of all; publish them under one")
-
-    def hits(key: str) -> np.ndarray:
-        both = zip(results[key].seeds, results[key].ranks(side, split), strict=True)
-        ranks = np.stack([own for seed, own in both if seed in shared])
-        return sum((ranks <= cut).astype(np.int64) for cut in cutoffs)
-
-    return sum(hits(better) - hits(worse) for better, worse in pairs)
+def at_chance(results: Results, rows: Sequence[tuple[str, str]]) -> str:
+    """The first of these rows, each with its split, that does not reach 1.5 times chance; "" for none."""
+    for key, split in rows:
+        if one := results.get(key):
+            found = one.metrics(split).mean(numeric_only=True)
+            least = one.chance(split)["rsum"] if "rsum" in found else found.get("chance", 0.0)
+            value, said = found.get("rsum", found.get("r1", np.inf)), "R-sum" if "rsum" in found else "R@1"
+            if value < 1.5 * least:
+                return f"{key}: {said} {value:.1f}, by chance {least:.1f}"
+    return ""

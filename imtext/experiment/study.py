@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ from imtext.data import GENERATED
 from imtext.errors import ConfigError
 from imtext.experiment.compute import Row, finished, inputs_of, jobs_here
 from imtext.experiment.experiment import Experiment, changed, differences
-from imtext.experiment.results import Absent, NotPublished, Result, Results, compared, localised
+from imtext.experiment.results import Absent, NotPublished, Result, Results, at_chance, compared, localised
 from imtext.experiment.source import Places
 from imtext.report.markup import Page
 from imtext.report.paper import known
@@ -95,7 +96,6 @@ class Study:
     Args:
         paper: its printed numbers and claims.
         measures: claim to what measures it on the results, where ranks alone do not.
-        reasons: profile to what is known to stand behind a verdict that is not "reproduced".
         given, named: the parameters of the notebook, in the order of
             :class:`imtext.experiment.study.Parameters`.
 
@@ -103,10 +103,8 @@ class Study:
         ConfigError: for a parameter that does not fit.
     """
 
-    def __init__(
-        self, paper: report.Paper, measures: Measures, reasons: Mapping[str, str], *given: Any, **named: Any
-    ) -> None:
-        self.paper, self.measures, self.reasons = paper, measures, reasons
+    def __init__(self, paper: report.Paper, measures: Measures, *given: Any, **named: Any) -> None:
+        self.paper, self.measures = paper, measures
         self.parameters = Parameters(*given, **named).checked(paper.numbers)
         self.named = {line.run for table in paper.tables.values() for line in table.lines}
         # Absolute, so that a finished run can be read from any folder.
@@ -289,37 +287,37 @@ class Study:
             found["note"] = "overrides: " + ", ".join(f"{name} = {value}" for name, value in changes.items())
         return found
 
-    def claims(self, results: Results, more: Measures | None = None, table: str = "") -> Page | None:
+    def claims(self, results: Results, *more: Measures | None, table: str = "") -> Page | None:
         """The paper's claims, with what the published runs say of each, then what the runs of this page say;
         arguments as for `verdicts`."""
-        pages = [*((one, None) for one in self._published()), (results, more)]
-        found = [(self.verdicts(one, measures, table), self.provenance(one)) for one, measures in pages]
+        pages = [*((one, ()) for one in self._published()), (results, more)]
+        found = [(self.verdicts(one, *others, table=table), self.provenance(one)) for one, others in pages]
         parts = [report.claims_table(*one, f"claims-{table}".rstrip("-")) for one in found if one[0]]
         return Page(*parts) if parts else None
 
-    def verdicts(
-        self, results: Results, more: Measures | None = None, table: str = ""
-    ) -> list[report.Verdict]:
+    def verdicts(self, results: Results, *more: Measures | None, table: str = "") -> list[report.Verdict]:
         """A verdict for each claim that the rows and tables asked for can test, in the paper's order.
 
         Args:
             results: of the rows; more: measures of claims that are about more than the rows.
             table: only claims about this one.
         """
-        here, found, measures = self.provenance(results), [], {**self.measures, **(more or {})}
-        coco, kept = here["dataset"].startswith("coco"), results.kept.evidence if results.kept else {}
+        here, found, measures = self.provenance(results), [], ChainMap(*filter(None, more), self.measures)
+        other = "small" if here["dataset"].startswith("coco") else "large"
+        kept = results.kept.evidence if results.kept else {}
         for claim in self.paper.claims.values():
             asked = claim.table in ("", *self.parameters.tables) and table in ("", claim.table)
-            if not asked or not results.has(*claim.needs) or (claim.size == "small" and coco):
+            if not asked or not results.has(*claim.needs):
                 continue
             try:
                 items = measures.get(claim.id, partial(self._compared, claim))(results)
             except NotPublished:
                 items = []
             if items := items or kept.get(claim.id, []):
-                size = "the claim is about a large dataset" * (claim.size == "large" and not coco)
-                reasons = [self.reasons.get(here["profile"], ""), claim.reason, size]
-                found.append(report.decide(claim, items, "; ".join(filter(None, reasons))))
+                wrong = f"the claim is about a {other} dataset" * (claim.size == other)
+                said = wrong or "profile smoke" * (here["profile"] == "smoke")
+                items, rows = [] if wrong else items, at_chance(results, claim.rows)
+                found.append(report.decide(claim, items, rows, said))
         return found
 
     def _compared(self, claim: report.Claim, results: Results) -> list[report.Evidence]:

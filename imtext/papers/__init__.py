@@ -9,17 +9,14 @@ from typing import Any
 from imtext.experiment import Study
 from imtext.report import Paper
 
-SMOKE = "this profile trains for seconds; its verdicts only show that the page works"
 
-
-def study_of(paper: Paper, names: Mapping[str, Any], quick: str) -> Callable[..., Study]:
+def study_of(paper: Paper, names: Mapping[str, Any]) -> Callable[..., Study]:
     """What makes a paper's study of the parameters of its notebook, see :class:`imtext.experiment.Study`.
 
     A claim that ranks alone do not decide is measured by the function that has its name.
 
     Args:
         paper: with its claims; names: of the paper's module, as ``globals()`` gives them.
-        quick: what is known to stand behind a verdict of this profile that is not "reproduced".
     """
     measures = {claim: names[claim] for claim in paper.claims if claim in names}
-    return partial(Study, paper, measures, {"smoke": SMOKE, "quick": quick})
+    return partial(Study, paper, measures)

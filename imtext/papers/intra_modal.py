@@ -12,10 +12,10 @@ from sklearn.decomposition import PCA
 
 from imtext.experiment import Result, Results, none_of_absent
 from imtext.experiment.networks import DISTANCES
-from imtext.experiment.results import SIDES, drawn, gain
+from imtext.experiment.results import drawn
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
 from imtext.papers import study_of
-from imtext.report import Evidence, difference_of_gains, from_scores, read_paper
+from imtext.report import Evidence, from_scores, read_paper
 from imtext.report.figures import FILLS, by_weight, distribution, draw_groups, panels
 from imtext.report.style import DASHES, INK, PALETTE, house_style
 from imtext.retrieval import distance_to_others
@@ -49,24 +49,7 @@ def modality_moves_apart(results: Results) -> list[Evidence]:
     return found
 
 
-def helps_text_more(results: Results) -> list[Evidence]:
-    """Gain of L1 over the hinges alone in mean recall, text queries minus image queries."""
-    groups = results["l1"].groups()
-    image, text = (gain(results, [("l1", "hinges")], side, "mean", "test") * 100 / 3 for side in SIDES)
-    sides = (text, groups["captions"]), (image, groups["images"])
-    return [difference_of_gains("gain in mean recall, text minus image", *sides)]
-
-
-def gain_exceeds_seeds(results: Results) -> list[Evidence]:
-    """Mean gain of L1 in R-sum less the deviation of the hinges alone between seeds; seeds are drawn."""
-    plain, gained = results["hinges"].rsum().align(results["l1"].rsum(), join="inner")
-    if len(plain) < 2:
-        return []
-    return [from_scores("gain less spread of seeds", gained - plain.std(), plain, scale=1, digits=3)]
-
-
-QUICK = "few groups, a small network, seconds of training; the paper's gains are 1 to 4 points"
-study = study_of(PAPER, globals(), QUICK)
+study = study_of(PAPER, globals())
 
 
 # Tables of ours

@@ -232,6 +232,11 @@ class RegionImages(OfCNN):
         kept = {"ranks": located.ranks, "image": mentions.image, "ap": 100 * located.ap, "best": best}
         run.save_arrays(f"ranks-{split}.npz", **kept)
         cells = located.row() | {"without_box": len(self.source.splits[split].phrases) - len(mentions.row)}
+        # Of a box taken at random: the share of an image's proposals that are right.
+        every, owner, _ = self.proposals(split)
+        both = zip(mentions.image, mentions.truth, strict=True)
+        right = [(iou(every[owner == image], true[None]) >= 0.5).mean() for image, true in both]
+        cells["chance"] = 100 * float(np.mean(right))
         return {split: {"r100" if name == "upper_bound" else name: one for name, one in cells.items()}}
 
     def _localised(

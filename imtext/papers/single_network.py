@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from imtext.experiment import Result, Results, inputs_of, none_of_absent
 from imtext.experiment.compute import untrained
-from imtext.experiment.results import CUTOFFS, SIDES, drawn
+from imtext.experiment.results import drawn
+from imtext.experiment.study import Measures
 from imtext.papers import study_of
 from imtext.precision import working_precision
 from imtext.progress import announce
@@ -22,7 +23,7 @@ from imtext.report import Evidence, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
 from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
-from imtext.retrieval import Mixing, cluster_bootstrap, modality_mixing
+from imtext.retrieval import Mixing, modality_mixing
 from imtext.threads import torch_threads
 from imtext.training import make_fabric
 
@@ -31,48 +32,6 @@ FEW = {"train": 40, "val": 10, "test": 10}  # so few groups that a softmax tells
 
 
 # What claims are measured by where the ranks of two rows are not enough
-
-
-def alike_captions_lie_near(results: Results) -> list[Evidence]:
-    """Distance of drawn pairs of captions of different groups minus that of captions alike, relative.
-
-    Those alike are chosen by their words alone: the largest share of common words, so that the network has
-    no say.
-    """
-    one = results["config-2"]
-    rows, groups = one.embeddings()[0]["captions"], one.groups()["captions"]
-    words = [set(caption.casefold().strip(" .").split()) for caption in one.split().captions]
-    pairs = np.random.default_rng(0).integers(0, len(rows), (2, 20000))
-    first, second = pairs[:, groups[pairs[0]] != groups[pairs[1]]]
-    both = [(words[a], words[b]) for a, b in zip(first, second, strict=True)]
-    common = np.array([len(a & b) / len(a | b) for a, b in both])
-    apart = np.linalg.norm(rows[first] - rows[second], axis=1)
-    near, mean = apart[common >= np.quantile(common, 0.995)], apart.mean()
-    name, scale = "relative nearness of captions alike", 1 / mean
-    return [from_scores(name, np.full_like(near, mean), near, scale=scale, unit="", digits=3)]
-
-
-def centre_loss_trains(results: Results) -> list[Evidence]:
-    """Mean recall with the centre loss alone minus that of chance, per side."""
-    one, found = results["centre-alone"], []
-    by_chance = one.chance()
-    for side, groups in zip(SIDES, one.groups().values(), strict=True):
-        hits = [np.mean([ranks <= k for k in CUTOFFS], axis=0) for ranks in one.ranks(side)]
-        least = np.full_like(hits, np.mean([by_chance[f"{side}_query_r{k}"] for k in CUTOFFS]) / 100)
-        found.append(from_scores(f"{side} query mean recall over chance", hits, least, groups))
-    return found
-
-
-def softmax_prevents_collapse(results: Results) -> list[Evidence]:
-    """Spread of the embeddings of the last epoch's batches, with softmax minus with the centre loss alone.
-
-    Seeds are drawn; the interval of a single one would be a point, so below two there is no evidence.
-    """
-    both = (results[key].curves() for key in ("standard", "centre-alone"))
-    gains = np.subtract(*([curves["spread"].iloc[-1] for curves in seeds] for seeds in both))
-    if len(gains) < 2:
-        return []
-    return [from_samples("spread, last epoch", gains, cluster_bootstrap(gains, np.arange(len(gains))))]
 
 
 def modalities_overlap(results: Results) -> list[Evidence]:
@@ -93,7 +52,7 @@ def own_texts_lie_closer(results: Results) -> list[Evidence]:
     return [from_scores("nearer to its own, relative", others, owns, scale=scale, unit="", digits=3)]
 
 
-study = study_of(PAPER, globals(), "few groups, a small network from a random start, minutes of training")
+study = study_of(PAPER, globals())
 
 
 def mixing(result: Result) -> Mixing:
@@ -213,6 +172,19 @@ def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFra
                 optimizer.step()
                 lines.append({"run": name, "step": step} | {key: found[key].item() for key in CURVES})
     return pd.DataFrame(lines)
+
+
+@none_of_absent
+def collapsed(curves: pd.DataFrame) -> Measures:
+    """What measures the claim about Eq. 1 alone: the share of the spread that is left of these trainings.
+
+    Less than a tenth of it is a collapse.
+    """
+    spreads = curves.groupby("run", sort=False)["spread"]
+    both, alone = spreads.last() / spreads.first()
+    found = [from_samples("a tenth minus the share left, centre loss alone", 0.1 - alone)]
+    found.append(from_samples("share left minus a tenth, with a softmax", both - 0.1))
+    return {"softmax_prevents_collapse": lambda results: found}
 
 
 @none_of_absent

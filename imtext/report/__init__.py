@@ -3,7 +3,7 @@
 # ruff: noqa: F401 - what is imported here is what the package offers
 
 from imtext.report.claims import Verdict, claims_table, decide
-from imtext.report.evidence import Evidence, difference_of_gains, from_samples, from_scores, gain_where
+from imtext.report.evidence import Evidence, from_parts, from_samples, from_scores
 from imtext.report.paper import Claim, Paper, PaperTable, paper_table, paper_values, read_paper
 from imtext.report.published import NOTES, Published, read_published, results_folder
 from imtext.report.style import use_house_style

@@ -106,8 +106,8 @@ class Claim:
     numbers. Without `bounds` it says that something is better than something else, and with them by how much,
     from and to, in the unit of the difference; the first is -inf where it says that there is no gain to
     speak of. `compare`: rows of `table`; `needs`: those of another measure.
-    `size`: "small" or "large" where it is about datasets of that size. `reason`: what is known to be
-    behind a verdict other than "reproduced".
+    `size`: "small" or "large" where it is about datasets of that size, and judged on no other. `fails`: rows
+    of which it says that they learn nothing.
     """
 
     id: str
@@ -120,7 +120,14 @@ class Claim:
     compare: Sequence[Mapping[str, Any]] = ()
     needs: Sequence[str] = ()
     size: str = ""
-    reason: str = ""
+    fails: Sequence[str] = ()
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Keys of the rows that must have learnt something, each with the split on which it is read."""
+        pairs = [(pair, one.get("split", "test")) for one in self.compare for pair in one["pairs"]]
+        held = [(key, split) for pair, split in (*pairs, (self.needs, "test")) for key in pair]
+        return [one for one in held if one[0] not in self.fails]
 
 
 @dataclass(frozen=True)

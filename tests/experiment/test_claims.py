@@ -4,12 +4,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from imtext import report
 from imtext.data.schema import Dataset
 from imtext.experiment import Result, Results
 from imtext.experiment.compute import evaluate_split
-from imtext.experiment.results import compared, localised
+from imtext.experiment.results import at_chance, compared, localised
+from imtext.papers import intra_modal
 from imtext.runs import Run
 
 KS = (1, 5, 10)
@@ -93,7 +96,7 @@ def loop_draws(gains, groups, n=2000):
 @pytest.mark.parametrize("groups", [None, [3, 3, 3, 0, 1, 1, 7, 8, 9, 9, 5, 6]])
 def test_rsum_against_loops(groups):
     data = dataset(RAGGED, groups)
-    rows = random_rows(data, ("good", "bad"))
+    rows = random_rows(data, ("good", "bad"), seeds=1)
     (found,) = compared(results(data, rows), [("good", "bad")], "rsum")
     own = [loop_rsum(a) - loop_rsum(b) for a, b in zip(rows["good"], rows["bad"], strict=True)]
     assert found.per_seed == pytest.approx(own) and found.difference == pytest.approx(np.mean(own))
@@ -112,7 +115,75 @@ def test_the_mean_of_both_directions_is_a_sixth_and_signs_turn():
     (turned,) = compared(both, [("bad", "good")], "rsum")
     ends = (rsum.difference, rsum.low, rsum.high)
     assert (mean.difference, mean.low, mean.high) == pytest.approx([end / 6 for end in ends])
+    assert len(rsum.per_seed) == 2 and rsum.low < min(rsum.per_seed) < max(rsum.per_seed) < rsum.high
     assert (turned.difference, turned.high, turned.low) == pytest.approx([-end for end in ends])
+
+
+def test_the_gain_of_text_queries_over_that_of_image_queries():
+    data = dataset(RAGGED)
+    rows = random_rows(data, ("good", "bad"))
+    (found,) = compared(results(data, rows), [("good", "bad")], "text_more")
+    own = []
+    for good, bad in zip(rows["good"], rows["bad"], strict=True):
+        gains = {}
+        for side in ("image", "text"):
+            hits = [(good[side] <= k).mean() - (bad[side] <= k).mean() for k in KS]
+            gains[side] = 100 * sum(hits) / 3
+        own.append(gains["text"] - gains["image"])
+    assert found.per_seed == pytest.approx(own) and found.name.startswith("text gain minus image gain")
+
+
+def test_a_row_at_chance_is_named():
+    data = dataset((2,) * 40)
+    # Each right answer is found first by the good row; the bad one guesses: of 40 images, of 80 captions.
+    guess = {"image": np.tile(np.arange(1, 41), 1), "text": np.tile(np.arange(1, 41), 2)}
+    ranks = {"good": [{"image": np.ones(40, int), "text": np.ones(80, int)}], "bad": [guess]}
+    made = results(data, ranks)
+    for key, one in made.items():
+        sums = {"rsum": [loop_rsum(ranks[key][0])]}
+        one.metrics = lambda split, sums=sums: pd.DataFrame(sums)
+    chance = made["bad"].chance()["rsum"]
+    assert chance < loop_rsum(guess) * 1.1 and loop_rsum(guess) < 1.5 * chance
+    assert at_chance(made, [("good", "test"), ("missing", "test")]) == ""
+    said = at_chance(made, [("good", "test"), ("bad", "test")])
+    assert said == f"bad: R-sum {loop_rsum(guess):.1f}, by chance {chance:.1f}"
+    made["bad"].metrics = lambda split: pd.DataFrame({"rsum": [1.49 * chance, 1.52 * chance]})
+    assert at_chance(made, [("bad", "test")]) == ""  # the mean over seeds counts
+    boxes = SimpleNamespace(metrics=lambda split: pd.DataFrame({"r1": [5.0], "chance": [4.0]}))
+    assert at_chance({"phrases": boxes}, [("phrases", "test")]) == "phrases: R@1 5.0, by chance 4.0"
+
+
+@pytest.mark.parametrize("key", ["good", "bad"])
+def test_no_verdict_comes_from_a_row_at_chance(key):
+    """Whatever the difference, and whether the row at chance is the better or the worse."""
+    study = intra_modal.study("flickr8k", "x", "quick", [0, 1, 2], device="cpu")
+    item = report.Evidence("distance", 4.0, 1.0, 7.0, (3.0, 4.0, 5.0))
+    study.measures = dict.fromkeys(study.measures, lambda results: [item])
+    data = dataset((2,) * 40)
+    names = {line.run for table in study.paper.tables.values() for line in table.lines if line.run}
+    made = results(data, random_rows(data, sorted(names), seeds=3))
+    for one in made.values():
+        one.metrics = lambda split: pd.DataFrame({"rsum": [500.0]})
+        one.origin = {"dataset": "flickr8k", "profile": "quick"}
+    before = {one.claim.id: one for one in study.verdicts(made)}
+    assert not {"undecided: at chance", "not judged", "one seed"} & {one.word for one in before.values()}
+    low = "l1" if key == "good" else "hinges"
+    made[low].metrics = lambda split: pd.DataFrame({"rsum": [1.4 * made[low].chance()["rsum"]]})
+    for name, verdict in {one.claim.id: one for one in study.verdicts(made)}.items():
+        touched = low in dict(verdict.claim.rows)
+        assert (verdict.word == "undecided: at chance") == touched, name
+        assert verdict.reason.startswith(f"{low}: R-sum") if touched else verdict == before[name]
+    made[low].metrics = lambda split: pd.DataFrame({"rsum": [500.0]})
+    smoke = intra_modal.study("flickr8k", "x", "smoke", [0, 1, 2], device="cpu")
+    smoke.measures = study.measures
+    for one in made.values():
+        one.origin = {"dataset": "flickr8k", "profile": "smoke"}
+    assert {one.word for one in smoke.verdicts(made)} == {"not judged"}
+
+
+def test_a_claim_that_a_row_learns_nothing_is_judged_by_it():
+    claim = report.read_paper("instance_loss").claims["shared_classifier_needed"]
+    assert claim.rows == [("instance-1", "val")] and claim.fails == ["two-classifiers"]
 
 
 def test_what_is_equal_differs_by_nothing():

@@ -6,11 +6,10 @@ import pytest
 import torch
 from one_word_less import word_ablation
 
-from imtext.errors import DataError
 from imtext.experiment.compute import in_blocks
 from imtext.models import TextCNN, dual_path
 from imtext.papers import instance_loss
-from imtext.papers.instance_loss import by_word, content_minus_function, split_ablation
+from imtext.papers.instance_loss import by_word, split_ablation
 from imtext.text import Vocabulary
 from imtext.training import make_fabric
 
@@ -117,45 +116,3 @@ def test_means_by_word_equal_a_loop(frame):
         assert line.count == len(expected[line.word])
     assert found["drop"].is_monotonic_decreasing
     assert by_word(frame, least=100).empty
-
-
-def test_the_bootstrap_draws_whole_captions(frame):
-    # Captions 0 and 1 keep their content words alone, so that a draw may hold no function word.
-    frame = frame[(frame["kind"] == "content") | (frame["caption"] > 1)]
-    difference, samples = content_minus_function(frame, n=40, seed=3)
-    captions = np.unique(frame["caption"])
-
-    def naive(drawn):
-        content, function = [], []
-        for number in drawn:
-            for line in frame[frame["caption"] == number].itertuples():
-                (content if line.kind == "content" else function).append(line.drop)
-        return np.mean(content) - np.mean(function) if content and function else None
-
-    equal = np.full(len(captions), 1 / len(captions))
-    drawn = np.random.default_rng(3).multinomial(len(captions), equal, 40)
-    expected = [naive(np.repeat(captions, weights)) for weights in drawn]
-    expected = [value for value in expected if value is not None]
-    assert difference == pytest.approx(naive(captions))
-    assert 30 < len(samples) < 40 and samples == pytest.approx(np.array(expected))
-
-
-def test_the_bootstrap_covers_a_known_difference():
-    random = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "word": ["dog", "on"] * 400,
-            "kind": ["content", "function"] * 400,
-            "caption": np.repeat(np.arange(400), 2),
-            "drop": np.tile([0.1, 0.0], 400) + random.normal(scale=0.05, size=800),
-        }
-    )
-    _, samples = content_minus_function(frame)
-    low, high = np.percentile(samples, [2.5, 97.5])
-    assert samples.shape == (1000,) and low < 0.1 < high
-    assert np.array_equal(samples, content_minus_function(frame)[1])
-
-
-def test_two_kinds_of_words_are_needed(frame):
-    with pytest.raises(DataError, match="nothing to compare"):
-        content_minus_function(frame[frame["kind"] == "content"])

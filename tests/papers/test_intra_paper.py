@@ -11,6 +11,7 @@ from notebook_source import defined, sources
 
 from imtext.data.schema import Dataset
 from imtext.experiment import GRU, BiLSTM, Given, Results
+from imtext.experiment.results import compared
 from imtext.losses.intra_modal import pair_distances
 from imtext.papers import intra_modal
 from imtext.report import paper_values
@@ -114,6 +115,7 @@ def made(n=10, seeds=2):
             for side, m in (("image", n), ("text", 2 * n))
         }
         found[key] = SimpleNamespace(
+            seeds=[*range(seeds)],
             split=lambda name="test": data,
             groups=lambda: {"images": data.group_of_image, "captions": data.group_of_caption},
             embeddings=lambda after=after: after,
@@ -160,8 +162,10 @@ def test_text_queries_against_image_queries():
             pair = [results[key].ranks(side, "test")[seed] for key in ("l1", "hinges")]
             gains.append(sum(100 * ((pair[0] <= k).mean() - (pair[1] <= k).mean()) for k in (1, 5, 10)) / 3)
         own.append(gains[1] - gains[0])
-    (found,) = intra_modal.helps_text_more(results)
+    (found,) = compared(results, [("l1", "hinges")], "text_more")
     assert found.per_seed == pytest.approx(own) and found.low < found.difference < found.high
+    (turned,) = compared(results, [("hinges", "l1")], "text_more")
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
 
 
 class Sums:
@@ -178,15 +182,6 @@ def summed(seeds=3, **sums):
     """Results of all rows of Table 3; those that are not named stand at 100."""
     sums = {key.replace("_", "-"): values for key, values in sums.items()}
     return Results({line.run: Sums(sums.get(line.run, [100.0] * seeds)[:seeds]) for line in TABLE.lines})
-
-
-def test_a_gain_against_the_spread_of_seeds():
-    (one,) = intra_modal.gain_exceeds_seeds(summed(hinges=[100, 104, 102], l1=[103, 105, 109]))
-    assert one.difference == pytest.approx(11 / 3 - 2) and one.unit == "points"  # gains 3, 1, 7; deviation 2
-    assert one.low == pytest.approx(-1) and one.high == pytest.approx(5)  # all draws of one seed
-    (clear,) = intra_modal.gain_exceeds_seeds(summed(hinges=[100, 104, 102], l1=[110, 114, 112]))
-    assert clear.low == clear.high == clear.difference == pytest.approx(8)
-    assert intra_modal.gain_exceeds_seeds(summed(1)) == []
 
 
 def test_gains_are_paired_by_seed():

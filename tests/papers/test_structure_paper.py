@@ -240,7 +240,9 @@ def test_one_table_asks_for_its_rows_alone(made):
 
 
 def test_every_claim_gets_a_verdict(made):
-    assert {verdict.claim.id for verdict in made.study.verdicts(made.results)} == set(PAPER.claims)
+    here = {name for name, claim in PAPER.claims.items() if made.results.has(*dict(claim.rows))}
+    assert {verdict.claim.id for verdict in made.study.verdicts(made.results)} == here
+    assert len(here) > 20
 
 
 def test_claims_measure_what_the_tables_say(made):
@@ -262,7 +264,7 @@ def test_claims_measure_what_the_tables_say(made):
         side: np.mean(
             [
                 np.subtract(*(made.results[key].metrics().loc[0, f"{side}_query_r{k}"] for key in pair))
-                for pair in structure_preserving.BI
+                for pair in (("fv-linear-bi", "fv-linear-one"), ("fv-nonlinear-bi", "fv-nonlinear-one"))
                 for k in (1, 5, 10)
             ]
         )
@@ -412,6 +414,12 @@ def test_the_score_cca_is_chosen_by_is_recall_at_one(boxes):
     best = kept["best"]
     overlap = np.diag(iou(proposals.boxes[best], mentions.truth))
     assert np.array_equal(overlap >= 0.5, kept["ranks"] == 1)
+    right = []
+    for mention in range(len(best)):
+        own = np.flatnonzero(proposals.image == mentions.image[mention])
+        overlaps = [iou(proposals.boxes[[i]], mentions.truth[[mention]])[0, 0] for i in own]
+        right.append(np.mean(np.array(overlaps) >= 0.5))
+    assert found["chance"] == pytest.approx(100 * np.mean(right)) and 0 < found["chance"] < 100
     for mention in range(0, len(best), 7):
         own = np.flatnonzero(proposals.image == mentions.image[mention])
         scores = regions[own] @ phrases[mentions.phrase[mention]]

@@ -32,7 +32,7 @@ _CLAIM_MAY = {
     "compare": list,
     "needs": list,
     "size": str,
-    "reason": str,
+    "fails": list,
 }
 _COMPARED = {"pairs": list}
 _COMPARED_MAY = {

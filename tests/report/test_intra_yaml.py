@@ -174,7 +174,6 @@ QUOTED = {
         ("2", ("imc", "vse"), SUM),
     ],
     "imc_beats_vse_everywhere": [("2", ("imc", "vse"), RECALLS)],
-    "vse_keeps_first_place": [("1", ("5k_vse", "5k_imc"), R1[:1])],
     "every_distance_helps": [("3", (*DISTANCES, "lambda_0"), SUM)],
     "l1_best": [("3", ("l1", "l2", "cosine", "msd"), SUM)],
     "l1_best_r1": [("3", ("l1", "l2", "cosine", "msd"), R1)],
@@ -213,9 +212,6 @@ def test_the_paper_itself_bears_out_what_it_claims_in_numbers():
         _value("2", "imc", c) > _value("2", row, c) for row in ("vse", "cmka", "cvse") for c in RECALLS
     )
     assert _value("1", "5k_vse", R1[0]) > _value("1", "5k_imc", R1[0])
-    gains = read_paper(PAPER).claims["gain_exceeds_seeds"].paper
-    found = [_value("3", row, "rsum") - none for row in DISTANCES]
-    assert f"{min(found):.1f} to {max(found):.1f}" in gains
 
 
 def test_the_gain_of_text_queries_is_quoted_from_the_recalls():
@@ -236,14 +232,13 @@ def test_the_gain_of_text_queries_is_quoted_from_the_recalls():
 def test_claims_come_in_the_papers_order_and_ours_are_marked():
     claims = read_paper(PAPER).claims
     sections = [claim.section.removeprefix("ours, after ").split(",")[0] for claim in claims.values()]
-    assert sections == sorted(sections) and len(claims) == 19
+    assert sections == sorted(sections) and len(claims) == 17
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours, after section ")}
     assert ours == {
         "early_cosine_helps",
         "early_l1_helps",
         "helps_text_more",
         "l1_adds_four",
-        "gain_exceeds_seeds",
         "printed_helps",
         "released_cosine_helps",
         "released_distance_helps",
