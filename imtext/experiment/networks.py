@@ -93,7 +93,7 @@ class Scan:
     """SCAN, or SCAN-RFE, whose words keep their vector beside the state of the BiGRU.
 
     Attributes:
-        dim, direction, pooling, project, smooth, sharp, dropout: as for :class:`imtext.models.scan.SCAN`.
+        dim, direction, pooling, sharp, dropout: as for :class:`imtext.models.scan.SCAN`.
         rich_words: SCAN-RFE.
     """
 
@@ -101,8 +101,6 @@ class Scan:
     direction: str = "t-i"
     pooling: str = "avg"
     rich_words: bool = False
-    project: bool = False
-    smooth: float | None = None
     sharp: float | None = None
     dropout: float = 0.0
 
@@ -118,7 +116,7 @@ class Scan:
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         sizes = len(inputs.text.vocabulary), inputs.text.width, self.dim, inputs.image.dim, self.rich_words
-        how = self.direction, self.pooling, self.smooth, self.sharp, self.project
+        how = self.direction, self.pooling, self.sharp
         return models.SCAN(*sizes, *how, inputs.text.start, self.dropout)
 
 

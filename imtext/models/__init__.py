@@ -7,19 +7,5 @@ from imtext.models.scan import SCAN, attend, scan_scores
 from imtext.models.text_cnn import TextCNN
 from imtext.models.text_encoders import GRUText, LSTMText
 
-__all__ = [
-    "CCA",
-    "SCAN",
-    "GRUText",
-    "InceptionResNetV1",
-    "Joint",
-    "LSTMText",
-    "PictureNets",
-    "TextCNN",
-    "attend",
-    "choose_cca",
-    "dual_path",
-    "scan_scores",
-    "two_branch",
-    "vse",
-]
+__all__ = ["CCA", "SCAN", "GRUText", "InceptionResNetV1", "Joint", "LSTMText", "PictureNets", "TextCNN"]
+__all__ += ["attend", "choose_cca", "dual_path", "scan_scores", "two_branch", "vse"]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from imtext.check import number, one_of, whole
 from imtext.errors import ConfigError
+from imtext.models.text_encoders import Lengths
 from imtext.unit import unit_rows
 
 BLOCK = 1024  # captions, each at one position, embedded at a time
@@ -96,9 +97,7 @@ class Joint(nn.Module):
         rows = torch.cat([self.text_head(self.text(part)) for part in shifted.split(BLOCK)])
         return rows.new_zeros(len(captions), self.dim).index_add_(0, row, rows)
 
-    def forward(
-        self, images: Tensor, captions: Tensor, lengths: list[int] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, captions: Tensor, lengths: Lengths = None) -> tuple[Tensor, Tensor]:
         """Both sides at once, as the losses read them: images ``(B, dim)`` and captions ``(M, dim)``.
 
         ``lengths``: words of each caption, at least 1, for a recurrent text network; spares asking a GPU.

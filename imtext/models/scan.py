@@ -34,7 +34,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 from imtext.check import number, one_of, whole
 from imtext.errors import DataError
 from imtext.models.joint import started
-from imtext.models.text_encoders import pack_words, word_layer
+from imtext.models.text_encoders import Lengths, pack_words, word_layer
 from imtext.threads import torch_threads
 from imtext.unit import EPSILON, unit_rows
 
@@ -61,10 +61,9 @@ class SCAN(nn.Module):
         word_dim: width of the word layer (paper: 300).
         dim: width of the BiGRU's states, and of the space but for ``rich`` (paper: 1,024).
         region_dim: length of a region's feature (paper: 2,048).
-        rich: SCAN-RFE; project: with it, a linear layer takes a word's two parts back to ``dim`` (ours).
+        rich: SCAN-RFE.
         direction: ``"t-i"``, words attend to regions, or ``"i-t"``, regions to words.
         pooling: ``"avg"`` or ``"lse"``.
-        smooth: lambda of the softmax; None: as published, 9 for t-i and 4 for i-t.
         sharp: lambda of LSE; None: as published, 6 for t-i and 5 for i-t (Flickr30k; on COCO it is 20).
         vectors: None, or ``(d, word_dim)`` that the words start from, as for
             :class:`~imtext.models.text_encoders.LSTMText`.
@@ -91,9 +90,7 @@ class SCAN(nn.Module):
         rich: bool = False,
         direction: str = "t-i",
         pooling: str = "avg",
-        smooth: float | None = None,
         sharp: float | None = None,
-        project: bool = False,
         vectors: np.ndarray | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -102,15 +99,13 @@ class SCAN(nn.Module):
         one_of("direction", direction, DIRECTIONS)
         one_of("pooling", pooling, POOLINGS)
         self.dim, self.direction, self.pooling = dim, direction, pooling
-        self.smooth = SMOOTH[direction] if smooth is None else smooth
+        self.smooth = SMOOTH[direction]
         self.sharp = SHARP[direction] if sharp is None else sharp
-        self.rich = rich
-        self.width = dim + word_dim if rich and not project else dim
+        self.rich, self.width = rich, dim + word_dim if rich else dim
         (self.region,) = started(nn.Linear(region_dim, self.width))
         self.word = word_layer(words, word_dim, vectors)
         self.dropout = nn.Dropout(number("dropout", dropout, most=0.99))
         self.rnn = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
-        self.join = started(nn.Linear(dim + word_dim, dim))[0] if rich and project else None
 
     def embed_regions(self, features: Tensor) -> Tensor:
         """Region features ``(B, R, region_dim)`` to unit rows ``(B, R, width)``.
@@ -119,7 +114,7 @@ class SCAN(nn.Module):
         """
         return unit_rows(self.region(self.dropout(features)))
 
-    def embed_words(self, codes: Tensor, lengths: list[int] | None = None) -> tuple[Tensor, Tensor]:
+    def embed_words(self, codes: Tensor, lengths: Lengths = None) -> tuple[Tensor, Tensor]:
         """Codes ``(B, L)`` to unit rows ``(B, L, width)``, words first and zeros behind, and counts ``(B,)``.
 
         Codes of 0 are padding wherever they stand; a caption without words has the count 0.
@@ -129,8 +124,7 @@ class SCAN(nn.Module):
         states, _ = pad_packed_sequence(read, batch_first=True, total_length=codes.shape[1])
         rows = unit_rows(states.unflatten(2, (2, self.dim)).mean(2))
         if self.rich:
-            rows = torch.cat([rows, unit_rows(words)], dim=2)
-            rows = unit_rows(rows if self.join is None else self.join(rows))
+            rows = unit_rows(torch.cat([rows, unit_rows(words)], dim=2))
         behind = torch.arange(codes.shape[1], device=codes.device) >= counts[:, None]
         return rows.masked_fill(behind[:, :, None], 0), counts
 
@@ -141,7 +135,7 @@ class SCAN(nn.Module):
         how = self.direction, self.pooling, self.smooth, self.sharp
         return scan_scores(regions, words, region_counts, word_counts, *how)
 
-    def forward(self, features: Tensor, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
+    def forward(self, features: Tensor, codes: Tensor, lengths: Lengths = None) -> Tensor:
         """Scores ``(N, M)`` of images ``(N, R, region_dim)`` and captions ``(M, L)``."""
         words, counts = self.embed_words(codes, lengths)
         return self.scores(self.embed_regions(features), words, None, counts)

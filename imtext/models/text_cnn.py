@@ -14,7 +14,6 @@ BLOCKS = {50: (3, 4, 6, 1), 152: (3, 8, 36, 1)}
 OUTPUTS = (256, 512, 1024, 2048)
 # Released network: channels inside the first block of each stage; later blocks have a quarter of the outputs.
 FIRST_INNER = (128, 512, 1024, 2048)
-POOLINGS = ("mean", "max")
 
 
 class PositionConv(nn.Module):
@@ -115,7 +114,7 @@ class TextCNN(nn.Module):
     ) -> None:
         super().__init__()
         blocks = BLOCKS[one_of("depth", depth, BLOCKS)]
-        self.pooling = one_of("pooling", pooling, POOLINGS)
+        self.pooling = one_of("pooling", pooling, ("mean", "max"))
         # A 1x1 convolution over one-hot words is a lookup; padding is all zeros and leaves the bias.
         self.word = nn.Embedding(words + 1, word_dim, padding_idx=0)
         self.word_bias = nn.Parameter(torch.zeros(word_dim))

@@ -16,8 +16,7 @@ from imtext.check import number, one_of, whole
 from imtext.errors import ConfigError
 from imtext.unit import unit_rows
 
-POOLED = (None, "mean", "max")
-READOUTS = ("halves", "last", "released")
+Lengths = list[int] | None  # words of each caption of a batch, at least 1, where they are known
 
 
 def start_words(layer: nn.Embedding, vectors: np.ndarray) -> None:
@@ -50,21 +49,19 @@ def word_layer(words: int, word_dim: int, vectors: np.ndarray | None = None) -> 
     return layer
 
 
-def pack_words(
-    layer: nn.Embedding, codes: Tensor, lengths: list[int] | None = None
-) -> tuple[Tensor, PackedSequence, Tensor]:
+def pack_words(layer: nn.Embedding, codes: Tensor, lengths: Lengths) -> tuple[Tensor, PackedSequence, Tensor]:
     """Captions for a recurrent layer, which is to read words alone and takes no empty caption.
 
     Args:
         layer: a :func:`word_layer`.
         codes: ``(B, L)`` integers, neither B nor L 0; 0 is padding wherever it stands.
-        lengths: words of each caption, at least 1, where they are known: spares asking a GPU.
+        lengths: words of each caption, at least 1; None counts them, for which a GPU has to be waited for.
 
     Returns:
         Word vectors ``(B, L, word_dim)``, words first and in their order; the same packed, where a caption
         without any word is one word of zeros; the numbers of words ``(B,)``, 0 for such a caption.
 
-    >>> words, packed, counts = pack_words(word_layer(5, 2), torch.tensor([[0, 3, 0, 1], [0, 0, 0, 0]]))
+    >>> words, packed, counts = pack_words(word_layer(5, 2), torch.tensor([[0, 3, 0, 1], [0, 0, 0, 0]]), None)
     >>> words.shape, packed.batch_sizes.tolist(), counts.tolist()
     (torch.Size([2, 4, 2]), [2, 1], [2, 0])
     """
@@ -122,7 +119,7 @@ class GRUText(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.pooled_words = one_of("pooled_words", pooled_words, POOLED)
+        self.pooled_words = one_of("pooled_words", pooled_words, (None, "mean", "max"))
         self.readout = one_of("readout", readout, ("last", "mean"))
         self.dim = whole("dim", dim) + (word_dim if pooled_words else 0)
         self.word = word_layer(words, word_dim, vectors)
@@ -130,7 +127,7 @@ class GRUText(nn.Module):
         hidden = dim // 2 if readout == "mean" else dim
         self.rnn = nn.GRU(word_dim, hidden, batch_first=True, bidirectional=bidirectional)
 
-    def forward(self, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
+    def forward(self, codes: Tensor, lengths: Lengths = None) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``, float32 at least."""
         words, packed, counts = pack_words(self.word, codes, lengths)
         at_words, state = self.rnn(packed._replace(data=self.dropout(packed.data)))
@@ -193,7 +190,8 @@ class LSTMText(nn.Module):
         vectors: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.readout, self.dim = one_of("readout", readout, READOUTS), whole("dim", dim)
+        self.readout = one_of("readout", readout, ("halves", "last", "released"))
+        self.dim = whole("dim", dim)
         if readout == "last" and dim % 2:
             raise ConfigError(f"dim={dim}: readout 'last' joins two halves, give it an even dim")
         self.word = word_layer(words, word_dim, vectors)
@@ -203,7 +201,7 @@ class LSTMText(nn.Module):
         for values in self.rnn.parameters():
             (nn.init.xavier_uniform_ if values.dim() == 2 else nn.init.zeros_)(values)
 
-    def forward(self, codes: Tensor, lengths: list[int] | None = None) -> Tensor:
+    def forward(self, codes: Tensor, lengths: Lengths = None) -> Tensor:
         """Codes ``(B, L)``, integers with 0 as padding, to features ``(B, dim)``, float32 at least."""
         _, packed, counts = pack_words(self.word, codes, lengths)
         at_words, ((forward, backward), _) = self.rnn(packed._replace(data=self.dropout(packed.data)))
