@@ -177,8 +177,7 @@ class PublishedResult(Result):
         """What the training reported, one frame a seed that has it."""
         every = self.kept.curves
         own = every[every.index.isin([self.key], level="row")].dropna(axis=1, how="all")
-        seeds = [one.droplevel(["row", "seed"]).reset_index() for _, one in own.groupby(level="seed")]
-        return seeds or self.__getattr__("curves")
+        return [one.droplevel(["row", "seed"]).reset_index() for _, one in own.groupby(level="seed")]
 
     def _array(self, name: str) -> np.ndarray:
         found = self.kept.ranks

@@ -97,7 +97,7 @@ def pairs_told_apart(results: Results) -> list[Evidence]:
 def image_path_converges_first(results: Results) -> list[Evidence]:
     """Text error minus image error, mean over the epochs of Stage I."""
     gaps = [100 * (one["text_error"] - one["image_error"]).mean() for one in results["instance-1"].curves()]
-    return [from_samples("classification error", gaps, unit="points", digits=1)]
+    return [from_samples("classification error", gaps, unit="points", digits=1)] if gaps else []
 
 
 def content_words_matter(results: Results) -> list[Evidence]:

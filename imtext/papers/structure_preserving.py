@@ -128,7 +128,7 @@ def weight_sweep(results: Results, weights: Mapping[float, str]) -> Figure | Non
     None where no row has it.
     """
     ran = {f"{weight:g}": results[key] for weight, key in sorted(weights.items()) if results.get(key)}
-    lines = [one.metrics("val").assign(weight=weight) for weight, one in ran.items()]
+    lines = [one.metrics("val").assign(weight=weight) for weight, one in ran.items() if one.has("val")]
     return by_weight(pd.concat(lines), "R-sum, validation split", "0.2") if lines else None
 
 
