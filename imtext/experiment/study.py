@@ -245,7 +245,7 @@ class Study:
         pages = self._published() + [results] * (measured is None)
         parts = [part for one in pages for part in self._beside(table, one)]
         if measured is not None:
-            parts.append(report.side_by_side(table, measured, self.provenance(Results())))
+            parts.append(report.side_by_side(table, measured, self.provenance(Results({}))))
         return Page(*parts, notes=table.notes) if parts else None
 
     def _beside(self, table: report.PaperTable, results: Results) -> list[Styler]:
