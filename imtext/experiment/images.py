@@ -146,19 +146,9 @@ class FrozenImages(OfCNN):
     def _extracted(self, store: ImageStore, folder: Path, training: bool = False) -> Any:
         part, source = self.part, self.source
         views = part.views * training
-        return extract(
-            self.backbone,
-            store,
-            folder,
-            part.reader,
-            part.crop,
-            views,
-            part.mirror,
-            source.data.seed,
-            source.places.device,
-            source.precision,
-            evaluation=not views,
-        )
+        what = part.reader, part.crop, views, part.mirror, source.data.seed
+        how = source.places.device, source.precision
+        return extract(self.backbone, store, folder, *what, *how, evaluation=not views)
 
     def _rows(self, kept: Features) -> np.ndarray:
         return self.part.rows(kept, self.backbone)
@@ -408,10 +398,6 @@ class Averaged(WithCNN):
     def rows(self, kept: Features, cnn: Backbone) -> np.ndarray:
         """Rows of pictures."""
         return unit(kept.eval[0])
-
-    def training(self, kept: Features, cnn: Backbone) -> np.ndarray:
-        """The same, the one view that there is."""
-        return self.rows(kept, cnn)[None]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from imtext import report
+from imtext.check import one_of
 from imtext.data import GENERATED
 from imtext.errors import ConfigError
 from imtext.experiment.compute import Row, finished, inputs_of, jobs_here
@@ -65,8 +66,7 @@ class Parameters:
         ('5',)
         """
         given = changed(Parameters(), vars(self), "parameter ")
-        if given.profile not in PROFILES:
-            raise ConfigError(f"parameter profile: one of {', '.join(PROFILES)}, found {given.profile!r}")
+        one_of("parameter profile", given.profile, PROFILES)
         if given.jobs != "auto" and (isinstance(given.jobs, str) or given.jobs < 1):
             raise ConfigError(f"parameter jobs: 'auto' or a whole number from 1, found {given.jobs!r}")
         seeds, tables = _listed(given.seeds), _listed(given.tables)

@@ -67,16 +67,13 @@ def features_decorrelate(results: Results, count: int = 100, n: int = 500) -> li
 
     Over ``count`` validation images, which are drawn again; pairs of one image are left out.
     """
-    image = results["instance-1"].rows[0].inputs.image
-    seeds = {key: results[key].embeddings("val") for key in ("instance-1", "ranking-1")}
-    chosen, found = drawn(len(seeds["instance-1"][0]["images"]), count), []
-    rows = {key: [one["images"][chosen] for one in own] for key, own in seeds.items()}
-    rows["features"] = [image.test("val")[chosen].reshape(len(chosen), -1, image.dim).mean(1)]
-    maps = {key: [abs(pearson_map(one)) for one in own] for key, own in rows.items()}
-    counts = np.random.default_rng(0).multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), n)
-    pairs = len(chosen) ** 2 - (counts**2).sum(1)
-    for key in ("features", "ranking-1"):
-        change = np.subtract(maps[key], maps["instance-1"])  # 0 on the diagonal
+    before, after = correlations(results["instance-1"], count)
+    others = {"features": [before], "ranking-1": correlations(results["ranking-1"], count)[1]}
+    size, found = len(before), []
+    counts = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), n)
+    pairs = size**2 - (counts**2).sum(1)
+    for key, maps in others.items():
+        change = np.abs(maps) - np.abs(after)  # 0 on the diagonal
         samples = ((counts @ change.mean(0)) * counts).sum(1) / pairs
         found.append(from_samples(f"mean |r|, {key}", [mean_off_diagonal(one) for one in change], samples))
     return found
@@ -177,13 +174,13 @@ def overlaps(*results: Result, titles: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(lines, index=titles, columns=["S", "mean D_p", "mean D_n"]).round(2)
 
 
-def correlations(result: Result, count: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson maps ``(count, count)`` of validation images before and after Stage I."""
-    image = result.rows[0].inputs.image
-    before, after = image.test("val"), result.embeddings("val")[0]["images"]
-    chosen = drawn(len(after), count)
-    views = before[chosen].reshape(len(chosen), -1, image.dim)  # an image and its mirror image, or their mean
-    return pearson_map(views.mean(1)), pearson_map(after[chosen])
+def correlations(result: Result, count: int = 100) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Pearson maps ``(count, count)`` of validation images before Stage I, and after it, one a seed."""
+    image, seeds = result.rows[0].inputs.image, result.embeddings("val")
+    chosen = drawn(len(seeds[0]["images"]), count)
+    # An image and its mirror image, or their mean.
+    views = image.test("val")[chosen].reshape(len(chosen), -1, image.dim)
+    return pearson_map(views.mean(1)), [pearson_map(one["images"][chosen]) for one in seeds]
 
 
 def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.ndarray]:
@@ -191,7 +188,7 @@ def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.n
     maps: dict[str, np.ndarray] = {}
     for key, label in labels.items():
         if results.get(key):
-            maps["before Stage I"], maps[label] = correlations(results[key])
+            maps["before Stage I"], (maps[label], *_) = correlations(results[key])
     return maps
 
 

@@ -17,7 +17,7 @@ from imtext.data.schema import Dataset
 from imtext.errors import DataError
 from imtext.experiment.compute import Metrics, in_blocks, unit
 from imtext.experiment.images import OfCNN, people
-from imtext.experiment.source import SPLITS, Source
+from imtext.experiment.source import SPLITS, Part, Source
 from imtext.progress import announce
 from imtext.retrieval.localisation import Localisation, iou, localise, pairs, phrase_scores, truth_boxes
 from imtext.runs import Run
@@ -134,43 +134,6 @@ class Phrases:
         return self.text.build(phrases)
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Boxes of pictures: the true ones to train on, and proposals among which phrases look for theirs.
-
-    Attributes:
-        backbone, size, fit, weights: as for :class:`imtext.experiment.images.Pooled`.
-        count, method, side: of the proposals, as for :func:`imtext.vision.region_proposals.proposals`.
-        stages, geometry: of the features, as for :func:`imtext.vision.regions.box_features`.
-        each: most training regions of a phrase (paper: 10).
-    """
-
-    backbone: str = "vgg19"
-    size: int = 256
-    count: int = 100
-    method: str = "selective_search"
-    side: int = 160
-    stages: tuple[str, ...] = ("C3", "C4")
-    geometry: bool = False
-    each: int = 10
-    fit: str = "cover"
-    weights: str = "imagenet"
-
-    @property
-    def said(self) -> str:
-        """What ran, for people."""
-        return f"{people(self.backbone)} regions"
-
-    @staticmethod
-    def fits(dataset: str) -> bool:
-        """Whether a dataset has boxes and phrases."""
-        return dataset in ("picturebook", "flickr30k_entities")
-
-    def build(self, source: Source) -> RegionImages:
-        """The boxes of a dataset."""
-        return RegionImages(self, source)
-
-
 class RegionImages(OfCNN):
     """True boxes, proposals and their features by split, computed once and kept on disk."""
 
@@ -254,6 +217,40 @@ class RegionImages(OfCNN):
         options = {"device": source.places.device, "precision": source.precision}
         rows = extract(self.backbone, store, source.cache / "features", read, **options).eval[0]
         return Found(boxes, image, UnitRows([rows], 4 * part.geometry))
+
+
+@dataclass(frozen=True)
+class Regions(Part):
+    """Boxes of pictures: the true ones to train on, and proposals among which phrases look for theirs.
+
+    Attributes:
+        backbone, size, fit, weights: as for :class:`imtext.experiment.images.Pooled`.
+        count, method, side: of the proposals, as for :func:`imtext.vision.region_proposals.proposals`.
+        stages, geometry: of the features, as for :func:`imtext.vision.regions.box_features`.
+        each: most training regions of a phrase (paper: 10).
+    """
+
+    backbone: str = "vgg19"
+    size: int = 256
+    count: int = 100
+    method: str = "selective_search"
+    side: int = 160
+    stages: tuple[str, ...] = ("C3", "C4")
+    geometry: bool = False
+    each: int = 10
+    fit: str = "cover"
+    weights: str = "imagenet"
+    built = RegionImages
+
+    @property
+    def said(self) -> str:
+        """What ran, for people."""
+        return f"{people(self.backbone)} regions"
+
+    @staticmethod
+    def fits(dataset: str) -> bool:
+        """Whether a dataset has boxes and phrases."""
+        return dataset in ("picturebook", "flickr30k_entities")
 
 
 @dataclass(frozen=True)

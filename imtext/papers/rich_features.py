@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from imtext.experiment import Absent, Experiment, Result, Results, Scan, Study, inputs_of, none_of_absent
-from imtext.experiment.compute import in_blocks, pair_scores
+from imtext.experiment import Absent, Experiment, Result, Results, Study, inputs_of, none_of_absent
+from imtext.experiment.compute import answers_of
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.models import attend
@@ -112,14 +112,14 @@ def _model(
 ) -> Callable[[], dict[str, float]]:
     """What measures one row's network, warmed up: seconds of a step, and of embedding and scoring."""
     fabric, pairs = make_fabric(device), one.recipe.batch_size
-    text = SimpleNamespace(vocabulary=range(WORDS), width=WORD, start=None)
-    image = SimpleNamespace(dim=shown.shape[-1], tuned=lambda: None)
+    pictures, captions = shown[:images].numpy(), codes[: 5 * images].numpy()
+    text = SimpleNamespace(vocabulary=range(WORDS), width=WORD, start=None, test=lambda _: captions)
+    image = SimpleNamespace(dim=shown.shape[-1], tuned=lambda: None, block=256, test=lambda _: pictures)
     inputs = SimpleNamespace(image=image, text=text)
     objective = one.loss.build(one.network.build(inputs), inputs)
     model, optimizer = fabric.setup(objective, one.recipe.optimizer(objective))
     made = {"images": shown[:pairs], "codes": codes[:pairs], "groups": torch.arange(pairs)}
     batch = fabric.to_device(made)
-    pictures, codes = shown[:images].numpy(), codes[: 5 * images].numpy()
 
     def train() -> None:
         model.train()
@@ -132,11 +132,8 @@ def _model(
             torch.cuda.synchronize()
 
     def test() -> np.ndarray:
-        net = objective.net.eval()
-        if isinstance(one.network, Scan):
-            return pair_scores(net, pictures, codes, fabric)
-        found = in_blocks(net.embed_images, pictures, fabric, 256)
-        return found @ in_blocks(net.embed_captions, codes, fabric, 256).T
+        found = answers_of(objective.net.eval(), inputs, fabric, "test")
+        return found["scores"] if "scores" in found else found["images"] @ found["captions"].T
 
     def turn() -> dict[str, float]:
         return {"train": timeit(train, number=1) / steps, "test": timeit(test, number=1)}
@@ -159,25 +156,19 @@ class Times:
 
     def measures(self) -> dict[str, Callable[[Results], list[Evidence]]]:
         """What measures the claims about time: differences within a run, in which the rows take turns."""
-        every = pd.MultiIndex.from_product([list(dict.fromkeys(TIMED.values())), list(PARTS)])
-        seconds = self.seconds.reindex(columns=every)  # NaN of a row that was not timed
-        longer, less, slowly, more = [], [], [], {}
+        seconds, longer, less, slowly, more = self.seconds, [], [], [], {}
         for base, name in NAMES.items():
             for part, said in PARTS.items():
                 more[base, part] = seconds[f"{base}_rfe", part] - seconds[base, part]
-                longer += _difference(f"{name}, {said} s", more[base, part], 4)
+                longer.append(from_samples(f"{name}, {said} s", more[base, part], digits=4))
         for part, said in PARTS.items():
             vse, scan = (100 * more[base, part] / seconds[base, part].mean() for base in NAMES)
-            less += _difference(f"per cent more {said}", vse - scan, 1)
+            less.append(from_samples(f"per cent more {said}", vse - scan, digits=1))
         for which, rfe in {"without": "", "with": "_rfe"}.items():
             slower = seconds[f"scan{rfe}", "test"] - seconds[f"vse{rfe}", "test"]
-            slowly += _difference(f"{which} rich features", slower, 4)
+            slowly.append(from_samples(f"{which} rich features", slower, digits=4))
         found = {"rfe_takes_longer": longer, "less_extra_for_deeper_base": less, "scan_scores_slowly": slowly}
         return {claim: lambda _, own=own: own for claim, own in found.items()}
-
-
-def _difference(name: str, runs: pd.Series, digits: int) -> list[Evidence]:
-    return [from_samples(name, runs, digits=digits)] if runs.notna().all() else []
 
 
 # Figures

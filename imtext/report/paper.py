@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from imtext.errors import ConfigError
+from imtext.check import one_of
 
 EM_DASH = "—"
 FOLDER = Path(__file__).parent / "papers"
@@ -187,9 +187,7 @@ def paper_values(paper: str, name: str) -> dict[str, float]:
 
 def known(entries: Mapping[str, Any], name: str, what: str) -> Any:
     """The entry of that name. Raises ConfigError, saying what it is, where there is none."""
-    if name not in entries:
-        raise ConfigError(f"{what} {name!r} is unknown; expected one of {', '.join(entries)}")
-    return entries[name]
+    return entries[one_of(what, name, entries)]
 
 
 def _table(paper: str, number: str, raw: Mapping[str, Any]) -> PaperTable:

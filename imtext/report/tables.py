@@ -18,6 +18,10 @@ from pandas.io.formats.style import Styler
 from imtext.report.markup import signed, styled
 from imtext.report.paper import EM_DASH, PaperTable, Row, known
 
+# What stands in a line about where numbers come from, in its order.
+FACTS = ("dataset", "about", "profile", "groups", "gallery", "seeds", "device")
+FACTS += ("hardware", "commit", "date", "note")
+
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds, one line per row id, in the order of first appearance.
@@ -40,21 +44,11 @@ def describe(provenance: Mapping[str, Any]) -> str:
     >>> describe({"dataset": "picturebook", "profile": "smoke", "seeds": [0, 1], "device": "cpu"})
     'picturebook · profile smoke · seeds 0, 1 · cpu'
     """
-    known, seeds = provenance.get, provenance["seeds"]
-    parts = [
-        provenance["dataset"],
-        known("about"),
-        f"profile {provenance['profile']}",
-        known("groups"),
-        known("gallery"),
-        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
-        provenance["device"],
-        known("hardware"),
-        f"commit {known('commit')}" if known("commit") else None,
-        known("date"),
-        known("note"),
-    ]
-    return " · ".join(filter(None, parts))
+    seeds, said = provenance["seeds"], {**provenance, "profile": f"profile {provenance['profile']}"}
+    said["seeds"] = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    if said.get("commit"):
+        said["commit"] = f"commit {said['commit']}"
+    return " · ".join(filter(None, map(said.get, FACTS)))
 
 
 def side_by_side(

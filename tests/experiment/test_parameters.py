@@ -21,7 +21,7 @@ TABLES = ("2", "5", "6")
     [
         ({"dataset": 3}, "parameter dataset: takes str (here 'picturebook'), found 3"),
         ({"data_root": 3}, "parameter data_root: takes "),
-        ({"profile": "fast"}, "parameter profile: one of smoke, quick, full, paper, found 'fast'"),
+        ({"profile": "fast"}, "parameter profile='fast': expected one of smoke, quick, full, paper"),
         ({"profile": None}, "parameter profile: takes str"),
         ({"seeds": "a"}, "parameter seeds: different whole numbers such as [0, 1, 2], found 'a'"),
         ({"seeds": []}, "parameter seeds: different whole numbers"),

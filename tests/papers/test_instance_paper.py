@@ -276,7 +276,8 @@ def test_features_correlate_less_by_absolute_value():
     }
     results = embedded(**rows)
     image = SimpleNamespace(dim=8, test=lambda split: features)
-    results["instance-1"].rows = [SimpleNamespace(inputs=SimpleNamespace(image=image))]
+    for one in results.values():
+        one.rows = [SimpleNamespace(inputs=SimpleNamespace(image=image))]
     found = instance_loss.features_decorrelate(results, count=20)
 
     chosen = drawn(30, 20)
@@ -313,7 +314,7 @@ def test_the_full_model_is_held_against_the_best_of_the_others():
 
 def test_figures_have_their_data(made):
     results = made.results
-    before, after = instance_loss.correlations(results["instance-1"])
+    before, (after,) = instance_loss.correlations(results["instance-1"])
     assert before.shape == after.shape == (12, 12)
     rows = {"instance-1": "one", "nothing": "two", "ranking-1": "three"}
     maps = instance_loss.correlation_maps(results, rows)

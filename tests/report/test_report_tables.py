@@ -129,7 +129,7 @@ def test_labels_are_escaped(ours):
 
 def test_an_unknown_row_is_named(ours):
     table = paper_table("instance_loss", 2)
-    with pytest.raises(ConfigError, match="Table 2: row 'fulll' is unknown"):
+    with pytest.raises(ConfigError, match="Table 2: row='fulll'"):
         side_by_side(table, ours.rename(index={"full_stage2": "fulll"}), PROVENANCE)
 
 
