@@ -9,11 +9,19 @@ import shutil
 import struct
 import tarfile
 import zipfile
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import save_file
+
+from imtext.data import picturebook as scenes
+from imtext.data.entities import load_flickr30k_entities
+from imtext.data.pack import write_pack
+from imtext.data.picturebook import pedestrians as persons
+from imtext.data.precomp import load_precomp
+from imtext.runs import RunStore
+from imtext.text.vocabulary import Vocabulary
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 SPLIT = dict(zip(NAMES, ("train", "train", "train", "val", "test", "test"), strict=True))
@@ -110,11 +118,11 @@ def cuhk(root: Path) -> None:
 
 
 def picturebook(root: Path) -> None:
-    import_module("imtext.data.picturebook").load(root, 2, 1, 2, size=64, n_jobs=1)
+    scenes.load(root, 2, 1, 2, size=64, n_jobs=1)
 
 
 def pedestrians(root: Path) -> None:
-    import_module("imtext.data.picturebook.pedestrians").load(root, 2, 1, 2, size=64, n_jobs=1)
+    persons.load(root, 2, 1, 2, size=64, n_jobs=1)
 
 
 WORDS = ("dog", "caf\u00e9", "grass", "runs", "on", "Dog")
@@ -152,14 +160,14 @@ def vectors_binary(root: Path) -> None:
 
 
 def vocabulary(root: Path) -> None:
-    import_module("imtext.text.vocabulary").Vocabulary(WORDS).save(root / "vocabulary.json")
+    Vocabulary(WORDS).save(root / "vocabulary.json")
 
 
 RUN = {"study": "instance_loss", "seed": 0, "recipe": {"epochs": 3, "lr": 0.1}}
 
 
 def run_folder(root: Path) -> None:
-    with import_module("imtext.runs").RunStore(root).open("instance", "row", RUN) as run:
+    with RunStore(root).open("instance", "row", RUN) as run:
         run.save_json("metrics.json", {"test": {"R@1": 50.0, "R@5": 75.0, "median": None}})
         run.save_json("provenance.json", {"seconds": 7.5, "when": "2025-11-22", "profile": "smoke"})
         run.save_arrays("curves.npz", loss=np.arange(5.0), epoch=np.arange(5))
@@ -243,15 +251,15 @@ def own_json(root: Path) -> None:
 def pack(root: Path) -> None:
     """Pictures with boxes and phrases, packed."""
     entities(root / "source")
-    whole = import_module("imtext.data.entities").load_flickr30k_entities(root / "source", subset=True)
-    import_module("imtext.data.pack").write_pack(whole, root / "whole.safetensors", size=8, n_jobs=1)
+    whole = load_flickr30k_entities(root / "source", subset=True)
+    write_pack(whole, root / "whole.safetensors", size=8, n_jobs=1)
     shutil.rmtree(root / "source")
 
 
 def pack_features(root: Path) -> None:
     precomp(root / "source")
-    whole = import_module("imtext.data.precomp").load_precomp(root / "source", subset=True)
-    import_module("imtext.data.pack").write_pack(whole, root / "whole.safetensors", n_jobs=1)
+    whole = load_precomp(root / "source", subset=True)
+    write_pack(whole, root / "whole.safetensors", n_jobs=1)
     shutil.rmtree(root / "source")
 
 
@@ -291,7 +299,7 @@ def embeddings_npz(root: Path) -> None:
 
 
 def embeddings_safetensors(root: Path) -> None:
-    import_module("safetensors.numpy").save_file(_arrays(), root / "whole.safetensors")
+    save_file(_arrays(), root / "whole.safetensors")
 
 
 def embeddings_folder(root: Path) -> None:

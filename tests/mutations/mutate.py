@@ -118,19 +118,7 @@ def _empty(rng: Random, data: bytes) -> tuple[bytes, str]:
     ), "replace all"
 
 
-_BLIND = (
-    _flip,
-    _flip,
-    _overwrite,
-    _delete,
-    _insert,
-    _duplicate,
-    _truncate,
-    _splice,
-    _splice,
-    _splice,
-    _splice,
-)
+_BLIND = (*[_flip] * 2, _overwrite, _delete, _insert, _duplicate, _truncate, *[_splice] * 4)
 
 
 def mutate_bytes(rng: Random, data: bytes) -> tuple[bytes, str]:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 
 import examples
 import numpy as np
+
+from imtext import runs
+from imtext.data import fetch, images, load_dataset
+from imtext.data.entities import load_flickr30k_entities
+from imtext.data.fetch import archives
+from imtext.data.own import load_own
+from imtext.data.pack import open_pack
+from imtext.data.precomp import load_precomp
+from imtext.retrieval.embeddings import load_embeddings
+from imtext.runs.listing import list_runs
+from imtext.text.vectors import load_word_vectors
+from imtext.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -18,7 +29,6 @@ class Target:
 
     Attributes:
         name: as the report prints it.
-        needs: module of the reader; where it is absent the format is left out.
         make: writes a whole example into an empty folder.
         load: reads it from that folder.
         breaks: patterns of the files to break, by turns.
@@ -27,51 +37,32 @@ class Target:
     """
 
     name: str
-    needs: str
     make: Callable[[Path], None]
     load: Callable[[Path], object]
     breaks: tuple[str, ...]
     displaced: bool = True
     writes: bool = False
 
-    @property
-    def there(self) -> bool:
-        """Whether the reader exists."""
-        try:
-            return find_spec(self.needs) is not None
-        except ModuleNotFoundError:
-            return False
-
-
-def _late(module: str, function: str) -> Callable[..., object]:
-    """A function looked up when it is called, so that one absent reader does not stop the others."""
-    return lambda *args, **options: getattr(import_module(module), function)(*args, **options)
-
 
 def dataset(name: str, **options: object) -> Callable[[Path], object]:
     """A loader that accepts other counts than the published ones."""
-    return lambda root: _late("imtext.data", "load_dataset")(name, root, **options)
+    return lambda root: load_dataset(name, root, **options)
 
 
 def _vectors(name: str, make: Callable[[Path], None], file: str, **options: object) -> Target:
-    load = _late("imtext.text.vectors", "load_word_vectors")
-    return Target(name, "imtext.text.vectors", make, lambda root: load(root / file, **options), (file,))
+    return Target(name, make, lambda root: load_word_vectors(root / file, **options), (file,))
 
 
 def _run(root: Path) -> object:
-    """Everything that a finished run gives, and the list and the table that show it."""
-    runs = import_module("imtext.runs")
-    listing = import_module("imtext.runs.listing")
-    for listed in listing.list_runs(root, verify=True):
+    """Everything that a finished run gives, and the list that shows it."""
+    for listed in list_runs(root, verify=True):
         assert listed["reason"].isprintable()
-    listing.table(listing.run_folders(root))
     run = runs.RunStore(root).get("instance", "row", examples.RUN)
     return run and (run.config, run.metrics, run.load_arrays("curves.npz"))
 
 
 def _go_on(root: Path) -> object:
     """A run taken up again where its process was killed."""
-    runs = import_module("imtext.runs")
     with runs.RunStore(root).open("instance", "row", examples.RUN) as run:
         if not run.finished:
             run.save_json("metrics.json", {"rsum": 1.0})
@@ -80,7 +71,6 @@ def _go_on(root: Path) -> object:
 
 def _unpack(root: Path) -> object:
     """The members of an archive in a folder of their own; nothing may be written anywhere else."""
-    fetch, archives = import_module("imtext.data.fetch"), import_module("imtext.data.fetch.archives")
     archive, out = next(root.glob("data.*")), root / "out"
     with fetch._disk(root):  # what a name too long for the disk becomes in `fetch`
         written = archives.unpack(archive, out, lambda path: path.as_posix())
@@ -92,28 +82,26 @@ def _unpack(root: Path) -> object:
 
 def _pack(root: Path) -> object:
     """A pack with the first and the last of its rows."""
-    whole = import_module("imtext.data.pack").open_pack(root / "whole.safetensors")
+    whole = open_pack(root / "whole.safetensors")
     if whole.features is not None:
         whole.features[[0, whole.n_images - 1]]
     else:
-        import_module("imtext.data.images").open_picture(whole, whole.n_images - 1)
+        images.open_picture(whole, whole.n_images - 1)
     return whole
 
 
 def _precomp(root: Path) -> object:
-    whole = _late("imtext.data.precomp", "load_precomp")(root, subset=True)
+    whole = load_precomp(root, subset=True)
     assert np.isfinite(whole.features[[0, whole.n_images - 1]]).all()
     return whole
 
 
 def _embeddings(name: str, make: Callable[[Path], None], file: str, breaks: str) -> Target:
-    load = _late("imtext.retrieval.embeddings", "load_embeddings")
-    return Target(name, "imtext.retrieval.embeddings", make, lambda root: load(root / file), (breaks,))
+    return Target(name, make, lambda root: load_embeddings(root / file), (breaks,))
 
 
 def _picture(root: Path) -> object:
     """Every picture, small and whole."""
-    images = import_module("imtext.data.images")
     for path in sorted(root.iterdir()):
         assert images.decode(path, 8).shape == (3, 8, 8)
         images.read_picture(path)
@@ -122,66 +110,38 @@ def _picture(root: Path) -> object:
 
 def _store(root: Path) -> object:
     """The pictures of a dataset as a store, which skips what it cannot decode."""
-    data = import_module("imtext.data")
-    images = import_module("imtext.data.images")
-    whole = data.load_dataset("flickr8k", root, subset=True)
+    whole = load_dataset("flickr8k", root, subset=True)
     store = images.ImageStore.open(whole, 8, root / "cache", on_corrupt="skip", n_jobs=1)
     return store.dataset_without_skipped(whole)
 
 
-def _late_subset(module: str, function: str) -> Callable[[Path], object]:
-    return lambda root: _late(module, function)(root, subset=True)
-
-
 _SUBSET = {"subset": True}
-_own = _late_subset("imtext.data.own", "load_own")
+_own = partial(load_own, subset=True)
 TARGETS: tuple[Target, ...] = (
-    Target(
-        "flickr8k",
-        "imtext.data.tokens_file",
-        examples.flickr8k,
-        dataset("flickr8k", **_SUBSET),
-        ("Flickr8k_text/*",),
-    ),
+    Target("flickr8k", examples.flickr8k, dataset("flickr8k", **_SUBSET), ("Flickr8k_text/*",)),
     Target(
         "flickr30k",
-        "imtext.data.tokens_file",
         examples.flickr30k,
         dataset("flickr30k", **_SUBSET),
         ("results_20130124.token", "*.txt"),
     ),
-    Target(
-        "karpathy",
-        "imtext.data.karpathy",
-        examples.karpathy,
-        dataset("karpathy", **_SUBSET),
-        ("dataset.json",),
-    ),
-    Target("coco", "imtext.data.coco", examples.coco, dataset("coco", **_SUBSET), ("annotations/*",)),
+    Target("karpathy", examples.karpathy, dataset("karpathy", **_SUBSET), ("dataset.json",)),
+    Target("coco", examples.coco, dataset("coco", **_SUBSET), ("annotations/*",)),
     Target(
         "coco, split file",
-        "imtext.data.coco",
         examples.coco_split,
         dataset("coco", **_SUBSET),
         ("dataset_coco.json", "annotations/*"),
     ),
-    Target(
-        "cuhk_pedes",
-        "imtext.data.cuhk_pedes",
-        examples.cuhk,
-        dataset("cuhk_pedes", **_SUBSET),
-        ("reid_raw.json",),
-    ),
+    Target("cuhk_pedes", examples.cuhk, dataset("cuhk_pedes", **_SUBSET), ("reid_raw.json",)),
     Target(
         "picturebook",
-        "imtext.data.picturebook",
         examples.picturebook,
         dataset("picturebook", train=2, val=1, test=2, size=64),
         ("*/scenes.jsonl", "*/scenes.jsonl", "*/dataset_picturebook.json", "*/picturebook.json"),
     ),
     Target(
         "pedestrians",
-        "imtext.data.picturebook.pedestrians",
         examples.pedestrians,
         dataset("picturebook_pedestrians", train=2, val=1, test=2, size=64),
         ("*/pedestrians.jsonl", "*/pedestrians.jsonl", "*/reid_raw.json", "*/pedestrians.json"),
@@ -193,9 +153,8 @@ TARGETS: tuple[Target, ...] = (
     _vectors("vectors, binary", examples.vectors_binary, "words.bin"),
     Target(
         "vocabulary",
-        "imtext.text.vocabulary",
         examples.vocabulary,
-        lambda root: import_module("imtext.text.vocabulary").Vocabulary.load(root / "vocabulary.json"),
+        lambda root: Vocabulary.load(root / "vocabulary.json"),
         ("vocabulary.json",),
     ),
     _embeddings("embeddings, npz", examples.embeddings_npz, "whole.npz", "whole.npz"),
@@ -205,31 +164,22 @@ TARGETS: tuple[Target, ...] = (
     _embeddings("embeddings, folder", examples.embeddings_folder, ".", "*.npy"),
     Target(
         "entities",
-        "imtext.data.entities",
         examples.entities,
-        _late_subset("imtext.data.entities", "load_flickr30k_entities"),
+        partial(load_flickr30k_entities, subset=True),
         ("Sentences/*", "Annotations/*", "Annotations/*", "*.txt", "UNRELATED_CAPTIONS"),
     ),
-    Target(
-        "precomp",
-        "imtext.data.precomp",
-        examples.precomp,
-        _precomp,
-        ("*_ims.npy", "*_ims.npy", "*_caps.txt", "*_ids.txt"),
-    ),
-    Target("own, csv", "imtext.data.own", examples.own_csv, _own, ("captions.csv",)),
-    Target("own, tsv", "imtext.data.own", examples.own_tsv, _own, ("captions.tsv",)),
-    Target("own, jsonl", "imtext.data.own", examples.own_json_lines, _own, ("captions.jsonl",)),
-    Target("own, json", "imtext.data.own", examples.own_json, _own, ("captions.json",)),
-    Target("pack", "imtext.data.pack", examples.pack, _pack, ("whole.safetensors",)),
-    Target("pack, features", "imtext.data.pack", examples.pack_features, _pack, ("whole.safetensors",)),
-    Target("archive, zip", "imtext.data.fetch", examples.archive_zip, _unpack, ("data.zip",), False),
-    Target("archive, tar", "imtext.data.fetch", examples.archive_tar, _unpack, ("data.tar",), False),
-    Target("archive, tar.gz", "imtext.data.fetch", examples.archive_tgz, _unpack, ("data.tgz",), False),
-    Target("run", "imtext.runs", examples.run_folder, _run, ("instance/row-*/*",)),
-    Target(
-        "run, broken off", "imtext.runs", examples.run_broken_off, _go_on, ("instance/row-*/*",), writes=True
-    ),
-    Target("pictures", "imtext.data.images", examples.pictures, _picture, ("a.jpg", "b.png", "*")),
-    Target("picture store", "imtext.data.images", examples.flickr8k, _store, ("Flicker8k_Dataset/*",)),
+    Target("precomp", examples.precomp, _precomp, ("*_ims.npy", "*_ims.npy", "*_caps.txt", "*_ids.txt")),
+    Target("own, csv", examples.own_csv, _own, ("captions.csv",)),
+    Target("own, tsv", examples.own_tsv, _own, ("captions.tsv",)),
+    Target("own, jsonl", examples.own_json_lines, _own, ("captions.jsonl",)),
+    Target("own, json", examples.own_json, _own, ("captions.json",)),
+    Target("pack", examples.pack, _pack, ("whole.safetensors",)),
+    Target("pack, features", examples.pack_features, _pack, ("whole.safetensors",)),
+    Target("archive, zip", examples.archive_zip, _unpack, ("data.zip",), False),
+    Target("archive, tar", examples.archive_tar, _unpack, ("data.tar",), False),
+    Target("archive, tar.gz", examples.archive_tgz, _unpack, ("data.tgz",), False),
+    Target("run", examples.run_folder, _run, ("instance/row-*/*",)),
+    Target("run, broken off", examples.run_broken_off, _go_on, ("instance/row-*/*",), writes=True),
+    Target("pictures", examples.pictures, _picture, ("a.jpg", "b.png", "*")),
+    Target("picture store", examples.flickr8k, _store, ("Flicker8k_Dataset/*",)),
 )

@@ -126,7 +126,7 @@ def _check_table(table: Any, where: str) -> None:
             _number(value, column, f"{place}, {column['id']}")
     _unique([column["id"] for column in table["columns"]], f"{where}, columns")
     for number, row in enumerate(table.get("ours", ()), start=1):
-        _fields(row, f"{where}, ours {number}", _OURS, {"read": str, "over": str})
+        _fields(row, f"{where}, ours {number}", _OURS, _FILLED)
     _unique([row["id"] for row in (*table["rows"], *table.get("ours", ()))], f"{where}, rows")
     known = {row["id"] for row in (*table["rows"], *table.get("ours", ()))}
     for row in (*table["rows"], *table.get("ours", ())):
