@@ -5,8 +5,8 @@
 from imtext.experiment.compute import inputs_of
 from imtext.experiment.experiment import Experiment, adam
 from imtext.experiment.images import Averaged, Crops, Given, Grid, Mirrored, Pictures, Pooled
-from imtext.experiment.networks import GRU, BiLSTM, Branches, Cca, Centre, Dual, Ensemble, Hinges
-from imtext.experiment.networks import Instance, Joint, Reranked, Scan, Single, Structure
+from imtext.experiment.networks import GRU, BiLSTM, Branches, Cca, Centre, DrawnCNN, Dual, Ensemble
+from imtext.experiment.networks import Hinges, Instance, Joint, Reranked, Scan, Single, Structure
 from imtext.experiment.results import Absent, Result, Results, none_of_absent
 from imtext.experiment.source import Beside, Data
 from imtext.experiment.study import Study

@@ -52,7 +52,8 @@ class Images:
     def pixels(self, split: str) -> ImageStore:
         """The pictures of a split; DataError where the dataset brings features in their place."""
         dataset, cache = needs_pictures(self.source.splits[split]), self.source.cache / "pixels"
-        return ImageStore.open(dataset, self.part.size, cache, fit=self.part.fit)
+        side = (split == "train" and self.part.stored) or self.part.size
+        return ImageStore.open(dataset, side, cache, fit=self.part.fit)
 
     def cached(self, split: str) -> Any:
         """What is kept on disk of a split."""
@@ -284,10 +285,12 @@ class Pictures(Part):
     Attributes:
         size: side in pixels.
         fit: how a picture becomes square, as for :func:`imtext.data.images.decode`.
+        stored: side of training pictures, of which the network takes random crops; None: whole pictures.
     """
 
     size: int = 227
     fit: str = "cover"
+    stored: int | None = None
     built = Images
 
 
@@ -310,6 +313,7 @@ class WithCNN(Part):
     weights: str = "imagenet"
     fate = ", frozen"
     built = FrozenImages
+    stored = None  # training pictures are stored as others
     views = 0  # where training takes the rows of the pictures
     mirror = False  # whether the mirror image of a picture is read too
     reader = pooled

@@ -21,7 +21,9 @@ from torch import nn
 
 from imtext import losses, models, retrieval, training
 from imtext.experiment.compute import MODEL, Answers, Row, scores_of
+from imtext.experiment.images import people
 from imtext.runs import Run
+from imtext.vision.backbones import load_backbone
 
 DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
@@ -64,14 +66,26 @@ class GRU:
 
 
 @dataclass(frozen=True)
+class DrawnCNN:
+    """A drawn caption by an image CNN that starts from ImageNet weights and is trained."""
+
+    backbone: str = "efficientnet_lite0"
+    said = "CNN on drawn captions"
+
+    def build(self, text: Any, dim: int) -> nn.Module:
+        """From pictures to features of length ``dim``."""
+        return models.PictureCNN(load_backbone(self.backbone), dim)
+
+
+@dataclass(frozen=True)
 class Joint:
-    """Both sides into one space of ``dim`` dimensions: a layer on images, a recurrent network on words.
+    """Both sides into one space of ``dim`` dimensions: a layer on images, a network on captions.
 
     Attributes:
         dropout, text_fc: as for :func:`imtext.models.vse`.
     """
 
-    text: BiLSTM | GRU = BiLSTM()
+    text: BiLSTM | GRU | DrawnCNN = BiLSTM()
     dim: int = 1024
     dropout: float = 0.0
     text_fc: bool = False
@@ -264,6 +278,8 @@ class Single:
     Attributes:
         dim, width, blocks, keep: as for :class:`imtext.models.inception_resnet.InceptionResNetV1`.
         networks: 1 or 2.
+        backbone: None, or in its place an image CNN that starts from ImageNet weights, with a linear layer to
+            ``dim``, see :class:`imtext.models.PictureCNN`; it takes no ``width``, ``blocks`` or ``keep``.
     """
 
     dim: int = 128
@@ -271,16 +287,24 @@ class Single:
     blocks: tuple[int, int, int] = (5, 10, 5)
     keep: float = 0.8
     networks: int = 1
+    backbone: str | None = None
 
     @property
     def said(self) -> str:
-        """What ran, for people."""
-        return "one network" if self.networks == 1 else "two networks"
+        """What ran, for people.
+
+        >>> Single(networks=2, backbone="efficientnet_lite0").said
+        'two networks, EfficientNet-Lite0'
+        """
+        network = f", {people(self.backbone)}" if self.backbone else ""
+        return f"{'one network' if self.networks == 1 else 'two networks'}{network}"
 
     def build(self, inputs: Any) -> nn.Module:
         """The network, or both, before training."""
-        sizes = self.dim, self.width, self.blocks, self.keep
-        return models.PictureNets(*(models.InceptionResNetV1(*sizes) for _ in range(self.networks)))
+        one = partial(models.InceptionResNetV1, self.dim, self.width, self.blocks, self.keep)
+        if self.backbone:
+            one = partial(DrawnCNN(self.backbone).build, inputs.text, self.dim)
+        return models.PictureNets(*(one() for _ in range(self.networks)))
 
 
 class _OfPairs:
@@ -427,12 +451,16 @@ class Centre:
         weight: of the centre loss beside the softmax; softmax: whether there is one.
         images, captions: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
             and for two crops of each drawn caption, see :class:`imtext.training.MixedBatches`.
+        together: whether a batch holds whole groups, and ``batch_size`` counts them; else it counts pictures.
+        scale: of the cosine in the softmax; 0 takes the product, with a bias.
     """
 
     weight: float = 0.003
     softmax: bool = True
     images: int = 1
     captions: int = 1
+    together: bool = False
+    scale: float = 0.0
 
     @property
     def said(self) -> str:
@@ -446,11 +474,12 @@ class Centre:
 
     def build(self, net: nn.Module, inputs: Any) -> nn.Module:
         """The loss on a network."""
-        return training.SingleObjective(net, int(inputs.source.groups.max()) + 1, self.weight, self.softmax)
+        classes = int(inputs.source.groups.max()) + 1
+        return training.SingleObjective(net, classes, self.weight, self.softmax, self.scale)
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
-        """Training batches of whole groups; ``batch_size`` counts groups."""
-        images, captions = inputs.image.train(), inputs.text.train()
+        """Training batches; ``captions_per_group`` counts images of a group too."""
+        images, (captions, _) = inputs.image.train(), inputs.text.train()
         classes = np.unique(inputs.splits["train"].group_of_image, return_inverse=True)[1]
-        how = recipe.batch_size, (self.images, self.captions), seed
+        how = recipe.batch_size, (self.images, self.captions), seed, self.together, recipe.captions_per_group
         return training.MixedBatches(images, captions, classes, inputs.source.groups, *how)

@@ -170,19 +170,20 @@ class DrawnCaptions(CodedKnownWords):
     @cached_property
     def drawing(self) -> TextImage:
         """How captions are drawn: vectors, their range, sizes; all of it from the training captions."""
-        part, side = self.part, self.source.size
+        part, side = self.part, self.part.side or self.source.size
         layout = {"side": side, "canvas": side + part.slack, "separator": part.separator}
-        pixels = part.superpixel or largest_superpixel(part.words, part.features, **layout)
+        pixels = largest_superpixel(part.words, part.features, **layout)
         vectors = self.vocabulary.matrix(self.vectors)
-        return TextImage.fit(vectors, each=part.each, superpixel=pixels, **layout)
+        return TextImage.fit(vectors, part.deviations, superpixel=pixels, **layout)
 
     def codes(self, split: str) -> np.ndarray:
         """Codes ``(M, L)`` of the words of a split's captions."""
         return super()._of(self.source.captions[split])
 
-    def train(self) -> TextPictures:
-        """Training captions, drawn as they are asked for."""
-        return self.drawing.lazy(self.codes("train"))
+    def train(self) -> tuple[TextPictures, np.ndarray]:
+        """Training captions, drawn as they are asked for, and how many words each has."""
+        codes, lengths = super().train()
+        return self.drawing.lazy(codes), lengths
 
     def _of(self, captions: Sequence[str]) -> Lazy:
         return Lazy(self.drawing.lazy(super()._of(captions)).take, len(captions))
@@ -330,7 +331,7 @@ class KnownWords(Part):
 
 @dataclass(frozen=True)
 class Drawn(Part):
-    """Captions as pictures of the size of the photographs, each word a tile of coloured squares.
+    """Captions as pictures, each word a tile of coloured squares.
 
     See :class:`imtext.text.text_image.TextImage`.
 
@@ -338,20 +339,22 @@ class Drawn(Part):
         vectors: of words: ``"word2vec"``, trained on the training captions, or those of
             :func:`imtext.text.vectors.load_word_vectors`, reduced to ``features`` on the training words.
         features: numbers of a word: 12, 24 or 36.
-        each: each number of a vector is drawn over its own range, instead of one range for all.
-        superpixel: pixels of a square's side; None takes the largest with which ``words`` fit.
+        deviations: each number of a vector is drawn over so many standard deviations on either side of its
+            mean; None draws all over one range, from the least to the largest.
         separator: black pixels between words.
-        words: words that a picture is to hold; later ones are dropped and counted.
+        words: words that a picture is to hold, with the largest squares that this leaves; later words are
+            dropped and counted.
         slack: pixels by which the canvas is larger than a picture, so that it has several crops.
+        side: of a picture; None: that of the photographs.
     """
 
     vectors: str = "word2vec"
     features: int = 36
-    each: bool = False
-    superpixel: int | None = None
+    deviations: float | None = None
     separator: int = 4
     words: int = 32
     slack: int = 29
+    side: int | None = None
     length = 64  # words of a caption that is drawn
     own = 0
     built = DrawnCaptions

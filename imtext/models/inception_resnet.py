@@ -23,12 +23,8 @@ Branches = list[list[tuple[int, int, int]]]
 BLOCK_35 = [[(32, 1, 1)], [(32, 1, 1), (32, 3, 3)], [(32, 1, 1), (32, 3, 3), (32, 3, 3)]]
 BLOCK_17 = [[(128, 1, 1)], [(128, 1, 1), (128, 1, 7), (128, 7, 1)]]
 BLOCK_8 = [[(192, 1, 1)], [(192, 1, 1), (192, 1, 3), (192, 3, 1)]]
-REDUCTION_A = [[(384, 3, 3)], [(192, 1, 1), (192, 3, 3), (256, 3, 3)]]
-REDUCTION_B = [
-    [(256, 1, 1), (384, 3, 3)],
-    [(256, 1, 1), (256, 3, 3)],
-    [(256, 1, 1), (256, 3, 3), (256, 3, 3)],
-]
+REDUCE_A = [[(384, 3, 3)], [(192, 1, 1), (192, 3, 3), (256, 3, 3)]]
+REDUCE_B = [[(256, 1, 1), (384, 3, 3)], [(256, 1, 1), (256, 3, 3)], [(256, 1, 1), (256, 3, 3), (256, 3, 3)]]
 
 
 class Residual(nn.Module):
@@ -123,7 +119,7 @@ class InceptionResNetV1(nn.Module):
             _convolution(three, four, 3),
             _convolution(four, channels, 3, stride=2),
         ]
-        plan = zip((BLOCK_35, BLOCK_17, BLOCK_8), blocks, SCALES, (REDUCTION_A, REDUCTION_B, []), strict=True)
+        plan = zip((BLOCK_35, BLOCK_17, BLOCK_8), blocks, SCALES, (REDUCE_A, REDUCE_B, []), strict=True)
         for block, count, scale, reduction in plan:
             branches, smaller = _widened(block, width), _widened(reduction, width)
             layers += [Residual(channels, branches, scale) for _ in range(whole("blocks", count, 0))]
@@ -155,6 +151,30 @@ class InceptionResNetV1(nn.Module):
         return self.norm(self.bottleneck(self.dropout(features)))
 
 
+class PictureCNN(nn.Module):
+    """An image CNN and a linear layer: pictures to embeddings, as the network above.
+
+    Args:
+        cnn: from normalised pixels to features, with ``dim``, ``mean`` and ``std``, such as
+            :class:`imtext.vision.backbones.Backbone`.
+        dim: length of an embedding.
+    """
+
+    def __init__(self, cnn: nn.Module, dim: int = 128) -> None:
+        super().__init__()
+        self.cnn, self.dim = cnn, whole("dim", dim)
+        self.bottleneck = nn.Linear(cnn.dim, dim)
+
+    def forward(self, pictures: Tensor, lengths: Any = None) -> Tensor:
+        """Embeddings ``(B, dim)`` of pictures ``(B, 3, H, W)``, numbers from -1 to 1, or uint8.
+
+        ``lengths``, words of a caption, are of no use here.
+        """
+        pictures = _prepared(pictures) if pictures.dtype == torch.uint8 else pictures
+        mean, std = (pictures.new_tensor(ends).view(3, 1, 1) for ends in (self.cnn.mean, self.cnn.std))
+        return self.bottleneck(self.cnn((pictures / 2 + 0.5 - mean) / std))
+
+
 class PictureNets(nn.Module):
     """One network for photographs and drawn captions alike, or one for each.
 
@@ -169,12 +189,11 @@ class PictureNets(nn.Module):
         self.nets, self.dim = nn.ModuleList(nets), nets[0].dim
 
     def forward(self, pictures: Tensor, is_text: Tensor) -> Tensor:
-        """Embeddings ``(B, D)``; ``is_text (B,)`` says which network a picture goes to."""
+        """Embeddings ``(B, D)``, photographs before captions; ``is_text (B,)`` says which are which."""
         pictures = _prepared(pictures)
         if len(self.nets) == 1:
             return self.nets[0](pictures)
-        rows = torch.cat([self.nets[0](pictures[~is_text]), self.nets[1](pictures[is_text])])
-        return rows[is_text.argsort(stable=True).argsort()]
+        return torch.cat([self.nets[0](pictures[~is_text]), self.nets[1](pictures[is_text])])
 
     def embed_images(self, pictures: Tensor) -> Tensor:
         """Embeddings ``(B, D)`` of photographs, of length 1: the distance orders as the cosine."""
@@ -208,8 +227,5 @@ def _branch(inputs: int, branch: list[tuple[int, int, int]], stride: int) -> nn.
 
 def _convolution(inputs: int, outputs: int, kernel: Any, stride: int = 1, padding: Any = 0) -> nn.Sequential:
     """Convolution without bias, batch norm, ReLU: ``(B, inputs, H, W)`` to ``(B, outputs, H', W')``."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
-        nn.BatchNorm2d(outputs, EPSILON),
-        nn.ReLU(inplace=True),
-    )
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs, EPSILON), nn.ReLU(inplace=True))

@@ -98,21 +98,24 @@ class TextImage:
         self._colours = self._scaled()
 
     @classmethod
-    def fit(cls, vectors: np.ndarray, each: bool = False, **layout: int | None) -> TextImage:
+    def fit(cls, vectors: np.ndarray, deviations: float | None = None, **layout: int | None) -> TextImage:
         """With the range of the words' vectors, which are those of the training captions.
 
-        ``vectors (d + 1, features)`` as for the class; ``each``: a range for each feature, instead of one for
-        all. ``layout``: what the class takes besides. Raises DataError where the range is empty.
+        ``vectors (d + 1, features)`` as for the class; ``deviations``: of each feature so many standard
+        deviations on either side of its mean; None: from the least to the largest of all numbers.
+        ``layout``: what the class takes besides. Raises DataError where the range is empty.
 
         >>> TextImage.fit(np.array([[0.0, 0, 0], [-1, 0, 1]])).high.tolist()
         [1.0, 1.0, 1.0]
         """
         vectors = _checked(vectors)
-        rows = vectors[vectors.any(axis=1)]
+        rows = vectors[vectors.any(axis=1)].astype(np.float64)
         if not len(rows):
             raise DataError("text image: no word has a vector; build vocabulary and vectors together")
-        axis = 0 if each else None
-        return cls(vectors, rows.min(axis=axis), rows.max(axis=axis), **layout)
+        if deviations is None:
+            return cls(vectors, rows.min(), rows.max(), **layout)
+        mean, reach = rows.mean(axis=0), deviations * rows.std(axis=0)
+        return cls(vectors, mean - reach, mean + reach, **layout)
 
     def encode(self, codes: np.ndarray, offsets: np.ndarray | None = None) -> np.ndarray:
         """Captions ``codes (M, L)`` as pictures ``(M, 3, side, side)`` uint8.
@@ -214,6 +217,8 @@ class TextPictures:
         ``offsets`` as in :meth:`TextImage.encode`, ``(2,)`` or ``(B, 2)``.
         """
         return torch.from_numpy(self.how.encode(self.codes[np.asarray(indices, np.int64)], offsets))
+
+    __getitem__ = take
 
 
 def largest_superpixel(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,6 @@ from imtext.text.shift import position_shift
 
 IN_MEMORY = 4 * 2**30
 Batch = dict[str, Any]
-
-
-class ImageSource(Protocol):
-    """What gives the images of a batch."""
-
-    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Image inputs of a training batch."""
 
 
 class CachedFeatures:
@@ -101,8 +94,9 @@ class PairBatches(Batches):
     ``candidates (K, L)`` and ``candidate_classes (K,)``.
 
     Args:
-        images: where image inputs come from.
-        codes: ``(M, L)`` word codes, left-aligned; lengths: ``(M,)``.
+        images: ``take(indices, generator)`` gives those of a batch, see :class:`CachedFeatures`.
+        codes: ``(M, L)`` word codes, left-aligned, or what gives pictures ``(B, 3, S, S)`` for indices;
+            lengths: ``(M,)``.
         image_of_caption: ``(M,)``; group_of_caption: ``(M,)`` integers.
         batch_size, seed, captions_per_group: as for :func:`imtext.data.sampling.group_batches`.
         shift: whether each caption starts at a random position (Zheng et al., section 3.2, position shift).
@@ -113,7 +107,7 @@ class PairBatches(Batches):
 
     def __init__(
         self,
-        images: ImageSource,
+        images: Any,
         codes: np.ndarray,
         lengths: np.ndarray,
         image_of_caption: np.ndarray,
@@ -125,8 +119,7 @@ class PairBatches(Batches):
         class_of_caption: np.ndarray | None = None,
         candidates: int = 0,
     ) -> None:
-        self.images = images
-        self.codes, self.lengths = torch.as_tensor(codes), torch.as_tensor(lengths)
+        self.images, self.codes, self.lengths = images, codes, torch.as_tensor(lengths)
         self.image_of_caption, self.group_of_caption = image_of_caption, group_of_caption
         self.class_of_caption = group_of_caption if class_of_caption is None else class_of_caption
         self.batch_size, self.seed, self.shift = batch_size, seed, shift
@@ -134,9 +127,8 @@ class PairBatches(Batches):
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The captions of each batch."""
-        return group_batches(
-            self.group_of_caption, self.batch_size, epoch, self.seed, per_group=self.captions_per_group
-        )
+        how = self.batch_size, epoch, self.seed, self.captions_per_group
+        return group_batches(self.group_of_caption, *how)
 
     def batch(self, items: np.ndarray, generator: torch.Generator) -> Batch:
         """The batch of these captions."""
@@ -158,7 +150,7 @@ class PairBatches(Batches):
 
     def _placed(self, captions: np.ndarray, generator: torch.Generator) -> Tensor:
         """Codes of captions, each where it stands this time."""
-        codes = self.codes[captions]
+        codes = torch.as_tensor(self.codes[captions])
         return position_shift(codes, self.lengths[captions], generator) if self.shift else codes
 
 
@@ -200,7 +192,7 @@ class NeighbourBatches(Batches):
         negatives: sparse.csr_array | None = None,
         negatives_each: int = 5,
         pairs_each: int | None = None,
-        pixels: ImageSource | None = None,
+        pixels: Any = None,
     ) -> None:
         self.batch_size, self.seed = batch_size, seed
         self.pairs_each = pairs_each if pairs_each is None else whole("pairs_each", pairs_each)
@@ -222,7 +214,7 @@ class NeighbourBatches(Batches):
             more = _one_more(self.matches, images, captions, random) if self.more_captions else captions
             if self.more_images:
                 images = _one_more(self.matches_by_caption, captions, images, random)
-            planned.append((self._with_negatives(images, more, random), more))
+            planned.append((self._hardened(images, more, random), more))
         return planned
 
     def batch(self, items: tuple[np.ndarray, np.ndarray], generator: torch.Generator) -> Batch:
@@ -230,17 +222,15 @@ class NeighbourBatches(Batches):
         images, captions = items
         texts = self.captions[captions]
         texts = texts.toarray() if sparse.issparse(texts) else texts
-        features = self.pixels.take(images, generator) if self.pixels else _float32(self.images[images])
+        features = torch.from_numpy(self.images[images])
         return {
-            "images": features,
-            "texts": _float32(texts),
+            "images": self.pixels.take(images, generator) if self.pixels else features.float(),
+            "texts": torch.from_numpy(texts).float(),
             "match": torch.from_numpy(self.matches[images][:, captions].toarray()),
             "captions": torch.from_numpy(captions),
         }
 
-    def _with_negatives(
-        self, images: np.ndarray, captions: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
+    def _hardened(self, images: np.ndarray, captions: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """``images`` and a few hard negatives of each caption."""
         if self.negatives is None:
             return images
@@ -249,10 +239,6 @@ class NeighbourBatches(Batches):
             own = _row(self.negatives, caption)
             found.append(random.choice(own, min(len(own), self.negatives_each), replace=False))
         return np.unique(np.concatenate(found))
-
-
-def _float32(rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.asarray(rows, dtype=np.float32))
 
 
 def _row(matrix: sparse.csr_array, row: int) -> np.ndarray:
@@ -285,14 +271,17 @@ class MixedBatches(Batches):
     ``is_text (B,)`` bool; and ``captions``, the indices of the captions drawn.
 
     Args:
-        images: an image store, whose whole pictures are taken as they are.
-        texts: draws the captions, such as ``TextImage.lazy`` returns, at the side of the images:
-            ``take(indices, offsets)``, pictures ``(B, 3, S, S)``, ``offsets (B, 2)`` top and left of each
-            crop or None; ``how.slack``, the largest offset.
+        images: an image store; pictures of another side than S are cropped to it at random.
+        texts: draws the captions, such as ``TextImage.lazy`` returns: ``take(indices, offsets)``, pictures
+            ``(B, 3, S, S)``, ``offsets (B, 2)`` top and left of each crop or None; ``how.side``, S, and
+            ``how.slack``, the largest offset.
         class_of_image: ``(N,)`` whole numbers from 0; class_of_caption: ``(M,)``.
-        batch_size: groups in a batch, with everything they have (paper: 45).
+        batch_size: pictures in a batch, images and captions in the proportions of the epoch (paper: 45); or
+            with ``together`` groups, with everything they have.
         forms: how many of an image and of a caption, 1 or 2 each.
         seed: of order and crops.
+        together: whether groups stay together.
+        each: images and captions of a group drawn for an epoch, so many of either; None takes all.
 
     Raises:
         ConfigError: other forms, or no ``slack`` for two different crops (paper: 29 pixels beside 227).
@@ -307,28 +296,37 @@ class MixedBatches(Batches):
         batch_size: int = 45,
         forms: tuple[int, int] = (1, 1),
         seed: int = 0,
+        together: bool = False,
+        each: int | None = None,
     ) -> None:
         whole("images", forms[0], 1, 2)
         whole("captions", forms[1], 1, 2)
         whole("slack", texts.how.slack, least=forms[1] - 1)
         self.images, self.texts, self.forms = images, texts, forms
-        self.batch_size, self.seed = batch_size, seed
-        self.n_images, self.n_captions = len(class_of_image), len(class_of_caption)
+        self.batch_size, self.seed, self.together, self.each = batch_size, seed, together, each
+        counts = self.n_images, self.n_captions = len(class_of_image), len(class_of_caption)
         class_of_picture = np.concatenate([class_of_image, class_of_caption])
-        forms_of_picture = np.repeat(forms, [self.n_images, self.n_captions])
-        # The items of an epoch, class by class: image, or caption behind them, and whether its second form.
-        picture = np.repeat(np.arange(len(class_of_picture)), forms_of_picture)
+        # Items, class by class: image, or caption behind them, and whether its second form.
+        picture = np.repeat(np.arange(sum(counts)), np.repeat(forms, counts))
         by_class = np.argsort(class_of_picture[picture], kind="stable")
         self.picture, self.second = picture[by_class], (np.diff(picture, prepend=-1) == 0)[by_class]
-        self.class_of_item = class_of_picture[self.picture]
-        _, first = np.unique(self.class_of_item, return_index=True)
-        self.groups = np.split(np.arange(len(picture)), first[1:])
+        self.classes, self.is_text = class_of_picture[self.picture], self.picture >= self.n_images
 
     def plan(self, epoch: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """The items of each batch, and the epoch's crops."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.groups))
+        random, items = np.random.default_rng([self.seed, epoch]), np.arange(len(self.picture))
+        if self.each is not None:
+            items = random.permutation(items)
+            kinds = self.classes[items], self.is_text[items]
+            items = np.sort(pd.Series(items).groupby(list(kinds)).head(self.each))
+        _, first = np.unique(self.classes[items] if self.together else items, return_index=True)
+        groups = np.split(items, first[1:])
+        order = random.permutation(len(groups))
+        if not self.together:  # as many images in each batch as in any other
+            share = pd.Series(range(len(order))).groupby(self.is_text[items[order]]).rank(pct=True)
+            order = order[np.argsort(share, kind="stable")]
         parts, crops = np.array_split(order, -(-len(order) // self.batch_size)), self.crops(epoch)
-        return [(np.concatenate([self.groups[group] for group in part]), crops) for part in parts]
+        return [(np.concatenate([groups[group] for group in part]), crops) for part in parts]
 
     def crops(self, epoch: int) -> np.ndarray | None:
         """Offsets of an epoch's crops ``(M, 2, 2)``: caption, form, top and left; None: the middle one."""
@@ -342,9 +340,10 @@ class MixedBatches(Batches):
     def batch(self, items: tuple[np.ndarray, np.ndarray | None], generator: torch.Generator) -> Batch:
         """The batch of these items."""
         rows, crops = items
-        is_text = self.picture[rows] >= self.n_images
-        own, drawn = rows[~is_text], rows[is_text]
-        images = self.images.batch(self.picture[own])
+        own, drawn = rows[~self.is_text[rows]], rows[self.is_text[rows]]
+        images, side = self.images.batch(self.picture[own]), self.texts.how.side
+        if images.shape[-1] != side:
+            images = augment(images, side, generator, flip=False)
         mirrored = torch.from_numpy(self.second[own])[:, None, None, None]
         images = torch.where(mirrored, mirror(images), images)
         captions = self.picture[drawn] - self.n_images
@@ -352,7 +351,7 @@ class MixedBatches(Batches):
         pictures = torch.cat([images, self.texts.take(captions, offsets)])
         return {
             "inputs": pictures.contiguous(memory_format=torch.channels_last),
-            "classes": torch.from_numpy(self.class_of_item[np.concatenate([own, drawn])]),
+            "classes": torch.from_numpy(self.classes[np.concatenate([own, drawn])]),
             "is_text": torch.arange(len(rows)) >= len(own),
             "captions": torch.from_numpy(captions),
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 
 from imtext import losses
 from imtext.check import number, one_of, whole
@@ -294,26 +294,30 @@ class SingleObjective(Objective):
         classes: number of classes C: one per image with its captions, or per identity.
         weight: lambda, of the centre loss beside the softmax (Wen et al. settle on 0.003).
         softmax: whether the cross-entropy is there.
+        scale: length that both losses see embeddings at, with the weights of a class at length 1: the softmax
+            is then of ``scale`` times the cosine, by which a search ranks. 0 takes all as they are.
 
     Raises:
-        ConfigError: a negative weight, or too few classes.
+        ConfigError: a negative weight or scale, or too few classes.
 
     >>> from imtext.models import InceptionResNetV1, PictureNets
     >>> net = PictureNets(InceptionResNetV1(dim=8, width=0.125, blocks=(0, 0, 0)))
     >>> objective = SingleObjective(net, classes=2)
     >>> batch = {"inputs": torch.zeros(2, 3, 75, 75, dtype=torch.uint8), "classes": torch.arange(2)}
     >>> sorted(objective(batch | {"is_text": torch.tensor([False, True])}))
-    ['centre', 'directions', 'error', 'loss', 'softmax', 'spread']
+    ['centre', 'directions', 'error', 'loss', 'softmax', 'spread', 'text_error']
     """
 
     def __init__(
-        self, net: nn.Module, classes: int, weight: float = 0.003, softmax: bool = True
+        self, net: nn.Module, classes: int, weight: float = 0.003, softmax: bool = True, scale: float = 0.0
     ) -> None:
         super().__init__(net)
-        self.weight = number("weight", weight)
+        self.weight, self.scale = number("weight", weight), number("scale", scale)
         self.centre = losses.CentreLoss(classes, net.dim, reduction="mean")
         # The instance loss is this softmax; its dropout stands in the network here, before the bottleneck.
-        self.softmax = losses.InstanceLoss(net.dim, classes, dropout=0.0) if softmax else None
+        self.softmax = losses.InstanceLoss(net.dim, classes, not scale, dropout=0.0) if softmax else None
+        if softmax and scale:  # its small numbers would all turn the same way in the first steps
+            nn.init.normal_(self.softmax.classifier.weight, std=0.05)
 
     def embed(self, batch: Batch) -> Tensor:
         """Embeddings ``(B, D)`` of the pictures."""
@@ -325,17 +329,19 @@ class SingleObjective(Objective):
         Returns:
             Scalars: ``loss``, ``centre``, ``spread`` (root mean square distance of the batch's embeddings
             from their mean), ``directions`` (in how many they differ, 1 to D: the participation ratio of
-            their variances, 0 where they are equal), and with the softmax ``softmax`` and ``error``, the
-            share put into a wrong class.
+            their variances, 0 where they are equal), and with the softmax ``softmax`` and ``error`` and
+            ``text_error``, the shares of all and of the captions put into a wrong class.
         """
-        classes = batch["classes"]
+        classes, texts = batch["classes"], batch["is_text"]
+        features = self.scale * unit_rows(features) if self.scale else features
         centre = self.centre(features, classes)
         out = {"loss": centre}
         if self.softmax is not None:
-            logits = self.softmax.logits(features)
+            weight = self.softmax.classifier.weight
+            logits = linear(features, unit_rows(weight)) if self.scale else self.softmax.logits(features)
             softmax = cross_entropy(logits.to(centre.dtype), classes)
             out = {"loss": softmax + self.weight * centre, "softmax": softmax}
-            out["error"] = _error(logits, classes)
+            out |= {"error": _error(logits, classes), "text_error": _error(logits[texts], classes[texts])}
         spread, directions = _spread(features.detach().to(centre.dtype))
         if self.training:
             self.centre.update(features.detach(), classes)

@@ -17,13 +17,14 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 import imtext
+from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Drawn, Pictures, inputs_of
 from imtext.experiment.compute import scores_of
 from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import plain
 from imtext.experiment.results import drawn
-from imtext.models import PictureNets
+from imtext.models import PictureCNN, PictureNets
 from imtext.papers import across, galleries, single_network
 from imtext.report import paper_values
 from imtext.retrieval import evaluate, evaluate_scores
@@ -31,6 +32,8 @@ from imtext.runs import Run
 from imtext.search import search
 from imtext.text.text_image import TextImage
 from imtext.threads import torch_threads
+from imtext.unit import unit_rows
+from imtext.vision.backbones import load_backbone
 
 BEST = across.BEST
 TINY = {"data": {"train": 16, "val": 10, "test": 10}, "recipe": {"batch_size": 8}}
@@ -68,15 +71,16 @@ def test_the_paper_profile_is_the_papers():
     assert said == here | {"embedding": base.network.dim}
     assert base.image.size == sizes["text_crop"] and base.image.size + base.text.slack == sizes["image"]
     assert (base.network.width, base.network.blocks, base.network.keep) == (1.0, (5, 10, 5), 0.8)
+    assert not base.loss.together  # pictures are counted, not groups
     best = names["rows"]["config-2"].loss
     assert (best.images, 5 * best.captions) == (groups["config_2_images"], groups["config_2_texts"])
     assert base.data.train is base.data.val is base.data.test is None
 
 
 def test_the_keys_of_the_notebook_are_those_of_the_file(made):
-    paper, rows = single_network.PAPER, made[0]["rows"]
+    paper, full = single_network.PAPER, set(defined("single_network", profile="full")["rows"])
     named = {line.run for table in paper.tables.values() for line in table.lines if line.run}
-    assert named == set(rows) and paper.numbers == ("1", "2", "3")
+    assert full == named > set(made[0]["rows"]) and paper.numbers == ("1", "2", "3")
     measured = {*made[0]["study"].measures, "softmax_prevents_collapse"}
     for claim in paper.claims.values():
         keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
@@ -104,6 +108,46 @@ def test_an_epoch_has_the_items_of_the_configuration(made, study):
         row = made[0]["rows"][key]
         batches = row.loss.batches(inputs_of(row, study.places), row.recipe, 0, None)
         assert sum(len(items) for items, _ in batches.plan(0)) == items * 16, key
+
+
+def test_rows_of_the_full_profile_start_from_imagenet_and_are_compared_fairly():
+    given = {"profile": "full", "dataset": "flickr8k", "data_root": "x"}
+    rows = defined("single_network", **given)["rows"]
+    for key in ("standard", "config-2", "ten-texts", "two-images", "softmax-alone", "two-networks"):
+        one = rows[key]
+        assert one.network.backbone == "efficientnet_lite0" and one.loss.scale == 16
+        assert one.recipe == rows["standard"].recipe
+        assert (one.recipe.epochs, one.recipe.batch_size, one.recipe.captions_per_group) == (80, 45, 1)
+    scratch, frozen = rows["from-scratch"], rows["frozen-images"]
+    assert (scratch.network.backbone, scratch.loss.scale, scratch.recipe.batch_size) == (None, 0, 45)
+    assert scratch.text == rows["standard"].text and frozen.text.side == rows["standard"].image.size
+
+
+def test_a_network_of_photographs_sees_them_as_it_was_trained_to():
+    net = PictureCNN(load_backbone("efficientnet_lite0"), dim=8).eval()
+    pictures = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
+    features = net.cnn(normalise(pictures, net.cnn.mean, net.cnn.std))
+    expected = net.bottleneck(features)
+    assert torch.allclose(net(pictures), expected, atol=1e-4)
+    both = PictureNets(net)
+    assert torch.allclose(both.embed_images(pictures), unit_rows(expected), atol=1e-4)
+    assert torch.equal(both.embed_images(pictures), both.embed_captions(pictures))
+
+
+@pytest.mark.parametrize("key", ["config-2", "frozen-images"])
+def test_rows_of_the_full_profile_are_runs_and_encoders(key, tmp_path):
+    small = {"data": {"train": 12, "val": 10, "test": 10}, "recipe": {"epochs": 1, "batch_size": 6}}
+    names = defined(
+        "single_network", profile="full", device="cpu", runs_dir=str(tmp_path), tables="2", overrides=small
+    )
+    one = names["rows"][key].but(data={"seed": 5}, recipe={"epochs": 1})
+    if key == "frozen-images":
+        one = one.but(image={"size": 64, "crop": 64})
+    result = names["study"].run({"a row": one})["a row"]
+    encoder, stored = imtext.load(result.runs[0].dir), result.embeddings()[0]
+    captions, files = encoder.test.captions, [encoder.test.image_path(i) for i in (7, 0)]
+    assert np.allclose(encoder.embed_images(files), stored["images"][[7, 0]], atol=1e-4)
+    assert np.allclose(encoder.embed_captions([captions[6]]), stored["captions"][6], atol=1e-4)
 
 
 def test_features_in_the_place_of_pictures_are_refused(tmp_path):
@@ -155,14 +199,14 @@ def test_two_networks_send_each_modality_to_its_own():
     class Fixed(torch.nn.Module):
         def __init__(self, value):
             super().__init__()
-            self.bottleneck, self.dim, self.value = torch.nn.Linear(1, 1), 1, value
+            self.dim, self.value = 1, value
 
         def forward(self, pictures):
             return pictures.new_full((len(pictures), 1), self.value, dtype=torch.float32)
 
     net, pictures = PictureNets(Fixed(3.0), Fixed(-2.0)), torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
-    is_text = torch.tensor([False, True, False])
-    assert net(pictures, is_text).flatten().tolist() == [3, -2, 3]
+    is_text = torch.tensor([False, False, True])
+    assert net(pictures, is_text).flatten().tolist() == [3, 3, -2]
     assert net.embed_images(pictures).flatten().tolist() == [1, 1, 1]
     assert net.embed_captions(pictures).flatten().tolist() == [-1, -1, -1]
     with pytest.raises(ConfigError, match="networks=3: expected an integer from 1 to 2"):

@@ -69,13 +69,13 @@ CASES = {
 ACROSS = {9: 3, 12: 2, 15: 5, 24: 4, 36: 4}  # super-pixels in a row of a tile
 
 
-@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("deviations", [None, 0.7])
 @pytest.mark.parametrize("name", CASES)
-def test_pictures_equal_those_painted_pixel_by_pixel(name: str, each: bool) -> None:
+def test_pictures_equal_those_painted_pixel_by_pixel(name: str, deviations: float | None) -> None:
     form = dict(CASES[name])
     random = np.random.default_rng(len(name))
     matrix = _matrix(9, form.pop("features"), seed=5)
-    drawer = TextImage.fit(matrix, each=each, **form)
+    drawer = TextImage.fit(matrix, deviations, **form)
     room = drawer.capacity
     codes = random.integers(0, 10, (7, room + 4))
     codes[0], codes[1, 2:], codes[2] = 0, 0, 3  # nothing; two words; only the word without a vector
@@ -84,8 +84,10 @@ def test_pictures_equal_those_painted_pixel_by_pixel(name: str, each: bool) -> N
     pictures, dropped = drawer.encode(codes, offsets), drawer.dropped(codes)
     assert pictures.shape == (7, 3, form["side"], form["side"]) and pictures.dtype == np.uint8
     rows = np.delete(matrix, [0, 3], axis=0).astype(float)
-    low = rows.min(axis=0) if each else [rows.min()] * rows.shape[1]
-    high = rows.max(axis=0) if each else [rows.max()] * rows.shape[1]
+    low, high = [rows.min()] * rows.shape[1], [rows.max()] * rows.shape[1]
+    if deviations is not None:
+        spreads = [np.sqrt(((column - column.mean()) ** 2).mean()) for column in rows.T]
+        low, high = (rows.mean(axis=0) + sign * deviations * np.array(spreads) for sign in (-1, 1))
     form |= {"row_tiles": ACROSS[rows.shape[1]], "start": (drawer.slack, drawer.slack)}
     for number in range(7):
         expected, past, missing = _naive(
@@ -156,7 +158,7 @@ def test_ten_crops_hold_the_same_words_at_other_places() -> None:
 
 def test_a_text_image_that_was_saved_draws_the_same(tmp_path) -> None:
     path = tmp_path / "t.safetensors"
-    drawer = TextImage.fit(_matrix(9, 24), each=True, side=60, canvas=64, separator=2)
+    drawer = TextImage.fit(_matrix(9, 24), 1.5, side=60, canvas=64, separator=2)
     drawer.save(path)
     again, codes = TextImage.load(path), np.arange(10)[None]
     np.testing.assert_array_equal(again.encode(codes), drawer.encode(codes))

@@ -10,9 +10,10 @@ from torch import nn
 
 from imtext.errors import ConfigError
 from imtext.losses.centre import centre_loss
-from imtext.models import InceptionResNetV1, PictureNets
+from imtext.models import InceptionResNetV1, PictureCNN, PictureNets
 from imtext.text.text_image import TextImage
 from imtext.training import MixedBatches, Recipe, SingleObjective, fit, make_fabric
+from imtext.vision.backbones import load_backbone
 
 SIDE = 4
 
@@ -32,7 +33,7 @@ class Texts:
     """Caption i: 100 + its number in red, top and left of the crop in green and blue, 255 for the middle."""
 
     def __init__(self, slack=2):
-        self.how = SimpleNamespace(slack=slack)
+        self.how = SimpleNamespace(slack=slack, side=SIDE)
 
     def take(self, indices, offsets=None):
         out = torch.full((len(indices), 3, SIDE, SIDE), 255, dtype=torch.uint8)
@@ -74,10 +75,11 @@ def expected_items(forms):
     return sorted(out, key=str)
 
 
+@pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("forms", [(1, 1), (2, 2)])
-@pytest.mark.parametrize("size", [2, 45])
-def test_an_epoch_has_every_item_once(forms, size):
-    source = batches(forms=forms, batch_size=size, seed=3)
+@pytest.mark.parametrize("size", [3, 45])
+def test_an_epoch_has_every_item_once(forms, size, together):
+    source = batches(forms=forms, batch_size=size, seed=3, together=together)
     for epoch in range(3):
         made = list(source(epoch))
         assert len(made) == len(source(epoch))
@@ -86,9 +88,45 @@ def test_an_epoch_has_every_item_once(forms, size):
 
 
 def test_a_group_stays_together_and_batches_count_groups():
-    made = list(batches(batch_size=2)(0))
+    made = list(batches(batch_size=2, together=True)(0))
     assert [len(batch["classes"].unique()) for batch in made] == [2, 2, 1]
     assert set.union(*(set(batch["classes"].tolist()) for batch in made)) == {0, 1, 2, 3, 4}
+
+
+def test_a_batch_of_pictures_has_as_many_images_as_any_other():
+    classes = np.arange(30)
+    source = MixedBatches(Images(30), Texts(), classes, np.repeat(classes, 5), batch_size=45)
+    for epoch in range(3):
+        made = list(source(epoch))
+        assert [len(batch["is_text"]) for batch in made] == [45] * 4
+        assert {int((~batch["is_text"]).sum()) for batch in made} == {7, 8}
+    first, second = (torch.cat([batch["captions"] for batch in source(epoch)]) for epoch in range(2))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(150))
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("each", [1, 2])
+def test_of_each_group_so_many_images_and_captions_are_drawn_anew(each, together):
+    source, kinds = batches(forms=(2, 1), together=together, each=each), set()
+    for epoch in range(30):
+        found = [one for batch in source(epoch) for one in items(batch)]
+        for group in range(5):
+            for kind, classes in (("image", CLASS_OF_IMAGE.repeat(2)), ("text", CLASS_OF_CAPTION)):
+                count = sum(item[0] == kind and one == group for item, one in found)
+                assert count == min(each, (classes == group).sum())
+        kinds |= {item for item, _ in found}
+    assert len(kinds) == 2 * len(CLASS_OF_IMAGE) + len(CLASS_OF_CAPTION)  # each in one epoch or another
+
+
+def test_images_of_another_side_are_cropped_at_random():
+    images = Images(5, 12)
+    images.pixels = torch.randint(0, 256, images.pixels.shape, dtype=torch.uint8)
+    source = MixedBatches(images, Texts(), CLASS_OF_IMAGE, CLASS_OF_CAPTION, each=1)
+    made = [next(iter(source(epoch)))["inputs"][:4] for epoch in (0, 0, 1)]
+    assert made[0].shape == (4, 3, SIDE, SIDE)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0].sum(), made[2].sum())
 
 
 def test_images_come_first_and_captions_are_named():
@@ -118,7 +156,8 @@ def test_standard_takes_the_middle_crop_and_config_2_two_that_differ():
 
 def test_batches_are_a_function_of_seed_and_epoch():
     def made(seed, epoch):
-        return [items(batch) for batch in batches(forms=(2, 2), batch_size=2, seed=seed)(epoch)]
+        given = {"forms": (2, 2), "batch_size": 2, "seed": seed, "each": 2}
+        return [items(batch) for batch in batches(**given)(epoch)]
 
     assert made(0, 1) == made(0, 1)
     assert made(0, 1) != made(0, 2)
@@ -182,7 +221,7 @@ def drawn_batch(classes=3, count=9):
     return {
         "inputs": torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8),
         "classes": torch.arange(count) % classes,
-        "is_text": torch.arange(count) % 2 > 0,
+        "is_text": torch.arange(count) >= count // 3,
     }
 
 
@@ -197,7 +236,9 @@ def test_the_loss_is_softmax_plus_weighted_centre():
     centre = centre_loss(features, batch["classes"], objective.centre.centres, "mean")
     torch.testing.assert_close(out["centre"], centre)
     torch.testing.assert_close(out["loss"], out["softmax"] + 0.25 * centre)
-    assert float(out["error"]) == pytest.approx(float((logits.argmax(1) != batch["classes"]).float().mean()))
+    wrong = (logits.argmax(1) != batch["classes"]).float()
+    assert float(out["error"]) == pytest.approx(float(wrong.mean()))
+    assert float(out["text_error"]) == pytest.approx(float(wrong[batch["is_text"]].mean()))
     features = features.detach()
     mean = features.mean(0)
     squares = [float((row - mean).square().sum()) for row in features]
@@ -208,6 +249,26 @@ def test_the_loss_is_softmax_plus_weighted_centre():
     alone = SingleObjective(Tiny(), classes=3, weight=0.25, softmax=False)(batch)
     assert set(alone) == {"loss", "centre", "spread", "directions"}
     assert torch.equal(alone["loss"], alone["centre"])
+
+
+def test_with_a_scale_the_softmax_is_of_the_cosine_and_centres_lie_at_its_length():
+    batch, scale = drawn_batch(), 7.0
+    objective = SingleObjective(Tiny(), classes=3, weight=0.25, scale=scale).double().eval()
+    objective.centre.centres.normal_()
+    with torch.no_grad():
+        objective.softmax.classifier.weight.mul_(torch.tensor([[0.1], [3.0], [20.0]]))
+    features = np.random.default_rng(0).normal(size=(9, 6))
+    weights = objective.softmax.classifier.weight.detach().numpy()
+    softmax = centre = 0.0
+    for row, group in zip(features, batch["classes"].tolist(), strict=True):
+        row = scale * row / np.linalg.norm(row)
+        logits = np.array([row @ one / np.linalg.norm(one) for one in weights])
+        softmax -= logits[group] - np.log(np.exp(logits).sum())
+        centre += 0.5 * ((row - objective.centre.centres[group].numpy()) ** 2).sum()
+    with torch.no_grad():
+        out = objective.loss(torch.from_numpy(features), batch)
+    assert float(out["softmax"]) == pytest.approx(softmax / 9)
+    assert float(out["loss"]) == pytest.approx((softmax + 0.25 * centre) / 9)
 
 
 def test_centres_follow_in_training_only_and_after_the_loss():
@@ -249,7 +310,7 @@ def test_autocast_keeps_losses_in_float32():
 def train(folder, epochs, stop=None, softmax=True):
     torch.manual_seed(0)
     objective = SingleObjective(Tiny(), classes=5, softmax=softmax)
-    source = batches(forms=(2, 2), batch_size=2, seed=1)
+    source = batches(forms=(2, 2), batch_size=2, seed=1, together=True)
 
     def until(epoch):
         if epoch == stop:
@@ -283,15 +344,19 @@ def test_centre_loss_alone_collapses_and_softmax_keeps_classes_apart(tmp_path):
     assert both["spread"].iloc[-1] > 20 * alone["spread"].iloc[-1]
 
 
-def test_one_network_learns_images_and_texts_of_a_tiny_set(tmp_path):
+@pytest.mark.parametrize("scale", [0.0, 16.0])
+def test_one_network_learns_images_and_texts_of_a_tiny_set(tmp_path, scale):
     torch.manual_seed(0)
-    net = PictureNets(InceptionResNetV1(dim=16, width=0.125, blocks=(0, 1, 0), keep=1.0))
+    net = InceptionResNetV1(dim=16, width=0.125, blocks=(0, 1, 0), keep=1.0)
+    if scale:
+        net = PictureCNN(load_backbone("efficientnet_lite0"), dim=16)
+    net = PictureNets(net)
     images = Images(4, 75)
     images.pixels = torch.randint(0, 256, images.pixels.shape, dtype=torch.uint8)
     vectors = np.random.default_rng(0).normal(size=(13, 12)) * (np.arange(13) > 0)[:, None]
     texts = TextImage.fit(vectors, side=75, superpixel=5).lazy(np.arange(1, 13).reshape(4, 3))
-    source = MixedBatches(images, texts, np.arange(4), np.arange(4), batch_size=4)
-    objective = SingleObjective(net, classes=4)
+    source = MixedBatches(images, texts, np.arange(4), np.arange(4), batch_size=8)
+    objective = SingleObjective(net, classes=4, scale=scale)
     objective.centre.rate = 0.5
     recipe = Recipe(epochs=40, lr=5e-3, weight_decay=0.0)
     curves = fit(make_fabric("cpu"), objective, recipe, source, tmp_path)
@@ -299,7 +364,7 @@ def test_one_network_learns_images_and_texts_of_a_tiny_set(tmp_path):
     assert curves["loss"].iloc[-1] < 0.2 * curves["loss"].iloc[0]
     with torch.no_grad():  # batch norm by the batch: forty steps do not settle the running statistics
         (batch,) = source(0)
-        found = objective.embed(batch)
+        found = F.normalize(objective.embed(batch))
     distances = torch.cdist(found[~batch["is_text"]], found[batch["is_text"]])
     right = batch["classes"][~batch["is_text"]][:, None] == batch["classes"][batch["is_text"]]
     assert right[torch.arange(4), distances.argmin(1)].all()
