@@ -30,11 +30,9 @@ from imtext.experiment.source import Lazy, Part, SideBySide, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.training import CachedFeatures, Pixels
-from imtext.vision.backbones import Backbone, frozen_norm, load_backbone
+from imtext.vision.backbones import Backbone, frozen_norm, load_backbone, title
 from imtext.vision.features import Features, Reader, cells, crop_views, extract, pooled, stages, ten_crop
 from imtext.vision.rich import rich_image_features, variant_dim
-
-PEOPLE = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
 
 
 class Images:
@@ -247,17 +245,6 @@ class ImagesBeside(SideBySide, Images):
 Images.beside = ImagesBeside
 
 
-def people(backbone: str) -> str:
-    """Name of an image CNN, for people.
-
-    >>> people("resnet152")
-    'ResNet-152'
-    """
-    for key, shown in PEOPLE.items():
-        backbone = backbone.replace(key, shown)
-    return backbone
-
-
 @dataclass(frozen=True)
 class Given(Part):
     """Features that a dataset brings itself: one vector an image, or regions.
@@ -321,7 +308,7 @@ class WithCNN(Part):
     @property
     def said(self) -> str:
         """What ran, for people."""
-        return people(self.backbone) + self.fate.format(**vars(self))
+        return title(self.backbone) + self.fate.format(**vars(self))
 
     def dim(self, cnn: Backbone) -> int:
         """Length of a row."""

@@ -21,9 +21,8 @@ from torch import nn
 
 from imtext import losses, models, retrieval, training
 from imtext.experiment.compute import MODEL, Answers, Row, scores_of
-from imtext.experiment.images import people
 from imtext.runs import Run
-from imtext.vision.backbones import load_backbone
+from imtext.vision.backbones import load_backbone, title
 
 DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
@@ -296,7 +295,7 @@ class Single:
         >>> Single(networks=2, backbone="efficientnet_lite0").said
         'two networks, EfficientNet-Lite0'
         """
-        network = f", {people(self.backbone)}" if self.backbone else ""
+        network = f", {title(self.backbone)}" if self.backbone else ""
         return f"{'one network' if self.networks == 1 else 'two networks'}{network}"
 
     def build(self, inputs: Any) -> nn.Module:

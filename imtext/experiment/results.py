@@ -89,10 +89,6 @@ class Result:
         split = self.read(split)
         return pd.DataFrame([run.metrics[split] for run in self.runs], index=self.seeds)
 
-    def rsum(self, split: str = "test") -> pd.Series:
-        """R-sum by seed."""
-        return self.metrics(split)["rsum"]
-
     def chance(self, split: str = "test") -> dict[str, float]:
         """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
         data = self.split(split)

@@ -70,17 +70,13 @@ class Texts:
         counts = Counter(word for caption in captions for word in tokenize(caption))
         total, once = counts.total(), [word for word, count in counts.items() if count == 1]
         known = total if vectors is None else sum(count for word, count in counts.items() if word in vectors)
-        if 2 * len(once) > total:
-            return (
-                f"note: {len(once):,} of the {total:,} words of the training captions occur once, such as "
-                f"{once[0][:20]!r}; where a script has no blanks between words, put some in"
-            )
-        if 2 * known < total:
-            return (
-                f"note: the word vectors {self.part.vectors} know {known:,} of the {total:,} words of the "
-                "training captions; take vectors of their language"
-            )
-        return ""
+        if 2 * max(len(once), total - known) <= total:
+            return ""
+        such = f", such as {once[0][:20]!r}" if once else ""
+        return (
+            f"note: of the {total:,} words of the training captions {len(once):,} occur once{such}, and "
+            f"{known:,} have a vector; take vectors of their language, and put blanks between its words"
+        )
 
 
 class CodedWords(Texts):

@@ -64,8 +64,8 @@ def gains(results: Results) -> pd.DataFrame | None:
     lines, runs = {}, {line.id: line.run for line in PAPER.tables["3"].lines}
     for line in PAPER.tables["3"].lines:
         if line.over and results.has(line.run, runs[line.over]):
-            plain = results[runs[line.over]].rsum()
-            gain = results[line.run].rsum() - plain
+            plain = results[runs[line.over]].metrics()["rsum"]
+            gain = results[line.run].metrics()["rsum"] - plain
             up = f"{(gain > 0).sum()} of {len(gain)}"
             lines[line.label] = {"gain": gain.mean(), "sd": gain.std(), "up": up, "spread": plain.std()}
     return pd.DataFrame.from_dict(lines, orient="index").round(2) if lines else None

@@ -16,13 +16,14 @@ from torch import nn
 from imtext.data.schema import Dataset
 from imtext.errors import DataError
 from imtext.experiment.compute import Metrics, in_blocks, unit
-from imtext.experiment.images import OfCNN, people
+from imtext.experiment.images import OfCNN
 from imtext.experiment.source import SPLITS, Part, Source
 from imtext.progress import announce
 from imtext.retrieval.localisation import Localisation, iou, localise, pairs, phrase_scores, truth_boxes
 from imtext.runs import Run
 from imtext.training import make_fabric
 from imtext.vision import box_features, extract, image_extents, proposals_of
+from imtext.vision.backbones import title
 
 
 class Mentions(NamedTuple):
@@ -245,7 +246,7 @@ class Regions(Part):
     @property
     def said(self) -> str:
         """What ran, for people."""
-        return f"{people(self.backbone)} regions"
+        return f"{title(self.backbone)} regions"
 
     @staticmethod
     def fits(dataset: str) -> bool:

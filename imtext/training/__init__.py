@@ -12,19 +12,6 @@ from imtext.training.objectives import (
 )
 from imtext.training.recipe import Recipe
 
-__all__ = [
-    "CachedFeatures",
-    "Constraint",
-    "DualPathObjective",
-    "HingeObjective",
-    "MixedBatches",
-    "NeighbourBatches",
-    "PairBatches",
-    "Pixels",
-    "Recipe",
-    "SingleObjective",
-    "StructureObjective",
-    "fit",
-    "make_fabric",
-    "resolve_device",
-]
+__all__ = ["CachedFeatures", "Constraint", "DualPathObjective", "HingeObjective", "MixedBatches"]
+__all__ += ["NeighbourBatches", "PairBatches", "Pixels", "Recipe", "SingleObjective", "StructureObjective"]
+__all__ += ["fit", "make_fabric", "resolve_device"]

@@ -43,6 +43,18 @@ _IN_ORDER = (
 )
 
 
+def title(name: str) -> str:
+    """The name of a network as papers write it.
+
+    >>> title("resnet152"), title("convnext_tiny")
+    ('ResNet-152', 'convnext_tiny')
+    """
+    families = {"efficientnet_lite": "EfficientNet-Lite", "resnet": "ResNet-", "vgg": "VGG-"}
+    for begin, written in families.items():
+        name = name.replace(begin, written)
+    return name
+
+
 class Backbone(nn.Module):
     """A network from normalised pixels to one feature per image.
 

@@ -134,7 +134,7 @@ def test_rows_of_ours_say_what_they_gain_over_the_row_that_they_name(made):
     page = study.compare(3, results)._repr_html_()
     own = page[page.rindex("<table") :]
     line = own[own.index("Ours: L1, last states side by side") :].split("</tr>")[0]
-    gain = results["l1-last"].rsum().mean() - results["hinges"].rsum().mean()
+    gain = results["l1-last"].metrics()["rsum"].mean() - results["hinges"].metrics()["rsum"].mean()
     assert re.findall(r"<td[^>]*>(.*?)</td>", line)[-1] == signed(gain)
     published = page[: page.rindex("<table")].split("Ours: L1, λ = 2")[1].split("</tr>")[0]
     assert "—" not in published

@@ -133,13 +133,13 @@ def test_every_own_row_and_both_baselines_have_numbers(made):
 def test_numbers_are_those_of_the_stored_embeddings_and_scores(made):
     result = made.results["bigru-emb-avg"]
     arrays = result.embeddings()[0]
-    assert result.rsum()[0] == evaluate(**arrays).rsum
-    assert result.rsum("test_folds")[0] == evaluate(**arrays, folds=5).rsum
+    assert result.metrics()["rsum"][0] == evaluate(**arrays).rsum
+    assert result.metrics("test_folds")["rsum"][0] == evaluate(**arrays, folds=5).rsum
     assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
     result = made.results["scan-ti-avg"]
     kept = result.runs[0].load_arrays("scores-test.npz")
-    assert result.rsum()[0] == evaluate_scores(**kept).rsum
-    assert result.rsum("test_folds")[0] == evaluate_scores(**kept, folds=5).rsum
+    assert result.metrics()["rsum"][0] == evaluate_scores(**kept).rsum
+    assert result.metrics("test_folds")["rsum"][0] == evaluate_scores(**kept, folds=5).rsum
 
 
 def test_ensembles_are_the_mean_of_their_models(made):
@@ -152,7 +152,7 @@ def test_ensembles_are_the_mean_of_their_models(made):
 def test_reranking_is_chosen_on_validation_and_may_be_none_at_all(made):
     run, plain = made.results["rerank-small"].runs[0], made.results["gru-emb-avg"]
     tried, chosen = pd.read_csv(run.dir / "tried.csv"), run.load_json("chosen.json")
-    assert tried["rsum"].iloc[0] == pytest.approx(plain.rsum("val")[0])
+    assert tried["rsum"].iloc[0] == pytest.approx(plain.metrics("val")["rsum"][0])
     assert tried["rsum"].max() == pytest.approx(run.metrics["val"]["rsum"])
     best = tried.loc[tried["rsum"].idxmax()]
     assert (best["weight"], best["scale"]) == (chosen["weight"], chosen["scale"])
@@ -300,7 +300,7 @@ def test_words_that_occur_once_are_said_before_training(tmp_path, monkeypatch, c
     with pytest.raises(pytest.skip.Exception):
         made["study"].run(made["rows"])
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("note: 8 of the 8 words of the training captions occur once, such as '一只狗在雪")
+    assert line.startswith("note: of the 8 words of the training captions 8 occur once, such as '一只狗在雪")
 
 
 # Figures, galleries, times

@@ -350,7 +350,7 @@ def test_what_is_right_comes_from_scenes(models):
 def test_semantic_recall_is_never_smaller(models, results):
     table = models.measures(9)
     assert (table["semantic R-sum"] >= table["R-sum"]).all()
-    assert table.loc[BEST, "R-sum"] == pytest.approx(results["config-2"].rsum().loc[0])
+    assert table.loc[BEST, "R-sum"] == pytest.approx(results["config-2"].metrics()["rsum"].loc[0])
     figure = models.order()
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == list(table.sort_values("R-sum", kind="stable").index)

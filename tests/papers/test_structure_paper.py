@@ -155,7 +155,7 @@ def test_every_own_row_and_every_cca_row_has_numbers(made):
 def test_numbers_are_those_of_the_stored_embeddings(made):
     result = made.results["tfidf-bi-structure"]
     arrays = result.embeddings()[0]
-    assert result.rsum()[0] == evaluate(**arrays).rsum
+    assert result.metrics()["rsum"][0] == evaluate(**arrays).rsum
     assert np.allclose(np.linalg.norm(arrays["images"], axis=1), 1, atol=1e-5)
 
 
@@ -276,7 +276,8 @@ def test_claims_measure_what_the_tables_say(made):
 def test_the_sweep_shows_the_weights_that_ran(made):
     keys = {0.2: structure_preserving.BEST, 0.0: "fv-nonlinear-bi-more", 0.5: "not-trained"}
     axes = structure_preserving.weight_sweep(made.results, keys).axes[0]
-    assert axes.lines[0].get_ydata().tolist() == [made.results[keys[at]].rsum("val")[0] for at in (0.0, 0.2)]
+    shown = [made.results[keys[at]].metrics("val")["rsum"][0] for at in (0.0, 0.2)]
+    assert axes.lines[0].get_ydata().tolist() == shown
     assert structure_preserving.weight_sweep(made.results, {0.5: "not-trained"}) is None
 
 
