@@ -89,7 +89,7 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
     study, measures = names["study"], None
     results = study.run(names["rows"])
     lines = [
-        {"table": number, "row": line, "seed": seed, **metrics.round(2)}
+        {"table": number, "row": line, "seed": seed} | {name: round(one, 2) for name, one in metrics.items()}
         for number, table in study.paper.tables.items()
         for line, (key, split) in study._lines(table, results).items()
         for seed, metrics in results[key].metrics(split).iterrows()
