@@ -300,7 +300,6 @@ class WithCNN(Part):
     weights: str = "imagenet"
     fate = ", frozen"
     built = FrozenImages
-    stored = None  # training pictures are stored as others
     views = 0  # where training takes the rows of the pictures
     mirror = False  # whether the mirror image of a picture is read too
     reader = pooled

@@ -90,6 +90,7 @@ class Part:
     """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
 
     said = ""  # what ran, for people
+    stored = None  # training pictures are stored as others
 
     def build(self, *given: Any) -> Any:
         """Of a source: the rows, codes or pixels; of captions also with a finished run, to take its words."""
