@@ -8,11 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import pytest
 
 from imtext.publish import results
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def sources(name: str) -> list[str]:
+    """The code cells of a notebook."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def defined(name: str, **parameters: Any) -> dict[str, Any]:

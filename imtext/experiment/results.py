@@ -207,7 +207,7 @@ class Results(dict[str, Any]):
     ``kept``: what they are of, where they are published ones.
     """
 
-    def __init__(self, rows: Mapping[str, Any], kept: Published | None = None) -> None:
+    def __init__(self, rows: Mapping[str, Any] = {}, kept: Published | None = None) -> None:
         super().__init__(rows)
         self.kept = kept
 

@@ -332,5 +332,6 @@ class Models:
 
 def _evidence(name: str, values: Any, unit: str = "points", digits: int = 2) -> Evidence:
     """Of a number and what it is for other draws, in one array."""
-    value, *samples = values
-    return from_samples(name, float(value), samples, unit, digits)
+    value, *samples = np.asarray(values, dtype=float)
+    finite = [one for one in samples if np.isfinite(one)]  # few images may hold nothing right
+    return from_samples(name, float(value), finite, unit, digits)

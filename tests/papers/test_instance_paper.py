@@ -1,6 +1,7 @@
 """The Instance Loss paper: what its notebook trains, what comes of it, and how its claims are measured."""
 
 import json
+from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from imtext.experiment.compute import MODEL, run_one
 from imtext.experiment.encoder import load
 from imtext.experiment.results import drawn
 from imtext.papers import galleries, instance_loss
+from imtext.publish.results import rows_of
 from imtext.retrieval import evaluate
 
 PAPER = instance_loss.PAPER
@@ -134,10 +136,12 @@ def test_a_dataset_fills_the_rows_it_can(dataset, persons):
 
 
 def test_table_three_has_a_part_for_each_dataset(made):
-    lines = made.study._lines("3", made.results)
+    lines = made.study._lines(PAPER.tables["3"], made.results)
     assert set(lines) == {"flickr30k_text50", "flickr30k_text152"}
-    coco = instance_loss.study("coco", "x", "smoke", [0], "3")
-    assert set(coco._lines("3", made.results)) == {"coco_text50", "coco_text152"}
+    coco = Results({key: copy(one) for key, one in made.results.items()})
+    for one in coco.present.values():
+        one.origin = one.origin | {"dataset": "coco"}
+    assert set(made.study._lines(PAPER.tables["3"], coco)) == {"coco_text50", "coco_text152"}
 
 
 def test_pseudo_classes_are_clusters_of_images():
@@ -162,7 +166,7 @@ def test_pseudo_classes_are_clusters_of_images():
 
 def test_every_row_of_every_table_has_numbers(made):
     for number, table in PAPER.tables.items():
-        lines = made.study._lines(number, made.results)
+        lines = made.study._lines(table, made.results)
         assert len(lines) >= len([row for row in table.rows if row.own]) / 2
         assert "smoke" in made.study.compare(number, made.results)._repr_html_()
     for one in made.results.present.values():
@@ -248,7 +252,7 @@ def test_a_row_of_released_choices_trains_and_is_found_again(made):
 
 def test_verdicts_name_only_claims_whose_rows_ran(made):
     found = {verdict.claim.id: verdict for verdict in made.study.verdicts(made.results)}
-    here = {name for name, claim in PAPER.claims.items() if made.results.has(*dict(claim.rows))}
+    here = {name for name, claim in PAPER.claims.items() if made.results.has(*rows_of(claim))}
     assert set(found) == here and len(here) > 15
     given = {"runs_dir": str(made.study.parameters.runs_dir), "overrides": TINY, "device": "cpu"}
     alone = defined("instance_loss", tables="6", **given)

@@ -169,13 +169,13 @@ def test_text_queries_against_image_queries():
 
 
 class Sums:
-    """Results that know their R-sum by seed and nothing else."""
+    """Results that know their metrics, R-sum by seed, and nothing else."""
 
     def __init__(self, values):
         self.values = values
 
-    def rsum(self, split="test"):
-        return pd.Series(self.values, dtype=float)
+    def metrics(self, split="test"):
+        return pd.DataFrame({"rsum": pd.Series(self.values, dtype=float)})
 
 
 def summed(seeds=3, **sums):

@@ -123,7 +123,7 @@ def test_overrides_of_one_base_and_of_all():
 
 def test_every_own_row_and_both_baselines_have_numbers(made):
     for number, table in PAPER.tables.items():
-        lines = made.study._lines(number, made.results)
+        lines = made.study._lines(table, made.results)
         assert number == "5" or {row.id for row in table.rows if row.own} <= set(lines)
         assert number == "5" or "vse" in lines or "vse" not in table.cells.index
     for one in made.results.present.values():

@@ -362,12 +362,11 @@ def test_every_claim_is_tested(models, study, results):
     curves = pd.DataFrame({"run": ["both", "both", "alone", "alone"], "spread": [8.0, 4.0, 8.0, 0.1]})
     verdicts = study.verdicts(results, models.claims(), single_network.collapsed(curves), None)
     assert {verdict.word for verdict in verdicts} == {"not judged"}  # in this profile
-    found = {verdict.claim.id for verdict in verdicts} - {"softmax_prevents_collapse"}
-    assert found == set(single_network.PAPER.claims) - {"softmax_prevents_collapse"} < {
-        verdict.claim.id for verdict in verdicts
-    }
-    rows_alone = {verdict.claim.id for verdict in study.verdicts(results)}
-    assert found - rows_alone == {one.id for one in single_network.PAPER.claims.values() if one.table == "3"}
+    found, claims = {verdict.claim.id for verdict in verdicts}, single_network.PAPER.claims
+    few = {"alike_captions_lie_near"}  # no two of these captions say the same in other words
+    assert found == set(claims) - few
+    rows_alone = {verdict.claim.id for verdict in study.verdicts(results)} | {"softmax_prevents_collapse"}
+    assert found - rows_alone == {one.id for one in claims.values() if one.table == "3"} - few
 
 
 def test_an_interval_that_is_known_is_shown_as_it_is(models, results, monkeypatch):
@@ -381,7 +380,9 @@ def test_an_interval_that_is_known_is_shown_as_it_is(models, results, monkeypatc
 
 
 def test_captions_of_one_meaning_and_of_unlike_words_by_loops(models, results):
-    test, known, one = models.test, models.meaning.relevance, results["config-2"]
+    test, one = models.test, results["config-2"]
+    known = (np.random.default_rng(1).random(models.meaning.relevance.shape) < 0.3).astype(float)
+    models = across.Models(models.runs, test, models.meaning._replace(relevance=known))
     text, points = one.rows[0].inputs.text, one.embeddings()[0]["captions"]
     pictures = text.drawing.lazy(text.codes("test")).take(np.arange(test.n_captions)).numpy().astype(float)
     words, alike = [set(caption.lower().rstrip(".").split()) for caption in test.captions], []
@@ -399,8 +400,8 @@ def test_captions_of_one_meaning_and_of_unlike_words_by_loops(models, results):
     assert max(shares) < 0.15 and (test.group_of_caption[far[:, 0]] != test.group_of_caption[far[:, 1]]).all()
     means = [np.mean([np.linalg.norm(of[a] - of[b]) for a, b in far]) for of in (points, pictures)]
     nearer = [1 - one / mean for one, mean in zip(near, means, strict=True)]
-    assert found[0].difference == pytest.approx(nearer[0])
-    assert found[1].difference == pytest.approx(nearer[0] - nearer[1])
+    assert found[0].difference == pytest.approx(nearer[0], rel=1e-4)
+    assert found[1].difference == pytest.approx(nearer[0] - nearer[1], rel=1e-4)
     nobody = models.meaning._replace(relevance=np.zeros_like(known))
     assert across.Models(models.runs, test, nobody).alike_captions_lie_near(results) == []
 

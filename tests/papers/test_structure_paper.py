@@ -138,11 +138,11 @@ def test_photographs_without_boxes_leave_table_three_out():
 
 
 def test_every_own_row_and_every_cca_row_has_numbers(made):
-    for number, table in PAPER.tables.items():
-        lines = made.study._lines(number, made.results)
+    for table in PAPER.tables.values():
+        lines = made.study._lines(table, made.results)
         assert {row.id for row in table.rows if row.own} <= set(lines)
     assert {"mean_vector_klein", "cca_hglmm_klein", "cca_gmm_hglmm"} <= set(
-        made.study._lines("1", made.results)
+        made.study._lines(PAPER.tables["1"], made.results)
     )
     for one in made.results.present.values():
         assert np.isfinite(one.metrics().to_numpy()).all()
