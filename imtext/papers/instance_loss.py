@@ -63,7 +63,7 @@ def positive_above_negative(results: Results) -> list[Evidence]:
 
 
 def features_decorrelate(results: Results, count: int = 100, n: int = 500) -> list[Evidence]:
-    """Mean |r| before Stage I, and after it with the ranking loss, minus that with the instance loss.
+    """Mean ``|r|`` before Stage I, and after it with the ranking loss, minus that with the instance loss.
 
     Over ``count`` validation images, which are drawn again; pairs of one image are left out.
     """
@@ -193,7 +193,7 @@ def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.n
 
 
 def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame | None:
-    """How alike the features behind Pearson maps are: mean r and mean |r| off the diagonal, effective rank.
+    """How alike the features behind Pearson maps are: mean r and mean ``|r|`` off the diagonal, effective rank.
 
     The effective rank is the participation ratio of a map's eigenvalues, (Σλ)² / Σλ² = 1 / mean r²: 1 where
     the features of n images are one but for scale and sign, n where no two of them correlate.
