@@ -193,7 +193,7 @@ def correlation_maps(results: Results, labels: dict[str, str]) -> dict[str, np.n
 
 
 def alikeness(maps: dict[str, np.ndarray]) -> pd.DataFrame | None:
-    """How alike the features behind Pearson maps are: mean r and mean ``|r|`` off the diagonal, effective rank.
+    """How alike the features behind Pearson maps are: mean r and ``|r|`` off the diagonal, effective rank.
 
     The effective rank is the participation ratio of a map's eigenvalues, (Σλ)² / Σλ² = 1 / mean r²: 1 where
     the features of n images are one but for scale and sign, n where no two of them correlate.

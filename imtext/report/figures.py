@@ -72,7 +72,7 @@ def similarity_histograms(shown: Sequence[tuple[str, Separation]], printed: Sequ
 
 @house_style()
 def pearson_maps(maps: Mapping[str, np.ndarray]) -> Figure | None:
-    """Maps (N, N) of the Pearson correlation between images, by title, in one scale of ``|r|``; None without any.
+    """Maps (N, N) of the Pearson correlation of images, by title, in one scale of ``|r|``; None without any.
 
     The darker, the less alike the features of two images. Source: instance loss, Figure 4.
     """

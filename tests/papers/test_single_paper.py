@@ -316,7 +316,8 @@ def test_the_centre_loss_alone_collapses_and_a_softmax_prevents_it(results):
 
 
 def test_a_tenth_of_the_spread_is_a_collapse():
-    spreads = {"softmax + centre loss": (8.0, 4.0, 2.0), "centre loss alone": (8.0, 0.08, 1.0)}  # momentum carries it past
+    # Momentum may carry it past the point.
+    spreads = {"softmax + centre loss": (8.0, 4.0, 2.0), "centre loss alone": (8.0, 0.08, 1.0)}
     lines = [{"run": run, "spread": one} for run, seen in spreads.items() for one in seen]
     curves = pd.DataFrame(lines)
     (measure,) = single_network.collapsed(curves).values()
