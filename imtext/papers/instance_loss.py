@@ -224,10 +224,10 @@ def curves(results: Results, labels: dict[str, str], titles: dict[str, str], sai
             look = {"color": PALETTE[number], "linestyle": DASHES[number], "marker": "o", "markersize": 3}
             curve = curve.dropna(subset=[column])
             axes.plot(curve["epoch"], curve[column], label=label, **look)
-        axes.set(title=title, xlabel="epoch", ylim=(0, None))
+        axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")
-    grid[0].set_ylabel(said)
+    grid[0].set(ylabel=said, ylim=(0, None))  # of all panels, after all lines
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 

@@ -334,9 +334,12 @@ def test_figures_have_their_data(made):
     assert instance_loss.separations(*three, titles=("a", "b", "c")).axes
     labels = {"instance-1": "one", "left-alignment": "two", "nothing": "three"}
     given = results, labels, {"image_error": "image path", "text_error": "text path"}, "error"
-    lines = instance_loss.curves(*given).axes[0].get_lines()
-    errors = results["instance-1"].curves()[0]["image_error"]
-    assert len(lines) == 2 and lines[0].get_ydata() == pytest.approx(errors.to_numpy())
+    panels = instance_loss.curves(*given).axes
+    for axes, column in zip(panels, ("image_error", "text_error"), strict=True):
+        errors = results["instance-1"].curves()[0][column]
+        lines = axes.get_lines()
+        assert len(lines) == 2 and lines[0].get_ydata() == pytest.approx(errors.to_numpy())
+        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > errors.max()  # all of it is seen
     # These rows trained for too few epochs to be validated on the way.
     assert instance_loss.curves(results, labels, {"validation": ""}, "R-sum") is None
     frame = pd.DataFrame({"epoch": [9, 10, 20], "validation": [np.nan, 5, 7]})
