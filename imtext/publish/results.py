@@ -44,7 +44,8 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
     Killed, the same call goes on from the last whole epoch of each row.
 
     Raises:
-        ConfigError: a parameter is unknown or wrong; nothing has run then.
+        ConfigError: a parameter is unknown or wrong, or runs of another profile are published; nothing has
+            run then.
         RunError, TrainingError, DataError: as their messages say.
     """
     notebooks = find_notebooks(root, names)
@@ -102,6 +103,8 @@ class Publisher:
     def publish(self, others: Mapping[str, Any] | None = None) -> None:
         """Train and publish what is missing; ``others``: models that are compared with rows by meaning."""
         lines, missing = read_published(self.path).lines, {}
+        if other := set(lines["profile"]) - {self.study.parameters.profile}:  # not to be compared with it
+            raise ConfigError(f"{self.path}.csv holds runs of profile {other.pop()}; give it, or move them")
         there = set(zip(lines.index.get_level_values("row"), lines["hash"], strict=True))
         for key, row in ((key, row) for key, own in self.made.items() for row in own):
             if (key, config_hash(row.config())) not in there:
@@ -111,10 +114,9 @@ class Publisher:
         for row, run in finished(list(missing), self.store.root, self.jobs):
             for key in missing.pop(row, ()):
                 self.put(key, row, run)
-                found, about = run.metrics["test"], run.load_json("provenance.json")
+                found, minutes = run.metrics["test"], run.load_json("provenance.json")["seconds"] / 60
                 said = f"R-sum {found['rsum']:.1f}" if "rsum" in found else f"R@1 {found['r1']:.1f}"
-                minutes = f"{about['seconds'] / 60:.1f} minutes"
-                print(f"{name}: {key}, seed {row.experiment.seed}, {minutes}, test {said}", flush=True)
+                print(f"{name}: {key}, seed {row.experiment.seed}, {minutes:.1f} minutes, test {said}")
         new, results = new or "meaning" not in lines.index.levels[2], self.at_hand(self.rows)
         asked = others and new and results.has(*across.OWN.values())
         if asked and (models := across.models(self.study, results, others)):
