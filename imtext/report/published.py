@@ -1,8 +1,9 @@
 """Published runs of a paper on a dataset: files in ``results/<dataset>/``, written by ``make results``.
 
 - ``<paper>.csv``: a line for each row of the notebook, seed and split: the hash of its configuration, where,
-  when and how long it ran, what stood for the paper's networks (``backbone``), and its metrics. Rows that
-  were published before there were hashes have none. Where the folds of a split are the whole, there are none.
+  when and how long it ran (from its last start), what stood for the paper's networks (``backbone``), and its
+  metrics. Rows that were published before there were hashes have none. Where the folds of a split are the
+  whole, there are none.
 - ``<paper>-ranks.npz``, uint16: ranks of the queries of the test split, and of the validation split where
   claims are about it, as ``<row>/<seed>/<split>/<side>``; images of captions and groups of images as
   ``<dataset>/<split>/<name>``.
