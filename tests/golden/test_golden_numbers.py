@@ -41,3 +41,7 @@ def test_verdicts_are_as_frozen(found: dict[str, dict[str, Any]]) -> None:
 
 def test_data_are_as_frozen(tmp_path: Path) -> None:
     assert frozen.data_digests(tmp_path) == kept("data.json")
+
+
+def test_drawings_and_what_is_said_of_them_are_as_frozen() -> None:
+    assert frozen.drawn_digests() == kept("drawn.json")
