@@ -25,15 +25,15 @@ __all__ = ["DATASETS", "GENERATED", "Dataset", "ImageFeatures", "Phrases", "Regi
 
 def _picturebook() -> Callable[..., Dataset]:
     # Imported here: drawing pulls in modules that readers of real data never need.
-    from imtext.data.picturebook import load
+    from imtext.data.generated import load_picturebook
 
-    return load
+    return load_picturebook
 
 
 def _pedestrians() -> Callable[..., Dataset]:
-    from imtext.data.picturebook.pedestrians import load
+    from imtext.data.generated import load_pedestrians
 
-    return load
+    return load_pedestrians
 
 
 def _flickr(name: str, tokens: Callable[..., Dataset]) -> Callable[..., Dataset]:

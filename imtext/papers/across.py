@@ -14,8 +14,8 @@ from scipy import sparse
 
 from imtext.data import GENERATED
 from imtext.data.coco_ids import coco_caption_ids
+from imtext.data.generated import scene_relevance
 from imtext.data.judgements import load_judgements
-from imtext.data.picturebook.relevance import scene_relevance
 from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study

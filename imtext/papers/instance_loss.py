@@ -11,8 +11,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from imtext.data.generated import minimal_pairs
 from imtext.data.images import read_picture
-from imtext.data.picturebook import minimal_pairs
 from imtext.data.schema import Dataset
 from imtext.experiment import Experiment, Result, Results, Study, inputs_of, none_of_absent
 from imtext.experiment.compute import in_blocks, scores_of, unit

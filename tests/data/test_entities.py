@@ -13,8 +13,9 @@ from PIL import Image
 from imtext.data import Dataset
 from imtext.data.entities import COUNTS, has_entities, load_flickr30k_entities
 from imtext.data.entities_files import parse_sentence, read_annotation, read_sentences, read_unrelated
-from imtext.data.picturebook import load
+from imtext.data.generated import load_picturebook
 from imtext.errors import ConfigError, DataError
+from imtext.picturebook import generate
 
 SENTENCES = """\
 [/EN#1/people Two young , White males] are near [/EN#4/other many bushes] .
@@ -150,8 +151,8 @@ def test_skipping_broken_brackets_keeps_the_words(flickr):
 
 @pytest.mark.parametrize("split", ["entities", "karpathy"])
 def test_a_picturebook_read_back(tmp_path, split):
-    book = load(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
-    root = next(path for path in tmp_path.iterdir() if path.name.startswith("v"))
+    book = load_picturebook(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
+    root = generate(tmp_path / "flickr", "scenes", {"train": 12, "val": 3, "test": 11}, 64, entities=True)
     if split == "karpathy":
         (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")
     dataset = read(root, split=split)

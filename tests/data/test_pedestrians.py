@@ -7,15 +7,14 @@ import re
 import numpy as np
 import pytest
 
-from imtext.data.picturebook.pedestrians import roster
-from imtext.data.picturebook.pedestrians import words as lexicon
-from imtext.data.picturebook.pedestrians.captions import LONGEST, SHORTEST
-from imtext.data.picturebook.pedestrians.identities import DOUBLE, PARTS, key
-from imtext.data.picturebook.pedestrians.places import PLACES
-from imtext.data.picturebook.pedestrians.render import render, width_of
-from imtext.data.picturebook.pedestrians.views import hidden, views
-from imtext.data.picturebook.pedestrians.wardrobe import BAGS, HATS, LOWERS, PALETTE, SHOES, STYLES, TOPS
-from imtext.data.picturebook.pedestrians.write import describe, tokens
+from imtext.picturebook import descriptions, hidden, portrait, roster, views
+from imtext.picturebook import person_words as lexicon
+from imtext.picturebook.descriptions import LONGEST, SHORTEST
+from imtext.picturebook.draw.portrait import width_of
+from imtext.picturebook.persons import DOUBLE, PARTS, key
+from imtext.picturebook.settings import PLACES
+from imtext.picturebook.wardrobe import BAGS, HATS, LOWERS, PALETTE, SHOES, STYLES, TOPS
+from imtext.picturebook.write import tokens
 
 PEOPLE = 160
 
@@ -27,7 +26,7 @@ def said() -> list[tuple[dict, dict, str, list[str]]]:
         (person, view, text, facts)
         for index, person in enumerate(roster(5, "train", PEOPLE))
         for number, view in enumerate(views(5, "train", index, person), 1)
-        for text, facts in describe(5, "train", index, number, person, view)
+        for text, facts in descriptions(5, "train", index, number, person, view)
     ]
 
 
@@ -87,9 +86,9 @@ def test_pictures_are_portraits_and_the_same_each_time():
     person = roster(0, "test", 1)[0]
     view = views(0, "test", 0, person)[0]
     for size in (64, 112, 200):
-        image = render(person, view, size)
+        image = portrait(person, view, size)
         assert image.size == (width_of(size), size) and image.mode == "RGB"
-        assert image.tobytes() == render(person, view, size).tobytes()
+        assert image.tobytes() == portrait(person, view, size).tobytes()
         assert np.asarray(image).std() > 20
 
 
@@ -106,7 +105,7 @@ def staged(**changes):
 def look(person, side, arms=("down", "down"), place="wall"):
     view = {"view": side, "action": "standing", "place": place, "light": "day", "arms": list(arms)}
     view |= {"scale": 0.82, "x": 0.0, "y": 0.95, "gain": 1.0, "contrast": 1.0, "cast": [0, 0, 0]}
-    return np.asarray(render(person, {**view, "blur": 0.0, "noise": 0.0, "draw_seed": 3}, 112), int)
+    return np.asarray(portrait(person, {**view, "blur": 0.0, "noise": 0.0, "draw_seed": 3}, 112), int)
 
 
 def close_to(pixels, colour, within=34):

@@ -8,14 +8,13 @@ from collections import Counter
 
 import pytest
 
-from imtext.data.picturebook import describe
-from imtext.data.picturebook.language import LONGEST, SHORTEST
-from imtext.data.picturebook.minimal_pairs import EVERY, scene_of
-from imtext.data.picturebook.phrases import entities_text, plain_text
-from imtext.data.picturebook.places import SETTINGS
-from imtext.data.picturebook.scene import sample_scene, thing_by_id
-from imtext.data.picturebook.world import COLOURS, KINDS
-from imtext.data.picturebook.write import spans
+from imtext.picturebook import describe, plain_text, spans
+from imtext.picturebook.captions import LONGEST, SHORTEST
+from imtext.picturebook.pairs import EVERY, scene_of
+from imtext.picturebook.pieces import entities_text
+from imtext.picturebook.scenes import sample_scene, thing_by_id
+from imtext.picturebook.settings import SETTINGS
+from imtext.picturebook.world import COLOURS, KINDS
 
 N = 1200
 

@@ -2,8 +2,8 @@
 
 ``smoke.json`` holds the metrics of every row of every table and each claim's verdict with its size, in the
 smoke profile; ``data.json`` the fingerprints and file digests of the generated datasets, and the fingerprint
-of a small example of each format; ``drawn.json`` what is drawn and said of scenes and persons. Whoever moves a number writes the files anew and names the rows in the
-commit.
+of a small example of each format; ``drawn.json`` what is drawn and said of scenes and persons. Whoever moves
+a number writes the files anew and names the rows in the commit.
 """
 
 from __future__ import annotations
@@ -64,16 +64,8 @@ def data_digests(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def drawn_digests() -> dict[str, str]:
-    """Digests of captions, statements and boxes of 300 scenes and 60 persons, and of the pixels of 40."""
-    from imtext.data.picturebook import describe
-    from imtext.data.picturebook.draw import render
-    from imtext.data.picturebook.pedestrians import render as pedestrian
-    from imtext.data.picturebook.pedestrians import roster
-    from imtext.data.picturebook.pedestrians.views import hidden, views
-    from imtext.data.picturebook.pedestrians.write import describe as described
-    from imtext.data.picturebook.phrases import plain_text
-    from imtext.data.picturebook.statements import read_statements
-    from imtext.data.picturebook.write import spans
+    """Digests of captions, relevance and boxes of 300 scenes, of 60 persons, and of pixels."""
+    from imtext import picturebook
 
     found: dict[str, list[Any]] = {}
 
@@ -81,24 +73,22 @@ def drawn_digests() -> dict[str, str]:
         found.setdefault(what, []).append(value)
 
     for split in ("train", "val", "test"):
-        for index in range(100):
-            scene, captions = describe(0, split, index)
-            texts, marks = [plain_text(caption) for caption in captions], spans(captions)
-            for k, text in enumerate(texts):
-                said = read_statements(text, [mark[1:4] for mark in marks if mark[0] == k], scene)
-                shown = [(s.field, sorted(map(str, s.values)), s.thing, s.other, sorted(s.item)) for s in said]
-                keep("scenes, statements", shown)
-            keep("scenes, captions", [texts, marks])
-            picture, boxes = render(scene, (64, 96, 128, 200)[index % 4])
+        described = [picturebook.describe(0, split, index) for index in range(100)]
+        for index, (scene, captions) in enumerate(described):
+            texts = [picturebook.plain_text(caption) for caption in captions]
+            keep("scenes, captions", [texts, picturebook.spans(captions)])
+            picture, boxes = picturebook.render(scene, (64, 96, 128, 200)[index % 4])
             keep("scenes, boxes", sorted(boxes.items()))
             if index % 5 == 0:
                 keep("scenes, pixels", hashlib.sha256(picture.tobytes()).hexdigest())
-        for index, person in enumerate(roster(0, split, 20)):
-            for number, view in enumerate(views(0, split, index, person), 1):
-                keep("persons, descriptions", described(0, split, index, number, person, view))
-                keep("persons, attributes", [person, view, sorted(hidden(person, view))])
+        said = [picturebook.statements(one) for _, captions in described for one in captions]
+        keep("scenes, relevance", picturebook.relevance([scene for scene, _ in described], said).tolist())
+        for index, person in enumerate(picturebook.roster(0, split, 20)):
+            for number, view in enumerate(picturebook.views(0, split, index, person), 1):
+                keep("persons, descriptions", picturebook.descriptions(0, split, index, number, person, view))
+                keep("persons, attributes", [person, view, sorted(picturebook.hidden(person, view))])
                 if index % 4 == 0:
-                    picture = pedestrian.render(person, view, (64, 112, 128, 200)[number % 4])
+                    picture = picturebook.portrait(person, view, (64, 112, 128, 200)[number % 4])
                     keep("persons, pixels", hashlib.sha256(picture.tobytes()).hexdigest())
     return {what: hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32] for what, rows in found.items()}
 
@@ -148,8 +138,7 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
 def _digest(root: Path) -> str:
     """Names and contents of the files below a folder that a reader of the dataset opens."""
     total = hashlib.sha256()
-    read = [path for path in root.rglob("*") if path.suffix in (".json", ".jsonl", ".jpg")]
-    for path in sorted(path for path in read if path.name != "minimal_pairs.json"):
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".json", ".jsonl", ".jpg")):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:32]
 

@@ -15,10 +15,9 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from imtext.data import picturebook as scenes
+from imtext.data import load_dataset
 from imtext.data.entities import load_flickr30k_entities
 from imtext.data.pack import write_pack
-from imtext.data.picturebook import pedestrians as persons
 from imtext.data.precomp import load_precomp
 from imtext.runs import RunStore
 from imtext.text.vocabulary import Vocabulary
@@ -118,11 +117,11 @@ def cuhk(root: Path) -> None:
 
 
 def picturebook(root: Path) -> None:
-    scenes.load(root, 2, 1, 2, size=64, n_jobs=1)
+    load_dataset("picturebook", root, train=2, val=1, test=2, size=64)
 
 
 def pedestrians(root: Path) -> None:
-    persons.load(root, 2, 1, 2, size=64, n_jobs=1)
+    load_dataset("picturebook_pedestrians", root, train=2, val=1, test=2, size=64)
 
 
 WORDS = ("dog", "caf\u00e9", "grass", "runs", "on", "Dog")

@@ -1,0 +1,445 @@
+"""Descriptions of a person: what a view shows, in noun phrases and participles, in 15 to 30 words."""
+
+from __future__ import annotations
+
+import random
+
+from . import person_words as lexicon
+from . import tail
+from .english import article
+from .persons import Person, View, hidden, item_arm, stream
+from .scenes import weighted
+from .words import pick
+
+SHORTEST, LONGEST = 15, 30
+ATTEMPTS = 500  # two or three are usual
+WEAR = ("top", "lower", "shoes", "hat", "scarf", "glasses")
+HAVE = ("hair", "beard")
+DOES = ("bag", "item", "action", "arm")
+FINITE = {
+    "carrying": "carries",
+    "holding": "holds",
+    "pulling": "pulls",
+    "wearing": "wears",
+    "walking": "walks",
+} | {
+    "standing": "stands",
+    "looking": "looks",
+    "talking": "talks",
+    "using": "uses",
+    "dragging": "drags",
+    "waiting": "waits",
+}
+TAIL = 1.5  # Zipf exponent of what says little
+CAPTIONS = 2  # of one picture
+
+
+def descriptions(
+    seed: int, split: str, index: int, number: int, person: Person, view: View
+) -> list[tuple[str, list[str]]]:
+    """The two descriptions of picture ``number`` of a person, each with the facts that it names."""
+    describer = Describer(person, view, stream(seed, split, index, f"words/{number}"))
+    said: dict[str, list[str]] = {}
+    while len(said) < CAPTIONS:
+        said.update((describer.describe(),))
+    return list(said.items())
+
+
+class Phrases:
+    """Phrases about one person in one view; fields that the view hides are never named."""
+
+    def __init__(self, person: Person, view: View, rng: random.Random) -> None:
+        self.person, self.view, self.rng = person, view, rng
+        self.hidden = hidden(person, view)
+        self.he, self.his, self.him = lexicon.PRONOUN[person["kind"]]
+        self.old = person["hair"]["colour"] in ("gray", "white") and person["hair"]["style"] != "bald"
+
+    def fill(self, text: str, **words: str) -> str:
+        """A pattern of the lexicon with the pronouns of this person."""
+        return text.format(he=self.he, his=self.his, him=self.him, **words)
+
+    def colour(self, name: str) -> str:
+        """A word for a colour."""
+        return pick(self.rng, lexicon.COLOUR[name])
+
+    def _noun(self, name: str, adjectives: list[str], after: str = "") -> str:
+        """A noun with adjectives and its article where it takes one."""
+        if name.startswith("pair of "):
+            words = " ".join(["a pair of", *adjectives, name.removeprefix("pair of ")])
+        else:
+            words = " ".join([*adjectives, name])
+            if name not in lexicon.PLURAL:
+                words = article(words)
+        return f"{words} {after}".strip()
+
+    def _style(self, share: float, pool: tuple[str, ...] = lexicon.STYLE) -> list[str]:
+        return [pick(self.rng, pool, TAIL)] if self.rng.random() < share else []
+
+    # -- what is worn ---------------------------------------------------------------------------------
+
+    def garment(self, item: dict, names: tuple[str, ...], plain: bool = False) -> str:
+        """A top or lower garment: colour and pattern, each left out at times."""
+        rng, after = self.rng, ""
+        colour = [self.colour(item["colour"])] if rng.random() < 0.94 else []
+        adjectives = self._style(0.07)
+        pattern = "plain" if plain else item["pattern"]
+        if pattern == "plain" or rng.random() > 0.86:
+            return self._noun(pick(rng, names), [*adjectives, *colour])
+        second, roll = self.colour(item["second"]), rng.random()
+        word = pick(rng, lexicon.PATTERN[pattern])
+        if colour and (roll < 0.36 or pattern == "print"):
+            after = self._put(pick(rng, lexicon.PATTERN_WITH[pattern]), second)
+            return self._noun(pick(rng, names), [*adjectives, *colour], after)
+        if colour and roll < 0.64:
+            colour = [f"{colour[0]} and {second}"]
+        mixed = [*colour, word] if rng.random() < 0.75 else [word, *colour]
+        return self._noun(pick(rng, names), [*adjectives, *mixed])
+
+    def top(self) -> str:
+        """The upper garment, sometimes with what shows under it."""
+        top, rng = self.person["top"], self.rng
+        text = self.garment(
+            top, lexicon.TOP[top["name"]], top["pattern"] == "print" and "print" in self.hidden
+        )
+        if "inner" not in top or "inner" in self.hidden or rng.random() > 0.62:
+            return text
+        sleeves = "long sleeved shirt" if top["name"] == "vest" else "shirt"
+        under = article(f"{self.colour(top['inner'])} {pick(rng, (sleeves, 'shirt', sleeves))}")
+        return f"{text} {pick(rng, ('over {u}', 'with {u} underneath', 'on top of {u}')).format(u=under)}"
+
+    def lower(self) -> str:
+        """Trousers, a skirt and the like."""
+        lower = self.person["lower"]
+        return self.garment(lower, lexicon.LOWER[lower["name"]])
+
+    def shoes(self) -> str:
+        """What is on the feet."""
+        shoes = self.person["shoes"]
+        colour = [self.colour(shoes["colour"])] if self.rng.random() < 0.93 else []
+        return self._noun(
+            pick(self.rng, lexicon.SHOES[shoes["name"]]), [*self._style(0.06, lexicon.SHOE_STYLE), *colour]
+        )
+
+    def hat(self) -> str:
+        """A hat."""
+        hat = self.person["hat"]
+        colour = [self.colour(hat["colour"])] if self.rng.random() < 0.9 else []
+        return self._noun(pick(self.rng, lexicon.HAT[hat["name"]]), colour)
+
+    def scarf(self) -> str:
+        """A scarf."""
+        around = self.fill("around {his} neck") if self.rng.random() < 0.4 else ""
+        return self._noun(pick(self.rng, lexicon.SCARF), [self.colour(self.person["scarf"])], around)
+
+    def glasses(self) -> str:
+        """Glasses or sunglasses."""
+        return self._noun(pick(self.rng, lexicon.GLASSES[self.person["glasses"]]), [])
+
+    # -- hair -----------------------------------------------------------------------------------------
+
+    def hair(self) -> str:
+        """Hair as something one has: `long brown hair`."""
+        hair = self.person["hair"]
+        colour = pick(self.rng, lexicon.HAIR_COLOUR[hair["colour"]])
+        return self._put(pick(self.rng, lexicon.HAIR[hair["style"]], 1.0), colour)
+
+    def hair_is(self) -> str:
+        """A caption about the hair."""
+        hair = self.person["hair"]
+        if hair["style"] == "bald":
+            return f"{self.he} is bald"
+        colour = pick(self.rng, lexicon.HAIR_COLOUR[hair["colour"]])
+        return f"{self.his} hair is {pick(self.rng, lexicon.HAIR_IS[hair['style']]).format(c=colour)}"
+
+    def beard(self) -> str:
+        """A beard."""
+        colour = pick(self.rng, lexicon.HAIR_COLOUR[self.person["hair"]["colour"]])
+        return self._put(pick(self.rng, lexicon.BEARD), colour)
+
+    def _put(self, text: str, colour: str, **words: str) -> str:
+        """A pattern of the lexicon with a colour, its article in agreement."""
+        return self.fill(text.replace("a {c}", "{C}"), c=colour, C=article(colour), **words)
+
+    # -- what is done ---------------------------------------------------------------------------------
+
+    def bag(self) -> str:
+        """A bag and how it is carried: a participle, or a phrase with `with`."""
+        bag, rng = self.person["bag"], self.rng
+        colour = [self.colour(bag["colour"])] if rng.random() < 0.93 else []
+        named = self._noun(
+            pick(rng, lexicon.BAG[bag["name"]]), [*self._style(0.1, lexicon.BAG_STYLE), *colour]
+        )
+        return self.fill(pick(rng, lexicon.BAG_DOES[bag["name"]], 0.8), b=named)
+
+    def item(self) -> str:
+        """What is held, and what is done with it."""
+        item, rng = self.person["item"], self.rng
+        how = self.view["arms"][item_arm(self.person, self.view["view"])]
+        key = {"phone": how, "umbrella": "raised" if how == "raised" else "closed"}.get(
+            item["name"], item["name"]
+        )
+        colour = self.colour(item["colour"])
+        umbrella = pick(rng, lexicon.UMBRELLA)
+        both = f"{colour} {umbrella}"
+        text = pick(rng, lexicon.ITEM[key], 0.8)
+        if "under {u}" in text and self.view["action"] != "walking":
+            text = "standing under {u}"
+        return self._put(text, colour, u=article(both), v=both)
+
+    def action(self) -> str:
+        """Walking or standing, where to, how and where."""
+        rng, view = self.rng, self.view
+        walking = view["action"] == "walking"
+        parts = [pick(rng, lexicon.ACTION[view["action"]])]
+        roll = rng.random()
+        if roll < 0.3:
+            ways = lexicon.WAYS if walking else lexicon.STANCES
+            options = ways[view["view"]]
+            parts.append(self.fill(pick(rng, options)))
+        elif roll < 0.4 and walking:
+            parts.append(pick(rng, tail.MANNER, 1.3))
+        if rng.random() < 0.62 or len(parts) == 1:
+            parts.append(self.place())
+        if (
+            rng.random() < 0.5
+            and view["light"] in lexicon.LIGHT
+            and not {"indoors", "inside"} & set(" ".join(parts).split())
+        ):
+            indoor = view["place"] in ("corridor", "station")
+            parts += [] if indoor else [pick(rng, lexicon.LIGHT[view["light"]])]
+        elif walking and rng.random() < 0.1:
+            parts.append(pick(rng, lexicon.CLOSERS, 1.2))
+        return " ".join(parts)
+
+    def place(self) -> str:
+        """Where the person is."""
+        walking = self.view["action"] == "walking"
+        options = [
+            w for w in lexicon.PLACE[self.view["place"]] if walking or w.split()[0] not in lexicon.STILL
+        ]
+        return pick(self.rng, options, 0.8)
+
+    def arm(self) -> str:
+        """What a free arm does."""
+        free = [a for a in self.view["arms"] if a in lexicon.ARM]
+        text = pick(self.rng, lexicon.ARM[free[0]])
+        return self.fill(text)
+
+    # -- who ------------------------------------------------------------------------------------------
+
+    def who(self, definite: bool = False) -> str:
+        """The person: `a young woman`, `the man`."""
+        rng, kind = self.rng, self.person["kind"]
+        names = [n for n in lexicon.WHO[kind] if not (self.old and n == "girl")]
+        name, adjectives = pick(rng, names, 1.0), []
+        if not definite:
+            if self.person["build"] != "average" and rng.random() < 0.45:
+                adjectives.append(pick(rng, lexicon.AGE[self.person["build"]]))
+            elif kind in ("man", "woman") and name != "girl" and rng.random() < (0.4 if self.old else 0.16):
+                adjectives.append(pick(rng, lexicon.AGE["old" if self.old else "young"]))
+            elif rng.random() < 0.05:
+                pool = [a for a in lexicon.PERSON if kind in ("man", "woman") or a not in tail.GROWN]
+                adjectives.append(pick(rng, pool, TAIL))
+            self.name = name
+        words = " ".join([*adjectives, self.name])
+        return f"the {words}" if definite or rng.random() < 0.34 else article(words)
+
+    def facts(self) -> dict[str, float]:
+        """What can be said of this view, and the share of descriptions that say it."""
+        person, gone = self.person, self.hidden
+        shares = {"top": 0.97, "lower": 0.86, "shoes": 0.6, "hair": 0.56, "action": 0.38}
+        shares |= {"bag": 0.85, "hat": 0.75, "scarf": 0.65, "item": 0.7, "glasses": 0.55, "beard": 0.4}
+        if any(arm in lexicon.ARM for arm in self.view["arms"]):
+            shares["arm"] = 0.22
+        out = {}
+        for name, share in shares.items():
+            there = name in ("action", "arm") or bool(person[name])
+            if name == "lower" and person["top"]["name"] == "suit":
+                share = 0.4
+            if there and name not in gone:
+                out[name] = share
+        return out
+
+
+def joined(parts: list[str]) -> str:
+    """A list in words.
+
+    >>> joined(["a", "b", "c"]), joined(["a"])
+    ('a, b and c', 'a')
+    """
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def caption(text: str) -> str:
+    """A text with a capital and a full stop."""
+    return text[0].upper() + text[1:] + "."
+
+
+def does(phrase: str, rng: random.Random) -> str:
+    """A predicate for what someone does.
+
+    >>> does("with a bag in his hand", random.Random(0))
+    'has a bag in his hand'
+    """
+    if phrase.startswith("with "):
+        return "has " + phrase.removeprefix("with ")
+    verb, _, rest = phrase.partition(" ")
+    return f"{FINITE[verb]} {rest}" if verb in FINITE and rng.random() < 0.35 else f"is {phrase}"
+
+
+class Describer:
+    """Writes descriptions of one view."""
+
+    def __init__(self, person: Person, view: View, rng: random.Random) -> None:
+        self.person, self.view, self.rng = person, view, rng
+        self.phrases = Phrases(person, view, rng)
+
+    def describe(self) -> tuple[str, list[str]]:
+        """One description and the facts that it names."""
+        shares = self.phrases.facts()
+        wanted = [name for name, share in shares.items() if self.rng.random() < share]
+        for _ in range(ATTEMPTS):
+            spare = [name for name in shares if name not in wanted]
+            text = self._write(wanted) if wanted else ""
+            length = len(text.split())
+            if SHORTEST <= length <= LONGEST and len(wanted) > 1:
+                return text, [name for name in shares if name in wanted]
+            if length > LONGEST and len(wanted) > 2:
+                wanted.remove(self.rng.choice([w for w in wanted if w != "top"]))
+            elif spare and (length < SHORTEST or len(wanted) < 2):
+                wanted.append(self.rng.choice(spare))
+        raise RuntimeError(
+            f"no description of {SHORTEST} to {LONGEST} words after {ATTEMPTS} attempts: {wanted}"
+        )
+
+    def _write(self, wanted: list[str]) -> str:
+        """Captions that name the wanted facts."""
+        rng = self.rng
+        wear = [w for w in WEAR if w in wanted]
+        rest = [w for w in (*HAVE, *DOES) if w in wanted]
+        if rng.random() < 0.3:
+            rng.shuffle(wear)
+        rng.shuffle(rest)
+        cut = weighted(rng, {2: 0.5, 3: 0.3, 1: 0.2})
+        few = weighted(rng, {1: 0.5, 2: 0.2, 0: 0.3 if wear else 0.0})
+        first = wear[:cut] + rest[:few]
+        later = wear[cut:] + rest[few:]
+        rng.shuffle(later)
+        out = [caption(self._first(first))]
+        self.worn = bool(wear[:cut])  # only then may a later caption say also
+        while later:
+            take = weighted(rng, {1: 0.3, 2: 0.4, 3: 0.3}) if len(later) > 1 else 1
+            out.append(caption(self._more(later[:take])))
+            later = later[take:]
+        return " ".join(out)
+
+    def _split(self, facts: list[str]) -> tuple[list[str], list[str], list[str]]:
+        """Worn things, things one has and things one does, in words."""
+        say = {name: getattr(self.phrases, name)() for name in facts}
+        wear = [say[n] for n in facts if n in WEAR]
+        have = [say[n] for n in facts if n in HAVE]
+        act = [say[n] for n in sorted(facts, key=lambda n: n == "arm") if n in DOES]
+        return wear, have, act
+
+    def _first(self, facts: list[str]) -> str:
+        """The opening caption."""
+        rng = self.rng
+        wear, have, act = self._split(facts)
+        who = self.phrases.who()
+        if have and (wear or act) and rng.random() < 0.8:
+            who, have = f"{who} with {joined(have)}", []
+        if not wear:
+            return self._finite(who, wear, have, act)
+        roll = rng.random()
+        if roll < 0.14 and (act or have):
+            lead = pick(rng, ("wearing", "dressed in", "in"))
+            return f"{lead} {joined(wear)}, {self._finite(who, [], have, act)}"
+        if roll < 0.34 and (act or have):
+            link = pick(rng, ("in", "wearing", "dressed in", "who is wearing"))
+            return self._finite(f"{who} {link} {joined(wear)}", [], have, act)
+        if roll < 0.44 and not who.startswith("the ") and not have:
+            opener = pick(rng, lexicon.OPENERS)
+            return self._attached(
+                f"{opener} {who} {pick(rng, ('wearing', 'in', 'dressed in'))} {joined(wear)}", act
+            )
+        if roll < 0.72 and act:
+            verb = pick(rng, lexicon.WEAR)
+            tail = f" and {joined(have)}" if have and verb == "has on" else ""
+            have = [] if tail else have
+            text = self._attached(f"{who} {verb} {joined(wear)}{tail}", act)
+            return f"{text} and has {joined(have)}" if have and len(act) == 1 else text
+        return self._finite(who, wear, have, act)
+
+    def _attached(self, text: str, act: list[str]) -> str:
+        """A caption with what is done hung on at its end."""
+        rng = self.rng
+        for k, phrase in enumerate(act):
+            if phrase.startswith("with "):
+                text += f" {phrase}"
+            elif k == 0:
+                text += f"{pick(rng, (',', ' while', ' and'))} {phrase}" if "wear" in text else f", {phrase}"
+            else:
+                text += f" and {phrase}"
+        return text
+
+    def _finite(self, who: str, wear: list[str], have: list[str], act: list[str]) -> str:
+        """Subject and predicates."""
+        rng = self.rng
+        parts = []
+        if wear:
+            parts.append(f"{pick(rng, lexicon.WEAR)} {joined(wear)}")
+        if have:
+            parts.append(f"has {joined(have)}")
+        tail = ""
+        for phrase in act:
+            if phrase.startswith("with ") and wear and not have and not tail and rng.random() < 0.5:
+                tail = f" {phrase}"
+            else:
+                parts.append(does(phrase, rng))
+        if len(parts) > 1 and rng.random() < 0.3:
+            rng.shuffle(parts)
+        return f"{who} {joined(parts)}{tail}"
+
+    def _more(self, facts: list[str]) -> str:
+        """A further caption, mostly about `he` or `she`."""
+        rng = self.rng
+        if len(facts) == 1 and rng.random() < 0.4:
+            alone = self._alone(facts[0])
+            if alone:
+                return alone
+        wear, have, act = self._split(facts)
+        who = self.phrases.he if rng.random() < 0.82 else self.phrases.who(definite=True)
+        if wear and act and rng.random() < 0.25:
+            return f"wearing {joined(wear)}, {self._finite(who, [], have, act)}"
+        if wear:
+            verbs = [v for v in lexicon.WEAR_MORE if self.worn or "also" not in v]
+            verb = pick(rng, verbs)
+            parts = [f"{verb} {joined(wear)}"]
+            if have:
+                parts.append(f"has {joined(have)}")
+            if rng.random() < 0.4:
+                parts.reverse()
+            return (
+                self._attached(f"{who} {joined(parts)}", act)
+                if rng.random() < 0.4
+                else f"{who} {joined([*parts, *(does(a, rng) for a in act)])}"
+            )
+        return self._finite(who, wear, have, act)
+
+    def _alone(self, fact: str) -> str:
+        """A caption about one thing: its colour, or the hair."""
+        rng, person, his = self.rng, self.person, self.phrases.his
+        if fact == "hair":
+            return self.phrases.hair_is()
+        if fact in ("shoes", "lower", "bag", "hat") and not (
+            fact == "lower" and person["lower"]["pattern"] != "plain"
+        ):
+            table = {"shoes": lexicon.SHOES, "lower": lexicon.LOWER, "bag": lexicon.BAG, "hat": lexicon.HAT}[
+                fact
+            ]
+            name = pick(rng, table[person[fact]["name"]])
+            if name.startswith("pair of "):
+                name = name.removeprefix("pair of ")
+            be = "are" if name in lexicon.PLURAL else "is"
+            return f"{his} {name} {be} {self.phrases.colour(person[fact]['colour'])}"
+        return ""
