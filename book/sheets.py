@@ -10,14 +10,13 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from imtext.picturebook import describe, descriptions, plain_text, portrait, render, roster, views
-from imtext.picturebook.draw.portrait import width_of
+from imtext.picturebook import describe, describe_person, plain_text, portrait, render, roster, views
+from imtext.picturebook.draw.pedestrians import width_of
 from imtext.picturebook.english import gerund, third
 from imtext.picturebook.pairs import scene_of
 from imtext.picturebook.scenes import Sampler, Scene, layout, sample_scene
-from imtext.picturebook.settings import SETTINGS
-from imtext.picturebook.words import COLOUR_WORDS, COUNT_WORDS, SPATIAL, VERBS
-from imtext.picturebook.world import KINDS, PEOPLE
+from imtext.picturebook.words import WORDS
+from imtext.picturebook.world import KINDS, PEOPLE, SETTINGS
 
 INK, PAPER, SOFT = (44, 48, 58), (252, 251, 248), (120, 124, 134)
 MARKS = ((214, 94, 0), (0, 114, 178), (0, 140, 105), (190, 90, 150), (120, 94, 200), (150, 120, 0))
@@ -203,13 +202,13 @@ def _telling(captions: list[Any], difference: dict[str, Any], second: bool) -> s
     """The shortest caption that says what sets the image apart, else the one of middling length."""
     value = difference["to" if second else "from"]
     if difference["kind"] == "relation":
-        words = sum((SPATIAL[r] for r in SPATIAL if r != "next to" or value == "next to"), ())
+        words = sum((WORDS.spatial[r] for r in WORDS.spatial if r != "next to" or value == "next to"), ())
     elif difference["field"] == "count":
-        words = COUNT_WORDS.get(value, ("a", "one"))
+        words = WORDS.count.get(str(value), ("a", "one"))
     elif difference["field"] == "action":
-        words = tuple(v for lemma in VERBS[value] for v in (third(lemma), gerund(lemma), lemma))
+        words = tuple(v for lemma in WORDS.verbs[value] for v in (third(lemma), gerund(lemma), lemma))
     else:
-        words = COLOUR_WORDS.get(value, (str(value),))
+        words = WORDS.colour.get(value, (str(value),))
     texts = [plain_text(caption) for caption in captions]
     said = [t for t in texts if any(f" {w} " in f" {t.lower().rstrip('.')} " for w in words)]
     return min(said or texts, key=lambda t: abs(len(t.split()) - 9))
@@ -317,7 +316,7 @@ def pedestrians_sheet(size: int = 200, persons: int = 6, pictures: int = 3) -> I
         for n, view in enumerate(shown):
             image.paste(portrait(person, view, size), (x + n * (wide + 4), y))
         left = x + pictures * (wide + 4) + 6
-        said = max((d[0] for d in descriptions(seed, split, index, 1, person, shown[0])), key=len)
+        said = max((d[0] for d in describe_person(seed, split, index, 1, person, shown[0])), key=len)
         for n, line in enumerate(wrap(said, block - pictures * (wide + 4) - 8, text)):
             pen.text((left, y + n * (text + 4)), line, fill=INK, font=font(text))
     return image

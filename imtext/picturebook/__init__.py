@@ -18,7 +18,7 @@ has two descriptions of 15 to 30 words.
 """
 
 from .captions import describe
-from .descriptions import descriptions
+from .descriptions import describe_person
 from .draw import portrait, render
 from .persons import hidden, roster, views
 from .pieces import Statement, plain_text, spans, statements
@@ -31,7 +31,7 @@ __all__ = [
     "VERSIONS",
     "Statement",
     "describe",
-    "descriptions",
+    "describe_person",
     "generate",
     "hidden",
     "plain_text",

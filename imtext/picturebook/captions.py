@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from . import senses, tail
-from . import words as lexicon
+from . import senses
 from .english import article, conjugate, plural
 from .pairs import scene_of
 from .pieces import Piece, Pieces, Statement, Values
 from .scenes import Scene, Thing, rng_for, thing_by_id, weighted
-from .words import entries, pick
+from .words import WORDS as lexicon
+from .words import pick
 from .world import KINDS
 
 RARE = 1.7  # Zipf exponent of the long tail
@@ -19,10 +19,6 @@ SETTING_CHAIN = 1
 SHORTEST, LONGEST = 4, 25
 SPLITS = ("train", "val", "test")
 OUT, IN = Values(("outdoors",)), Values(("indoors",))
-LOOSE = entries("""
-park, beach, field, street, forest, lake, gym, room, kitchen, road, desert, garden, lawn, meadow, farm
-""")
-SAID = ("night", "dark", "stars", "moonlit", "indoor", "inside", "home", "house")
 
 
 def describe(seed: int, split: str, index: int) -> tuple[Scene, list[Pieces]]:
@@ -86,27 +82,27 @@ class Writer:
         rng, kind = self.rng, thing["kind"]
         people, many = thing["type"] == "people", thing["count"] > 1
         exact = not vague or self._wanted(thing, "", 0.0)
-        name = pick(rng, lexicon.NAMES[kind] if exact else senses.hypernyms(kind))
+        name = pick(rng, lexicon.names[kind] if exact else senses.hypernyms(kind))
         said: dict[str, Values] = {}
         if name == "someone" and not many:
             text, said = name, {"kind": senses.NAMES["person"], "count": Values((1,))}
         else:
             adjectives: list[str] = []
             if thing.get("size", "medium") != "medium" and self._wanted(thing, "size", detail * 0.75):
-                adjectives.append(pick(rng, lexicon.SIZE_WORDS[thing["size"]]))
+                adjectives.append(pick(rng, lexicon.size[thing["size"]]))
                 said["size"] = senses.SIZES[adjectives[-1]]
-            pool = tail.PERSON if people else tail.ANIMAL if thing["type"] == "animals" else tail.OBJECT
+            pool = lexicon.tail[{"people": "person", "animals": "animal"}.get(thing["type"], "object")]
             young = kind in ("boy", "girl")
             adjectives += [
                 w
                 for w in self._tail(pool, 0.12 if detail > 0.3 else 0.06)
-                if w not in adjectives and not (young and w in tail.GROWN)
+                if w not in adjectives and not (young and w in lexicon.tail["grown"])
             ]
             if thing.get("pattern", "plain") != "plain" and self._wanted(thing, "pattern", detail * 0.8):
-                adjectives.append(pick(rng, lexicon.PATTERN_WORDS[thing["pattern"]]))
+                adjectives.append(pick(rng, lexicon.pattern[thing["pattern"]]))
                 said["pattern"] = senses.PATTERNS[adjectives[-1]]
             if "colour" in thing and self._wanted(thing, "colour", detail * 0.95):
-                adjectives.append(pick(rng, lexicon.COLOUR_WORDS[thing["colour"]]))
+                adjectives.append(pick(rng, lexicon.colour[thing["colour"]]))
                 said["colour"] = senses.COLOURS[adjectives[-1]]
             text, counted = self._counted(thing, adjectives, "person" if name == "someone" else name)
             said |= counted
@@ -127,7 +123,7 @@ class Writer:
         if self._wanted(thing, "count", 0.86):
             number = {2: "two", 3: "three", 4: "four"}[n]
             exact = self.difference is not None and self.difference["thing"] == thing["id"]
-            quantity = number if exact else pick(self.rng, lexicon.COUNT_WORDS[n])
+            quantity = number if exact else pick(self.rng, lexicon.count[str(n)])
         else:
             quantity = "some"
         several = plural(name)
@@ -162,18 +158,18 @@ class Writer:
 
     def _garment(self, thing: Thing, item: dict[str, Any], kind: str) -> Piece:
         """Something that a person, or each of several, wears."""
-        name = pick(self.rng, lexicon.CLOTHES_WORDS[item["name"]])
+        name = pick(self.rng, lexicon.clothes[item["name"]])
         many, chain = thing["count"] > 1, thing["id"]
-        alone = name in lexicon.PLURAL_CLOTHES
+        alone = name in lexicon.plural_clothes
         noun = plural(name) if many and not alone else name
         meant = senses.GARMENTS[noun]
         says, adjectives = [Statement("worn", meant, chain)], []
         if item["pattern"] != "plain" and self.rng.random() < 0.8:
-            adjectives.append(pick(self.rng, lexicon.PATTERN_WORDS[item["pattern"]]))
+            adjectives.append(pick(self.rng, lexicon.pattern[item["pattern"]]))
             says.append(Statement("worn pattern", senses.PATTERNS[adjectives[-1]], chain, item=meant))
         colourless = {"jeans": 0.4, "sunglasses": 0.0, "beard": 0.0}.get(item["name"], 0.92)
         if self.rng.random() < colourless:
-            adjectives.append(pick(self.rng, lexicon.COLOUR_WORDS[item["colour"]]))
+            adjectives.append(pick(self.rng, lexicon.colour[item["colour"]]))
             says.append(Statement("worn colour", senses.COLOURS[adjectives[-1]], chain, item=meant))
         words = " ".join([*adjectives, noun])
         return Piece(words if alone or many else article(words), item["id"], kind, tuple(says))
@@ -190,9 +186,10 @@ class Writer:
             return []
         many = thing["count"] > 1
         if deed is None:
-            verbs = senses.verbs_of(thing["type"], thing["action"]) or lexicon.GROUND_VERBS
+            verbs = senses.verbs_of(thing["type"], thing["action"]) or lexicon.ground_verbs
             verb = conjugate(pick(self.rng, verbs), form, many)
-            manner = self._tail(tail.MANNER, 0.14) if thing["type"] in ("people", "animals") else []
+            alive = thing["type"] in ("people", "animals")
+            manner = self._tail(lexicon.tail["manner"], 0.14) if alive else []
             says = ()
             # A bench cannot but stand: that says nothing.
             if verb not in senses.SEEN and any(len(KINDS[k].actions) > 1 for k in self.meant[thing["id"]]):
@@ -201,14 +198,14 @@ class Writer:
         item, predicate = thing_by_id(self.scene, deed["object"]), deed["predicate"]
         named = self.noun(item, detail)
         if predicate == "on":
-            verb = conjugate(pick(self.rng, lexicon.VERBS[thing["action"]]), form, many)
+            verb = conjugate(pick(self.rng, lexicon.verbs[thing["action"]]), form, many)
             says = (
                 Statement("action", senses.VERBS[verb], thing["id"]),
                 Statement("deed", Values(("on",)), thing["id"], item["id"]),
             )
-            return [Piece(verb, says=says), Piece(pick(self.rng, lexicon.ON_WORDS)), *named]
+            return [Piece(verb, says=says), Piece(pick(self.rng, lexicon.on)), *named]
         mouth = thing["kind"] == "dog"
-        verb = conjugate(pick(self.rng, lexicon.DEED_VERBS["mouth" if mouth else predicate]), form, many)
+        verb = conjugate(pick(self.rng, lexicon.deed_verbs["mouth" if mouth else predicate]), form, many)
         says = (Statement("deed", senses.DEEDS[verb], thing["id"], item["id"]),)
         end = [Piece("in its mouth")] if mouth and self.rng.random() < 0.4 else []
         return [Piece(verb, says=says), *named, *end]
@@ -225,23 +222,23 @@ class Writer:
             return []
         if self.scene["features"] and rng.random() < 0.24:
             return self._feature()
-        entry = pick(rng, lexicon.PLACES[self.scene["setting"]], 1.0)
+        entry = pick(rng, lexicon.places[self.scene["setting"]], 1.0)
         link, bar, noun = entry.partition("|")
         if not bar:  # "indoors" is said of every room
             sky = entry in senses.SKIES
             says = Statement("sky", senses.SKIES[entry]) if sky else Statement("place", senses.PLACES[entry])
             return [Piece(entry, says=(says,))]
-        adjectives = self._tail(tail.PLACE, 0.14)
+        adjectives = self._tail(lexicon.tail["place"], 0.14)
         words = " ".join([*adjectives, noun])
-        loose = adjectives and noun.split()[-1] in LOOSE
+        loose = adjectives and noun.split()[-1] in lexicon.loose
         settings = senses.PLACES[noun] & ({"night"} if "night" in link else senses.PLACES[noun])
         text = article(words) if loose and rng.random() < 0.6 else f"the {words}"
         return [Piece(link), Piece(text, SETTING_CHAIN, "scene", (Statement("place", settings),))]
 
     def _feature(self) -> Pieces:
         feature = self.rng.choice(self.scene["features"])
-        name = pick(self.rng, lexicon.FEATURES[feature["name"]])
-        if name in lexicon.PLURAL_FEATURES:
+        name = pick(self.rng, lexicon.features[feature["name"]])
+        if name in lexicon.plural_features:
             words = f"the {name}" if self.rng.random() < 0.4 else f"some {name}"
         else:
             words = article(name) if self.rng.random() < 0.7 else f"the {name}"
@@ -259,12 +256,13 @@ class Writer:
         What `before` says already (at night, indoors) is not said again.
         """
         out = []
-        said = self.scene["sky"] in ("starry", "indoor") and any(w in p.text for p in before for w in SAID)
+        said = any(word in piece.text for piece in before for word in lexicon.said)
+        said = said and self.scene["sky"] in ("starry", "indoor")
         if self.rng.random() < share and not said:
-            words = pick(self.rng, lexicon.SKY_WORDS[self.scene["sky"]])
+            words = pick(self.rng, lexicon.sky[self.scene["sky"]])
             out.append(Piece(words, says=(Statement("sky", senses.SKIES[words]),)))
         elif self.rng.random() < 0.05:
-            out.append(Piece(pick(self.rng, tail.CLOSERS, RARE)))
+            out.append(Piece(pick(self.rng, lexicon.tail["closers"], RARE)))
         return out
 
     # -- captions ------------------------------------------------------------------------------------
@@ -277,7 +275,7 @@ class Writer:
         if roll < 0.05:
             return [Piece("there are" if many else "there is"), *subject, *predicate("participle")]
         if roll < 0.10:
-            return [Piece(pick(rng, tail.OPENERS, 1.4)), *subject, *predicate("participle")]
+            return [Piece(pick(rng, lexicon.tail["openers"], 1.4)), *subject, *predicate("participle")]
         return [*subject, *predicate(form)]
 
     def _subject(self, lead_share: float) -> Thing:
@@ -341,7 +339,7 @@ class Writer:
         first, second = thing_by_id(self.scene, a), thing_by_id(self.scene, b)
         detail = 0.62
         if predicate in ("left of", "right of", "behind", "in front of") or rng.random() < 0.55:
-            words = pick(rng, lexicon.SPATIAL[predicate])
+            words = pick(rng, lexicon.spatial[predicate])
             says = (Statement("spatial", senses.SPATIAL[words], first["id"], second["id"]),)
             link = [Piece(words, says=says), *self.noun(second, detail)]
             body = [
@@ -366,7 +364,7 @@ class Writer:
         """A caption that fits many pictures; the thing it hints at keeps its chain."""
         rng = self.rng
         thing = thing_by_id(self.scene, self.scene["lead"])
-        text = pick(rng, lexicon.GENERIC_IN if self.scene["indoor"] else lexicon.GENERIC_OUT)
+        text = pick(rng, lexicon.generic_in if self.scene["indoor"] else lexicon.generic_out)
         if text.startswith("someone"):
             if thing["type"] != "people" or thing["count"] > 1:
                 text = "{who} is indoors" if self.scene["indoor"] else "{who} is outdoors"

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import random
 
-from . import person_words as lexicon
-from . import tail
 from .english import article
 from .persons import Person, View, hidden, item_arm, stream
 from .scenes import weighted
-from .words import pick
+from .words import PERSON_WORDS as lexicon
+from .words import WORDS, pick
 
 SHORTEST, LONGEST = 15, 30
 ATTEMPTS = 500  # two or three are usual
 WEAR = ("top", "lower", "shoes", "hat", "scarf", "glasses")
 HAVE = ("hair", "beard")
 DOES = ("bag", "item", "action", "arm")
-FINITE = {
-    "carrying": "carries",
-    "holding": "holds",
-    "pulling": "pulls",
-    "wearing": "wears",
-    "walking": "walks",
-} | {
-    "standing": "stands",
-    "looking": "looks",
-    "talking": "talks",
-    "using": "uses",
-    "dragging": "drags",
-    "waiting": "waits",
-}
 TAIL = 1.5  # Zipf exponent of what says little
+PERSON = [word for word in WORDS.tail["person"] if word not in lexicon.unsaid]
 CAPTIONS = 2  # of one picture
 
 
-def descriptions(
+def describe_person(
     seed: int, split: str, index: int, number: int, person: Person, view: View
 ) -> list[tuple[str, list[str]]]:
     """The two descriptions of picture ``number`` of a person, each with the facts that it names."""
@@ -51,7 +37,7 @@ class Phrases:
     def __init__(self, person: Person, view: View, rng: random.Random) -> None:
         self.person, self.view, self.rng = person, view, rng
         self.hidden = hidden(person, view)
-        self.he, self.his, self.him = lexicon.PRONOUN[person["kind"]]
+        self.he, self.his, self.him = lexicon.pronoun[person["kind"]]
         self.old = person["hair"]["colour"] in ("gray", "white") and person["hair"]["style"] != "bald"
 
     def fill(self, text: str, **words: str) -> str:
@@ -60,7 +46,7 @@ class Phrases:
 
     def colour(self, name: str) -> str:
         """A word for a colour."""
-        return pick(self.rng, lexicon.COLOUR[name])
+        return pick(self.rng, lexicon.colour[name])
 
     def _noun(self, name: str, adjectives: list[str], after: str = "") -> str:
         """A noun with adjectives and its article where it takes one."""
@@ -68,11 +54,11 @@ class Phrases:
             words = " ".join(["a pair of", *adjectives, name.removeprefix("pair of ")])
         else:
             words = " ".join([*adjectives, name])
-            if name not in lexicon.PLURAL:
+            if name not in lexicon.plural:
                 words = article(words)
         return f"{words} {after}".strip()
 
-    def _style(self, share: float, pool: tuple[str, ...] = lexicon.STYLE) -> list[str]:
+    def _style(self, share: float, pool: tuple[str, ...] = lexicon.style) -> list[str]:
         return [pick(self.rng, pool, TAIL)] if self.rng.random() < share else []
 
     # -- what is worn ---------------------------------------------------------------------------------
@@ -86,9 +72,9 @@ class Phrases:
         if pattern == "plain" or rng.random() > 0.86:
             return self._noun(pick(rng, names), [*adjectives, *colour])
         second, roll = self.colour(item["second"]), rng.random()
-        word = pick(rng, lexicon.PATTERN[pattern])
+        word = pick(rng, lexicon.pattern[pattern])
         if colour and (roll < 0.36 or pattern == "print"):
-            after = self._put(pick(rng, lexicon.PATTERN_WITH[pattern]), second)
+            after = self._put(pick(rng, lexicon.pattern_with[pattern]), second)
             return self._noun(pick(rng, names), [*adjectives, *colour], after)
         if colour and roll < 0.64:
             colour = [f"{colour[0]} and {second}"]
@@ -99,7 +85,7 @@ class Phrases:
         """The upper garment, sometimes with what shows under it."""
         top, rng = self.person["top"], self.rng
         text = self.garment(
-            top, lexicon.TOP[top["name"]], top["pattern"] == "print" and "print" in self.hidden
+            top, lexicon.top[top["name"]], top["pattern"] == "print" and "print" in self.hidden
         )
         if "inner" not in top or "inner" in self.hidden or rng.random() > 0.62:
             return text
@@ -110,51 +96,51 @@ class Phrases:
     def lower(self) -> str:
         """Trousers, a skirt and the like."""
         lower = self.person["lower"]
-        return self.garment(lower, lexicon.LOWER[lower["name"]])
+        return self.garment(lower, lexicon.lower[lower["name"]])
 
     def shoes(self) -> str:
         """What is on the feet."""
         shoes = self.person["shoes"]
         colour = [self.colour(shoes["colour"])] if self.rng.random() < 0.93 else []
         return self._noun(
-            pick(self.rng, lexicon.SHOES[shoes["name"]]), [*self._style(0.06, lexicon.SHOE_STYLE), *colour]
+            pick(self.rng, lexicon.shoes[shoes["name"]]), [*self._style(0.06, lexicon.shoe_style), *colour]
         )
 
     def hat(self) -> str:
         """A hat."""
         hat = self.person["hat"]
         colour = [self.colour(hat["colour"])] if self.rng.random() < 0.9 else []
-        return self._noun(pick(self.rng, lexicon.HAT[hat["name"]]), colour)
+        return self._noun(pick(self.rng, lexicon.hat[hat["name"]]), colour)
 
     def scarf(self) -> str:
         """A scarf."""
         around = self.fill("around {his} neck") if self.rng.random() < 0.4 else ""
-        return self._noun(pick(self.rng, lexicon.SCARF), [self.colour(self.person["scarf"])], around)
+        return self._noun(pick(self.rng, lexicon.scarf), [self.colour(self.person["scarf"])], around)
 
     def glasses(self) -> str:
         """Glasses or sunglasses."""
-        return self._noun(pick(self.rng, lexicon.GLASSES[self.person["glasses"]]), [])
+        return self._noun(pick(self.rng, lexicon.glasses[self.person["glasses"]]), [])
 
     # -- hair -----------------------------------------------------------------------------------------
 
     def hair(self) -> str:
         """Hair as something one has: `long brown hair`."""
         hair = self.person["hair"]
-        colour = pick(self.rng, lexicon.HAIR_COLOUR[hair["colour"]])
-        return self._put(pick(self.rng, lexicon.HAIR[hair["style"]], 1.0), colour)
+        colour = pick(self.rng, lexicon.hair_colour[hair["colour"]])
+        return self._put(pick(self.rng, lexicon.hair[hair["style"]], 1.0), colour)
 
     def hair_is(self) -> str:
         """A caption about the hair."""
         hair = self.person["hair"]
         if hair["style"] == "bald":
             return f"{self.he} is bald"
-        colour = pick(self.rng, lexicon.HAIR_COLOUR[hair["colour"]])
-        return f"{self.his} hair is {pick(self.rng, lexicon.HAIR_IS[hair['style']]).format(c=colour)}"
+        colour = pick(self.rng, lexicon.hair_colour[hair["colour"]])
+        return f"{self.his} hair is {pick(self.rng, lexicon.hair_is[hair['style']]).format(c=colour)}"
 
     def beard(self) -> str:
         """A beard."""
-        colour = pick(self.rng, lexicon.HAIR_COLOUR[self.person["hair"]["colour"]])
-        return self._put(pick(self.rng, lexicon.BEARD), colour)
+        colour = pick(self.rng, lexicon.hair_colour[self.person["hair"]["colour"]])
+        return self._put(pick(self.rng, lexicon.beard), colour)
 
     def _put(self, text: str, colour: str, **words: str) -> str:
         """A pattern of the lexicon with a colour, its article in agreement."""
@@ -167,9 +153,9 @@ class Phrases:
         bag, rng = self.person["bag"], self.rng
         colour = [self.colour(bag["colour"])] if rng.random() < 0.93 else []
         named = self._noun(
-            pick(rng, lexicon.BAG[bag["name"]]), [*self._style(0.1, lexicon.BAG_STYLE), *colour]
+            pick(rng, lexicon.bag[bag["name"]]), [*self._style(0.1, lexicon.bag_style), *colour]
         )
-        return self.fill(pick(rng, lexicon.BAG_DOES[bag["name"]], 0.8), b=named)
+        return self.fill(pick(rng, lexicon.bag_does[bag["name"]], 0.8), b=named)
 
     def item(self) -> str:
         """What is held, and what is done with it."""
@@ -179,9 +165,9 @@ class Phrases:
             item["name"], item["name"]
         )
         colour = self.colour(item["colour"])
-        umbrella = pick(rng, lexicon.UMBRELLA)
+        umbrella = pick(rng, lexicon.umbrella)
         both = f"{colour} {umbrella}"
-        text = pick(rng, lexicon.ITEM[key], 0.8)
+        text = pick(rng, lexicon.item[key], 0.8)
         if "under {u}" in text and self.view["action"] != "walking":
             text = "standing under {u}"
         return self._put(text, colour, u=article(both), v=both)
@@ -190,39 +176,39 @@ class Phrases:
         """Walking or standing, where to, how and where."""
         rng, view = self.rng, self.view
         walking = view["action"] == "walking"
-        parts = [pick(rng, lexicon.ACTION[view["action"]])]
+        parts = [pick(rng, lexicon.action[view["action"]])]
         roll = rng.random()
         if roll < 0.3:
-            ways = lexicon.WAYS if walking else lexicon.STANCES
+            ways = lexicon.ways if walking else lexicon.stances
             options = ways[view["view"]]
             parts.append(self.fill(pick(rng, options)))
         elif roll < 0.4 and walking:
-            parts.append(pick(rng, tail.MANNER, 1.3))
+            parts.append(pick(rng, WORDS.tail["manner"], 1.3))
         if rng.random() < 0.62 or len(parts) == 1:
             parts.append(self.place())
         if (
             rng.random() < 0.5
-            and view["light"] in lexicon.LIGHT
+            and view["light"] in lexicon.light
             and not {"indoors", "inside"} & set(" ".join(parts).split())
         ):
             indoor = view["place"] in ("corridor", "station")
-            parts += [] if indoor else [pick(rng, lexicon.LIGHT[view["light"]])]
+            parts += [] if indoor else [pick(rng, lexicon.light[view["light"]])]
         elif walking and rng.random() < 0.1:
-            parts.append(pick(rng, lexicon.CLOSERS, 1.2))
+            parts.append(pick(rng, lexicon.closers, 1.2))
         return " ".join(parts)
 
     def place(self) -> str:
         """Where the person is."""
         walking = self.view["action"] == "walking"
         options = [
-            w for w in lexicon.PLACE[self.view["place"]] if walking or w.split()[0] not in lexicon.STILL
+            w for w in lexicon.place[self.view["place"]] if walking or w.split()[0] not in lexicon.still
         ]
         return pick(self.rng, options, 0.8)
 
     def arm(self) -> str:
         """What a free arm does."""
-        free = [a for a in self.view["arms"] if a in lexicon.ARM]
-        text = pick(self.rng, lexicon.ARM[free[0]])
+        free = [a for a in self.view["arms"] if a in lexicon.arm]
+        text = pick(self.rng, lexicon.arm[free[0]])
         return self.fill(text)
 
     # -- who ------------------------------------------------------------------------------------------
@@ -230,15 +216,15 @@ class Phrases:
     def who(self, definite: bool = False) -> str:
         """The person: `a young woman`, `the man`."""
         rng, kind = self.rng, self.person["kind"]
-        names = [n for n in lexicon.WHO[kind] if not (self.old and n == "girl")]
+        names = [n for n in lexicon.who[kind] if not (self.old and n == "girl")]
         name, adjectives = pick(rng, names, 1.0), []
         if not definite:
             if self.person["build"] != "average" and rng.random() < 0.45:
-                adjectives.append(pick(rng, lexicon.AGE[self.person["build"]]))
+                adjectives.append(pick(rng, lexicon.age[self.person["build"]]))
             elif kind in ("man", "woman") and name != "girl" and rng.random() < (0.4 if self.old else 0.16):
-                adjectives.append(pick(rng, lexicon.AGE["old" if self.old else "young"]))
+                adjectives.append(pick(rng, lexicon.age["old" if self.old else "young"]))
             elif rng.random() < 0.05:
-                pool = [a for a in lexicon.PERSON if kind in ("man", "woman") or a not in tail.GROWN]
+                pool = [a for a in PERSON if kind in ("man", "woman") or a not in WORDS.tail["grown"]]
                 adjectives.append(pick(rng, pool, TAIL))
             self.name = name
         words = " ".join([*adjectives, self.name])
@@ -249,7 +235,7 @@ class Phrases:
         person, gone = self.person, self.hidden
         shares = {"top": 0.97, "lower": 0.86, "shoes": 0.6, "hair": 0.56, "action": 0.38}
         shares |= {"bag": 0.85, "hat": 0.75, "scarf": 0.65, "item": 0.7, "glasses": 0.55, "beard": 0.4}
-        if any(arm in lexicon.ARM for arm in self.view["arms"]):
+        if any(arm in lexicon.arm for arm in self.view["arms"]):
             shares["arm"] = 0.22
         out = {}
         for name, share in shares.items():
@@ -284,7 +270,9 @@ def does(phrase: str, rng: random.Random) -> str:
     if phrase.startswith("with "):
         return "has " + phrase.removeprefix("with ")
     verb, _, rest = phrase.partition(" ")
-    return f"{FINITE[verb]} {rest}" if verb in FINITE and rng.random() < 0.35 else f"is {phrase}"
+    if verb in lexicon.finite and rng.random() < 0.35:
+        return f"{lexicon.finite[verb][0]} {rest}"
+    return f"is {phrase}"
 
 
 class Describer:
@@ -358,12 +346,12 @@ class Describer:
             link = pick(rng, ("in", "wearing", "dressed in", "who is wearing"))
             return self._finite(f"{who} {link} {joined(wear)}", [], have, act)
         if roll < 0.44 and not who.startswith("the ") and not have:
-            opener = pick(rng, lexicon.OPENERS)
+            opener = pick(rng, lexicon.openers)
             return self._attached(
                 f"{opener} {who} {pick(rng, ('wearing', 'in', 'dressed in'))} {joined(wear)}", act
             )
         if roll < 0.72 and act:
-            verb = pick(rng, lexicon.WEAR)
+            verb = pick(rng, lexicon.wear)
             tail = f" and {joined(have)}" if have and verb == "has on" else ""
             have = [] if tail else have
             text = self._attached(f"{who} {verb} {joined(wear)}{tail}", act)
@@ -387,7 +375,7 @@ class Describer:
         rng = self.rng
         parts = []
         if wear:
-            parts.append(f"{pick(rng, lexicon.WEAR)} {joined(wear)}")
+            parts.append(f"{pick(rng, lexicon.wear)} {joined(wear)}")
         if have:
             parts.append(f"has {joined(have)}")
         tail = ""
@@ -412,7 +400,7 @@ class Describer:
         if wear and act and rng.random() < 0.25:
             return f"wearing {joined(wear)}, {self._finite(who, [], have, act)}"
         if wear:
-            verbs = [v for v in lexicon.WEAR_MORE if self.worn or "also" not in v]
+            verbs = [v for v in lexicon.wear_more if self.worn or "also" not in v]
             verb = pick(rng, verbs)
             parts = [f"{verb} {joined(wear)}"]
             if have:
@@ -434,12 +422,12 @@ class Describer:
         if fact in ("shoes", "lower", "bag", "hat") and not (
             fact == "lower" and person["lower"]["pattern"] != "plain"
         ):
-            table = {"shoes": lexicon.SHOES, "lower": lexicon.LOWER, "bag": lexicon.BAG, "hat": lexicon.HAT}[
+            table = {"shoes": lexicon.shoes, "lower": lexicon.lower, "bag": lexicon.bag, "hat": lexicon.hat}[
                 fact
             ]
             name = pick(rng, table[person[fact]["name"]])
             if name.startswith("pair of "):
                 name = name.removeprefix("pair of ")
-            be = "are" if name in lexicon.PLURAL else "is"
+            be = "are" if name in lexicon.plural else "is"
             return f"{his} {name} {be} {self.phrases.colour(person[fact]['colour'])}"
         return ""

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from .words import PLURALS
+from .words import WORDS
 
-_DOUBLE = {
-    "run",
-    "jog",
-    "sit",
-    "hop",
-    "bob",
-    "nap",
-    "squat",
-    "grip",
-    "wag",
-    "lug",
-    "chat",
-    "swim",
-    "clap",
-    "grin",
-    "plan",
-    "strum",
-    "lob",
-}
+PLURALS = {noun: one for noun, (one,) in WORDS.plurals.items()}
 _ING = {"lie": "lying", "be": "being"}
 _PHRASAL = (" of ", " with ")
 
@@ -92,7 +74,7 @@ def gerund(lemma: str) -> str:
         return rest
     if verb in _ING:
         verb = _ING[verb]
-    elif verb in _DOUBLE:
+    elif verb in WORDS.doubled:
         verb += verb[-1] + "ing"
     elif verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
         verb = verb[:-1] + "ing"

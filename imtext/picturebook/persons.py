@@ -6,15 +6,15 @@ import json
 import random
 from typing import Any
 
-from . import wardrobe as w
 from .scenes import rng_for, weighted
-from .settings import PLACES
+from .world import LIGHTS, PLACES
+from .world import WARDROBE as w
 
 Person = dict[str, Any]
 View = dict[str, Any]
 IN_HAND = ("handbag", "briefcase", "suitcase", "shopping bag")
 DOUBLE = 4  # every fourth person looks like the one before but for two or three attributes
-_SCARF = {"coat": 0.34, "jacket": 0.16, "sweater": 0.12, "hoodie": 0.04}  # share that wears a scarf
+LIGHT = ("white", "yellow", "light blue", "beige", "pink", "turquoise", "orange")  # takes dark stripes
 PARTS = ("hair", "top", "lower", "shoes", "bag", "hat", "glasses", "scarf", "item", "build", "beard")
 
 
@@ -31,17 +31,17 @@ def _other(rng: random.Random, colour: str) -> str:
     """A second colour that shows on the first: of stripes, checks, dots or a print."""
     dark = ("black", "blue", "red", "navy", "green")
     light = ("white", "white", "yellow", "light blue")
-    return rng.choice([c for c in (dark if colour in w.LIGHT or colour == "gray" else light) if c != colour])
+    return rng.choice([c for c in (dark if colour in LIGHT or colour == "gray" else light) if c != colour])
 
 
 def _top(rng: random.Random, person: Person) -> dict[str, Any]:
-    name = weighted(rng, w.WEARS[person["kind"]])
-    garment = w.TOPS[name]
+    name = weighted(rng, w.wears[person["kind"]])
+    garment = w.tops[name]
     top = _coloured(rng, name, garment.colours, pattern=weighted(rng, garment.patterns))
     if top["pattern"] != "plain":
         top["second"] = _other(rng, top["colour"])
     if name == "vest" or rng.random() < garment.opens:
-        choice = {c: v for c, v in w.CLOTH.items() if c != top["colour"]}
+        choice = {c: v for c, v in w.colours["cloth"].items() if c != top["colour"]}
         if name == "suit":
             choice = {"white": 0.6, "light blue": 0.3, "pink": 0.1}
         top["inner"] = weighted(rng, choice)
@@ -54,8 +54,8 @@ def _lower(rng: random.Random, person: Person) -> dict[str, Any] | None:
         return None
     if top["name"] == "suit":
         return {"name": "trousers", "colour": top["colour"], "pattern": "plain"}
-    name = weighted(rng, w.LOWERS[person["kind"]])
-    lower = _coloured(rng, name, w.LOWER_COLOURS[name], pattern="plain")
+    name = weighted(rng, w.lowers[person["kind"]])
+    lower = _coloured(rng, name, w.lower_colours[name], pattern="plain")
     if name == "skirt" and top["pattern"] == "plain" and rng.random() < 0.3:
         lower.update(
             pattern=rng.choice(("checked", "striped", "dotted")), second=_other(rng, lower["colour"])
@@ -65,28 +65,28 @@ def _lower(rng: random.Random, person: Person) -> dict[str, Any] | None:
 
 def _hair(rng: random.Random, person: Person) -> dict[str, Any]:
     young = person["kind"] in ("boy", "girl")
-    shades = {c: v for c, v in w.HAIR_COLOURS.items() if not young or c not in ("gray", "white")}
-    style, colour = weighted(rng, w.STYLES[person["kind"]]), weighted(rng, shades)
+    shades = {c: v for c, v in w.hair_colours.items() if not young or c not in ("gray", "white")}
+    style, colour = weighted(rng, w.hair[person["kind"]]), weighted(rng, shades)
     return {"style": style, "colour": "black" if style == "bald" else colour}
 
 
 def _bag(rng: random.Random, person: Person) -> dict[str, Any] | None:
-    name = weighted(rng, w.BAGS[person["kind"]])
-    return _coloured(rng, name, w.BAG_CLOTH) if name else None
+    name = weighted(rng, w.bags[person["kind"]])
+    return _coloured(rng, name, w.colours["bags"]) if name else None
 
 
 def _hat(rng: random.Random, person: Person) -> dict[str, Any] | None:
     if person["hair"]["style"] in ("bun", "curly") or rng.random() > 0.16:
         return None
-    name = weighted(rng, w.HATS)
-    return None if name == "sunhat" and person["kind"] == "boy" else _coloured(rng, name, w.CLOTH)
+    name = weighted(rng, w.hats)
+    return None if name == "sunhat" and person["kind"] == "boy" else _coloured(rng, name, w.colours["cloth"])
 
 
 def _item(rng: random.Random, person: Person) -> dict[str, Any] | None:
     if rng.random() > 0.32:
         return None
-    name = weighted(rng, w.ITEMS)
-    return _coloured(rng, name, w.ITEM_CLOTH[name])
+    name = weighted(rng, w.items)
+    return _coloured(rng, name, w.item_colours[name])
 
 
 DRAW = {
@@ -95,12 +95,12 @@ DRAW = {
     "beard": lambda rng, p: p["kind"] == "man" and rng.random() < 0.2,
     "top": _top,
     "lower": _lower,
-    "shoes": lambda rng, p: _coloured(rng, weighted(rng, w.SHOES[p["kind"]]), w.SHOE_CLOTH),
+    "shoes": lambda rng, p: _coloured(rng, weighted(rng, w.shoes[p["kind"]]), w.colours["shoes"]),
     "bag": _bag,
     "hat": _hat,
     "glasses": lambda rng, p: weighted(rng, {"": 0.78, "glasses": 0.13, "sunglasses": 0.09}),
     "scarf": lambda rng, p: (
-        weighted(rng, w.CLOTH) if rng.random() < _SCARF.get(p["top"]["name"], 0.02) else ""
+        weighted(rng, w.colours["cloth"]) if rng.random() < w.scarves.get(p["top"]["name"], 0.02) else ""
     ),
     "item": _item,
 }
@@ -170,7 +170,6 @@ def roster(seed: int, split: str, count: int) -> list[Person]:
     return people
 
 
-LIGHTS = {"day": 0.5, "bright": 0.14, "warm": 0.12, "cool": 0.12, "dusk": 0.12}
 IMAGES = {2: 0.2, 3: 0.6, 4: 0.2}  # pictures of one person
 
 
@@ -192,7 +191,7 @@ def views(seed: int, split: str, index: int, person: Person) -> list[View]:
 def _view(rng: random.Random, person: Person, side: str, place: str) -> View:
     action = "walking" if rng.random() < 0.6 else "standing"
     indoor = PLACES[place].indoor
-    light = weighted(rng, LIGHTS)
+    light = weighted(rng, {name: one["share"] for name, one in LIGHTS.items()})
     view: View = {
         "view": side,
         "action": action,

@@ -10,18 +10,7 @@ import hashlib
 import random
 from typing import Any
 
-from .settings import SETTINGS
-from .world import (
-    CLOTH,
-    CLOTHES,
-    EXTRAS,
-    HAIR,
-    HATS,
-    KINDS,
-    PEOPLE,
-    SEATS,
-    Kind,
-)
+from .world import CLOTH, KINDS, PEOPLE, SETTINGS, WARDROBE
 
 Scene = dict[str, Any]
 Thing = dict[str, Any]
@@ -100,7 +89,7 @@ class Sampler:
     def dress(self, person: Thing) -> None:
         """Clothes, hair and extras of a person; members of a group wear the same."""
         rng, name = self.rng, person["kind"]
-        top = rng.choice(CLOTHES[name])
+        top = rng.choice(WARDROBE.scenes[name])
         colour = rng.choice(CLOTH)
         pattern = "striped" if top in ("shirt", "sweater", "dress") and rng.random() < 0.2 else "plain"
         clothes = [{"id": self.new_id(), "name": top, "colour": colour, "pattern": pattern}]
@@ -119,7 +108,7 @@ class Sampler:
             clothes.append(
                 {
                     "id": self.new_id(),
-                    "name": rng.choice(HATS),
+                    "name": rng.choice(WARDROBE.scenes["hats"]),
                     "colour": rng.choice(CLOTH),
                     "pattern": "plain",
                 }
@@ -136,11 +125,11 @@ class Sampler:
             }
             person["hair"] = {
                 "id": self.new_id(),
-                "colour": weighted(rng, {k: shades[k] for k in HAIR}),
+                "colour": weighted(rng, shades),
                 "length": "long" if long else "short",
             }
             if rng.random() < 0.22:
-                allowed = EXTRAS if name == "man" else EXTRAS[:3]
+                allowed = WARDROBE.scenes["extras"][: None if name == "man" else 3]
                 person["extras"] = [
                     {"id": self.new_id(), "name": rng.choice(allowed), "colour": rng.choice(CLOTH)}
                 ]
@@ -197,7 +186,7 @@ class Sampler:
         if what == "person":
             return self.person(place.deeds)
         if what == "animal":
-            return self.animal(place.animals, [o for o in place.objects if o in SEATS])
+            return self.animal(place.animals, [o for o in place.objects if KINDS[o].seat])
         return [self.thing(self.rng.choice(place.vehicles if what == "vehicle" else place.objects))]
 
 
@@ -277,7 +266,7 @@ def thing_by_id(scene: Scene, number: int) -> Thing:
 
 def extent(thing: Thing, partner: Thing | None, predicate: str | None) -> tuple[float, float]:
     """Width and height of a unit in adult heights, including what is held or ridden."""
-    kind: Kind = KINDS[thing["kind"]]
+    kind = KINDS[thing["kind"]]
     factor = SIZE_FACTOR[thing.get("size", "medium")]
     n = thing["count"]
     # How far members of a group stand apart; three or more animals stand in two rows.
@@ -300,7 +289,7 @@ def extent(thing: Thing, partner: Thing | None, predicate: str | None) -> tuple[
     if predicate == "leading":
         return width + other.width + 0.25, height
     if predicate == "on":
-        return max(width, other.width), SEATS[partner["kind"]] + height * (
+        return max(width, other.width), other.seat + height * (
             0.8 if thing["type"] == "people" else 1
         )
     if predicate == "flying":

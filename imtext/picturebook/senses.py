@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from . import words as lexicon
 from .english import conjugate, plural
 from .pieces import Values
+from .words import WORDS as lexicon
 from .world import KINDS
 
 IDLE = ("standing", "lying")
@@ -30,8 +30,8 @@ def inverse(pairs: Iterable[tuple[Hashable, Iterable[str]]]) -> dict[str, Values
 
 def hypernyms(kind: str) -> tuple[str, ...]:
     """Vague names of a kind of thing; animals of the farm are no pets."""
-    names = lexicon.HYPERNYMS.get(kind) or lexicon.HYPERNYMS[KINDS[kind].type]
-    return tuple("animal" if name == "pet" and kind in lexicon.FARM else name for name in names)
+    names = lexicon.hypernyms.get(kind) or lexicon.hypernyms[KINDS[kind].type]
+    return tuple("animal" if name == "pet" and kind in lexicon.farm else name for name in names)
 
 
 def _names() -> dict[str, Values]:
@@ -39,25 +39,25 @@ def _names() -> dict[str, Values]:
     pairs = []
     for kind in KINDS:
         vague = ("person" if name == "someone" else name for name in hypernyms(kind))
-        names = (*lexicon.NAMES[kind], *vague)
+        names = (*lexicon.names[kind], *vague)
         pairs.append((kind, (*names, *map(plural, names))))
     return inverse(pairs)
 
 
 NAMES = _names()
-SIZES = inverse(lexicon.SIZE_WORDS.items())
-PATTERNS = inverse(lexicon.PATTERN_WORDS.items())
-COLOURS = inverse(lexicon.COLOUR_WORDS.items())
-SHADES = {**lexicon.COLOUR_WORDS, "red": lexicon.HAIR_RED}  # of hair
+SIZES = inverse(lexicon.size.items())
+PATTERNS = inverse(lexicon.pattern.items())
+COLOURS = inverse(lexicon.colour.items())
+SHADES = {**lexicon.colour, "red": lexicon.hair_red}  # of hair
 HAIR_COLOURS = inverse((shade, SHADES[shade]) for shade in ("black", "brown", "blond", "red", "gray"))
-QUANTITIES = {**inverse(lexicon.COUNT_WORDS.items()), "some": Values((2, 3, 4))}
-GARMENTS = inverse((name, (*words, *map(plural, words))) for name, words in lexicon.CLOTHES_WORDS.items())
-FEATURES = inverse(lexicon.FEATURES.items())
-SKIES = inverse(lexicon.SKY_WORDS.items())
-SPATIAL = inverse(lexicon.SPATIAL.items())
+QUANTITIES = {**inverse((int(n), words) for n, words in lexicon.count.items()), "some": Values((2, 3, 4))}
+GARMENTS = inverse((name, (*words, *map(plural, words))) for name, words in lexicon.clothes.items())
+FEATURES = inverse(lexicon.features.items())
+SKIES = inverse(lexicon.sky.items())
+SPATIAL = inverse(lexicon.spatial.items())
 """Words to the relations left of, right of, next to, behind, in front of."""
 PLACES = inverse(
-    (setting, [entry.rpartition("|")[2] for entry in entries]) for setting, entries in lexicon.PLACES.items()
+    (setting, [entry.rpartition("|")[2] for entry in entries]) for setting, entries in lexicon.places.items()
 )
 """Nouns of places, and places without a noun, to settings."""
 
@@ -69,8 +69,8 @@ def verbs_of(kind_type: str, action: str) -> tuple[str, ...]:
     (True, ())
     """
     if kind_type in LIFELESS and action in IDLE:
-        return lexicon.GROUND_VERBS
-    return lexicon.VERBS.get(action, ())
+        return lexicon.ground_verbs
+    return lexicon.verbs.get(action, ())
 
 
 def _forms(lemma: str) -> set[str]:
@@ -81,12 +81,12 @@ def _forms(lemma: str) -> set[str]:
 VERBS = inverse(
     ((kind_type, action), _forms(lemma))
     for kind_type in sorted({kind.type for kind in KINDS.values()})
-    for action in sorted({*lexicon.VERBS, *IDLE})
+    for action in sorted({*lexicon.verbs, *IDLE})
     for lemma in verbs_of(kind_type, action)
 )
 """Forms of verbs to pairs (type of thing, action)."""
 SEEN = frozenset(_forms("be seen"))  # says nothing
 DEEDS = inverse(
-    (predicate, _forms(lemma)) for predicate, lemmas in lexicon.DEED_VERBS.items() for lemma in lemmas
+    (predicate, _forms(lemma)) for predicate, lemmas in lexicon.deed_verbs.items() for lemma in lemmas
 )
 """Forms of verbs with an object to predicates; ``mouth`` is what a dog does when it carries."""

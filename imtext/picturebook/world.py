@@ -1,57 +1,33 @@
-"""What a picturebook scene can hold: kinds of thing with their colours, sizes and actions."""
+"""What there is to draw, to wear and to say: the files in ``tables/``."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-RGB = tuple[int, int, int]
+RGB = tuple[int, ...]
+Shares = dict[str, float]
+Groups = Mapping[str, tuple[str, ...]]
 
-COLOURS: dict[str, RGB] = {
-    "red": (214, 40, 46),
-    "orange": (245, 135, 31),
-    "yellow": (250, 210, 40),
-    "green": (52, 150, 62),
-    "blue": (38, 92, 205),
-    "purple": (128, 60, 170),
-    "pink": (246, 132, 178),
-    "brown": (122, 76, 42),
-    "black": (38, 38, 42),
-    "white": (246, 246, 242),
-    "gray": (142, 144, 150),
-    "turquoise": (40, 188, 190),
-    "tan": (208, 168, 112),
-}
-BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "turquoise")
-CLOTH = (
-    "red",
-    "blue",
-    "black",
-    "white",
-    "green",
-    "yellow",
-    "pink",
-    "orange",
-    "gray",
-    "purple",
-    "brown",
-    "turquoise",
-)
-PAINT = ("red", "blue", "white", "yellow", "green", "black", "gray", "orange", "turquoise", "purple", "pink")
-HAIR: dict[str, RGB] = {
-    "black": (34, 30, 32),
-    "brown": (98, 62, 36),
-    "blond": (232, 198, 106),
-    "red": (176, 78, 32),
-    "gray": (176, 176, 180),
-}
-SKIN: tuple[RGB, ...] = (
-    (250, 214, 184),
-    (238, 192, 152),
-    (214, 160, 116),
-    (168, 114, 76),
-    (122, 80, 54),
-    (92, 60, 42),
-)
+
+def read(name: str) -> dict[str, Any]:
+    """A file of ``tables/``."""
+    with (Path(__file__).parent / "tables" / f"{name}.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def entries(text: str, groups: Groups | None = None) -> tuple[str, ...]:
+    """The entries of a list separated by commas; the name of a group stands for its members.
+
+    >>> entries("dog, hot dog"), entries("paint, tan", {"paint": ("red", "blue")})
+    (('dog', 'hot dog'), ('red', 'blue', 'tan'))
+    """
+    listed = (" ".join(part.split()) for part in text.split(","))
+    return tuple(member for entry in listed for member in (groups or {}).get(entry, (entry,)))
 
 
 @dataclass(frozen=True)
@@ -66,141 +42,86 @@ class Kind:
     most: int = 1
     sizes: bool = False
     patterns: tuple[str, ...] = ()
+    seat: float = 0.0
 
 
-_FUR = ("black", "white", "brown", "gray", "tan")
-_WALK = ("standing", "walking", "running", "jumping", "sitting", "waving", "dancing")
-_KID = (*_WALK, "crouching")
+@dataclass(frozen=True)
+class Setting:
+    """A place of scenes: its horizon from the top, colours, skies, nameable features, what is found there."""
 
-KINDS: dict[str, Kind] = {
-    "man": Kind("people", 1.0, 0.46, actions=_WALK, most=3),
-    "woman": Kind("people", 0.96, 0.44, actions=_WALK, most=3),
-    "boy": Kind("people", 0.74, 0.40, actions=_WALK, most=4),
-    "girl": Kind("people", 0.72, 0.40, actions=_WALK, most=4),
-    "dog": Kind(
-        "animals",
-        0.50,
-        0.70,
-        _FUR,
-        ("standing", "running", "jumping", "sitting", "lying"),
-        4,
-        True,
-        ("plain", "spotted"),
-    ),
-    "cat": Kind(
-        "animals",
-        0.42,
-        0.52,
-        ("black", "white", "gray", "orange", "brown"),
-        ("standing", "walking", "sitting", "lying"),
-        3,
-        True,
-        ("plain", "striped"),
-    ),
-    "horse": Kind(
-        "animals",
-        0.95,
-        1.20,
-        ("brown", "black", "white", "gray", "tan"),
-        ("standing", "running", "walking"),
-        2,
-    ),
-    "cow": Kind(
-        "animals",
-        0.72,
-        0.98,
-        ("brown", "black", "white"),
-        ("standing", "walking"),
-        3,
-        False,
-        ("plain", "spotted"),
-    ),
-    "sheep": Kind("animals", 0.52, 0.62, ("white", "black", "gray"), ("standing", "walking"), 4, True),
-    "pig": Kind(
-        "animals",
-        0.44,
-        0.62,
-        ("pink", "black", "brown"),
-        ("standing", "walking"),
-        4,
-        True,
-        ("plain", "spotted"),
-    ),
-    "elephant": Kind("animals", 0.92, 1.22, ("gray",), ("standing", "walking"), 2, True),
-    "rabbit": Kind("animals", 0.38, 0.34, ("white", "brown", "gray", "black"), ("sitting", "jumping"), 4),
-    "duck": Kind("animals", 0.34, 0.38, ("yellow", "white", "brown"), ("standing", "walking"), 4),
-    "bird": Kind(
-        "animals", 0.34, 0.46, ("red", "blue", "yellow", "black", "white", "green"), ("standing", "flying"), 4
-    ),
-    "car": Kind("vehicles", 0.47, 1.02, PAINT, ("parked", "driving"), 2, True),
-    "bus": Kind(
-        "vehicles", 0.74, 1.36, ("red", "yellow", "blue", "green", "orange", "white"), ("parked", "driving")
-    ),
-    "truck": Kind("vehicles", 0.70, 1.24, PAINT, ("parked", "driving")),
-    "tractor": Kind(
-        "vehicles", 0.80, 0.98, ("red", "green", "blue", "orange", "yellow"), ("parked", "driving")
-    ),
-    "bicycle": Kind("vehicles", 0.56, 0.88, PAINT, ("parked",), 2),
-    "scooter": Kind("vehicles", 0.60, 0.52, PAINT, ("parked",)),
-    "boat": Kind(
-        "vehicles", 0.90, 0.86, ("red", "blue", "white", "yellow", "green", "orange"), ("sailing",), 2, True
-    ),
-    "sled": Kind("vehicles", 0.22, 0.62, ("red", "blue", "brown", "green", "yellow"), ("standing",)),
-    "skateboard": Kind("vehicles", 0.14, 0.44, BRIGHT, ("standing",)),
-    "surfboard": Kind("other", 0.80, 0.26, BRIGHT, ("standing",), 2),
-    "ball": Kind("other", 0.24, 0.24, (*BRIGHT, "white"), ("lying",), 4, True, ("plain", "striped")),
-    "frisbee": Kind("other", 0.12, 0.28, BRIGHT, ("lying",)),
-    "balloon": Kind("other", 0.68, 0.28, BRIGHT, ("floating",), 4),
-    "kite": Kind("other", 0.56, 0.48, BRIGHT, ("floating",), 3, True),
-    "umbrella": Kind("other", 0.62, 0.62, (*BRIGHT, "black", "white"), ("standing",), 2, True),
-    "bench": Kind("other", 0.42, 0.86, ("brown", "green", "red", "gray", "blue", "white"), ("standing",)),
-    "chair": Kind("other", 0.58, 0.40, PAINT, ("standing",), 3),
-    "table": Kind("other", 0.44, 0.86, ("brown", "white", "red", "green", "black"), ("standing",)),
-    "sofa": Kind("other", 0.50, 1.06, PAINT, ("standing",)),
-    "lamp": Kind("other", 0.84, 0.32, (*BRIGHT, "white"), ("standing",), 2),
-    "plant": Kind(
-        "other", 0.56, 0.36, ("red", "blue", "brown", "white", "black", "yellow"), ("standing",), 2, True
-    ),
-    "television": Kind("other", 0.48, 0.66, ("black", "gray", "white"), ("standing",)),
-    "tent": Kind("other", 0.72, 1.00, BRIGHT, ("standing",), 2),
-    "campfire": Kind("other", 0.42, 0.42, (), ("burning",), 2),
-    "box": Kind("other", 0.36, 0.42, ("brown", "white", "red", "blue", "green"), ("standing",), 3, True),
-    "bucket": Kind("other", 0.30, 0.30, BRIGHT, ("standing",), 3),
-    "basket": Kind("other", 0.34, 0.40, ("brown", "tan", "white"), ("standing",), 2),
-    "suitcase": Kind("other", 0.42, 0.40, PAINT, ("standing",), 3, True),
-    "sandcastle": Kind("other", 0.46, 0.56, (), ("standing",), 2, True),
-    "snowman": Kind("other", 0.72, 0.44, (), ("standing",), 3, True),
-    "hydrant": Kind("other", 0.40, 0.28, ("red", "yellow", "blue", "green", "orange"), ("standing",)),
-    "mailbox": Kind("other", 0.58, 0.30, ("red", "blue", "green", "white", "yellow"), ("standing",)),
-    "sign": Kind("other", 0.84, 0.34, ("red", "yellow", "green", "blue"), ("standing",)),
-    "flag": Kind("other", 0.90, 0.46, (*BRIGHT, "white", "black"), ("standing",), 3),
-    "guitar": Kind("instruments", 0.56, 0.22, ("red", "brown", "black", "blue", "white"), ("standing",)),
-    "drum": Kind("instruments", 0.34, 0.38, ("red", "blue", "yellow", "green"), ("standing",), 2),
-    "book": Kind("other", 0.16, 0.22, ("red", "blue", "green", "black", "yellow"), ("lying",)),
-    "barbell": Kind("other", 0.26, 0.90, ("black", "gray", "red", "blue"), ("lying",)),
-    "cake": Kind("other", 0.30, 0.32, ("pink", "white", "brown", "yellow"), ("standing",)),
-    "flowers": Kind("other", 0.34, 0.28, ("red", "yellow", "pink", "purple", "white", "blue"), ("standing",)),
-    "stick": Kind("other", 0.06, 0.36, ("brown",), ("lying",)),
-}
+    horizon: float
+    ground: tuple[RGB, RGB, int]
+    features: tuple[str, ...]
+    deeds: tuple[str, ...]
+    animals: tuple[str, ...]
+    objects: tuple[str, ...]
+    vehicles: tuple[str, ...] = ()
+    skies: tuple[str, ...] = ()
+    walls: tuple[RGB, ...] = ()
+    indoor: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of pedestrians: how high the ground reaches, variants of its colours, texture."""
+
+    horizon: float
+    grain: float
+    tones: tuple[tuple[RGB, RGB, RGB], ...]
+    indoor: bool = False
+
+
+@dataclass(frozen=True)
+class Garment:
+    """An upper garment of pedestrians; see ``tables/wardrobe.toml``."""
+
+    sleeves: int
+    hem: float
+    patterns: Shares
+    colours: Shares
+    opens: float = 0.0
+    collar: bool = False
+    thick: float = 0.003
+    flare: float = 0.0
+
+
+def _rows(kind: Any, table: dict[str, dict[str, Any]], groups: Groups) -> dict[str, Any]:
+    """Rows of a table as instances of a class; a text is a list of entries."""
+
+    def value(name: str, given: Any) -> Any:
+        return entries(given, groups) if isinstance(given, str) and name != "type" else given
+
+    return {key: kind(**{name: value(name, v) for name, v in row.items()}) for key, row in table.items()}
+
+
+def _colours(table: dict[str, list[int]]) -> dict[str, RGB]:
+    return {name: tuple(rgb) for name, rgb in table.items()}
+
+
+_RGB, _KINDS, _PLACES = read("colours"), read("kinds"), read("settings")
+COLOURS, HAIR, DENIM = _colours(_RGB["things"]), _colours(_RGB["hair"]), _colours(_RGB["denim"])
+PALETTE = COLOURS | _colours(_RGB["cloth"])
+"""Colours of things, and of what pedestrians wear and carry."""
+SKIN = tuple(map(tuple, _RGB["skin"]))
+
+_GROUPS = {name: entries(text) for name, text in _KINDS["groups"].items()}
+CLOTH = _GROUPS["cloth"]
+KINDS: dict[str, Kind] = _rows(Kind, _KINDS["kinds"], _GROUPS)
 PEOPLE = ("man", "woman", "boy", "girl")
-
-# Shadow-casting objects that something may sit on, with the height of the seat in adult heights.
-SEATS: dict[str, float] = {"bench": 0.25, "chair": 0.27, "sofa": 0.25, "box": 0.34, "table": 0.43}
-
-CLOTHES: dict[str, tuple[str, ...]] = {
-    "man": ("shirt", "jacket", "sweater", "shirt", "vest"),
-    "woman": ("shirt", "dress", "sweater", "jacket", "dress"),
-    "boy": ("shirt", "shirt", "jacket", "sweater"),
-    "girl": ("dress", "shirt", "dress", "jacket"),
-}
-HATS = ("cap", "helmet", "beanie", "sunhat")
-EXTRAS = ("backpack", "scarf", "sunglasses", "beard")
+SETTINGS: dict[str, Setting] = _rows(Setting, _PLACES["settings"], {"play": entries(_PLACES["play"])})
+PLACES: dict[str, Place] = _rows(Place, _PLACES["places"], {})
+SKIES, LIGHTS, FIGURES = _PLACES["skies"], _PLACES["lights"], read("figures")
 
 
-def seat_height(kind: str) -> float:
-    """Height of the seat of a piece of furniture, in adult heights.
+def _wardrobe() -> SimpleNamespace:
+    """What people wear and carry, the names of lists of colours replaced by the lists."""
+    tables = read("wardrobe")
+    lists = tables["colours"]
+    for table in (tables["lower_colours"], tables["item_colours"], *tables["tops"].values()):
+        table.update({key: lists[value] for key, value in table.items() if isinstance(value, str)})
+    tables["tops"] = {name: Garment(**row) for name, row in tables["tops"].items()}
+    tables["scenes"] = {name: entries(text) for name, text in tables["scenes"].items()}
+    return SimpleNamespace(**tables)
 
-    >>> seat_height("box") > seat_height("bench")
-    True
-    """
-    return SEATS[kind]
+
+WARDROBE = _wardrobe()

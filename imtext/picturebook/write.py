@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .captions import SPLITS, describe
-from .descriptions import descriptions
+from .descriptions import describe_person
 from .draw import portrait, render
 from .pairs import EVERY, pair_of
 from .persons import Person, hidden, roster, views
@@ -208,7 +208,7 @@ def _write_person(
     for number, view in enumerate(views(seed, split, index, person), 1):
         name = f"{split}/{index:05d}_{number}.jpg"
         portrait(person, view, size).save(folder / "imgs" / name, **JPEG)
-        said = descriptions(seed, split, index, number, person, view)
+        said = describe_person(seed, split, index, number, person, view)
         scene = {
             "file": name,
             "split": split,

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from imtext.picturebook import descriptions, hidden, portrait, roster, views
-from imtext.picturebook import person_words as lexicon
+from imtext.picturebook import describe_person, hidden, portrait, roster, views
 from imtext.picturebook.descriptions import LONGEST, SHORTEST
-from imtext.picturebook.draw.portrait import width_of
+from imtext.picturebook.draw.pedestrians import width_of
 from imtext.picturebook.persons import DOUBLE, PARTS, key
-from imtext.picturebook.settings import PLACES
-from imtext.picturebook.wardrobe import BAGS, HATS, LOWERS, PALETTE, SHOES, STYLES, TOPS
+from imtext.picturebook.words import PERSON_WORDS as lexicon
+from imtext.picturebook.world import PALETTE, PLACES
+from imtext.picturebook.world import WARDROBE as closet
 from imtext.picturebook.write import tokens
 
 PEOPLE = 160
@@ -26,7 +26,7 @@ def said() -> list[tuple[dict, dict, str, list[str]]]:
         (person, view, text, facts)
         for index, person in enumerate(roster(5, "train", PEOPLE))
         for number, view in enumerate(views(5, "train", index, person), 1)
-        for text, facts in descriptions(5, "train", index, number, person, view)
+        for text, facts in describe_person(5, "train", index, number, person, view)
     ]
 
 
@@ -140,11 +140,11 @@ def test_what_captions_name_is_seen_from_every_side_at_112_pixels(changes, side)
 def test_every_garment_style_and_place_can_be_drawn():
     tops = [
         {"name": name, "colour": "red", "pattern": pattern, "second": "white", "inner": "blue"}
-        for name, garment in TOPS.items()
+        for name, garment in closet.tops.items()
         for pattern in garment.patterns
     ]
     people = [staged(top=top, lower=None if top["name"] == "dress" else staged()["lower"]) for top in tops]
-    kinds = [*LOWERS.items()]
+    kinds = [*closet.lowers.items()]
     people += [
         staged(kind=kind, lower={"name": name, "colour": "black", "pattern": "plain"})
         for kind, table in kinds
@@ -152,18 +152,18 @@ def test_every_garment_style_and_place_can_be_drawn():
     ]
     people += [
         staged(kind=kind, hair={"style": style, "colour": "red"})
-        for kind, table in STYLES.items()
+        for kind, table in closet.hair.items()
         for style in table
     ]
-    people += [staged(hat={"name": name, "colour": "blue"}, glasses="glasses", beard=True) for name in HATS]
+    people += [staged(hat={"name": n, "colour": "blue"}, glasses="glasses", beard=True) for n in closet.hats]
     people += [
         staged(kind=kind, bag={"name": bag, "colour": "red"})
-        for kind, table in BAGS.items()
+        for kind, table in closet.bags.items()
         for bag in table
         if bag
     ]
     people += [
-        staged(kind=k, shoes={"name": n, "colour": "red"}) for k, table in SHOES.items() for n in table
+        staged(kind=k, shoes={"name": n, "colour": "red"}) for k, table in closet.shoes.items() for n in table
     ]
     for k, person in enumerate(people):
         side = ("front", "back", "left", "right")[k % 4]
@@ -229,7 +229,7 @@ def colours_of(person: dict) -> set[str]:
 
 
 def test_every_colour_named_is_one_the_person_has(said):
-    words = meanings(lexicon.COLOUR, lexicon.HAIR_COLOUR)
+    words = meanings(lexicon.colour, lexicon.hair_colour)
     harmless = ("dark glasses", "in the dark", "in bright light", "in dim light")
     found = 0
     for person, _, text, _ in said:
@@ -245,10 +245,10 @@ def test_every_colour_named_is_one_the_person_has(said):
 @pytest.mark.parametrize(
     ("part", "table"),
     [
-        ("lower", lexicon.LOWER),
-        ("shoes", lexicon.SHOES),
-        ("bag", lexicon.BAG),
-        ("hat", lexicon.HAT),
+        ("lower", lexicon.lower),
+        ("shoes", lexicon.shoes),
+        ("bag", lexicon.bag),
+        ("hat", lexicon.hat),
     ],
 )
 def test_every_thing_named_is_one_the_person_has(said, part, table):
@@ -270,7 +270,7 @@ def test_facts_named_are_facts_there(said):
 
 
 def test_tops_named_are_worn(said):
-    names = meanings(lexicon.TOP)
+    names = meanings(lexicon.top)
     extra = {"shirt", "long sleeved shirt"}  # what shows under a jacket
     for person, _, text, _ in said:
         for word, values in matches(re.sub("dress shoes|on top of|top knot", "", text), names):

@@ -13,8 +13,7 @@ from imtext.picturebook.captions import LONGEST, SHORTEST
 from imtext.picturebook.pairs import EVERY, scene_of
 from imtext.picturebook.pieces import entities_text
 from imtext.picturebook.scenes import sample_scene, thing_by_id
-from imtext.picturebook.settings import SETTINGS
-from imtext.picturebook.world import COLOURS, KINDS
+from imtext.picturebook.world import COLOURS, KINDS, SETTINGS
 
 N = 1200
 

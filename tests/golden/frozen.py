@@ -85,7 +85,8 @@ def drawn_digests() -> dict[str, str]:
         keep("scenes, relevance", picturebook.relevance([scene for scene, _ in described], said).tolist())
         for index, person in enumerate(picturebook.roster(0, split, 20)):
             for number, view in enumerate(picturebook.views(0, split, index, person), 1):
-                keep("persons, descriptions", picturebook.descriptions(0, split, index, number, person, view))
+                said = picturebook.describe_person(0, split, index, number, person, view)
+                keep("persons, descriptions", said)
                 keep("persons, attributes", [person, view, sorted(picturebook.hidden(person, view))])
                 if index % 4 == 0:
                     picture = picturebook.portrait(person, view, (64, 112, 128, 200)[number % 4])

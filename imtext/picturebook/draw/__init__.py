@@ -1,6 +1,6 @@
 """Drawing with Pillow: scenes and pedestrians."""
 
-from .portrait import portrait
-from .render import render
+from .pedestrians import portrait
+from .scene import render
 
 __all__ = ["portrait", "render"]

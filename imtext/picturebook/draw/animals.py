@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from types import SimpleNamespace as Plan
 from typing import Any
 
-from ..world import COLOURS
+from ..world import COLOURS, FIGURES
 from .canvas import Colour, Frame, Point, shade
-from .heads import HEADS, Plan, eye
+from .heads import HEADS, eye
 
-PLANS = {
-    "dog": Plan(0.86, 0.34, 0.30, 0.105, (0.16, 0.22), 0.17),
-    "cat": Plan(0.74, 0.30, 0.28, 0.095, (0.12, 0.22), 0.185),
-    "horse": Plan(0.76, 0.40, 0.25, 0.075, (0.22, 0.26), 0.095),
-    "cow": Plan(0.98, 0.34, 0.40, 0.10, (0.14, 0.10), 0.16),
-    "sheep": Plan(0.80, 0.28, 0.48, 0.085, (0.16, 0.10), 0.15),
-    "pig": Plan(1.00, 0.22, 0.56, 0.13, (0.10, 0.02), 0.24),
-    "elephant": Plan(0.76, 0.34, 0.50, 0.17, (0.14, 0.06), 0.20),
-}
-REACH = {"elephant": 0.2, "cat": 0.04}  # how far the middle of the drawing lies ahead of the body's
-GAITS: dict[
-    str, tuple[float, float, float, float]
-] = {  # near fore, far fore, near hind, far hind, degrees forward
-    "standing": (2, 10, -3, 7),
-    "walking": (24, -20, -24, 20),
-    "running": (58, 40, -52, -34),
-    "jumping": (62, 50, -58, -44),
-}
+PLANS = {kind: Plan(**plan) for kind, plan in FIGURES["plans"].items()}
+GAITS = FIGURES["gaits"]
 
 
 def four_legged(f: Frame, animal: dict[str, Any], rng: random.Random, action: str | None = None) -> Point:
@@ -38,7 +23,7 @@ def four_legged(f: Frame, animal: dict[str, Any], rng: random.Random, action: st
         fill = (246, 160, 178)
     if action == "sitting":
         return _sitting(f, animal, plan, fill)
-    f = f.sub(-REACH.get(kind, 0.11), 0.0, 1.0)  # the head reaches out in front
+    f = f.sub(-plan.reach, 0.0, 1.0)  # the head reaches out in front
     lift = {"jumping": 0.26, "running": 0.08}.get(action, 0.0)
     belly = plan.leg if action != "lying" else plan.limb * 0.7
     front, rear = plan.length * 0.5, -plan.length * 0.5
@@ -69,7 +54,7 @@ def four_legged(f: Frame, animal: dict[str, Any], rng: random.Random, action: st
     drop = 0.6 if action == "lying" else 1.0
     head = (front + plan.neck[0] * 0.7, mid + plan.girth * 0.3 + plan.neck[1] * drop)
     mouth = HEADS[kind](f, animal, plan, fill, neck, head)
-    return mouth[0] - REACH.get(kind, 0.11), mouth[1] + lift
+    return mouth[0] - plan.reach, mouth[1] + lift
 
 
 def _leg(f: Frame, plan: Plan, kind: str, fill: Colour, top: Point, angle: float, fore: bool) -> None:

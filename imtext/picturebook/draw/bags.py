@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..persons import IN_HAND
-from ..wardrobe import PALETTE
+from ..world import PALETTE
 from .body import Body, taper
 from .canvas import Colour, Frame, Point, shade
 

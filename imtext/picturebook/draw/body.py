@@ -8,61 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw
 
+from ..world import FIGURES
 from .canvas import INK, Colour, Frame, Point, shade, smooth
 
-# Seen from front or back: degrees outwards of upper and lower arm.
-ARMS: dict[str, tuple[float, float]] = {
-    "down": (9, 4),
-    "swing": (14, -8),
-    "hip": (46, -52),
-    "pocket": (20, -14),
-    "chest": (16, -128),
-    "ear": (34, -166),
-    "raised": (22, 150),
-    "forward": (14, 64),
-    "carry": (12, 3),
-    "strap": (22, -150),
-}
-# Seen from the side: degrees forwards.
-SIDE_ARMS: dict[str, tuple[float, float]] = {
-    "down": (4, 12),
-    "swing": (-26, -6),
-    "hip": (-42, 30),
-    "pocket": (-10, 14),
-    "chest": (22, 112),
-    "ear": (34, 158),
-    "raised": (30, 128),
-    "forward": (16, 84),
-    "carry": (2, 4),
-    "strap": (10, 146),
-}
-
-
-@dataclass(frozen=True)
-class Build:
-    """Heights of the joints, size of the head, widths."""
-
-    shoulder: float
-    hip: float
-    knee: float
-    head: float
-    wide: float
-    waist: float
-    hips: float
-
-
-BUILDS = {
-    "man": Build(0.795, 0.485, 0.265, 0.082, 0.128, 0.094, 0.094),
-    "woman": Build(0.785, 0.485, 0.265, 0.083, 0.106, 0.076, 0.098),
-    "boy": Build(0.735, 0.445, 0.245, 0.108, 0.118, 0.098, 0.098),
-    "girl": Build(0.735, 0.445, 0.245, 0.108, 0.108, 0.090, 0.098),
-}
 GIRTH = {"slim": 0.88, "average": 1.0, "heavy": 1.24}
 
 
@@ -76,7 +30,7 @@ class Body:
     """Joints of one person in one view; arms and legs are pairs, the second nearer to the viewer."""
 
     def __init__(self, person: dict[str, Any], view: dict[str, Any]) -> None:
-        self.build = b = BUILDS[person["kind"]]
+        self.build = b = SimpleNamespace(**FIGURES["walkers"][person["kind"]])
         self.side = view["view"] in ("left", "right")
         self.back = view["view"] == "back"
         self.girth = g = GIRTH[person["build"]]
@@ -96,7 +50,7 @@ class Body:
         self.shoulders = [(s * (self.wide - 0.018), b.shoulder - 0.022) for s in (-1, 1)]
         self.elbows, self.hands = [], []
         for k, s in enumerate((-1, 1)):
-            a, c = ARMS[arms[k]]
+            a, c = FIGURES["arms"][arms[k]]
             elbow = step(self.shoulders[k], s * a, upper)
             self.elbows.append(elbow)
             self.hands.append(step(elbow, s * c, upper * (0.94 if abs(c) < 90 else 0.9)))
@@ -112,7 +66,7 @@ class Body:
         self.shoulders = [(0.012, b.shoulder - 0.03), (-0.008, b.shoulder - 0.03)]
         self.elbows, self.hands = [], []
         for k in (0, 1):
-            a, c = SIDE_ARMS[arms[k]]
+            a, c = FIGURES["side_arms"][arms[k]]
             self.elbows.append(step(self.shoulders[k], a, upper))
             self.hands.append(step(self.elbows[k], c, upper * 0.94))
         swing = ((26, 10), (-16, -34)) if self.walking else ((5, 1), (-5, -4))

@@ -54,6 +54,16 @@ def smooth(points: tuple[Point, ...], rounds: int = 2) -> tuple[Point, ...]:
     return points
 
 
+@lru_cache(maxsize=2048)
+def outline(text: str) -> tuple[Point, ...]:
+    """Points from text.
+
+    >>> outline("0 1, .5 -1")
+    ((0.0, 1.0), (0.5, -1.0))
+    """
+    return tuple((float(x), float(y)) for x, y in (pair.split() for pair in text.split(",")))
+
+
 class Canvas:
     """An image under the brush, with a record of the extents of open parts."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wardrobe import DENIM, PALETTE, TOPS
-from ..world import SKIN
+from ..world import DENIM, PALETTE, SKIN, WARDROBE
 from .body import Body, Cloth, taper
 from .canvas import Colour, Frame, Point, shade
 
@@ -31,7 +30,7 @@ class Dressed:
     def __init__(self, f: Frame, person: Person, body: Body) -> None:
         self.f, self.person, self.body = f, person, body
         self.skin = SKIN[person["skin"]]
-        self.garment = TOPS[person["top"]["name"]]
+        self.garment = WARDROBE.tops[person["top"]["name"]]
         self.top = _cloth(f, person["top"])
         self.inner: Colour | None = PALETTE[person["top"]["inner"]] if "inner" in person["top"] else None
         self.name = person["top"]["name"]
@@ -154,16 +153,7 @@ class Dressed:
     def torso(self) -> None:
         """The upper garment with what shows under it; without sleeves."""
         body, garment, top = self.body, self.garment, self.top
-        thick = {
-            "coat": 0.014,
-            "jacket": 0.012,
-            "suit": 0.008,
-            "sweater": 0.008,
-            "hoodie": 0.012,
-            "vest": 0.016,
-        }
-        grow = thick.get(self.name, 0.003)
-        flare = {"coat": 0.02, "dress": 0.045}.get(self.name, 0.0)
+        grow, flare = garment.thick, garment.flare
         if self.name == "dress":
             b = body.build
             skirt = self._flared(b.hip + 0.1, garment.hem * b.hip / 0.485, flare)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wardrobe import HAIR_RGB, PALETTE
-from ..world import SKIN
-from . import shapes
+from ..world import HAIR, PALETTE, SKIN, read
 from .body import Body
-from .canvas import Colour, Frame, mix, shade, smooth
+from .canvas import Colour, Frame, mix, outline, shade, smooth
 
+SHAPES = {
+    name: {style: outline(text) for style, text in one.items()} if isinstance(one, dict) else outline(one)
+    for name, one in read("hair").items()
+}
 LOOSE = ("long", "bob", "braids")
 
 
@@ -19,7 +21,7 @@ class Head:
     def __init__(self, f: Frame, person: dict[str, Any], body: Body) -> None:
         self.f, self.person, self.body = f, person, body
         self.skin: Colour = SKIN[person["skin"]]
-        self.hair: Colour = HAIR_RGB[person["hair"]["colour"]]
+        self.hair: Colour = HAIR[person["hair"]["colour"]]
         self.style = person["hair"]["style"]
         self.x, self.y = body.head
         self.r = body.radius
@@ -34,8 +36,8 @@ class Head:
         """Hair that hangs behind the shoulders, seen from the front."""
         if self.body.back or self.body.side:
             return
-        if self.style in shapes.BEHIND:
-            self._blob(shapes.BEHIND[self.style])
+        if self.style in SHAPES["behind"]:
+            self._blob(SHAPES["behind"][self.style])
 
     def draw(self) -> None:
         """The head itself."""
@@ -53,19 +55,19 @@ class Head:
     def _front(self) -> None:
         f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
         if self.style == "curly":
-            for p, q in shapes.CURLS:
+            for p, q in SHAPES["curls"]:
                 f.oval(x + p * w * 1.12, y + q * r, w * 0.46, r * 0.38, self.hair)
         for s in (-1, 1):
             f.oval(x + s * w * 0.98, y - r * 0.08, w * 0.16, r * 0.2, shade(self.skin, 0.92))
         f.oval(x, y, w, r, self.skin)
         self._features()
         if self.person["beard"]:
-            self._blob(shapes.BEARD_FRONT, shade(self.hair, 0.92))
+            self._blob(SHAPES["beard_front"], shade(self.hair, 0.92))
             f.oval(x, y - r * 0.56, w * 0.26, r * 0.07, (176, 96, 88), False)
         self._glasses((-0.42, 0.42))
-        if self.style in shapes.FRONT:
+        if self.style in SHAPES["front"]:
             self._blob(
-                shapes.FRONT[self.style],
+                SHAPES["front"][self.style],
                 mix(self.hair, self.skin, 0.35) if self.style == "shaved" else self.hair,
             )
 
@@ -103,11 +105,11 @@ class Head:
         elif self.style == "shaved":
             f.oval(x, y + r * 0.16, w, r * 0.86, mix(self.hair, self.skin, 0.3))
         elif self.style == "curly":
-            for p, q in shapes.CURLS_BACK:
+            for p, q in SHAPES["curls_back"]:
                 f.oval(x + p * w * 1.08, y + q * r, w * 0.55, r * 0.44, self.hair)
             f.oval(x, y + r * 0.2, w * 0.9, r * 0.9, self.hair, False)
         else:
-            self._blob(shapes.BACK[self.style])
+            self._blob(SHAPES["back"][self.style])
 
     def _side(self) -> None:
         f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
@@ -119,17 +121,17 @@ class Head:
         f.oval(x + w * 0.55, y + r * 0.04, w * 0.1, r * 0.12, (34, 28, 30), False)
         f.line(((x + w * 0.5, y - r * 0.54), (x + w * 0.86, y - r * 0.5)), (160, 76, 74), 0.008)
         if self.person["beard"]:
-            self._blob(shapes.BEARD_SIDE, shade(self.hair, 0.92))
+            self._blob(SHAPES["beard_side"], shade(self.hair, 0.92))
         self._glasses((0.62,))
-        if self.style in shapes.SIDE:
+        if self.style in SHAPES["side"]:
             self._blob(
-                shapes.SIDE[self.style],
+                SHAPES["side"][self.style],
                 mix(self.hair, self.skin, 0.3) if self.style == "shaved" else self.hair,
             )
         elif self.style == "curly":
-            for p, q in shapes.CURLS[:6]:
+            for p, q in SHAPES["curls"][:6]:
                 f.oval(x + (p * 0.95 - 0.1) * w, y + q * r, w * 0.5, r * 0.42, self.hair)
-            for p, q in shapes.CURLS_SIDE:
+            for p, q in SHAPES["curls_side"]:
                 f.oval(x + p * w, y + q * r, w * 0.55, r * 0.46, self.hair, False)
         if self.style not in LOOSE and self.style != "curly":
             f.oval(x - w * 0.14, y - r * 0.1, w * 0.16, r * 0.2, shade(self.skin, 0.88))
@@ -153,14 +155,14 @@ class Head:
         """Hair that falls over the back and whatever is worn on it."""
         f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
         if self.body.back and self.style == "long":
-            self._blob(shapes.DOWN_THE_BACK)
+            self._blob(SHAPES["down_the_back"])
             for p in (-0.5, 0.45):
                 f.line(((x + p * w, y), (x + p * 1.1 * w, y - r * 2.2)), shade(self.hair, 0.72))
         elif self.style == "ponytail" and self.body.back:
-            self._blob(shapes.TAIL_BACK)
+            self._blob(SHAPES["tail_back"])
             f.limb(((x - w * 0.3, y + r * 0.36), (x + w * 0.3, y + r * 0.36)), r * 0.16, (170, 60, 80), False)
         elif self.style == "ponytail" and self.body.side:
-            self._blob(shapes.TAIL_SIDE)
+            self._blob(SHAPES["tail_side"])
             f.oval(x - w * 1.06, y + r * 0.54, w * 0.16, r * 0.2, (170, 60, 80), False)
 
     def _hat(self) -> None:
@@ -172,7 +174,7 @@ class Head:
         side = self.body.side
         if name == "sunhat":
             f.oval(x, y + r * 0.42, w * 2.1, r * 0.34, fill)
-            self._blob(shapes.CROWN, fill)
+            self._blob(SHAPES["crown"], fill)
             f.limb(
                 ((x - w * 0.92, y + r * 0.56), (x + w * 0.92, y + r * 0.56)),
                 r * 0.16,
@@ -199,4 +201,4 @@ class Head:
                 shade(self.hair, 0.9) if self.style != "bald" else self.skin,
             )
         else:
-            self._blob(shapes.PEAK, shade(fill, 0.8))
+            self._blob(SHAPES["peak"], shade(fill, 0.8))

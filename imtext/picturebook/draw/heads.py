@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import SimpleNamespace as Plan
 from typing import Any
 
 from .canvas import Colour, Frame, Point, shade
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Proportions of a four-legged animal in its own height."""
-
-    length: float  # from rump to chest
-    leg: float  # height of the belly line
-    girth: float  # thickness of the body
-    limb: float  # thickness of a leg
-    neck: tuple[float, float]  # from the chest to the head
-    head: float  # radius of the head
 
 
 def eye(f: Frame, x: float, y: float, r: float, dark: bool) -> None:

@@ -4,55 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from ..world import COLOURS, HAIR, SKIN
+from ..world import COLOURS, FIGURES, HAIR, SKIN
 from .canvas import Colour, Frame, Point, shade
 
-# lean; front leg (thigh, shin); back leg; front arm (upper, lower); back arm; lift.
-# Degrees from straight down, positive to the front.
-POSES: dict[
-    str,
-    tuple[float, tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float], float],
-] = {
-    "standing": (0, (7, 4), (-9, -6), (14, 22), (-14, -6), 0.0),
-    "walking": (4, (28, 14), (-22, -40), (-28, -4), (30, 52), 0.0),
-    "running": (14, (72, 4), (-28, -92), (-58, 24), (56, 128), 0.05),
-    "jumping": (2, (52, -34), (-44, -104), (140, 160), (-138, -158), 0.16),
-    "sitting": (-4, (88, 4), (80, -6), (34, 70), (22, 60), 0.0),
-    "ground": (-10, (98, 82), (82, 92), (36, 74), (-34, -14), 0.0),
-    "waving": (0, (7, 4), (-9, -6), (14, 18), (-128, -176), 0.0),
-    "dancing": (-6, (40, -26), (-20, -12), (122, 172), (-112, -60), 0.0),
-    "crouching": (24, (104, -24), (84, -44), (60, 96), (40, 80), 0.0),
-    "throwing": (-10, (26, 10), (-26, -20), (72, 92), (-128, 172), 0.0),
-    "kicking": (-14, (74, 62), (-10, -6), (-40, -20), (64, 96), 0.0),
-    "holding": (0, (7, 4), (-9, -6), (30, 98), (14, 84), 0.0),
-    "raising": (0, (7, 4), (-9, -6), (62, 142), (-14, -4), 0.0),
-    "carrying": (0, (24, 10), (-20, -34), (16, 34), (-24, -6), 0.0),
-    "leading": (2, (26, 12), (-22, -38), (40, 66), (-24, -4), 0.0),
-    "playing": (0, (9, 5), (-10, -6), (30, 108), (24, 70), 0.0),
-    "reading": (2, (7, 4), (-9, -6), (32, 112), (24, 108), 0.0),
-    "lifting": (0, (20, -4), (-22, 2), (150, 178), (-150, -178), 0.0),
-    "biking": (34, (78, -2), (36, -28), (44, 70), (44, 72), 0.0),
-    "horseback": (4, (58, -6), (58, -6), (40, 78), (36, 74), 0.0),
-    "surfing": (8, (40, -8), (-34, -4), (84, 96), (-84, -72), 0.0),
-    "scooting": (8, (12, 2), (-20, -40), (48, 76), (46, 74), 0.0),
-}
-
-
-@dataclass
-class Build:
-    """Proportions of a figure, in its own height."""
-
-    hip: float
-    shoulder: float
-    head: float
-    girth: float
-
-
-ADULT = Build(hip=0.45, shoulder=0.745, head=0.092, girth=0.125)
-CHILD = Build(hip=0.395, shoulder=0.665, head=0.128, girth=0.145)
+POSES = FIGURES["poses"]
 
 
 def _step(start: Point, angle: float, length: float) -> Point:
@@ -69,7 +27,7 @@ class Figure:
         self.f, self.person, self.rng = frame, person, rng
         kind = person["kind"]
         self.adult = kind in ("man", "woman")
-        self.build = ADULT if self.adult else CHILD
+        self.build = SimpleNamespace(**FIGURES["builds"]["adult" if self.adult else "child"])
         self.female = kind in ("woman", "girl")
         self.skin = rng.choice(SKIN)
         hair = person.get("hair")

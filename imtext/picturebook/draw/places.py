@@ -9,8 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..settings import PLACES
-from ..world import RGB
+from ..world import PLACES, RGB
 from .canvas import Colour, shade
 from .ground import texture
 

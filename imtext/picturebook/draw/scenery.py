@@ -7,9 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from ..settings import SETTINGS
+from ..world import SETTINGS
 from .canvas import Canvas, Colour, mix, shade
-from .ground import SKIES
 
 LEAF = ((62, 140, 66), (84, 158, 70), (48, 120, 62), (104, 168, 76))
 HOUSE = ((206, 118, 92), (226, 190, 128), (150, 168, 192), (186, 142, 120), (214, 206, 190), (132, 156, 140))
@@ -314,7 +313,7 @@ SCENERY: dict[str, Callable[[Canvas, random.Random, float], None]] = {
 def draw_setting(c: Canvas, scene: dict[str, Any], rng: random.Random) -> None:
     """Everything that lies behind the things of the scene, but for its nameable features."""
     horizon = SETTINGS[scene["setting"]].horizon
-    if scene["sky"] in SKIES:
+    if not scene["indoor"]:
         sky(c, scene, rng, horizon)
     SCENERY[scene["setting"]](c, rng, horizon)
 

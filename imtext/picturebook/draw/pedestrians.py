@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from ..persons import Person, View, item_arm
+from ..world import LIGHTS
 from .bags import Bag, held
 from .body import Body
 from .canvas import Canvas, Frame
@@ -17,13 +18,6 @@ from .hair import Head
 from .places import backdrop
 
 WIDTH = 0.45  # of the height
-LIGHTS: dict[str, tuple[float, float, float]] = {
-    "day": (1.0, 1.0, 1.0),
-    "bright": (1.14, 1.13, 1.10),
-    "warm": (1.06, 0.98, 0.86),
-    "cool": (0.90, 0.98, 1.08),
-    "dusk": (0.70, 0.67, 0.82),
-}
 CHILD = {"boy": 0.8, "girl": 0.8}
 
 
@@ -120,7 +114,7 @@ def _noise(side: int) -> Image.Image:
 def _curve(view: View) -> list[int]:
     """The table of levels that gives a view its light."""
     levels = 128 + (np.arange(256) - 128) * view["contrast"]
-    gains = np.array(LIGHTS[view["light"]]) * view["gain"] * (1 + np.array(view["cast"]))
+    gains = np.array(LIGHTS[view["light"]]["gains"]) * view["gain"] * (1 + np.array(view["cast"]))
     return np.clip(np.rint(levels * gains[:, None]), 0, 255).astype(int).ravel().tolist()
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from PIL import Image
 
 from ..scenes import SIZE_FACTOR, Scene, Thing, thing_by_id
-from ..settings import SETTINGS
-from ..world import KINDS, PEOPLE, SEATS
+from ..world import KINDS, PEOPLE, SETTINGS
 from .animals import animal
 from .canvas import Canvas
 from .features import draw_features
@@ -208,7 +207,7 @@ class Unit:
         self.front(figure)
 
     def _on(self) -> None:
-        seat = SEATS[self.item["kind"]] * self.scale
+        seat = KINDS[self.item["kind"]].seat * self.scale
         facing = self.facing if self.item["kind"] == "chair" else None
         self.thing(self.item, self.x, self.y, facing=facing)
         self.front(
@@ -316,7 +315,7 @@ class Unit:
 
     def _pet_on(self) -> None:
         self.thing(self.item, self.x, self.y)
-        seat = SEATS[self.item["kind"]] * self.scale
+        seat = KINDS[self.item["kind"]].seat * self.scale
         n = self.lead["count"]
         for k in range(n):
             x = self.x + (k - (n - 1) / 2) * KINDS[self.lead["kind"]].width * self.scale * 0.85
