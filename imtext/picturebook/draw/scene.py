@@ -9,15 +9,13 @@ from typing import Any
 from PIL import Image
 
 from ..scenes import SIZE_FACTOR, Scene, Thing, thing_by_id
-from ..world import KINDS, PEOPLE, SETTINGS
+from ..world import COLOURS, KINDS, PEOPLE, SETTINGS
 from .animals import animal
 from .canvas import Canvas
-from .features import draw_features
+from .drawings import FEATURES, THINGS, draw, facts_of
 from .ground import backdrop, finish
-from .objects import OBJECTS
 from .people import Figure
 from .scenery import draw_setting, weather
-from .vehicles import VEHICLES
 
 RIDING = {
     "bicycle": ("biking", 0.60, -0.13),
@@ -44,12 +42,22 @@ def render(scene: Scene, size: int) -> tuple[Image.Image, dict[int, list[list[in
     rng = random.Random(scene["draw_seed"])
     canvas = Canvas(backdrop(scene, size * supersampling(size), rng))
     draw_setting(canvas, scene, rng)
-    draw_features(canvas, scene, SETTINGS[scene["setting"]].horizon, random.Random(scene["draw_seed"] + 1))
+    _draw_features(canvas, scene, random.Random(scene["draw_seed"] + 1))
     deeds = {d["subject"]: d for d in scene["deeds"]}
     for unit in sorted(scene["units"], key=lambda u: u["y"]):
         Unit(canvas, scene, unit, deeds.get(unit["things"][0])).draw()
     weather(canvas, scene["sky"], random.Random(scene["draw_seed"] + 2))
     return finish(canvas.image, scene["sky"], size), _boxes(canvas, size)
+
+
+def _draw_features(canvas: Canvas, scene: Scene, rng: random.Random) -> None:
+    """The nameable features of a scene at their places."""
+    canvas.member = 0
+    for feature in scene["features"]:
+        row, base = FEATURES[feature["name"]], SETTINGS[scene["setting"]].horizon
+        with canvas.part(feature["id"]):
+            frame = canvas.frame(feature["x"], base + row["below"], row["height"] * rng.uniform(0.92, 1.08))
+            draw(frame, row["strokes"])
 
 
 def _boxes(canvas: Canvas, size: int) -> dict[int, list[list[int]]]:
@@ -117,9 +125,10 @@ class Unit:
         mouth = (0.0, 0.0)
         with self.canvas.part(thing["id"]):
             if thing["type"] == "animals":
-                mouth = animal(f, thing, random.Random(thing["seed"] + member))
+                mouth = animal(f, thing)
             else:
-                (VEHICLES.get(thing["kind"]) or OBJECTS[thing["kind"]])(f, thing)
+                fill = COLOURS.get(thing.get("colour"), ())
+                draw(f, THINGS[thing["kind"]], fill, facts_of(thing, fill))
         px, py = f.at(*mouth)
         return px / self.canvas.side, py / self.canvas.side
 
