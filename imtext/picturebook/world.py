@@ -102,7 +102,9 @@ _RGB, _KINDS, _PLACES = read("colours"), read("kinds"), read("settings")
 COLOURS, HAIR, DENIM = _colours(_RGB["things"]), _colours(_RGB["hair"]), _colours(_RGB["denim"])
 PALETTE = COLOURS | _colours(_RGB["cloth"])
 """Colours of things, and of what pedestrians wear and carry."""
-SKIN = tuple(map(tuple, _RGB["skin"]))
+SKIN, LEAVES, HOUSES, CARS, DISTANT = (
+    tuple(map(tuple, _RGB[name])) for name in ("skin", "leaves", "houses", "cars", "distant")
+)
 
 _GROUPS = {name: entries(text) for name, text in _KINDS["groups"].items()}
 CLOTH = _GROUPS["cloth"]

@@ -69,12 +69,34 @@ class Canvas:
 
     def __init__(self, image: Image.Image) -> None:
         self.image = image
-        self.side = image.size[0]
+        self.side, self.high = image.size
         self.pen = ImageDraw.Draw(image, "RGBA")
         self.ink = max(1, round(self.side / 190))
         self.open: list[list[float]] = []
         self.member = 0  # which of a chain's members is being drawn
         self.extents: dict[tuple[int, int], list[float]] = {}
+
+    def poly(self, points: Sequence[Point], fill: Colour) -> None:
+        """A polygon; x and y of this and the next are shares of the picture, y from the top."""
+        self.pen.polygon([(x * self.side, y * self.high) for x, y in points], fill=fill)
+
+    def rect(
+        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, edge: Colour | None = None
+    ) -> None:
+        """A rectangle."""
+        x0, x1 = sorted((x0 * self.side, x1 * self.side))
+        y0, y1 = sorted((y0 * self.high, y1 * self.high))
+        self.pen.rectangle((x0, y0, x1, y1), fill=fill, outline=edge)
+
+    def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
+        """An ellipse around (x, y)."""
+        box = ((x - rx) * self.side, (y - ry) * self.high, (x + rx) * self.side, (y + ry) * self.high)
+        self.pen.ellipse(box, fill=fill)
+
+    def line(self, points: Sequence[Point], fill: Colour, width: float = 0.004) -> None:
+        """A line; `width` in heights of the picture."""
+        pixels = [(x * self.side, y * self.high) for x, y in points]
+        self.pen.line(pixels, fill=fill, width=max(1, round(width * self.high)))
 
     @contextmanager
     def part(self, chain: int) -> Iterator[None]:

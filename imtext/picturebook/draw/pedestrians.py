@@ -35,7 +35,7 @@ def portrait(person: Person, view: View, size: int) -> Image.Image:
     factor = 3 if size <= 160 else 2
     high, wide = size * factor, width_of(size) * factor
     rng = random.Random(view["draw_seed"])
-    canvas = Canvas(backdrop(view["place"], wide, high, rng))
+    canvas = backdrop(view["place"], wide, high, rng)
     canvas.ink = max(1, round(high / 260))
     _figure(canvas, person, view, wide, high)
     return _finish(canvas.image.reduce(factor), view, rng)

@@ -7,11 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from ..world import SETTINGS
+from ..world import HOUSES, LEAVES, SETTINGS
 from .canvas import Canvas, Colour, mix, shade
-
-LEAF = ((62, 140, 66), (84, 158, 70), (48, 120, 62), (104, 168, 76))
-HOUSE = ((206, 118, 92), (226, 190, 128), (150, 168, 192), (186, 142, 120), (214, 206, 190), (132, 156, 140))
 
 
 def cloud(c: Canvas, x: float, y: float, w: float, fill: Colour) -> None:
@@ -25,7 +22,7 @@ def tree(c: Canvas, x: float, y: float, h: float, rng: random.Random, leaf: Colo
     """A broad-leaved tree."""
     f = c.frame(x, y, h)
     f.shadow(0, 0.5, 46)
-    leaf = leaf or rng.choice(LEAF)
+    leaf = leaf or rng.choice(LEAVES)
     f.poly([(-0.07, 0), (0.07, 0), (0.035, 0.5), (-0.035, 0.5)], (112, 76, 50))
     for dx, dy, r in ((-0.2, 0.56, 0.2), (0.2, 0.56, 0.2), (0.0, 0.76, 0.26)):
         f.oval(dx, dy, r, r * 0.9, shade(leaf, 0.84))
@@ -67,7 +64,7 @@ def band(c: Canvas, y0: float, y1: float, far: Colour, near: Colour, steps: int 
     """A horizontal band of water or road, shaded from far to near."""
     for k in range(steps):
         top, low = y0 + (y1 - y0) * k / steps, y0 + (y1 - y0) * (k + 1) / steps
-        c.pen.rectangle((0, top * c.side, c.side, low * c.side), fill=mix(far, near, k / (steps - 1)))
+        c.rect(0, top, 1, low, mix(far, near, k / (steps - 1)))
 
 
 def ripples(c: Canvas, rng: random.Random, y0: float, y1: float, fill: Colour, n: int) -> None:
@@ -139,7 +136,7 @@ def _houses(c: Canvas, rng: random.Random, base: float, night: bool) -> None:
     x = -0.04
     while x < 1.0:
         w, top = rng.uniform(0.13, 0.24), rng.uniform(0.26, 0.46)
-        fill = shade(rng.choice(HOUSE), 0.2) if night else rng.choice(HOUSE)
+        fill = shade(rng.choice(HOUSES), 0.2) if night else rng.choice(HOUSES)
         f = c.frame(x, base, 1.0)
         f.rect(0, 0, w, top, fill)
         n, m = max(2, int(w / 0.062)), max(2, int(top / 0.085))
@@ -157,19 +154,12 @@ def street(c: Canvas, rng: random.Random, h: float, night: bool = False) -> None
     _houses(c, rng, h + 0.02, night)
     walk = (74, 76, 98) if night else (196, 192, 186)
     band(c, h + 0.02, h + 0.12, walk, shade(walk, 0.92), 3)
-    c.pen.rectangle((0, (h + 0.12) * c.side, c.side, (h + 0.135) * c.side), fill=shade(walk, 0.7))
+    c.rect(0, h + 0.12, 1, h + 0.135, shade(walk, 0.7))
     for k in range(5):
-        x = (k * 0.24 + 0.02) * c.side
-        y = 0.80 * c.side
-        c.pen.polygon(
-            [
-                (x, y),
-                (x + 0.12 * c.side, y),
-                (x + 0.11 * c.side, y + 0.018 * c.side),
-                (x - 0.01 * c.side, y + 0.018 * c.side),
-            ],
-            fill=(236, 226, 180) if not night else (170, 166, 140),
-        )
+        x, y, side = (k * 0.24 + 0.02) * c.side, 0.8 * c.side, c.side
+        low = [(x + 0.11 * side, y + 0.018 * side), (x - 0.01 * side, y + 0.018 * side)]
+        line = (170, 166, 140) if night else (236, 226, 180)
+        c.pen.polygon([(x, y), (x + 0.12 * side, y), *low], fill=line)
 
 
 def night(c: Canvas, rng: random.Random, h: float) -> None:
@@ -227,15 +217,12 @@ def living_room(c: Canvas, rng: random.Random, h: float) -> None:
     """Papered wall, skirting and a rug."""
     tone = (255, 255, 255, 46)
     for k in range(10):
-        x = (k + 0.2) / 10 * c.side
-        c.pen.rectangle((x, 0, x + 0.04 * c.side, h * c.side), fill=tone)
-    c.pen.rectangle((0, (h - 0.03) * c.side, c.side, h * c.side), fill=(246, 240, 228))
+        x = (k + 0.2) / 10
+        c.rect(x, 0, x + 0.04, h, tone)
+    c.rect(0, h - 0.03, 1, h, (246, 240, 228))
     rug = rng.choice(((176, 74, 70), (70, 96, 140), (92, 132, 96), (204, 164, 96)))
-    px, py, w = 0.5 * c.side, 0.87 * c.side, c.side
     for grow, fill in ((1.0, rug), (0.86, shade(rug, 1.4)), (0.8, rug)):
-        c.pen.ellipse(
-            (px - 0.44 * w * grow, py - 0.1 * w * grow, px + 0.44 * w * grow, py + 0.1 * w * grow), fill=fill
-        )
+        c.oval(0.5, 0.87, 0.44 * grow, 0.1 * grow, fill)
 
 
 def field(c: Canvas, rng: random.Random, h: float) -> None:
@@ -252,7 +239,7 @@ def field(c: Canvas, rng: random.Random, h: float) -> None:
 
 def forest(c: Canvas, rng: random.Random, h: float) -> None:
     """Trunks in two depths under a canopy."""
-    c.pen.rectangle((0, 0, c.side, h * c.side), fill=(126, 168, 116, 150))
+    c.rect(0, 0, 1, h, (126, 168, 116, 150))
     for depth, n, tone in ((0, 9, (96, 116, 86)), (1, 6, (98, 72, 52))):
         for k in range(n):
             x, base = (k + rng.random()) / n, h + 0.02 + depth * 0.07
@@ -260,7 +247,7 @@ def forest(c: Canvas, rng: random.Random, h: float) -> None:
             f = c.frame(x, base, 1.0)
             f.poly([(-w * 1.3, 0), (w * 1.3, 0), (w * 0.8, base), (-w * 0.8, base)], tone, depth == 1)
     for k in range(9):
-        leaf = shade(rng.choice(LEAF), rng.uniform(0.72, 0.98))
+        leaf = shade(rng.choice(LEAVES), rng.uniform(0.72, 0.98))
         c.frame(k / 8, rng.uniform(-0.02, 0.06), 1.0).oval(0, 0, 0.12, 0.09, leaf, False)
     for _ in range(12):
         x, y = rng.random(), rng.uniform(h + 0.1, 1.0)
