@@ -18,7 +18,7 @@ from imtext.data.cuhk_pedes import load_cuhk_pedes
 from imtext.data.karpathy import load_karpathy
 from imtext.data.schema import Dataset, Phrases, Regions
 from imtext.errors import ConfigError, DataError
-from imtext.files import atomic, read_json, told
+from imtext.files import atomic, told
 from imtext.progress import progress
 
 LIMIT = 100_000
@@ -161,10 +161,9 @@ def _folder(
     whole("seed", seed, 0)
     if not any(counts.values()):
         raise ConfigError("train, val and test are all 0; ask for at least one image")
-    stamp = picturebook.stamp_of(part, counts, size, seed)
     parameters = "-".join(f"{name}{value}" for name, value in {**counts, "size": size, "seed": seed}.items())
     base = default_root() if data_root is None else Path(data_root).expanduser()
-    root = base / f"{'' if part == 'scenes' else part + '-'}v{stamp['version']}-{parameters}"
+    root = base / f"{'' if part == 'scenes' else part + '-'}v{picturebook.VERSIONS[part]}-{parameters}"
     if not root.exists():
         with told(base):
             base.mkdir(parents=True, exist_ok=True)
@@ -175,7 +174,9 @@ def _folder(
                     label = "drawing the picturebook" if part == "scenes" else "drawing pedestrians"
                     with atomic(root) as folder:
                         picturebook.generate(folder, part, counts, size, seed, each=_each(label, n_jobs))
-    _check(root, picturebook.STAMPS[part], stamp)
+    wrong = picturebook.whats_wrong(root, part, counts, size, seed)
+    if wrong:
+        raise DataError(f"{wrong}; {_advice(root)}")
     return root
 
 
@@ -195,21 +196,6 @@ def _each(label: str, n_jobs: int | None) -> Callable[[Callable[[Any], Any], Seq
 
 def _advice(root: Path) -> str:
     return f"remove the folder {root} and load again, or choose another data_root"
-
-
-def _check(root: Path, name: str, stamp: Mapping[str, Any]) -> None:
-    """DataError unless ``root`` holds a whole dataset with these parameters."""
-    try:
-        found = read_json(root / name)
-        there = {key: found.get(key) for key in stamp}
-        wrong = [f"{key} {stamp[key]}, found {there[key]}" for key in stamp if there[key] != stamp[key]]
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        wrong, found = [f"the parameters of what is here, found {error}"], {}
-    count = sum(name.endswith(".jpg") for *_, names in os.walk(root) for name in names)
-    if not wrong and found.get("images") != count:
-        wrong = [f"{found.get('images')} images, found {count}"]
-    if wrong:
-        raise DataError(f"{root / name}: expected {wrong[0]}; {_advice(root)}")
 
 
 def _scenes(path: Path, key: str, names: Sequence[str]) -> tuple[dict[str, Any], ...]:

@@ -23,11 +23,9 @@ from .draw import portrait, render
 from .persons import hidden, roster, views
 from .pieces import Statement, plain_text, spans, statements
 from .relevance import relevance
-from .write import STAMPS, UNITS, VERSIONS, generate, stamp_of
+from .write import VERSIONS, generate, whats_wrong
 
 __all__ = [
-    "STAMPS",
-    "UNITS",
     "VERSIONS",
     "Statement",
     "describe",
@@ -40,7 +38,7 @@ __all__ = [
     "render",
     "roster",
     "spans",
-    "stamp_of",
     "statements",
     "views",
+    "whats_wrong",
 ]

@@ -25,9 +25,30 @@ JPEG = {"quality": 92, "subsampling": 0}
 Each = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 
 
-def stamp_of(part: str, counts: Mapping[str, int], size: int, seed: int) -> dict[str, Any]:
+def _stamp(part: str, counts: Mapping[str, int], size: int, seed: int) -> dict[str, Any]:
     """What the stamp of a folder holds, but for the number of its images."""
     return {"version": VERSIONS[part], "size": size, "seed": seed, UNITS[part]: dict(counts)}
+
+
+def whats_wrong(
+    folder: str | os.PathLike[str], part: str, counts: Mapping[str, int], size: int, seed: int
+) -> str:
+    """What is wrong with a folder that should be as :func:`generate` leaves it; nothing where it is whole.
+
+    >>> whats_wrong("no/such/folder", "scenes", {"train": 5}, 128, 0)[:32]
+    'no/such/folder/picturebook.json:'
+    """
+    path, expected = Path(folder) / STAMPS[part], _stamp(part, counts, size, seed)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        there = {key: found.get(key) for key in expected}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        return f"{path}: expected the parameters of what is here, found {error}"
+    wrong = [f"{key} {expected[key]}, found {there[key]}" for key in expected if there[key] != expected[key]]
+    count = sum(name.endswith(".jpg") for *_, names in os.walk(folder) for name in names)
+    if found.get("images") != count:
+        wrong.append(f"{found.get('images')} images, found {count}")
+    return f"{path}: expected {wrong[0]}" if wrong else ""
 
 
 def generate(
@@ -63,7 +84,7 @@ def generate(
         images = _write_scenes(folder, counts, size, seed, entities, each)
     else:
         images = _write_pedestrians(folder, counts, size, seed, each)
-    stamp = {**stamp_of(part, counts, size, seed), "images": images}
+    stamp = {**_stamp(part, counts, size, seed), "images": images}
     (folder / STAMPS[part]).write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
     return folder
 
