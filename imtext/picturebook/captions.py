@@ -256,8 +256,8 @@ class Writer:
         What `before` says already (at night, indoors) is not said again.
         """
         out = []
-        said = any(word in piece.text for piece in before for word in lexicon.said)
-        said = said and self.scene["sky"] in ("starry", "indoor")
+        known = lexicon.said if self.scene["sky"] in ("starry", "indoor") else ()
+        said = any(word in piece.text for piece in before for word in known)
         if self.rng.random() < share and not said:
             words = pick(self.rng, lexicon.sky[self.scene["sky"]])
             out.append(Piece(words, says=(Statement("sky", senses.SKIES[words]),)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .words import WORDS
 
 PLURALS = {noun: one for noun, (one,) in WORDS.plurals.items()}
@@ -19,6 +21,7 @@ def article(words: str) -> str:
     return f"{'an' if vowel else 'a'} {words}"
 
 
+@lru_cache(maxsize=4096)
 def plural(noun: str) -> str:
     """The plural of a noun or of a noun phrase, by its head.
 
@@ -83,6 +86,7 @@ def gerund(lemma: str) -> str:
     return f"{verb} {rest}".strip()
 
 
+@lru_cache(maxsize=8192)
 def conjugate(lemma: str, form: str, many: bool) -> str:
     """A verb as `finite` (runs), `progressive` (is running) or `participle` (running).
 

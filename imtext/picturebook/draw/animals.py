@@ -35,7 +35,7 @@ def animal(f: Frame, thing: dict[str, Any]) -> Point:
     if lift:
         f = f.sub(0, lift, 1.0, -9 if action == "jumping" else 0)
     mid = belly + plan.girth * 0.5
-    draw(f.sub(rear, mid + plan.girth * 0.2, 1.0), THINGS[f"{kind} tail"], fill, facts)
+    draw(f, THINGS[f"{kind} tail"], fill, facts, (rear, mid + plan.girth * 0.2))
     if action in GAITS:
         for k in (1, 3, 0, 2):
             x = (front - plan.girth * 0.28) if k < 2 else (rear + plan.girth * 0.24)
@@ -60,7 +60,7 @@ def _head(f: Frame, thing: dict[str, Any], plan: Plan, fill: Colour, neck: Point
     if hasattr(plan, "nape"):
         dx, dy, wide = plan.nape
         f.limb([neck, (x + r * dx, y + r * dy)], r * wide, fill, False)
-    draw(f.sub(x, y, r), THINGS[f"{thing['kind']} head"], fill, facts_of(thing, fill))
+    draw(f, THINGS[f"{thing['kind']} head"], fill, facts_of(thing, fill), head, r)
     return x + r * plan.mouth[0], y + r * plan.mouth[1]
 
 

@@ -20,6 +20,7 @@ CIRCLE = tuple((math.cos(math.tau * k / 22), math.sin(math.tau * k / 22)) for k 
 INK = 0.66  # outlines are this much darker than what they surround
 
 
+@lru_cache(maxsize=4096)
 def shade(colour: Colour, factor: float) -> Colour:
     """A darker (`factor` < 1) or lighter (> 1) colour; alpha is kept.
 

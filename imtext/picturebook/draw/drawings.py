@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..world import read
@@ -60,27 +61,35 @@ def facts_of(thing: dict[str, Any], fill: Colour) -> set[str]:
 
 
 def draw(
-    f: Frame, drawing: tuple[Stroke, ...], fill: Colour = (), facts: set[str] | frozenset[str] = frozenset()
+    f: Frame,
+    drawing: tuple[Stroke, ...],
+    fill: Colour = (),
+    facts: Collection[str] = (),
+    at: Point = (0.0, 0.0),
+    size: float = 1.0,
 ) -> None:
-    """Draw the strokes whose conditions hold, in a thing's colour ``fill``."""
+    """Draw the strokes whose conditions hold, in a thing's colour, around ``at`` and ``size`` high."""
+    x, y = at
     for when, shape, colour, tone, number, outlined, points in drawing:
-        if any((fact in facts) != holds for fact, holds in when):
+        if when and any((fact in facts) != holds for fact, holds in when):
             continue
         colour = colour or shade(fill, tone)
+        path = tuple((x + size * p, y + size * q) for p, q in points)
         if shape in ("poly", "blob"):
-            getattr(f, shape)(points, colour, outlined)
+            getattr(f, shape)(path, colour, outlined)
         elif shape == "rect":
-            f.rect(*points[0], *points[1], colour, outlined)
+            f.rect(*path[0], *path[1], colour, outlined)
         elif shape == "oval":
-            f.oval(*points[0], *points[1], colour, outlined, number)
+            wide, high = points[1]
+            f.oval(*path[0], size * wide, size * high, colour, outlined, number)
         elif shape == "limb":
-            f.limb(points, number, colour, outlined)
+            f.limb(path, size * number, colour, outlined)
         elif shape == "line":
-            f.line(points, colour, number)
+            f.line(path, colour, size * number)
         elif shape == "ball":
-            f.ball(*points[0], number, colour)
+            f.ball(*path[0], size * number, colour)
         else:
-            _spokes(f, *points[0], colour)
+            _spokes(f, *path[0], colour)
 
 
 def _spokes(f: Frame, x: float, r: float, tyre: Colour) -> None:
