@@ -99,7 +99,7 @@ def minimal_pairs(dataset: Dataset) -> list[dict[str, Any]]:
         DataError: the dataset has no scenes.
     """
     number = {name: i for i, name in enumerate(dataset.image_ids)}
-    pairs = [(scene["id"], scene["pair"]) for scene in _drawn(dataset) if "pair" in scene]
+    pairs = [(scene["id"], scene["pair"]) for scene in _drawn(dataset, "id") if "pair" in scene]
     return [
         {**pair, "images": [number[name] for name in pair["images"]]}
         for name, pair in pairs
@@ -126,7 +126,7 @@ def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
     imtext.errors.DataError: dataset x has no scenes: load a picturebook
     """
     chosen = dataset if split is None else dataset.split(split)
-    scenes = _drawn(chosen)
+    scenes = _drawn(chosen, "seed")
     said, texts = [], []
     for scene in scenes:
         where, _, index = scene["id"].partition("_")
@@ -138,8 +138,9 @@ def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
     return picturebook.relevance(scenes, progress(said, "relevance of captions", len(said)))
 
 
-def _drawn(dataset: Dataset) -> tuple[dict[str, Any], ...]:
-    if dataset.scenes is None:
+def _drawn(dataset: Dataset, field: str) -> tuple[dict[str, Any], ...]:
+    """The scenes of a dataset, which are to have a field."""
+    if dataset.scenes is None or not all(field in scene for scene in dataset.scenes):
         raise DataError(f"dataset {dataset.name} has no scenes: load a picturebook")
     return dataset.scenes
 

@@ -1,9 +1,9 @@
 """How much of what a caption says is true of another scene: graded relevance, computed from the scenes.
 
 For photographs nobody knows how many captions of a test set fit a picture. Here it can be computed. A caption
-is a list of statements (:class:`imtext.picturebook.pieces.Statement`), a scene describes what is there, and the
-relevance of a caption for a scene is the share of its statements that are true of it. A statement about a
-thing is true if the thing is there *and* it is so: of a scene without a dog nothing said of a dog is true.
+is a list of statements, a scene describes what is there, and the relevance of a caption for a scene is the
+share of its statements that are true of it. A statement about a thing is true if the thing is there *and* it
+is so: of a scene without a dog nothing said of a dog is true.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def relevance(scenes: Sequence[Scene], said: Iterable[Sequence[Statement]]) -> n
     in the way that makes most statements true, never two to one.
 
     Args:
-        scenes: N scenes; said: of each of M captions its statements, see :func:`imtext.picturebook.pieces.statements`.
+        scenes: N scenes.
+        said: of each of M captions its statements (:func:`imtext.picturebook.pieces.statements`).
 
     >>> from .captions import describe
     >>> from .pieces import statements

@@ -20,7 +20,7 @@ from PIL import Image
 
 from imtext.data import load_dataset
 from imtext.data.cuhk_pedes import load_cuhk_pedes
-from imtext.data.generated import default_root, minimal_pairs
+from imtext.data.generated import default_root, minimal_pairs, scene_relevance
 from imtext.data.karpathy import load_karpathy
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate, render
@@ -144,6 +144,9 @@ def test_load_fills_the_attributes_of_persons(tmp_path):
     written = stamp.stat().st_mtime_ns
     load_dataset("picturebook_pedestrians", tmp_path, train=6, val=2, test=3, size=64)
     assert stamp.stat().st_mtime_ns == written
+    assert minimal_pairs(dataset) == []
+    with pytest.raises(DataError, match="has no scenes: load a picturebook"):
+        scene_relevance(dataset)
 
 
 def test_same_bytes_for_the_same_seed_and_prefix_property(root, people, tmp_path):
