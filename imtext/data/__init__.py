@@ -6,95 +6,60 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from imtext.data.coco import load_coco
-from imtext.data.common import data_folder
-from imtext.data.cuhk_pedes import load_cuhk_pedes
-from imtext.data.entities import load_flickr30k_entities
-from imtext.data.karpathy import find_karpathy_json, load_karpathy
-from imtext.data.own import load_own
-from imtext.data.precomp import load_precomp
-from imtext.data.schema import Dataset, ImageFeatures, Phrases, Regions
-from imtext.data.tokens_file import has_token_file, load_flickr8k, load_flickr30k
-from imtext.errors import ConfigError, DataError
+from imtext.data.assemble import Found, assemble
+from imtext.data.coco import read_coco
+from imtext.data.dataset import Dataset, Phrases, Regions
+from imtext.data.entities import read_entities
+from imtext.data.features import ImageFeatures
+from imtext.data.files import Files
+from imtext.data.flickr import read_flickr
+from imtext.data.karpathy import read_karpathy
+from imtext.data.own import read_own
+from imtext.data.pedes import read_pedes
+from imtext.data.precomp import read_precomp
+from imtext.errors import ConfigError
 
-__all__ = ["DATASETS", "GENERATED", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
+__all__ = ["GENERATED", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
 
-
-def _picturebook() -> Callable[..., Dataset]:
-    # Imported here: drawing pulls in modules that readers of real data never need.
-    from imtext.data.generated import load_picturebook
-
-    return load_picturebook
-
-
-def _pedestrians() -> Callable[..., Dataset]:
-    from imtext.data.generated import load_pedestrians
-
-    return load_pedestrians
-
-
-def _flickr(name: str, tokens: Callable[..., Dataset]) -> Callable[..., Dataset]:
-    """A reader for a folder with Karpathy's JSON or the token files; the JSON wins where both are there."""
-
-    def load(
-        data_root: str | os.PathLike[str],
-        on_empty: str = "raise",
-        subset: bool = False,
-        check_files: bool = True,
-    ) -> Dataset:
-        root = data_folder(data_root, name, f"dataset_{name}.json or the token file")
-        options = {"on_empty": on_empty, "subset": subset, "check_files": check_files}
-        path = find_karpathy_json(root, name)
-        if path is not None:
-            return load_karpathy(root, name=name, json_file=path.name, **options)
-        if has_token_file(root, name) or name == "flickr8k":
-            return tokens(root, **options)
-        raise DataError(
-            f"{root}: expected dataset_{name}.json or results_20130124.token, found neither; "
-            "fetch one of them or correct data_root"
-        )
-
-    return load
-
-
-DATASETS: Mapping[str, Callable[[], Callable[..., Dataset]]] = MappingProxyType(
+READERS: Mapping[str, Callable[..., Found]] = MappingProxyType(
     {
-        "picturebook": _picturebook,
-        "picturebook_pedestrians": _pedestrians,
-        "flickr8k": lambda: _flickr("flickr8k", load_flickr8k),
-        "flickr30k": lambda: _flickr("flickr30k", load_flickr30k),
-        "coco": lambda: load_coco,
-        "cuhk_pedes": lambda: load_cuhk_pedes,
-        "flickr30k_entities": lambda: load_flickr30k_entities,
-        "karpathy": lambda: load_karpathy,
-        "precomp": lambda: load_precomp,
-        "coco_precomp": lambda: partial(load_precomp, name="coco_precomp"),
-        "f30k_precomp": lambda: partial(load_precomp, name="f30k_precomp"),
-        "own": lambda: load_own,
+        "flickr8k": partial(read_flickr, "flickr8k"),
+        "flickr30k": partial(read_flickr, "flickr30k"),
+        "coco": read_coco,
+        "cuhk_pedes": read_pedes,
+        "flickr30k_entities": read_entities,
+        "karpathy": read_karpathy,
+        "precomp": partial(read_precomp, "precomp"),
+        "coco_precomp": partial(read_precomp, "coco_precomp"),
+        "f30k_precomp": partial(read_precomp, "f30k_precomp"),
+        "own": read_own,
     }
 )
-"""Name of each dataset and a function that returns its loader."""
+"""What reads each dataset that lies on disk, by name."""
 GENERATED = ("picturebook", "picturebook_pedestrians")
 """Datasets that need no data root."""
+_SHARED = tuple(inspect.signature(assemble).parameters)[1:]
 
 
-def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **options: object) -> Dataset:
+def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **options: Any) -> Dataset:
     """Load a dataset by name.
 
     Args:
-        name: one of ``DATASETS``: ``picturebook`` and ``picturebook_pedestrians`` (generated when absent),
-            ``flickr8k``, ``flickr30k`` (Karpathy's JSON or the token file, whichever is there), ``coco``
-            (annotation files, split by Karpathy's JSON where that is there), ``cuhk_pedes``,
+        name: ``picturebook`` and ``picturebook_pedestrians`` (generated when absent), ``flickr8k``,
+            ``flickr30k`` (Karpathy's JSON, else the token file or Kaggle's table with lists of the splits),
+            ``coco`` (annotation files, split by Karpathy's JSON where that is there), ``cuhk_pedes``,
             ``flickr30k_entities`` (phrases and boxes too), ``karpathy`` (any file in that form), ``precomp``,
             ``coco_precomp``, ``f30k_precomp`` (features computed by others), ``own`` (a folder of images and
             a table of captions).
-        data_root: folder of the data, or a pack of it (one ``.safetensors`` file, see
-            :mod:`imtext.data.pack`); only generated datasets can do without.
-        options: passed to the loader, for example ``on_empty="skip"``, ``subset=True``; for ``picturebook``
-            and ``picturebook_pedestrians`` the sizes ``train``, ``val``, ``test``, ``size`` and ``seed``.
+        data_root: folder of the data, or a pack of it (one file, see :mod:`imtext.data.pack`); only generated
+            datasets can do without.
+        options: ``subset``, ``on_empty``, ``check_files`` and ``images`` of
+            :func:`imtext.data.assemble.assemble`, and those of the reader; for ``picturebook`` and
+            ``picturebook_pedestrians`` the sizes ``train``, ``val``, ``test``, ``size`` and ``seed``. A pack
+            was read when it was written and takes only the first four.
 
     Raises:
         ConfigError: the name or an option is unknown, or a data root is needed.
@@ -104,34 +69,54 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
     Traceback (most recent call last):
     imtext.errors.ConfigError: dataset='flickr9k': expected one of picturebook, ...
     """
-    if name not in DATASETS:
-        raise ConfigError(f"dataset={name!r}: expected one of {', '.join(DATASETS)}")
+    known = options_of(name)
     if name not in GENERATED and data_root is None:
         raise ConfigError(f"dataset {name!r} is read from disk: pass data_root, the folder that holds it")
-    if is_pack(data_root):
+    packed = is_pack(data_root)
+    known = _SHARED if packed else known
+    for option in options.keys() - known:
+        of = f"dataset {name!r}{' from a pack' * packed}"
+        raise ConfigError(f"{of}: unknown option {option!r}; expected one of {', '.join(known)}")
+    if packed:
         from imtext.data.pack import load_pack  # imported here: it pulls in torch
 
         return load_pack(name, data_root)
-    loader = DATASETS[name]()
-    known = list(inspect.signature(loader).parameters)[1:]
-    unknown = sorted(set(options) - set(known))
-    if unknown and not _takes_any(loader):
-        raise ConfigError(
-            f"dataset {name!r}: unknown option {unknown[0]!r}; expected one of {', '.join(known)}"
-        )
-    return loader(None if data_root is None else Path(data_root), **options)
+    reader = _reader(name)
+    if name in GENERATED:
+        return reader(data_root, **options)
+    own = {key: value for key, value in options.items() if key in inspect.signature(reader).parameters}
+    shared = {key: value for key, value in options.items() if key in _SHARED}
+    return assemble(reader(Files(data_root, f"the files of {name}"), **own), **shared)
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """The options that :func:`load_dataset` takes for a dataset.
+
+    Raises:
+        ConfigError: there is no dataset of that name.
+
+    >>> options_of("coco")
+    ('year', 'subset', 'on_empty', 'check_files', 'images')
+    """
+    if name not in (*GENERATED, *READERS):
+        raise ConfigError(f"dataset={name!r}: expected one of {', '.join((*GENERATED, *READERS))}")
+    own = tuple(inspect.signature(_reader(name)).parameters)[1:]
+    return own if name in GENERATED else tuple(dict.fromkeys((*own, *_SHARED)))
 
 
 def is_pack(data_root: str | os.PathLike[str] | None) -> bool:
-    """Whether a data root is a file that may be a pack (:func:`imtext.data.pack.write_pack`).
+    """Whether a data root is a file, as a pack is (:func:`imtext.data.pack.write_pack`).
 
     >>> is_pack(None), is_pack("no/such/pack.safetensors")
     (False, False)
     """
-    path = Path(os.path.expanduser(data_root or "."))
-    return path.suffix == ".safetensors" and path.is_file()
+    return os.path.isfile(os.path.expanduser(data_root or "."))
 
 
-def _takes_any(loader: Callable[..., Dataset]) -> bool:
-    kinds = [parameter.kind for parameter in inspect.signature(loader).parameters.values()]
-    return inspect.Parameter.VAR_KEYWORD in kinds
+def _reader(name: str) -> Callable[..., Any]:
+    if name in READERS:
+        return READERS[name]
+    # Imported here: drawing pulls in modules that readers of real data never need.
+    from imtext.data.generated import load_pedestrians, load_picturebook
+
+    return load_picturebook if name == "picturebook" else load_pedestrians

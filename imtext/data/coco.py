@@ -1,7 +1,7 @@
 """Reader of the caption annotations of COCO (Chen et al., "Microsoft COCO Captions", arXiv:1504.00325)::
 
     annotations/captions_{train,val}2014.json      (or 2017)
-    train2014/*.jpg, val2014/*.jpg                 (or images/train2014/ and images/val2014/)
+    train2014/*.jpg, val2014/*.jpg                 (in any folder; those of 2017 are the same pictures)
     dataset_coco.json                              (the split; optional)
 
 ``images[i] = {id, file_name, ...}`` and ``annotations[j] = {image_id, id, caption}``. COCO publishes no
@@ -13,239 +13,181 @@ the captions.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from imtext.data.common import (
-    Photo,
-    build,
-    check_counts,
-    check_fields,
-    clean,
-    data_folder,
-    list_in,
-    read_json,
-)
-from imtext.data.karpathy import COUNTS, find_karpathy_json, load_karpathy, read_karpathy
-from imtext.data.schema import Dataset, check_relative
-from imtext.errors import ConfigError, DataError
+import numpy as np
+from msgspec import Struct
 
-_SPLIT_FILE = "dataset_coco.json"
-# Images and captions that the publisher states for each file.
-PUBLISHED = {
-    "2014": {"train": (82_783, 414_113), "val": (40_504, 202_654)},
-    "2017": {"train": (118_287, 591_753), "val": (5_000, 25_014)},
-}
+from imtext.check import one_of
+from imtext.data.assemble import Found, Picture
+from imtext.data.dataset import Dataset
+from imtext.data.editions import COCO, KARPATHY
+from imtext.data.files import Files, relative
+from imtext.data.karpathy import caption_ids, read_split, split_file
+from imtext.data.text import clean, read_json
+from imtext.errors import DataError
+
+_FETCH = "'imtext data fetch coco --parts karpathy' brings it"
 
 
-def load_coco(
-    data_root: str | os.PathLike[str],
-    on_empty: str = "raise",
-    subset: bool = False,
-    check_files: bool = True,
-    year: str | None = None,
-) -> Dataset:
+class _Image(Struct):
+    id: int | str | float
+    file_name: str
+
+
+class _Annotation(Struct):
+    image_id: int | str | float
+    caption: str
+    id: int | str | float | None = None
+
+
+class _Content(Struct):
+    images: list[_Image]
+    annotations: list[_Annotation]
+
+
+def _number(value: int | str | float) -> str:
+    """An id as text; tables of numbers write 1 as 1.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
+    """The images of a caption file with their captions, in its order.
+
+    Raises:
+        DataError: it is cut off or of another form; an annotation names an unknown image.
+    """
+    content = read_json(path, _Content)
+    pictures = []
+    for i, image in enumerate(content.images):
+        where, number = f"{path}, images[{i}]", _number(image.id)
+        file = f"{folder}{relative(image.file_name, where)}"
+        pictures.append(Picture(file, [], split, where, number, also=f"{number:0>12}.jpg"))
+    by_id = {picture.id: picture for picture in pictures}
+    for j, annotation in enumerate(content.annotations):
+        owner = by_id.get(_number(annotation.image_id))
+        if owner is None:
+            raise DataError(
+                f"{path}, annotations[{j}]: image_id {annotation.image_id} is not among the images of the "
+                "file; add the image or remove the annotation"
+            )
+        owner.captions.append(clean(annotation.caption))
+    return pictures
+
+
+def read_coco(files: Files, year: str | int | None = None) -> Found:
     """COCO from its caption files; five captions for most images, six or seven for some, all kept.
 
     Args:
-        data_root: folder with ``annotations/captions_{train,val}{year}.json`` (or the two files themselves)
-            and the folders of the images, ``train{year}`` and ``val{year}``, there or in ``images``.
-        on_empty: ``"raise"`` or ``"skip"`` for empty captions.
-        subset: accept files of other lengths than the published ones, and leave out images that only
-            ``dataset_coco.json`` knows.
-        check_files: demand that each image is on disk (False: captions alone are enough).
         year: ``"2014"`` or ``"2017"``; None takes 2014 where any file of it is there, else 2017.
 
-    The split: for 2014, ``dataset_coco.json`` in ``data_root`` decides by ``cocoid`` (``restval`` belongs to
-    train), and images keep its order, on which five folds of 1,000 test images rest. Without it, and for
-    2017, the train file is ``train`` and the val file ``val``; there is no test split, and ``notes`` says so.
-    One of the two caption files is enough, with a note. Where there is none but ``dataset_coco.json``, its
-    captions are read. Captions of an image keep the order of the file; the id of an image is its ``cocoid``.
+    The split: for 2014, ``dataset_coco.json`` decides by ``cocoid`` (``restval`` belongs to train), and
+    images keep its order, on which five folds of 1,000 test images rest. Without it, and for 2017, the train
+    file is ``train`` and the val file ``val``; there is no test split, and the notes say so. One of the two
+    caption files is enough, with a note. Where only ``dataset_coco.json`` is there, its captions are read.
 
     Raises:
-        ConfigError: ``year`` or ``on_empty`` is unknown.
-        DataError: a file is missing, cut off, not UTF-8 or of another form; ids are there twice; an
-            annotation names an unknown image; counts disagree; an image is missing, has no or an empty
-            caption; ``dataset_coco.json`` names images that the caption files lack.
+        ConfigError: another ``year``.
+        DataError: no file is there, or one is cut off or of another form.
+    """
+    there = {each: _caption_files(files, each) for each in COCO}
+    held = [each for each in there if there[each]]
+    year = one_of("year", str(year), COCO) if year else (held or ["2014"])[0]
+    split, native = split_file(files, "coco"), there[year]
+    if not native and (split is None or year != "2014"):
+        raise DataError(
+            f"{files.root}: expected captions_train{year}.json, captions_val{year}.json or both, found "
+            f"{'those of ' + held[0] if held else 'neither'}; put them there"
+            + "".join(f", or pass year={one!r}" for one in held[:1])
+        )
+    notes = [
+        f"captions of {other} are there too; year={other!r} reads them" for other in held if other != year
+    ]
+    lost = "its images are left out" if native else f"captions are those of {split and split.name}"
+    absent = [f"captions_{one}{year}.json" for one in ("train", "val") if one not in native]
+    notes += [f"{name} is not there: {lost}" for name in absent]
+    pictures = [p for one, path in native.items() for p in read_captions(path, one, f"{one}{year}/")]
+    if split is not None and year == "2014":
+        found = replace(read_split(split, files), name="coco", edition=KARPATHY["coco"], notes=notes)
+        return _joined(found, pictures) if native else found
+    edition = COCO[year]
+    kinds = {kind: {one: getattr(edition, kind)[one] for one in native} for kind in ("images", "captions")}
+    notes.append(
+        f"no test split: {' and '.join(f'{path.name} is {one}' for one, path in native.items())}; for "
+        f"113,287/5,000/5,000 images put dataset_coco.json beside the files of 2014 ({_FETCH})"
+    )
+    return Found("coco", next(iter(native.values())), files, pictures, replace(edition, **kinds), notes)
 
-    >>> load_coco("no/such/folder")
+
+def _caption_files(files: Files, year: str) -> dict[str, Path]:
+    """The caption files of a year that are there, by split."""
+    paths = {split: files.find(f"captions_{split}{year}.json") for split in ("train", "val")}
+    return {split: path for split, path in paths.items() if path}
+
+
+def _joined(found: Found, native: list[Picture]) -> Found:
+    """Split and order of Karpathy's file, images and captions of the native ones."""
+    by_id, name = {picture.id: picture for picture in native}, found.source.name
+    lacking = [picture for picture in found.pictures if picture.id not in by_id]
+    if lacking:
+        found.notes.append(f"{len(lacking):,} images of {name} are in no caption file: left out")
+    chosen = [replace(by_id[p.id], split=p.split) for p in found.pictures if p.id in by_id]
+    if not chosen:
+        raise DataError(f"{found.source}: none of its images is in the caption files; fetch those of 2014")
+    spare = by_id.keys() - {picture.id for picture in chosen}
+    if spare:
+        captions = sum(len(by_id[one].captions) for one in spare)
+        found.notes.append(
+            f"{len(spare):,} images with {captions:,} captions are in no split of {name}: left out"
+        )
+    return replace(found, pictures=chosen)
+
+
+def coco_caption_ids(data_root: str | os.PathLike[str], data: Dataset, year: str = "2014") -> np.ndarray:
+    """The annotation ids ``(M,)`` int64 of the captions of COCO, or of a split of it.
+
+    CxC and ECCV-Caption name captions by them.
+
+    Args:
+        data_root: the folder that ``data`` was read from: with COCO's caption files, or with
+            ``dataset_coco.json`` alone, whose ``sentid`` is the same number.
+        data: what :func:`imtext.data.load_dataset` made of it; year: of the caption files.
+
+    Raises:
+        DataError: neither is there, or an image of ``data`` has other captions in it.
+
+    >>> from imtext.data import load_dataset
+    >>> coco_caption_ids("no/such/folder", load_dataset("picturebook", train=1, val=1, test=1))
     Traceback (most recent call last):
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
-    year = None if year is None else str(year)
-    if year not in (None, *PUBLISHED):
-        raise ConfigError(f"year={year!r}: expected one of {', '.join(PUBLISHED)}, or None")
-    root = data_folder(data_root, "coco", f"annotations/captions_{{train,val}}{year or 2014}.json")
-    split_file = find_karpathy_json(root, "coco")
-    year, files, notes = _choose(root, year, split_file)
-    if not files:
-        return _from_split_file(root, on_empty, subset, check_files)
-    photos: list[Photo] = []
-    for split, path in files.items():
-        photos += _read(path, split, f"{split}{year}", None if subset else PUBLISHED[year][split])
-    _check_apart(photos)
-    if split_file is not None and year == "2014":
-        photos, more = _split_again(photos, split_file, list(files.values()), subset)
-    else:
-        more = _without_split_file(files, year, split_file is not None)
-    images = _image_root(root, [f"{split}{year}" for split in files])
-    source = next(iter(files.values()))
-    return build("coco", images, photos, on_empty, check_files, source, (*notes, *more))
-
-
-def _choose(root: Path, year: str | None, split_file: Path | None) -> tuple[str, dict[str, Path], list[str]]:
-    """The year, its caption files by split (none: read the split file) and notes on what is not read."""
-    there = {each: caption_files(root, each) for each in PUBLISHED}
-    held = [each for each, files in there.items() if files]
-    chosen = year or (held[0] if held else "2014")
-    notes = [
-        f"captions of {other} are there too; year='{other}' reads them"
-        for other in held
-        if year is None and other != chosen
-    ]
-    files = there[chosen]
-    if not files and not (chosen == "2014" and split_file is not None):
-        hint = f"pass year='{held[0]}', or " if held else ""
-        found = f"those of {held[0]}" if held else "neither"
-        raise DataError(
-            f"{root}: expected annotations/captions_train{chosen}.json, annotations/captions_val{chosen}.json"
-            f" or both, found {found}; {hint}put the files there"
-        )
-    notes += [
-        f"captions_{split}{chosen}.json is not there: its images are left out"
-        for split in ("train", "val")
-        if files and split not in files
-    ]
-    return chosen, files, notes
-
-
-def caption_files(root: Path, year: str) -> dict[str, Path]:
-    """The caption files of a year that are there, by split, in ``annotations`` or beside it."""
-    files = {}
-    for split in ("train", "val"):
-        name = f"captions_{split}{year}.json"
-        path = next((path for path in (root / "annotations" / name, root / name) if path.is_file()), None)
-        if path is not None:
-            files[split] = path
-    return files
-
-
-def _from_split_file(root: Path, on_empty: str, subset: bool, check_files: bool) -> Dataset:
-    """Karpathy's file alone: it holds captions too."""
-    data = load_karpathy(
-        root,
-        name="coco",
-        json_file=_SPLIT_FILE,
-        on_empty=on_empty,
-        subset=subset,
-        check_files=check_files,
-    )
-    note = f"captions of {_SPLIT_FILE}: captions_train2014.json and captions_val2014.json are not there"
-    return replace(data, notes=(note, *data.notes))
-
-
-def _read(path: Path, split: str, folder: str, published: tuple[int, int] | None) -> list[Photo]:
-    """The images of one caption file with their captions; ``published`` counts are checked where given."""
-    content = read_json(path)
-    entries, annotations = list_in(content, "images", path), list_in(content, "annotations", path)
-    photos: dict[int, Photo] = {}
-    for i, entry in enumerate(entries):
-        where = f"{path}, images[{i}]"
-        check_fields(entry, where, {"id": int, "file_name": str})
-        if entry["id"] in photos:
-            raise DataError(f"{where}: image id {entry['id']} is there twice; remove the duplicate")
-        file = f"{folder}/{check_relative(entry['file_name'], where)}"
-        photos[entry["id"]] = Photo(file, str(entry["id"]), split, where=where)
-    if published is not None:
-        _check_published(path, (len(entries), len(annotations)), published)
-    _add_captions(photos, annotations, path)
-    return list(photos.values())
-
-
-def _check_published(path: Path, counts: tuple[int, int], published: tuple[int, int]) -> None:
-    for what, found, expected in zip(("images", "captions"), counts, published, strict=True):
-        if found != expected:
+    files = Files(data_root, f"captions_{{train,val}}{year}.json or dataset_coco.json")
+    native, listed = _caption_files(files, year).values(), []
+    for path in native:
+        for one in read_json(path, _Content).annotations:
+            listed.append((_number(one.image_id), clean(one.caption), one.id))
+    if not native:
+        hint = f"put it or captions_{{train,val}}{year}.json there"
+        listed = caption_ids(split_file(files, "coco") or files.need("dataset_coco.json", hint=hint))
+    known: Mapping[str, list] = defaultdict(list)
+    for image, caption, number in listed:
+        known[image].append((caption, number))
+    ids = []
+    for owner, caption in zip(data.image_of_caption, data.captions, strict=True):
+        image = data.image_ids[owner]
+        # In the order of the file; a reader may have left out empty ones.
+        while known[image] and known[image][0][0] != caption:
+            known[image].pop(0)
+        if not known[image]:
             raise DataError(
-                f"{path}: expected {expected:,} {what}, found {found:,}; "
-                "fetch the file again, or pass subset=True if it was cut on purpose"
+                f"{files.root}: expected the caption {caption[:60]!r} for image {image}, found other "
+                "captions; pass the folder that the dataset was read from"
             )
+        ids.append(int(known[image].pop(0)[1]))
+    return np.array(ids, dtype=np.int64)
 
 
-def _add_captions(photos: Mapping[int, Photo], annotations: Sequence[object], path: Path) -> None:
-    seen: set[int] = set()
-    for j, annotation in enumerate(annotations):
-        where = f"{path}, annotations[{j}]"
-        check_fields(annotation, where, {"image_id": int, "id": int, "caption": str})
-        if annotation["id"] in seen:
-            raise DataError(f"{where}: annotation id {annotation['id']} is there twice; remove the duplicate")
-        seen.add(annotation["id"])
-        photo = photos.get(annotation["image_id"])
-        if photo is None:
-            raise DataError(
-                f"{where}: image_id {annotation['image_id']} is not among the images of the file; "
-                "add the image or remove the annotation"
-            )
-        photo.captions.append(clean(annotation["caption"]))
-
-
-def _check_apart(photos: Sequence[Photo]) -> None:
-    """No image in both caption files."""
-    seen: dict[str, Photo] = {}
-    for photo in photos:
-        other = seen.setdefault(photo.id, photo)
-        if other is not photo:
-            raise DataError(
-                f"{photo.where}: image id {photo.id} is also in {other.where}; "
-                "the two files must not share an image, fetch them again"
-            )
-
-
-def _split_again(
-    photos: Sequence[Photo], split_file: Path, sources: Sequence[Path], subset: bool
-) -> tuple[list[Photo], list[str]]:
-    """The photos in the order and with the splits of Karpathy's file, and notes on what either side lacks."""
-    _, entries = read_karpathy(split_file)
-    native = {photo.id: photo for photo in photos}
-    chosen: dict[str, Photo] = {}
-    missing = []
-    for entry in entries:
-        if entry.id in chosen:
-            raise DataError(f"{entry.where}: cocoid {entry.id} is there twice; remove the duplicate")
-        if entry.id in native:
-            chosen[entry.id] = replace(native[entry.id], split=entry.split)
-        else:
-            missing.append(entry)
-    names = " and ".join(path.name for path in sources)
-    if missing and not (subset and chosen):
-        hint = ", or pass subset=True to leave them out" if chosen else ""
-        raise DataError(
-            f"{missing[0].where}: expected cocoid {missing[0].id} in {names}, found no such image "
-            f"({len(missing):,} of {len(entries):,} images are missing); fetch captions_train2014.json and "
-            f"captions_val2014.json{hint}"
-        )
-    notes = [f"{len(missing):,} images of {_SPLIT_FILE} are not in {names}: dropped"] if missing else []
-    if not subset:
-        check_counts(list(chosen.values()), COUNTS["coco"], split_file)
-    unused = [photo for photo in photos if photo.id not in chosen]
-    if unused:
-        count = sum(len(photo.captions) for photo in unused)
-        notes.append(
-            f"{len(unused):,} images with {count:,} captions are in no split of {_SPLIT_FILE}: dropped"
-        )
-    return list(chosen.values()), notes
-
-
-def _without_split_file(files: Mapping[str, Path], year: str, split_file: bool) -> list[str]:
-    own = " and ".join(f"{path.name} is {split}" for split, path in files.items())
-    if year == "2014":
-        return [f"no test split: {own}; put {_SPLIT_FILE} into data_root for 113,287/5,000/5,000 images"]
-    notes = [f"no test split: {own}; for one, use the files of 2014 with {_SPLIT_FILE}"]
-    if split_file:
-        notes.append(f"{_SPLIT_FILE} is not used: it splits the images of 2014")
-    return notes
-
-
-def _image_root(root: Path, folders: Sequence[str]) -> Path:
-    """``root`` or ``root/images``, whichever holds more of the folders (``root`` on a tie)."""
-    return max((root, root / "images"), key=lambda place: sum((place / name).is_dir() for name in folders))
+__all__ = ["coco_caption_ids", "read_captions", "read_coco"]

@@ -3,298 +3,239 @@
 ::
 
     flickr30k-images/<id>.jpg
-    Sentences/<id>.txt          captions with phrases in brackets
-    Annotations/<id>.xml        boxes of the coreference chains that the phrases name
-    {train,val,test}.txt        one id a line
-    UNRELATED_CAPTIONS          captions that do not describe their image
+    Sentences/<id>.txt      [/EN#<chain>/<type>/<type> words] runs in [/EN#<chain>/<type> words] .
+    Annotations/<id>.xml    <object> with <name>chain</name>, and <bndbox> or <scene> and <nobndbox>
+    {train,val,test}.txt    one id a line
 
-``Sentences`` and ``Annotations`` are what the publishers' ``annotations.zip`` holds. They, and the lists, may
-also lie in a folder ``flickr30k_entities`` of the data root.
+``Sentences`` and ``Annotations`` are what the publishers' ``annotations.zip`` holds. All may lie in any
+folder.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from imtext.data.common import (
-    Photo,
-    build,
-    check_counts,
-    data_folder,
-    image_folder,
-    read_lines,
-    stem,
-)
-from imtext.data.entities_files import (
-    ON_ODD,
-    Annotation,
-    Sentence,
-    read_annotation,
-    read_sentences,
-    read_unrelated,
-)
-from imtext.data.karpathy import find_karpathy_json, read_karpathy
-from imtext.data.schema import SPLITS, Dataset, Phrases, Regions, check_relative
-from imtext.errors import ConfigError, DataError
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from imtext.check import one_of
+from imtext.data.assemble import Found
+from imtext.data.dataset import Dataset, Phrases, Regions
+from imtext.data.editions import ENTITIES, KARPATHY
+from imtext.data.files import Files, bare, relative
+from imtext.data.flickr import LISTS, listed
+from imtext.data.karpathy import read_split, split_file
+from imtext.data.text import clean, read_text
+from imtext.errors import DataError
 from imtext.progress import progress
 
-__all__ = ["COUNTS", "has_entities", "load_flickr30k_entities"]
-
-COUNTS: Mapping[str, Mapping[str, int]] = {
-    "entities": {"train": 29783, "val": 1000, "test": 1000},
-    "karpathy": {"train": 29000, "val": 1014, "test": 1000},
-}
-"""Published number of images of each split, for both ways to split."""
-UNRELATED = ("keep", "drop")
-_FOLDERS = (
-    ".",
-    "flickr30k_entities",
-    "flickr30k_entities-master",
-    "flickr30k_entities/annotations",
-    "flickr30k_entities-master/annotations",
-    "annotations",
-)
-_IMAGES = ("flickr30k-images", "flickr30k_images", "images")
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+# Eighteen digits always fit into an int64.
+_PHRASE = re.compile(r"\[/EN#([0-9]{1,18})/([^/\s\[\]]+(?:/[^/\s\[\]]+)*)\s+([^\s\[\]][^\[\]]*)\]")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-@dataclass
-class _Read:
-    """What the files of all images hold, by image id, and what was odd."""
+class Mention(NamedTuple):
+    """A phrase of a caption: first word and one past the last in ``caption.split()``, words, chain, type."""
 
-    sentences: dict[str, list[Sentence]] = field(default_factory=dict)
-    boxes: dict[str, Annotation] = field(default_factory=dict)
-    broken: int = 0
+    start: int
+    stop: int
+    words: str
+    chain: int
+    type: str
 
 
-def load_flickr30k_entities(
-    data_root: str | os.PathLike[str],
-    split: str = "entities",
-    name: str = "flickr30k_entities",
-    on_empty: str = "raise",
-    subset: bool = False,
-    check_files: bool = True,
-    unrelated: str = "keep",
-    on_odd: str = "raise",
-) -> Dataset:
+class Annotation(NamedTuple):
+    """The boxes of an image, ``x1, y1, x2, y2`` counted from 0 with both ends inclusive, one for each box and
+    chain; the chain of each; and every chain that the file names, also those without a box."""
+
+    boxes: list[tuple[int, ...]]
+    chain_of_box: list[int]
+    chains: set[int]
+
+
+def read_entities(files: Files, split: str | None = None) -> Found:
     """Flickr30k with the phrases and boxes of Flickr30k Entities.
 
     Captions are the sentences without their brackets. ``phrases`` has a row for each pair of brackets, those
     of chain 0 included; ``regions`` has a row for each box and chain. Chain numbers are those of the files.
 
+    Boxes are clipped to their image; those that end before they begin, and the phrases of a sentence with
+    broken brackets, are left out. A note counts each.
+
     Args:
-        data_root: folder with ``flickr30k-images`` (or ``images``), ``Sentences``, ``Annotations`` and the
-            lists of the split; all but the images may lie in a folder ``flickr30k_entities`` of it.
         split: ``"entities"`` for ``train.txt``, ``val.txt`` and ``test.txt`` (29,783 / 1,000 / 1,000 images)
-            or ``"karpathy"`` for ``dataset_flickr30k.json`` (29,000 / 1,014 / 1,000).
-        name: name of the dataset.
-        on_empty: ``"raise"`` or ``"skip"`` for empty captions.
-        subset: accept splits of other sizes than the published ones.
-        check_files: demand that each image is on disk (False: the annotations are enough).
-        unrelated: what to do with the captions of ``UNRELATED_CAPTIONS``: ``"keep"`` them, with a note, or
-            ``"drop"`` them.
-        on_odd: ``"raise"``, or ``"skip"`` to leave out, and count in a note, boxes outside their image or
-            inverted, and the phrases of a sentence with broken brackets. A box one pixel over an edge is
-            clipped in either case.
+            or ``"karpathy"`` for ``dataset_flickr30k.json`` (29,000 / 1,014 / 1,000); default: the lists
+            where they are there.
 
     Raises:
-        ConfigError: an option has another value.
-        DataError: a folder or file is missing, not UTF-8, broken or that of another image; counts disagree;
-            a caption is empty. The message names the file and the line or object.
-
-    >>> load_flickr30k_entities("no/such/folder")
-    Traceback (most recent call last):
-    imtext.errors.DataError: data_root=no/such/folder: expected a folder with Sentences, Annotations ...
+        ConfigError: another split.
+        DataError: a folder or file is missing, not UTF-8, broken or that of another image.
     """
-    options = (("split", split, COUNTS), ("unrelated", unrelated, UNRELATED), ("on_odd", on_odd, ON_ODD))
-    for option, value, known in options:
-        if value not in known:
-            raise ConfigError(f"{option}={value!r}: expected one of {tuple(known)}")
-    root = data_folder(data_root, name, "Sentences, Annotations and flickr30k-images")
-    base = _annotations(root)
-    source, photos = _listed(root, base) if split == "entities" else _karpathy(root, base)
-    if not subset:
-        check_counts(photos, COUNTS[split], source)
-    photos, read = _read(photos, base, on_odd)
-    notes = _outside(photos, base)
-    notes += _unrelated(photos, read, root, base, unrelated)
-    images = root / _IMAGES[0]
-    if check_files:
-        images = image_folder(root, _image_folders(root, base), [photo.file for photo in photos])
-    dataset = build(name, images, photos, on_empty, check_files, source, notes)
-    return _with_spans(dataset, read)
+    one_of("split", split, (None, "entities", "karpathy"))
+    base = _annotations(files)
+    lists, path = LISTS["flickr30k"], split_file(files, "flickr30k")
+    if split == "karpathy" or (split is None and path and not files.find(lists["train"])):
+        hint = "put it there for split='karpathy', or pass split='entities'"
+        path, edition = path or files.need("dataset_flickr30k.json", hint=hint), KARPATHY["flickr30k"]
+        pictures = read_split(path, files).pictures
+    else:
+        hint = "it comes with annotations.zip; split='karpathy' reads dataset_flickr30k.json instead"
+        path, edition, pictures = files.need(lists["train"], hint=hint), ENTITIES, listed(files, lists, hint)
+    odd: Counter[str] = Counter()
+    mentions: dict[str, list[list[Mention]]] = {}
+    boxes: dict[str, Annotation] = {}
+    for picture in progress(pictures, "reading Flickr30k Entities", len(pictures)):
+        picture.file = relative(picture.file.rpartition("/")[2], picture.where)
+        picture.id = bare(picture.file)
+        said = [parse_sentence(line, odd) for line in _sentences(base / "Sentences" / f"{picture.id}.txt")]
+        picture.captions = [caption for caption, _ in said]
+        mentions[picture.id] = [phrases for caption, phrases in said if caption]
+        boxes[picture.id] = read_annotation(base / "Annotations" / f"{picture.id}.xml", picture.id, odd)
+        named = {mention.chain for phrases in mentions[picture.id] for mention in phrases}
+        odd["chains that phrases name have no box and no scene"] += len(
+            named - boxes[picture.id].chains - {0}
+        )
+    beside = sum(1 for _ in (base / "Sentences").glob("*.txt")) - len(pictures)
+    odd["annotated images are in no split: left out"] += max(0, beside)
+    notes = [f"{count:,} {what}" for what, count in odd.items() if count]
+    finish = partial(_with_spans, mentions=mentions, boxes=boxes)
+    return Found("flickr30k_entities", path, files, pictures, edition, notes, finish)
 
 
-def has_entities(data_root: Path) -> bool:
-    """Whether the folder holds ``Sentences`` and ``Annotations``, where this reader looks for them.
-
-    >>> has_entities(Path("no/such/folder"))
-    False
-    """
-    return any(_complete(data_root / folder) for folder in _FOLDERS)
-
-
-def _complete(folder: Path) -> bool:
-    return (folder / "Sentences").is_dir() and (folder / "Annotations").is_dir()
-
-
-def _annotations(root: Path) -> Path:
+def _annotations(files: Files) -> Path:
     """The folder that holds ``Sentences`` and ``Annotations``."""
-    for folder in _FOLDERS:
-        if _complete(root / folder):
-            return root / folder
-    packed = next(
-        (root / f / "annotations.zip" for f in _FOLDERS if (root / f / "annotations.zip").is_file()), None
+    homes = [files.root / folder for folder in files.folders]
+    base = next(
+        (one for one in homes if (one / "Sentences").is_dir() and (one / "Annotations").is_dir()), None
     )
-    if packed is not None:
+    if base is None:
+        packed = files.find("annotations.zip")
         raise DataError(
-            f"{packed.parent}: expected the folders Sentences and Annotations, found annotations.zip; "
-            "unpack it there"
+            f"{files.root}: expected a folder with Sentences and Annotations, found "
+            f"{'annotations.zip; unpack it there' if packed else 'none; unpack annotations.zip there'}"
         )
-    raise DataError(
-        f"{root}: expected the folders Sentences and Annotations, here or in flickr30k_entities, found "
-        f"{_which(root)}; unpack annotations.zip of Flickr30k Entities there"
-    )
+    return base
 
 
-def _which(root: Path) -> str:
-    found = [name for name in ("Sentences", "Annotations") if (root / name).is_dir()]
-    return f"only {found[0]}" if found else "none"
+def _sentences(path: Path) -> list[str]:
+    """The lines of a file. An empty one between others is an empty caption; at the end it is none."""
+    text = read_text(path).rstrip()
+    if not text:
+        raise DataError(f"{path}: expected one sentence a line, found none; unpack annotations.zip again")
+    return text.split("\n")
 
 
-def _image_folders(root: Path, base: Path) -> list[str]:
-    if base == root:
-        return list(_IMAGES)
-    return [*_IMAGES, *((base / folder).relative_to(root).as_posix() for folder in _IMAGES)]
+def parse_sentence(line: str, odd: Counter[str]) -> tuple[str, list[Mention]]:
+    """The plain caption of a line, and its phrases; none, counted in ``odd``, where brackets are broken.
+
+    Offsets count the words of the caption. A bracket may touch other text: in ``[/EN#1/people A man],`` the
+    phrase is ``A man`` and ends with the word ``man,`` of the caption.
+
+    >>> parse_sentence("[/EN#3/people A man] sits.", Counter())
+    ('A man sits.', [Mention(start=0, stop=2, words='A man', chain=3, type='people')])
+    """
+    plain, mentions, end = "", [], 0
+    for match in _PHRASE.finditer(line):
+        plain += line[end : match.start()]
+        # Where text touches the bracket, its last word is the phrase's first.
+        start = len(plain.split()) - (plain[-1:].strip() != "")
+        plain, end = plain + match[3], match.end()
+        mentions.append(Mention(start, len(plain.split()), clean(match[3]), int(match[1]), match[2]))
+    plain += line[end:]
+    if "[" in plain or "]" in plain:
+        odd["sentences have broken brackets: kept without their phrases"] += 1
+        return clean(re.sub(r"\[/EN#[^\s\]]*|[\[\]]", " ", line)), []
+    return clean(plain), mentions
 
 
-def _listed(root: Path, base: Path) -> tuple[Path, list[Photo]]:
-    """The images of ``train.txt``, ``val.txt`` and ``test.txt``, and the folder of these."""
-    folders = list(dict.fromkeys((base, base.parent if base != root else root, root)))
-    home = next((folder for folder in folders if (folder / "train.txt").is_file()), base)
-    photos = []
-    for split in SPLITS:
-        path = home / f"{split}.txt"
-        for number, line in read_lines(path):
-            where = f"{path}, line {number}"
-            image_id = line.strip().removesuffix(".jpg")
-            photos.append(Photo(check_relative(f"{image_id}.jpg", where), image_id, split, where=where))
-    return home, photos
+def read_annotation(path: Path, image_id: str, odd: Counter[str]) -> Annotation:
+    """The boxes of one image, clipped to it and counted from 0; the file counts pixels from 1.
 
-
-def _karpathy(root: Path, base: Path) -> tuple[Path, list[Photo]]:
-    """The images of Karpathy's file for Flickr30k, and its path; its captions are not used."""
-    folders = list(dict.fromkeys((root, base, base.parent if base != root else root)))
-    path = next((path for f in folders if (path := find_karpathy_json(f, "flickr30k")) is not None), None)
-    if path is None:
+    Raises:
+        DataError: the file is missing, not UTF-8, no XML, has a document type or entities, or is that of
+            another image; a chain or a corner is missing or no number.
+    """
+    root = _xml(path)
+    file = (root.findtext("filename") or "").strip()
+    if file and bare(file) != image_id:
         raise DataError(
-            f"{root / 'dataset_flickr30k.json'}: expected this file for split='karpathy', found nothing; "
-            "put it there or pass split='entities'"
+            f"{path}: expected the annotation of image {image_id}, found <filename> {file[:60]!r}; "
+            "unpack annotations.zip again"
         )
-    photos = []
-    for photo in read_karpathy(path)[1]:
-        file = PurePosixPath(photo.file).name
-        if not file.isprintable():  # JSON can hold half a character, which no file name can
-            raise DataError(f"{photo.where}: expected the name of a file, found {file!r}; correct the entry")
-        photos.append(replace(photo, file=check_relative(file, photo.where), id=stem(file), captions=[]))
-    return path, photos
-
-
-def _read(photos: Sequence[Photo], base: Path, on_odd: str) -> tuple[list[Photo], _Read]:
-    """The photos with their captions, and the files of all of them."""
-    read = _Read()
-    out = []
-    for photo in progress(photos, "reading Flickr30k Entities", len(photos)):
-        sentences, broken = read_sentences(base / "Sentences" / f"{photo.id}.txt", on_odd)
-        read.sentences[photo.id] = sentences
-        read.boxes[photo.id] = read_annotation(base / "Annotations" / f"{photo.id}.xml", photo.id, on_odd)
-        read.broken += broken
-        out.append(replace(photo, captions=[sentence.caption for sentence in sentences]))
-    return out, read
-
-
-def _outside(photos: Sequence[Photo], base: Path) -> list[str]:
-    """A note on annotated images that are in no split."""
-    try:
-        names = os.listdir(base / "Sentences")
-    except OSError:
-        return []
-    used = {photo.id for photo in photos}
-    count = sum(name.endswith(".txt") and name[:-4] not in used for name in names)
-    return [f"{count:,} annotated images are in no split: dropped"] if count else []
-
-
-def _unrelated(photos: list[Photo], read: _Read, root: Path, base: Path, unrelated: str) -> list[str]:
-    """Take the unrelated captions out where asked; the note on them."""
-    folders = (base, base.parent, root) if base != root else (root,)
-    path = next((f / "UNRELATED_CAPTIONS" for f in folders if (f / "UNRELATED_CAPTIONS").is_file()), None)
-    if path is None:
-        if unrelated == "drop":
+    # Some files state no size, or 0.
+    sides = [_number(root.findtext(f"size/{side}") or "0", str(path)) for side in ("width", "height")]
+    width, height = (side if side > 0 else 10**9 for side in sides)
+    found = Annotation([], [], set())
+    for number, item in enumerate(root.findall("object"), start=1):
+        where = f"{path}, object {number}"
+        chains = list(dict.fromkeys(_number(name.text or "", where) for name in item.findall("name")))
+        if not chains:
             raise DataError(
-                f"{base / 'UNRELATED_CAPTIONS'}: expected this file for unrelated='drop', found nothing; "
-                "put it there or pass unrelated='keep'"
+                f"{where}: expected <name> with the number of a chain, found none; correct the file"
             )
-        return []
-    listed = read_unrelated(path)
-    count = 0
-    for k, photo in enumerate(photos):
-        numbers = listed.get(photo.id, {})
-        sentences = read.sentences[photo.id]
-        for number, where in numbers.items():
-            if number > len(sentences):
-                raise DataError(
-                    f"{where}: expected a sentence 1 to {len(sentences)} of image {photo.id}, "
-                    f"found {number}; correct the line"
-                )
-        count += len(numbers)
-        if numbers and unrelated == "drop":
-            kept = [sentence for j, sentence in enumerate(sentences, start=1) if j not in numbers]
-            read.sentences[photo.id] = kept
-            photos[k] = replace(photo, captions=[sentence.caption for sentence in kept])
-    done = "dropped" if unrelated == "drop" else "kept (unrelated='drop' leaves them out)"
-    return [f"{count} captions do not describe their image, says {path.name}: {done}"] if count else []
+        found.chains.update(chains)
+        for box in item.findall("bndbox"):
+            given = [_number(box.findtext(side) or "", where) for side in _SIDES]
+            x1, y1, x2, y2 = max(given[0], 1), max(given[1], 1), min(given[2], width), min(given[3], height)
+            if x2 < x1 or y2 < y1:
+                odd["boxes lie outside their image or end before they begin: left out"] += 1
+                continue
+            odd["boxes reach over an edge of their image: clipped"] += given != [x1, y1, x2, y2]
+            found.boxes.extend([(x1 - 1, y1 - 1, x2 - 1, y2 - 1)] * len(chains))
+            found.chain_of_box.extend(chains)
+    return found
 
 
-def _with_spans(dataset: Dataset, read: _Read) -> Dataset:
-    """The dataset with phrases and regions; its captions are the sentences that are not empty, in order."""
-    rows = list(_phrase_rows(dataset, read))
+def _xml(path: Path) -> Any:
+    """The root of an annotation; nothing in the file can make the parser expand or open anything."""
+    # As text: an encoding that the file declares could otherwise ask for any codec.
+    text = read_text(path)
+    try:
+        root = fromstring(text, forbid_dtd=True)
+    except (DefusedXmlException, ParseError, ValueError) as error:
+        raise DataError(
+            f"{path}: expected plain, complete XML, found {type(error).__name__} ({error}); "
+            "unpack annotations.zip again"
+        ) from None
+    if root.tag != "annotation":
+        raise DataError(
+            f"{path}: expected <annotation> at the top, found <{root.tag[:40]}>; unpack annotations.zip again"
+        )
+    return root
+
+
+def _number(text: str, where: str) -> int:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise DataError(f"{where}: expected a whole number, found {text[:40]!r}; correct the file")
+    return int(text)
+
+
+def _with_spans(
+    dataset: Dataset, mentions: dict[str, list[list[Mention]]], boxes: dict[str, Annotation]
+) -> Dataset:
+    """The dataset with phrases and regions."""
+    rows = list(_rows(dataset, mentions))
     sentence, start, stop, words, chain, kind = zip(*rows, strict=True) if rows else ((),) * 6
-    annotations = [read.boxes[image_id] for image_id in dataset.image_ids]
+    annotations = [boxes[image_id] for image_id in dataset.image_ids]
     regions = Regions(
         boxes=[box for one in annotations for box in one.boxes],
         image_of_region=[i for i, one in enumerate(annotations) for _ in one.boxes],
         chain=[number for one in annotations for number in one.chain_of_box],
     )
-    return replace(
-        dataset,
-        phrases=Phrases(sentence, start, stop, words, chain, kind),
-        regions=regions,
-        notes=(*dataset.notes, *_odd_notes(dataset, read, annotations)),
-    )
+    return replace(dataset, phrases=Phrases(sentence, start, stop, words, chain, kind), regions=regions)
 
 
-def _phrase_rows(dataset: Dataset, read: _Read) -> Iterator[tuple[int, int, int, str, int, str]]:
-    number = 0
-    for image_id in dataset.image_ids:
-        for sentence in read.sentences[image_id]:
-            if sentence.caption:
-                for mention in sentence.mentions:
-                    yield number, *mention
-                number += 1
-
-
-def _odd_notes(dataset: Dataset, read: _Read, annotations: Sequence[Annotation]) -> list[str]:
-    """One note for each kind of thing that was not as it should be."""
-    bare = 0
-    for image_id, annotation in zip(dataset.image_ids, annotations, strict=True):
-        named = {mention.chain for sentence in read.sentences[image_id] for mention in sentence.mentions}
-        bare += len(named - annotation.chains - {0})
-    counted = (
-        (bare, "chains that phrases name are not in Annotations: their phrases have no box"),
-        (sum(one.clipped for one in annotations), "boxes lay one pixel over an edge of their image: clipped"),
-        (sum(one.odd for one in annotations), "boxes lay outside their image or were inverted: dropped"),
-        (read.broken, "sentences have broken brackets: kept without their phrases"),
-    )
-    return [f"{count:,} {what}" for count, what in counted if count]
+def _rows(
+    dataset: Dataset, mentions: dict[str, list[list[Mention]]]
+) -> Iterator[tuple[int, int, int, str, int, str]]:
+    captions = (said for image_id in dataset.image_ids for said in mentions[image_id])
+    for number, said in enumerate(captions):
+        for mention in said:
+            yield number, *mention

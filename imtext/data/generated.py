@@ -14,9 +14,11 @@ import numpy as np
 
 from imtext import picturebook
 from imtext.check import whole
-from imtext.data.cuhk_pedes import load_cuhk_pedes
-from imtext.data.karpathy import load_karpathy
-from imtext.data.schema import Dataset, Phrases, Regions
+from imtext.data.assemble import assemble
+from imtext.data.dataset import Dataset, Phrases, Regions
+from imtext.data.files import Files
+from imtext.data.karpathy import read_karpathy
+from imtext.data.pedes import read_pedes
 from imtext.errors import ConfigError, DataError
 from imtext.files import atomic, told
 from imtext.progress import progress
@@ -52,7 +54,7 @@ def load_picturebook(
         DataError: the folder is incomplete or holds something else; the message says what to do.
     """
     root = _folder("scenes", data_root, {"train": train, "val": val, "test": test}, size, seed, n_jobs)
-    dataset = load_karpathy(root, name="picturebook", subset=True)
+    dataset = assemble(replace(read_karpathy(Files(root)), name="picturebook"))
     path = root / "scenes.jsonl"
     scenes = _scenes(path, "id", dataset.image_ids)
     try:
@@ -82,7 +84,7 @@ def load_pedestrians(
     pictures each, two descriptions a picture), and pictures are ``size`` high and 0.45 of that wide.
     """
     root = _folder("pedestrians", data_root, {"train": train, "val": val, "test": test}, size, seed, n_jobs)
-    dataset = load_cuhk_pedes(root, name="picturebook_pedestrians", subset=True)
+    dataset = assemble(replace(read_pedes(Files(root)), name="picturebook_pedestrians", edition=None))
     return replace(dataset, scenes=_scenes(root / "pedestrians.jsonl", "file", dataset.image_files))
 
 

@@ -18,9 +18,9 @@ from filelock import FileLock
 from numpy.lib import format as npy
 from PIL import Image
 
+from imtext.data.dataset import Dataset
 from imtext.data.decoding import open_image, upright_rgb
 from imtext.data.pack_file import PackFile, cached_pack, packed_picture
-from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
 

@@ -13,30 +13,25 @@ A pair in neither file was not looked at, which says nothing about it.
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from imtext.data.common import data_folder, read_lines
-from imtext.data.schema import Dataset, check_relative
+from imtext.data.dataset import Dataset
+from imtext.data.files import Files, relative
+from imtext.data.text import lines
 from imtext.errors import DataError
 
 EXPERT = "ExpertAnnotations.txt"
 CROWD = "CrowdFlowerAnnotations.txt"
-_FOLDERS = ("Flickr8k_text", ".")
-_CAPTION = re.compile(r"(?P<name>[^#]+)#(?P<number>\d{1,9})")
-_COUNT = re.compile(r"\d{1,9}")
-_SHARE = re.compile(r"\d{1,3}(\.\d{1,30})?([eE]-\d{1,3})?")
-_ROUNDING = 1e-3  # the file gives the share with rounded digits
 
-Row = tuple[int, str, str, int, tuple[int, ...]]
-"""Line, image, image of the caption, number of the caption, values."""
+Row = tuple[str, str, str, int, tuple[int, ...]]
+"""Where it stands, image, image of the caption, number of the caption, values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,21 +40,12 @@ class Judged:
 
     Attributes:
         image, caption: ``(P,)`` int64, indices into the dataset; no pair is there twice.
-        votes: ``(P, 3)`` expert scores of 1 to 4, or ``(P, 2)`` numbers of people who said yes and no.
         value: ``(P,)`` float64, the mean score (1 to 4), or the share who said yes (0 to 1).
-        own: ``(P,)`` bool, whether the caption was written for the image.
-        outside: pairs of the file that name an image or a caption which the dataset does not hold.
-        no_photograph: those of them whose image has captions and no photograph anywhere
-            (``2258277193_586949ec62.jpg.1``).
     """
 
     image: np.ndarray
     caption: np.ndarray
-    votes: np.ndarray
     value: np.ndarray
-    own: np.ndarray
-    outside: int = 0
-    no_photograph: int = 0
 
     def __len__(self) -> int:
         return len(self.image)
@@ -69,20 +55,11 @@ class Judged:
         return self.value >= least
 
 
-@dataclass(frozen=True, eq=False)
-class Judgements:
+class Judgements(NamedTuple):
     """What experts and what many others said about the pairs of one dataset."""
 
     expert: Judged
     crowd: Judged
-
-    def summary(self) -> str:
-        """One line with the numbers of pairs."""
-        parts = [
-            f"{name} {len(side):,} pairs ({(~side.own).sum():,} of another image, {side.outside:,} outside)"
-            for name, side in (("expert", self.expert), ("crowd", self.crowd))
-        ]
-        return "judgements: " + ", ".join(parts)
 
 
 def load_judgements(data_root: str | os.PathLike[str], dataset: Dataset) -> Judgements:
@@ -101,11 +78,13 @@ def load_judgements(data_root: str | os.PathLike[str], dataset: Dataset) -> Judg
     Traceback (most recent call last):
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
-    root = data_folder(data_root, "flickr8k", f"{EXPERT} and {CROWD}")
-    paths = [_file(root, name) for name in (EXPERT, CROWD)]
-    expert = _join(paths[0], read_expert_annotations(paths[0]), dataset, lambda votes: votes.mean(1))
-    crowd = _join(paths[1], read_crowd_annotations(paths[1]), dataset, lambda v: v[:, 0] / v.sum(1))
-    return Judgements(expert, crowd)
+    files = Files(data_root, f"{EXPERT} and {CROWD}")
+    hint = "it comes with the captions of Flickr8k (Flickr8k_text.zip), fetch it or correct data_root"
+    expert, crowd = (files.need(name, hint=hint) for name in (EXPERT, CROWD))
+    return Judgements(
+        _join(expert, read_expert_annotations(expert), dataset, np.mean),
+        _join(crowd, read_crowd_annotations(crowd), dataset, lambda said: said[0] / sum(said)),
+    )
 
 
 def read_expert_annotations(path: str | os.PathLike[str]) -> list[Row]:
@@ -117,98 +96,62 @@ def read_expert_annotations(path: str | os.PathLike[str]) -> list[Row]:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "x.txt")
     >>> _ = path.write_text("a.jpg\\tb.jpg#2\\t1\\t2\\t4\\n", encoding="utf-8")
-    >>> read_expert_annotations(path)
-    [(1, 'a.jpg', 'b.jpg', 2, (1, 2, 4))]
+    >>> read_expert_annotations(path)[0][1:]
+    ('a.jpg', 'b.jpg', 2, (1, 2, 4))
     """
-    return _read(Path(path), "three scores of 1 to 4", _scores)
+    return _read(Path(path), "three scores of 1 to 4", r"([1-4])\t([1-4])\t([1-4])")
 
 
 def read_crowd_annotations(path: str | os.PathLike[str]) -> list[Row]:
     """The rows of ``CrowdFlowerAnnotations.txt``: how many said yes and how many no.
 
     Raises:
-        DataError: naming the line that is of another form, has a share that is not yes / (yes + no), or
-            repeats a pair.
+        DataError: naming the line that is of another form, or repeats a pair.
     """
-    return _read(Path(path), "the share of yes, the number of yes and of no", _counts)
+    form = "the share of yes, the number of yes and of no, which are not both 0"
+    return _read(Path(path), form, r"[^\t]+\t(?!0+\t0+$)(\d{1,9})\t(\d{1,9})")
 
 
-def _scores(cells: list[str]) -> tuple[int, ...] | None:
-    return tuple(map(int, cells)) if all(cell in ("1", "2", "3", "4") for cell in cells) else None
-
-
-def _counts(cells: list[str]) -> tuple[int, ...] | None:
-    share, *counts = cells
-    if not (_SHARE.fullmatch(share) and all(_COUNT.fullmatch(cell) for cell in counts)):
-        return None
-    yes, no = map(int, counts)
-    fits = yes + no > 0 and math.isclose(float(share), yes / (yes + no), abs_tol=_ROUNDING)
-    return (yes, no) if fits else None
-
-
-def _read(path: Path, form: str, values: Callable[[list[str]], tuple[int, ...] | None]) -> list[Row]:
-    """Rows of a file of judgements; ``values`` reads the last three cells, None where they are odd."""
-    rows: list[Row] = []
-    seen: dict[tuple[str, str], int] = {}
-    for number, line in read_lines(path):
-        where = f"{path}, line {number}"
-        cells = [cell.strip() for cell in line.split("\t")]
-        match = _CAPTION.fullmatch(cells[1]) if len(cells) == 5 else None
-        said = values(cells[2:]) if match else None
-        if match is None or said is None:
+def _read(path: Path, form: str, values: str) -> list[Row]:
+    """Rows of a file of judgements; ``values`` is the pattern of the last three cells."""
+    pattern = re.compile(r"([^\t]+)\t([^\t#]+)#(\d{1,9})\t" + values)
+    rows: dict[tuple[str, str, str], Row] = {}
+    for where, line in lines(path):
+        match = pattern.fullmatch(re.sub(r" *\t *", "\t", line.strip()))
+        if match is None:
             raise DataError(
                 f"{where}: expected image.jpg<TAB>image.jpg#k and {form}, found {line[:80]!r}; "
                 "correct the line or fetch the file again"
             )
-        image, name = check_relative(cells[0], where), check_relative(match["name"], where)
-        k = int(match["number"])
-        first = seen.setdefault((image, f"{name}#{k}"), number)
-        if first != number:
+        image, name, k, *said = match.groups()
+        row = (where, relative(image, where), relative(name, where), int(k), tuple(map(int, said)))
+        first = rows.setdefault((image, name, k), row)
+        if first is not row:
             raise DataError(
-                f"{where}: the pair {image}, {name}#{k} is there since line {first}; remove the duplicate"
+                f"{where}: the pair {image}, {name}#{k} is also at {first[0]}; remove the duplicate"
             )
-        rows.append((number, image, name, k, said))
     if not rows:
         raise DataError(f"{path}: expected lines with {form}, found none; fetch the file again")
-    return rows
+    return list(rows.values())
 
 
-def _file(root: Path, name: str) -> Path:
-    for folder in _FOLDERS:
-        if (root / folder / name).is_file():
-            return root / folder / name
-    raise DataError(
-        f"{root / _FOLDERS[0] / name}: expected this file, found nothing; it comes with the captions of "
-        "Flickr8k (Flickr8k_text.zip), fetch it or correct data_root"
-    )
-
-
-def _join(path: Path, rows: list[Row], dataset: Dataset, value: Callable[[np.ndarray], np.ndarray]) -> Judged:
+def _join(path: Path, rows: list[Row], dataset: Dataset, value: Callable[[Any], float]) -> Judged:
     """The rows that are about images and captions of the dataset."""
     number = {Path(file).name: i for i, file in enumerate(dataset.image_files)}
-    captions: dict[int, np.ndarray] = {}
-    kept: list[tuple[int, int]] = []
-    votes: list[tuple[int, ...]] = []
-    outside: Counter[bool] = Counter()
-    for line, image, name, k, said in rows:
-        if image not in number or name not in number:
-            outside[not (image.endswith(".jpg") and name.endswith(".jpg"))] += 1
-            continue
-        owner = number[name]
-        own = captions.setdefault(owner, dataset.captions_of(owner))
-        if k >= len(own):
-            raise DataError(
-                f"{path}, line {line}: expected a caption of {name}, number 0 to {len(own) - 1}, found #{k}; "
-                "load the dataset with all its captions"
-            )
-        kept.append((number[image], int(own[k])))
-        votes.append(said)
+    kept = []
+    for where, image, name, k, said in rows:
+        if image in number and name in number:
+            own = dataset.captions_of(number[name])
+            if k >= len(own):
+                raise DataError(
+                    f"{where}: expected a caption of {name}, number 0 to {len(own) - 1}, found #{k}; "
+                    "load the dataset with all its captions"
+                )
+            kept.append((number[image], own[k], value(said)))
     if not kept:
         raise DataError(
             f"{path}: expected judgements of images of dataset {dataset.name}, found none among "
             f"{len(rows):,}; they are about the test split of flickr8k"
         )
-    image, caption = np.array(kept, dtype=np.int64).T
-    counts = np.array(votes, dtype=np.int64)
-    own = dataset.image_of_caption[caption] == image
-    return Judged(image, caption, counts, value(counts), own, outside.total(), outside[True])
+    image, caption, values = zip(*kept, strict=True)
+    return Judged(np.array(image, np.int64), np.array(caption, np.int64), np.array(values, np.float64))

@@ -1,254 +1,208 @@
 """One's own data: any folder of images with a caption file (CSV, TSV, JSON Lines, JSON).
 
-The shortest form is ``captions.csv`` with the columns ``image,caption`` and the images in ``images``.
-Kaggle's ``captions.txt`` of Flickr8k and ``results.csv`` of Flickr30k are read as they are.
+The shortest form is ``captions.csv`` with the columns ``image,caption`` and the images anywhere below it.
+Kaggle's ``captions.txt`` of Flickr8k and ``results.csv`` of Flickr30k are read as they are, and so are
+``train/metadata.csv`` and ``test/metadata.csv`` beside the images of each split.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import posixpath
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from imtext.data.common import Photo, build, clean, data_folder
-from imtext.data.own_columns import Row, Table, bare, counted
-from imtext.data.own_files import SPLIT_WORDS, Images, caption_files, find_images, image_names
-from imtext.data.own_groups import group_by_id
-from imtext.data.own_tables import read_table
-from imtext.data.schema import SPLITS, Dataset
+from msgspec import Raw
+
+from imtext.check import number, whole
+from imtext.data.assemble import WORDS, Found, Picture
+from imtext.data.coco import read_captions
+from imtext.data.files import Files, bare
+from imtext.data.karpathy import read_split
+from imtext.data.table import Row, read_table
+from imtext.data.text import read_json
 from imtext.errors import ConfigError, DataError
 
-_Tables = Sequence[tuple[Table, str | None]]
+_TABLES = ("*.csv", "*.tsv", "*.jsonl", "*.json", "captions.txt")
 
 
-def load_own(
-    data_root: str | os.PathLike[str],
-    captions: str | os.PathLike[str] | Sequence[str] | None = None,
-    images: str | os.PathLike[str] | None = None,
-    name: str = "own",
+def read_own(
+    files: Files,
+    captions: str | Sequence[str] | None = None,
+    columns: Mapping[str, str | None] | None = None,
     val: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
-    on_empty: str = "raise",
-    check_files: bool = True,
-    subset: bool = False,
-    columns: Mapping[str, str | None] | None = None,
-) -> Dataset:
+) -> Found:
     """A folder of images with captions in a table.
 
     Args:
-        data_root: folder with the caption file and the images.
-        captions: caption file under ``data_root``, or several whose names are splits; default: the one
-            ``captions.*``, or ``train.*``, ``val.*`` (``dev.*``), ``test.*``, or the only caption file.
-        images: folder of the images under ``data_root``; default: searched for (``images``, ``imgs``, ``.``).
-        name: how reports call the dataset.
-        val, test: fractions of the groups that become validation and test, where the files give no split.
-        seed: which groups these are.
-        on_empty: ``"raise"`` or ``"skip"`` for empty captions.
-        check_files: demand that each image is on disk (False: captions alone are enough).
-        subset: leave out captions whose image has no file, with a note.
+        captions: caption file below the data root, or several whose names are splits; default: the one
+            ``captions.*``, or those whose name or folder is a split (``train``, ``val``, ``dev``, ``test``,
+            ``x_train``), or the only one.
         columns: own column names, for example ``{"caption": "title"}``; the roles are ``image``,
             ``caption``, ``split`` and ``group``, and None ignores a split or group.
+        val, test: fractions of the groups that become validation and test, where the files give no split.
+        seed: which groups these are.
 
-    A row has an image and a caption (in JSON: or a list of captions); an image has as many captions as it has
-    rows, repeated ones are dropped with a note. Images of one ``group`` (``identity``, ``person_id``) are
-    never negatives of each other and stay in one split; without that column each image is a group, or those
-    that share an ``id`` are, with a note (see ``own_groups.group_by_id``). Without a split,
-    each group goes where a hash of the seed and its name says, so that new images do not move the others. The
-    id of an image is its file name without ending, or its path where file names repeat.
+    A row has an image and a caption, several columns ``caption_0``, ``caption_1``, or a list of captions; an
+    image has as many captions as it has rows, repeated ones are left out with a note. Images of one ``group``
+    (``identity``, ``person_id``) are never negatives of each other and stay in one split; without that column
+    each image is a group, or those that share an ``id`` are, with a note. Without a split, each group goes
+    where a hash of the seed and its name says, so that new images do not move the others.
 
     Raises:
-        ConfigError: a parameter is unknown or out of range.
-        DataError: no or several caption files, or one that is broken or of another dataset; columns are
-            missing or ambiguous; a row is incomplete; an image is missing, in two splits or leaves the
-            folder; a group is in two splits; a caption is empty.
-
-    >>> load_own("no/such/folder")
-    Traceback (most recent call last):
-    imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
+        ConfigError: a parameter is out of range.
+        DataError: no or several caption files, or one that is broken; columns are missing or ambiguous; a row
+            is incomplete; an image is in two splits or leaves the folder.
     """
-    root = data_folder(data_root, name, "images and a caption file")
-    _check_parameters(val, test, seed)
-    files = caption_files(root, captions)
-    tables = [(read_table(path, columns or {}), split) for path, split in files]
-    notes = [note for table, _ in tables for note in table.notes]
-    notes += group_by_id(tables)
-    _check_everywhere(tables, "split", lambda row, split: split or row.split)
-    _check_everywhere(tables, "group", lambda row, _: row.group)
-
-    found = find_images(root, images, image_names(tables), check_files and not subset)
-    photos, groups, more = _photos(tables, found, on_empty)
-    notes += more
-    if subset and check_files:
-        notes += _leave_missing(photos, found)
-    if photos and not next(iter(photos.values())).split:
-        notes.append(_split(photos, groups, val, test, seed))
-    elif len(files) == 1 and files[0][1]:
-        notes.append(
-            f"all images are in split {files[0][1]}, as the name {files[0][0].name} says; "
-            "name it captions to have it split here"
-        )
-    notes += found.notes(photos)
-    _set_groups(photos, groups, tables)
-    _set_ids(list(photos.values()))
-    return build(name, found.folder, list(photos.values()), on_empty, False, files[0][0], notes)
-
-
-def _check_parameters(val: float, test: float, seed: int) -> None:
-    for key, value in (("val", val), ("test", test)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ConfigError(f"{key}={value!r}: expected a fraction of the images, 0 or more and below 1")
-    if val + test >= 1:
-        raise ConfigError(f"val={val}, test={test}: expected a sum below 1, found {val + test:g}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigError(f"seed={seed!r}: expected a whole number")
-
-
-def _check_everywhere(tables: _Tables, what: str, value: Callable[[Row, str | None], str | None]) -> None:
-    """DataError where some rows have a split or group and others do not."""
-    lacking = having = None
-    for table, file_split in tables:
-        for row in table.rows:
-            found = value(row, file_split)
-            if found is None:
-                lacking = lacking or (table, row)
-            else:
-                having = having or (table, row, found)
-    if lacking and having:
-        hint = "" if what == "split" else ", or the name of the image where it is alone"
-        raise DataError(
-            f"{lacking[0].where(lacking[1])}: expected a {what}, since {having[0].where(having[1])} has one "
-            f"({having[2][:40]!r}), found none; fill the column in{hint}"
-        )
-
-
-def _photos(
-    tables: _Tables, found: Images, on_empty: str
-) -> tuple[dict[str, Photo], dict[str, str], list[str]]:
-    """The images by file name in the order of their first row, the group of each, and notes."""
-    photos: dict[str, Photo] = {}
-    groups: dict[str, str] = {}
-    seen: set[tuple[str, str]] = set()
-    repeated = 0
-    for table, file_split in tables:
-        for row in table.rows:
-            file = found.file(row.image)
-            split = _split_word(table, row, file_split)
-            photo = photos.get(file)
-            if photo is None:
-                photo = photos[file] = Photo(file, "", split, [], table.where(row))
-                groups[file] = row.group or bare(file)
-            _check_agrees(table, row, split, photo, groups[file])
-            for caption in map(clean, row.captions):
-                if not caption and on_empty == "raise":
-                    raise DataError(
-                        f"{table.where(row)}: image {file} has an empty caption; "
-                        "write one, delete the row or pass on_empty='skip'"
-                    )
-                if caption and (file, caption) in seen:
-                    repeated += 1
-                    continue
-                seen.add((file, caption))
-                photo.captions.append(caption)
-    notes = [f"dropped: {counted(repeated, 'caption')} that an image has twice"] if repeated else []
-    return photos, groups, notes
-
-
-def _check_agrees(table: Table, row: Row, split: str, photo: Photo, group: str) -> None:
-    """DataError where a row gives its image another split or group than the first row of that image."""
-    for what, now, then in (("split", split, photo.split), ("group", row.group or group, group)):
-        if now != then:
+    if number("val", val, most=1) + number("test", test, most=1) >= 1:
+        raise ConfigError(f"val={val}, test={test}: expected a sum below 1")
+    seed = whole("seed", seed, least=-(2**63))
+    notes: list[str] = []
+    names = _tables(files, captions)
+    pictures: dict[str, Picture] = {}
+    rows: list[Row] = []
+    for name, split in names.items():
+        path = files.root / name
+        keys = _keys(path)
+        if "images" in keys:
+            known = read_captions(path, split) if "annotations" in keys else read_split(path, files).pictures
+            pictures |= {picture.file: picture for picture in known}
+        else:
+            rows += [_placed(row, name, split) for row in read_table(path, columns)]
+    rows = _grouped(rows, notes)
+    repeated = sum(_add(pictures, row) for row in rows)
+    if repeated:
+        notes.append(f"{repeated:,} captions that an image has twice: left out")
+    found = list(pictures.values())
+    for what in ("split", "group"):
+        lacking = [picture for picture in found if not getattr(picture, what)]
+        if lacking and len(lacking) < len(found):
+            having = next(picture for picture in found if getattr(picture, what))
             raise DataError(
-                f"{table.where(row)}: image {photo.file} is in {what} {now!r}, and in {what} {then!r} at "
-                f"{photo.where}; an image belongs to one {what}, correct one of the rows"
+                f"{lacking[0].where}: expected a {what}, since {having.where} has one "
+                f"({getattr(having, what)[:40]!r}), found none; fill the column in or pass "
+                f"columns={{{what!r}: None}}"
             )
+    first, split = next(iter(names.items()))
+    if found and not found[0].split:
+        notes.append(_split(found, val, test, seed))
+    elif len(names) == 1 and split:
+        notes.append(f"all images are in split {split}, as the name {first} says; call it captions otherwise")
+    return Found("own", files.root / first, files, found, notes=notes)
 
 
-def _split_word(table: Table, row: Row, file_split: str | None) -> str:
-    """The split of a row, ``""`` where there is none."""
-    if row.split is None:
-        return file_split or ""
-    split = SPLIT_WORDS.get(row.split.lower())
-    if split is None:
+def _tables(files: Files, captions: str | Sequence[str] | None) -> dict[str, str]:
+    """The caption files, and the split that the name of each says, or nothing."""
+    if captions:
+        names = [str(captions)] if isinstance(captions, str | Path) else list(map(str, captions))
+    else:
+        there = sorted({path for pattern in _TABLES for path in files.all(pattern)})
+        nearest = min((path.count("/") for path in there), default=0)
+        there = [path for path in there if path.count("/") == nearest]
+        chosen = [path for path in there if Path(path).stem.lower() == "captions" or _said(path)]
+        names = chosen or there
+    splits = [_said(name) or (_ends(name) if len(names) > 1 else "") for name in names]
+    if not names or (len(names) > 1 and (not all(splits) or len(set(splits)) < len(splits))):
         raise DataError(
-            f"{table.where(row)}: expected a split, one of {', '.join(SPLIT_WORDS)}, found "
-            f"{row.split[:40]!r}; correct it, or pass columns={{'split': None}} to have the images split here"
+            f"{files.root}: expected one caption file (captions.csv, .tsv, .jsonl, .json), or one for each "
+            f"of train, val and test, found {', '.join(names[:8]) or 'none'}; pass captions='NAME' of "
+            "the one that is meant"
         )
-    if file_split and split != file_split:
+    return dict(zip(names, splits, strict=True))
+
+
+def _said(name: str) -> str:
+    """The split that the name of a file, or of the folder it lies in, is."""
+    path = Path(name)
+    return WORDS.get(path.stem.lower()) or WORDS.get(path.parent.name.lower(), "")
+
+
+def _ends(name: str) -> str:
+    """The split that the name of a file ends in, as in ``coco_karpathy_train.json``."""
+    return WORDS.get(re.split(r"[_.-]", Path(name).stem.lower())[-1], "")
+
+
+def _keys(path: Path) -> set[str]:
+    """The keys of a JSON object; none of any other file."""
+    try:
+        return set(read_json(path, dict[str, Raw])) if path.suffix.lower() == ".json" else set()
+    except DataError:
+        return set()
+
+
+def _placed(row: Row, name: str, split: str) -> Row:
+    """A row with the split of its file; beside the images of a split, names are relative to that folder."""
+    if split and row.split and WORDS.get(row.split.lower()) != split:
         raise DataError(
-            f"{table.where(row)}: expected split {file_split}, as the file name says, found {row.split!r}; "
+            f"{row.where}: expected split {split}, as the name of the file says, found {row.split!r}; "
             "rename the file or correct the row"
         )
-    return split
+    folder = Path(name).parent.name
+    image = f"{folder}/{row.image}" if folder.lower() in WORDS else row.image
+    return row._replace(split=row.split or split, image=image)
 
 
-def _leave_missing(photos: dict[str, Photo], found: Images) -> list[str]:
-    missing = [file for file in photos if not found.there(file)]
-    captions = sum(len(photos.pop(file).captions) for file in missing)
-    if not missing:
-        return []
-    if not photos:
-        raise DataError(
-            f"{found.folder}: expected images such as {missing[0]}, found none of {len(missing):,}; "
-            "put them there or pass images="
-        )
-    shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    images, texts = counted(len(missing), "image"), counted(captions, "caption")
-    return [f"left out: {images} with {texts}, since there is no file ({shown})"]
+def _grouped(rows: list[Row], notes: list[str]) -> list[Row]:
+    """The rows with what stands under ``id`` as their group, if it is the person of an image.
+
+    It is where every image has one, several images share one, and none is in two splits.
+    """
+    ids, images, splits = defaultdict(set), defaultdict(set), defaultdict(set)
+    for row in rows:
+        ids[row.image].add(row.id)
+        images[row.id].add(row.image)
+        splits[row.id].add(row.split)
+    if all(len(shared) == 1 for shared in images.values()) or set(images) == {""}:
+        return rows
+    if "" in images or any(len(several) > 1 for several in (*ids.values(), *splits.values())):
+        why = "some rows have none, an image has several, or one is in several splits"
+        notes.append(f"'id' is no group of images ({why}); columns={{'group': 'id'}} makes it one")
+        return rows
+    count = f"{len(images):,} groups of {len(ids):,} images"
+    notes.append(f"images with the same 'id' are one group: {count}; columns={{'group': None}} undoes it")
+    return [row._replace(group=row.id) for row in rows]
 
 
-def _split(photos: Mapping[str, Photo], groups: Mapping[str, str], val: float, test: float, seed: int) -> str:
+def _add(pictures: dict[str, Picture], row: Row) -> int:
+    """Put a row to its picture; the number of captions that it has already."""
+    picture = pictures.setdefault(
+        row.image, Picture(row.image, [], row.split, row.where, group=row.group or None)
+    )
+    for what, now, then in (("split", row.split, picture.split), ("group", row.group, picture.group or "")):
+        if now != then:
+            raise DataError(
+                f"{row.where}: image {row.image} is in {what} {now!r}, and in {what} {then!r} at "
+                f"{picture.where}; an image belongs to one {what}, correct one of the rows"
+            )
+    fresh = [caption for caption in row.captions if not caption or caption not in picture.captions]
+    picture.captions += fresh
+    return len(row.captions) - len(fresh)
+
+
+def _split(pictures: Sequence[Picture], val: float, test: float, seed: int) -> str:
     """Assign splits by a hash of seed and group, test from its low end and val from its high end; the note.
 
     A group moves only when the fractions or the seed change, or, among few groups, to fill an empty split.
     """
-    names = {groups[file] for file in photos}
-    draw = {name: _unit(f"{seed}:{name}") for name in names}
-    order = sorted(names, key=lambda name: (draw[name], name))
+    groups = [picture.group or bare(picture.file) for picture in pictures]
+    draw = {name: _unit(f"{seed}:{name}") for name in groups}
+    order = sorted(draw, key=lambda name: (draw[name], name))
     n = len(order)
     some_test, some_val = int(test > 0 and n >= 3), int(val > 0 and n >= 3)
-    low = sum(draw[name] < test for name in order)
-    high = n - sum(draw[name] >= 1 - val for name in order)
-    low = min(max(low, some_test), n - some_val - 1)
-    high = min(max(high, low + 1), n - some_val)
-    split_of = dict.fromkeys(order[:low], "test") | dict.fromkeys(order[low:high], "train")
-    split_of |= dict.fromkeys(order[high:], "val")
-    for file, photo in photos.items():
-        photo.split = split_of[groups[file]]
-    what = "images" if n == len(photos) else "groups"
+    low = min(max(sum(u < test for u in draw.values()), some_test), n - some_val - 1)
+    high = min(max(n - sum(u >= 1 - val for u in draw.values()), low + 1), n - some_val)
+    place = {name: "test" if i < low else "train" if i < high else "val" for i, name in enumerate(order)}
+    for picture, group in zip(pictures, groups, strict=True):
+        picture.split = place[group]
     return (
-        f"no split is given; made here: {high - low:,} / {n - high:,} / {low:,} {what} for "
-        f"{' / '.join(SPLITS)}, by a hash of seed {seed} and the name (val={val}, test={test})"
+        f"no split is given; made here: {high - low:,} / {n - high:,} / {low:,} groups for train / val / "
+        f"test, by a hash of seed {seed} and the name (val={val}, test={test})"
     )
 
 
 def _unit(text: str) -> float:
     """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:6], "big") / 2**48
-
-
-def _set_groups(photos: Mapping[str, Photo], groups: Mapping[str, str], tables: _Tables) -> None:
-    """Number the groups in the order of their first image; DataError where one is in two splits."""
-    if tables[0][0].rows[0].group is None:
-        return
-    first: dict[str, tuple[int, Photo]] = {}
-    for file, photo in photos.items():
-        number, other = first.setdefault(groups[file], (len(first), photo))
-        if other.split != photo.split:
-            raise DataError(
-                f"{photo.where}: group {groups[file]!r} is in split {photo.split} ({file}), and in split "
-                f"{other.split} ({other.file}) at {other.where}; a group belongs to one split, "
-                "correct the rows"
-            )
-        photo.group = number
-
-
-def _set_ids(photos: Sequence[Photo]) -> None:
-    """File names without ending, or paths, or paths with ending: the shortest that differ."""
-    for make in (lambda file: posixpath.basename(bare(file)), bare, str):
-        ids = [make(photo.file) for photo in photos]
-        if len(set(ids)) == len(ids):
-            break
-    for photo, own in zip(photos, ids, strict=True):
-        photo.id = own
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from imtext.data.dataset import SPLITS, Dataset, Phrases, Regions
+from imtext.data.features import ImageFeatures
 from imtext.data.images import check_form, decode_all, source_fingerprint, without
 from imtext.data.pack_file import PackFile, Rest, entries_of, room_for_header, write_stream
 from imtext.data.pack_header import FORMAT, VERSION, damaged
-from imtext.data.rows import ImageFeatures
-from imtext.data.schema import SPLITS, Dataset
-from imtext.data.spans import Phrases, Regions
 from imtext.errors import DataError
 from imtext.progress import progress
 
@@ -176,6 +175,7 @@ class _Job:
             "version": str(VERSION),
             "name": dataset.name,
             "reader": self.reader,
+            "edition": dataset.edition,
             "fingerprint": _fingerprint(dataset),
             "source": self.source,
             "skipped": str(len(self.skipped)),
@@ -322,6 +322,7 @@ def _dataset(pack: PackFile) -> Dataset:
         phrases,
         _scenes(pack) if "scenes" in held else None,
         features,
+        pack.header.texts.get("edition", ""),
     )
 
 

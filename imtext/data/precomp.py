@@ -12,52 +12,86 @@ captions. The files do not say which of these forms they have: counts and ids do
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from imtext.data.common import ON_EMPTY, Photo, build, check_counts, clean, data_folder, read_lines, read_text
-from imtext.data.npy import open_npy
-from imtext.data.precomp_layout import Layout, check_rows, find_layout
-from imtext.data.rows import ImageFeatures
-from imtext.data.schema import Dataset
-from imtext.errors import ConfigError, DataError
+from imtext.check import one_of, whole
+from imtext.data.arrays import open_npy
+from imtext.data.assemble import Found, Picture
+from imtext.data.dataset import Dataset
+from imtext.data.editions import PRECOMPUTED
+from imtext.data.features import ImageFeatures
+from imtext.data.files import Files
+from imtext.data.text import clean, lines, read_text
+from imtext.errors import DataError
+from imtext.progress import progress
 
-__all__ = ["load_precomp", "needs_pictures"]
-
-_TESTS = ("auto", "test", "testall")
-# By name of the dataset and of the files. COCO's dev circulates with 1,000 and 5,000 images: not checked.
-COUNTS: Mapping[str, Mapping[str, int]] = {
-    "coco_precomp": {"train": 113_287, "test": 1_000, "testall": 5_000},
-    "f30k_precomp": {"train": 29_000, "dev": 1_014, "test": 1_000},
-}
+USUAL = 5
+"""Captions of an image where nothing else is said: so in Flickr8k, Flickr30k and, cut to five, COCO."""
+_BLOCK = 1 << 24  # bytes looked at together
+_SAMPLE = 16  # blocks looked at where not all are
 
 
-def load_precomp(
-    data_root: str | os.PathLike[str],
-    name: str = "precomp",
-    on_empty: str = "raise",
-    subset: bool = False,
-    check_files: bool = True,
+@dataclass
+class _Part:
+    """The files of one split: rows of features, captions by line, the image of each, and which row it has."""
+
+    split: str
+    path: str  # up to ``_ims.npy``
+    rows: np.ndarray
+    captions: list[str]
+    owner: np.ndarray
+    ids: list[str] | None
+
+    @property
+    def stem(self) -> str:
+        return os.path.basename(self.path)
+
+    @property
+    def row_of_image(self) -> np.ndarray:
+        first = np.flatnonzero(np.diff(self.owner, prepend=-1))
+        return first if self.repeated else np.arange(len(first))
+
+    @property
+    def repeated(self) -> bool:
+        """Whether there is a row for each caption in place of one for each image."""
+        return len(self.rows) > self.owner[-1] + 1
+
+    def pictures(self) -> list[Picture]:
+        """The images with their captions under made-up names; blank captions stay, so that nothing shifts."""
+        pictures = []
+        for i, place in enumerate(
+            np.split(np.arange(len(self.owner)), np.flatnonzero(np.diff(self.owner)) + 1)
+        ):
+            captions = [self.captions[j] for j in place]
+            line = place[0] + 1 + (captions.index("") if "" in captions else 0)
+            where, file = f"{self.path}_caps.txt, line {line}", f"{self.stem}/{i:06d}"
+            pictures.append(Picture(file, captions, self.split, where, self.ids[i] if self.ids else file))
+        return pictures
+
+
+def read_precomp(
+    name: str,
+    files: Files,
     captions_per_image: int | None = None,
     test: str = "auto",
-) -> Dataset:
+    subset: bool = False,
+    check_files: bool = True,
+) -> Found:
     """Precomputed features with their captions; ``dataset.features`` holds the images, memory-mapped.
 
     Args:
-        data_root: folder with ``train_ims.npy`` and so on, or the folder above it.
-        name: how reports call the dataset; ``coco_precomp`` and ``f30k_precomp`` must have the published
-            number of images (113,287 / - / 5,000 or 1,000, and 29,000 / 1,014 / 1,000).
-        on_empty: ``"raise"`` or ``"skip"`` for empty captions. A blank line is an empty caption.
-        subset: accept other counts than the published ones, and splits without files.
-        check_files: read every row: all numbers finite (as float32), repeated rows truly equal. False reads a
-            sample of the repeated rows, and none otherwise.
+        name: ``coco_precomp`` and ``f30k_precomp`` must have the published number of images.
         captions_per_image: for files without ids: number of captions of every image (default: five).
         test: which files are the split test: ``"testall"`` (COCO: 5,000 images, the 5K test), ``"test"`` (its
             first 1,000), or ``"auto"``: testall where it is there. The 1K test that most papers print is the
             mean over five blocks of 1,000 images of testall: ``evaluate(..., folds=5)``.
+        subset: accept splits without files.
+        check_files: read every row: all numbers finite (as float32), repeated rows truly equal. False reads a
+            sample of the repeated rows, and none otherwise.
 
     ``dev`` becomes the split val. Captions belong to images by their ids where each caption has one (any
     number for an image, its captions together); otherwise each image has ``captions_per_image``. Where rows
@@ -66,41 +100,56 @@ def load_precomp(
     the ids of each split only count from 0 or 1, they are prefixed: ``dev/17``.
 
     Raises:
-        ConfigError: ``on_empty``, ``test`` or ``captions_per_image`` is not one of the values above.
+        ConfigError: ``test`` or ``captions_per_image`` is not one of the values above.
         DataError: a file is missing, damaged or of another kind; the numbers of rows, captions and ids do not
-            fit; a row holds NaN or infinity; ids repeat, within a split or across splits; counts disagree.
-
-    >>> load_precomp("no/such/folder")
-    Traceback (most recent call last):
-    imtext.errors.DataError: data_root=no/such/folder: expected a folder with train_ims.npy, ...
+            fit; a row holds NaN or infinity.
     """
-    if test not in _TESTS:
-        raise ConfigError(f"test={test!r}: expected one of {_TESTS}")
-    if on_empty not in ON_EMPTY:
-        raise ConfigError(f"on_empty={on_empty!r}: expected one of {ON_EMPTY}")
-    k = captions_per_image
-    if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-        raise ConfigError(f"captions_per_image={k!r}: expected a positive whole number")
-    root = _folder(data_folder(data_root, name, "train_ims.npy, train_caps.txt and so on"), name)
-    stems = _stems(root, test, subset)
-    parts = [_read(root, split, stem, k) for split, stem in stems.items()]
-    _check_forms(parts)
-    names, notes = _names(parts)
-    photos = [photo for part, ids in zip(parts, names, strict=True) for photo in part.photos(ids)]
-    if not subset:
-        expected = {part.split: COUNTS.get(name, {}).get(part.stem) for part in parts}
-        check_counts(photos, {split: count for split, count in expected.items() if count}, root)
-    # Last, since it reads every number: everything else has been found right.
-    parts = [part.checked(check_files) for part in parts]
-    notes = [*_test_note(root, stems), *(note for part in parts for note in part.layout.notes), *notes]
-    dataset = build(name, root, photos, on_empty, False, root, notes)
-    return replace(dataset, features=_features(parts, photos, dataset))
+    one_of("test", test, ("auto", "test", "testall"))
+    k = None if captions_per_image is None else whole("captions_per_image", captions_per_image)
+    homes = {(files.root / path).parent for path in files.all("*_ims.npy")}
+    home = min(homes, key=lambda place: (place.name != name, place), default=files.root)
+    there = {one for one in ("train", "dev", "test", "testall") if list(home.glob(f"{one}_[ic]*"))}
+    test = "testall" if test == "auto" and "testall" in there else test.replace("auto", "test")
+    stems = {"train": "train", "val": "dev", "test": test}
+    wanted = {split: stem for split, stem in stems.items() if stem in there or not subset or not there}
+    absent = [stem for stem in wanted.values() if stem not in there]
+    if absent:
+        raise DataError(
+            f"{home / absent[0]}_ims.npy: expected this file and {absent[0]}_caps.txt, found none; put them "
+            "there"
+            f"{', or pass subset=True to read the splits that are there' * bool(there)}"
+        )
+    parts = [_read(home, split, stem, k) for split, stem in wanted.items()]
+    for part in parts[1:]:
+        if part.rows.shape[1:] != parts[0].rows.shape[1:]:
+            raise DataError(
+                f"{part.path}_ims.npy: expected {_form(parts[0].rows.shape[1:])} numbers an image, as "
+                f"{parts[0].stem}_ims.npy has, found {_form(part.rows.shape[1:])}; take files made together"
+            )
+    other, notes = {"test": "testall", "testall": "test"}[test], []
+    if other in there:
+        notes.append(
+            f"split test is {test} (of COCO, testall is the 5K test and test its first 1,000 images); "
+            f"{other} left aside, test={other!r} reads it"
+        )
+    _prefix(parts, notes)
+    for part in parts:
+        _check(part, check_files, k, notes)
+    starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+    rows = [start + part.row_of_image for start, part in zip(starts, parts, strict=False)]
+    pictures = [picture for part in parts for picture in part.pictures()]
+    row = dict(zip((picture.file for picture in pictures), np.concatenate(rows).tolist(), strict=True))
+
+    def finish(dataset: Dataset) -> Dataset:  # an image whose captions are all empty is gone
+        kept = [row[file] for file in dataset.image_files]
+        return replace(dataset, features=ImageFeatures(tuple(part.rows for part in parts), kept))
+
+    return Found(name, home, None, pictures, PRECOMPUTED.get((name, test)), notes, finish)
 
 
 def needs_pictures(dataset: Dataset) -> Dataset:
     """The dataset, for a study that reads photographs; DataError where it holds features and no image files.
 
-    >>> from imtext.data.schema import Dataset
     >>> one = Dataset("one", Path("."), ("a.jpg",), ("a",), ("a dog",), [0], ["train"], [0])
     >>> needs_pictures(one) is one
     True
@@ -110,149 +159,118 @@ def needs_pictures(dataset: Dataset) -> Dataset:
     """
     if dataset.features is None or os.path.isfile(dataset.image_path(0)):
         return dataset
-    form = " x ".join(f"{side:,}" for side in dataset.features.shape)
     raise DataError(
-        f"dataset {dataset.name} holds precomputed features ({form}), not pictures; this needs photographs: "
-        "choose the dataset with its images (coco, flickr30k) or a study that reads dataset.features"
+        f"dataset {dataset.name} holds precomputed features ({_form(dataset.features.shape)}), not pictures; "
+        "this needs photographs: choose the dataset with its images (coco, flickr30k) or a study that reads "
+        "dataset.features"
     )
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The files of one split: rows, captions by line, and which belong together."""
-
-    split: str
-    stem: str
-    root: Path
-    rows: np.ndarray
-    captions: list[str]
-    layout: Layout
-
-    def file(self, i: int) -> str:
-        """Made-up name of image ``i``."""
-        return f"{self.stem}/{i:06d}"
-
-    def checked(self, everything: bool) -> _Part:
-        """The part, its rows read and found right."""
-        path = self.root / f"{self.stem}_ims.npy"
-        return replace(self, layout=check_rows(path, self.rows, self.layout, everything))
-
-    def photos(self, ids: Sequence[str]) -> list[Photo]:
-        """The images with their captions; blank captions stay, so that nothing shifts."""
-        photos = [
-            Photo(self.file(i), one, self.split, [], f"{self.root / self.stem}_caps.txt")
-            for i, one in enumerate(ids)
-        ]
-        for line, image in enumerate(self.layout.image_of_caption.tolist()):
-            photo, caption = photos[image], self.captions[line]
-            if not photo.captions or (not caption and all(photo.captions)):
-                photo.where = f"{self.root / self.stem}_caps.txt, line {line + 1}"
-            photo.captions.append(caption)
-        return photos
+def _form(shape: Sequence[int]) -> str:
+    return " x ".join(f"{side:,}" for side in shape)
 
 
-def _folder(root: Path, name: str) -> Path:
-    """The folder itself, or the one in it that is named after the dataset."""
-    for folder in (root, root / name, root / "precomp"):
-        if any((folder / f"{stem}_ims.npy").is_file() for stem in ("train", "dev", "test", "testall")):
-            return folder
-    raise DataError(
-        f"{root / 'train_ims.npy'}: expected this file (and train_caps.txt, dev_ims.npy, ...), found none of "
-        "its kind; correct data_root"
-    )
-
-
-def _stems(root: Path, test: str, subset: bool) -> dict[str, str]:
-    """The files of each split that is there; a split is there if it has features or captions."""
-    if test == "auto":
-        test = "testall" if _there(root, "testall") else "test"
-    stems = {"train": "train", "val": "dev", "test": test}
-    for stem in stems.values():
-        for file in (f"{stem}_ims.npy", f"{stem}_caps.txt"):
-            if not (root / file).is_file() and not (subset and not _there(root, stem)):
-                more = "" if _there(root, stem) else ", or pass subset=True to read the splits that are there"
-                raise DataError(
-                    f"{root / file}: expected this file, found nothing; fetch it or correct data_root{more}"
-                )
-    return {split: stem for split, stem in stems.items() if _there(root, stem)}
-
-
-def _there(root: Path, stem: str) -> bool:
-    return any((root / f"{stem}_{file}").is_file() for file in ("ims.npy", "caps.txt"))
-
-
-def _test_note(root: Path, stems: Mapping[str, str]) -> list[str]:
-    other = {"test": "testall", "testall": "test"}.get(stems.get("test", ""))
-    if other is None or not _there(root, other):
-        return []
-    return [
-        f"split test is {stems['test']} (of COCO, testall is the 5K test and test its first 1,000 images); "
-        f"{other} left aside, test={other!r} reads it"
-    ]
-
-
-def _read(root: Path, split: str, stem: str, k: int | None) -> _Part:
-    path = root / f"{stem}_ims.npy"
-    rows = open_npy(path)
+def _read(home: Path, split: str, stem: str, k: int | None) -> _Part:
+    path = f"{home / stem}"
+    rows = open_npy(f"{path}_ims.npy")
     if rows.ndim not in (2, 3):
-        form = " x ".join(f"{side:,}" for side in rows.shape)
         raise DataError(
-            f"{path}: expected (images, D) vectors or (images, R, D) regions, found {form}; "
-            "reshape the array and save it again"
+            f"{path}_ims.npy: expected (images, D) vectors or (images, R, D) regions, found "
+            f"{_form(rows.shape)}; reshape the array and save it again"
         )
     # Split by hand: a blank line is a caption that is missing, not a line that is not there.
-    lines = [clean(line) for line in read_text(root / f"{stem}_caps.txt").split("\n")]
-    if not lines[-1]:
-        lines.pop()
-    ids_file = root / f"{stem}_ids.txt"
-    ids = [line.strip() for _, line in read_lines(ids_file)] if ids_file.exists() else None
-    layout = find_layout(root / stem, rows, lines, ids, k)
-    return _Part(split, stem, root, rows, lines[: len(layout.image_of_caption)], layout)
+    captions = [clean(line) for line in read_text(Path(f"{path}_caps.txt")).removesuffix("\n").split("\n")]
+    ids_file = Path(f"{path}_ids.txt")
+    ids = [line.strip() for _, line in lines(ids_file)] if ids_file.exists() else None
+    n, m = len(rows), len(captions)
+    # Blank lines at the end may be too many.
+    while m and (found := _owners(n, m, ids, k)) is None and not captions[m - 1]:
+        m -= 1
+    if not m or found is None:
+        hint = "fetch the files again, from one source"
+        if m and m % n == 0:
+            hint = f"if every image has {m // n}, pass captions_per_image={m // n}"
+        raise DataError(
+            f"{path}_caps.txt: expected {k or USUAL} captions for each of {n:,} rows of {stem}_ims.npy, or "
+            f"an id of its image for each in {stem}_ids.txt, found {m:,} captions and "
+            f"{'no ids' if ids is None else f'{len(ids):,} ids'}; {hint}"
+        )
+    return _Part(split, path, rows, captions[:m], *found)
 
 
-def _check_forms(parts: Sequence[_Part]) -> None:
-    first = parts[0]
-    for part in parts[1:]:
-        if part.rows.shape[1:] != first.rows.shape[1:]:
-            a, b = (" x ".join(f"{side:,}" for side in one.rows.shape[1:]) for one in (first, part))
-            raise DataError(
-                f"{part.root / part.stem}_ims.npy: expected {a} numbers an image, as {first.stem}_ims.npy "
-                f"has, found {b}; take files that were made together"
-            )
+def _owners(
+    n: int, m: int, ids: list[str] | None, k: int | None
+) -> tuple[np.ndarray, list[str] | None] | None:
+    """The image of each of ``m`` captions and the ids of the images, if ``n`` rows fit to that."""
+    if ids is not None and len(ids) == m and (k in (None, 1) or len(set(ids)) < m):
+        names = np.asarray(ids, dtype=object)
+        owner = np.cumsum([0, *(names[1:] != names[:-1])])  # a run of equal ids is one image
+        own = [ids[j] for j in np.flatnonzero(np.diff(owner, prepend=-1))]
+        fits = k is None or (np.bincount(owner) == k).all()
+    else:
+        owner = np.arange(m) // (k or USUAL)
+        fits, own = m % (k or USUAL) == 0, None if ids is None or len(ids) == m else ids
+    images = int(owner[-1]) + 1
+    return (owner, own) if fits and n in (images, m) and (own is None or len(own) == images) else None
 
 
-def _names(parts: Sequence[_Part]) -> tuple[list[list[str]], list[str]]:
-    """The ids of the images of each part, distinct over all, and a note if they had to be prefixed."""
-    ids = [part.layout.ids or [part.file(i) for i in range(len(part.layout.rows))] for part in parts]
-    home: dict[str, _Part] = {}
-    clash = None
-    for part, own in zip(parts, ids, strict=True):
-        clash = clash or next(((one, home[one], part) for one in own if one in home), None)
-        home.update(dict.fromkeys(own, part))
-    if clash is None:
-        return ids, []
-    one, a, b = clash
-    if all(_counts_on(own) for part, own in zip(parts, ids, strict=True) if part.layout.ids):
-        named = [
-            [f"{part.stem}/{i}" for i in own] if part.layout.ids else own
-            for part, own in zip(parts, ids, strict=True)
-        ]
-        return named, ["the ids count the images of each split anew: prefixed by the name of its files"]
-    raise DataError(
-        f"{b.root / b.stem}_ids.txt: image {one[:60]!r} is in {a.stem} and in {b.stem}; splits must not "
-        "overlap, remove it from one (or, if ids mean something only within their split, prefix them)"
-    )
+def _prefix(parts: Sequence[_Part], notes: list[str]) -> None:
+    """Ids that only count the images of their split get its name in front."""
+    given = [one for part in parts for one in part.ids or ()]
+    if len(set(given)) < len(given) and all(_counts_on(part.ids) for part in parts if part.ids):
+        for part in parts:
+            part.ids = part.ids and [f"{part.stem}/{one}" for one in part.ids]
+        notes.append("the ids count the images of each split anew: prefixed by the name of its files")
 
 
 def _counts_on(ids: Sequence[str]) -> bool:
     return any(list(ids) == [str(i) for i in range(start, start + len(ids))] for start in (0, 1))
 
 
-def _features(parts: Sequence[_Part], photos: Sequence[Photo], dataset: Dataset) -> ImageFeatures:
-    """Rows of the images that remain (an image whose captions are all empty is gone)."""
-    starts = np.cumsum([0, *(len(part.rows) for part in parts)])
-    rows = np.concatenate([start + part.layout.rows for start, part in zip(starts, parts, strict=False)])
-    if len(photos) > dataset.n_images:
-        place = {photo.file: i for i, photo in enumerate(photos)}
-        rows = rows[[place[file] for file in dataset.image_files]]
-    return ImageFeatures(tuple(part.rows for part in parts), rows)
+def _check(part: _Part, everything: bool, k: int | None, notes: list[str]) -> None:
+    """Look at the rows in blocks: all finite, and equal where one image has several; notes are added.
+
+    ``everything=False`` looks at a sample of repeated rows only, at nothing else.
+    """
+    flat = part.rows.reshape(len(part.rows), -1)
+    bits = flat.view(f"u{flat.dtype.itemsize}")  # NaN equals NaN, and comparing makes no copy of another type
+    fives = (bits[:USUAL] == bits[0]).all() and (bits[USUAL : USUAL + 1] != bits[0]).any()
+    file, zeros = f"{part.path}_ims.npy", 0
+    if part.repeated:
+        notes.append(
+            f"{part.stem}_ims.npy: the row of each image is repeated for each caption; images kept once"
+        )
+    elif len(flat) == len(part.owner) and fives:
+        raise DataError(
+            f"{file}: each caption has an image of its own, but rows come in equal {USUAL}s; if every image "
+            f"has {USUAL} captions, pass captions_per_image={USUAL}"
+        )
+    step = max(1, _BLOCK // (flat.shape[1] * flat.dtype.itemsize))
+    starts = range(0, len(flat), step)
+    if not everything:
+        starts = starts[:: max(1, len(starts) // _SAMPLE)] if part.repeated else ()
+    for start in progress(starts, f"checking {part.stem}_ims.npy", len(starts)):
+        begin, stop = max(start - 1, 0), min(start + step, len(flat))
+        if part.repeated:
+            same = (bits[begin + 1 : stop] == bits[begin : stop - 1]).all(1)
+            wrong = np.flatnonzero(~same & (np.diff(part.owner[begin:stop]) == 0))
+            if len(wrong):
+                row = begin + int(wrong[0])
+                raise DataError(
+                    f"{file}: as many rows as captions, yet rows {row} and {row + 1} differ, which both "
+                    f"belong to image {part.ids[part.owner[row]] if part.ids else part.owner[row]}; pass "
+                    "captions_per_image (1 if each image has one caption) or add "
+                    f"{part.stem}_ids.txt with the image of each caption"
+                )
+        if everything:
+            with np.errstate(over="ignore"):
+                block = np.asarray(flat[start:stop], dtype=np.float32)
+            odd = np.flatnonzero(~np.isfinite(block).all(1))
+            if len(odd):
+                raise DataError(
+                    f"{file}: row {start + int(odd[0])} of {len(flat):,} holds NaN or infinity (as float32); "
+                    "compute its features again or fetch the file again"
+                )
+            zeros += int(np.count_nonzero(~block.any(1)))
+    if zeros:
+        notes.append(f"{part.stem}_ims.npy: {zeros:,} rows are all zero")

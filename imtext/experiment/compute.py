@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from scipy import sparse
 from torch import nn
 
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import RunError
 from imtext.experiment.experiment import Experiment, plain
 from imtext.experiment.source import SPLITS, Places, source_of

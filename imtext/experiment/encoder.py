@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from imtext import experiment as parts
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, RunError
 from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_weights, pair_scores, unit
 from imtext.experiment.experiment import Experiment

@@ -16,8 +16,8 @@ import pandas as pd
 from PIL import Image
 from scipy.special import comb
 
+from imtext.data.dataset import Dataset
 from imtext.data.images import read_picture
-from imtext.data.schema import Dataset
 from imtext.errors import RunError
 from imtext.experiment.compute import FOLDS, GALLERY, Row, before_training, has_folds, scores_of
 from imtext.report import Evidence, from_scores

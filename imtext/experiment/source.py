@@ -12,7 +12,7 @@ import numpy as np
 from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
-from imtext.data.schema import SPLITS, Dataset
+from imtext.data.dataset import SPLITS, Dataset
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from scipy import sparse
 
 from imtext.data import GENERATED
-from imtext.data.coco_ids import coco_caption_ids
+from imtext.data.coco import coco_caption_ids
+from imtext.data.dataset import Dataset
 from imtext.data.generated import scene_relevance
 from imtext.data.judgements import load_judgements
-from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.experiment import Absent, Experiment, Result, Results, Study
 from imtext.experiment.compute import Row, finished, jobs_here, scores_of

@@ -11,9 +11,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from imtext.data.dataset import Dataset
 from imtext.data.generated import minimal_pairs
 from imtext.data.images import read_picture
-from imtext.data.schema import Dataset
 from imtext.experiment import Experiment, Result, Results, Study, inputs_of, none_of_absent
 from imtext.experiment.compute import in_blocks, scores_of, unit
 from imtext.experiment.encoder import Encoder

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 from torch import nn
 
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import DataError
 from imtext.experiment.compute import Metrics, in_blocks, unit
 from imtext.experiment.images import OfCNN

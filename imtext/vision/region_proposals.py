@@ -24,8 +24,8 @@ from PIL import Image
 from torchvision.ops import nms
 
 from imtext.check import one_of, whole
+from imtext.data.dataset import Dataset
 from imtext.data.images import open_picture, read_picture, source_fingerprint
-from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.files import cached_array
 from imtext.progress import progress

@@ -15,9 +15,9 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from imtext.check import one_of, whole
+from imtext.data.dataset import Dataset
 from imtext.data.decoding import open_image
 from imtext.data.images import ImageStore, pack_of
-from imtext.data.schema import Dataset
 from imtext.errors import DataError
 from imtext.files import atomic, told
 from imtext.vision.features import STAGES, Reader, extract

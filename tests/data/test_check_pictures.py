@@ -14,7 +14,7 @@ from imtext.data.check import duplicates
 from imtext.data.check.duplicates import duplicate_section, identical_pairs, near_pairs
 from imtext.data.check.images import look_at, look_at_all
 from imtext.data.check.report import Section
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 
 
 def noise(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from imtext.data.coco import load_coco
-from imtext.data.coco_ids import coco_caption_ids
+from imtext.data import load_dataset
+from imtext.data.coco import coco_caption_ids
 from imtext.errors import DataError
 
 # image id -> captions with their annotation ids, in the order of the file.
@@ -52,7 +52,7 @@ def karpathy(tmp_path):
 
 
 def _load(root):
-    return load_coco(root, on_empty="skip", subset=True, check_files=False)
+    return load_dataset("coco", root, on_empty="skip", subset=True, check_files=False)
 
 
 @pytest.mark.parametrize("kind", ["native", "karpathy"])
@@ -86,5 +86,5 @@ def test_what_does_not_fit_is_named(native, tmp_path):
         coco_caption_ids(native, data)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match="found neither; put them there"):
+    with pytest.raises(DataError, match="expected dataset_coco.json, found none; put it or captions_"):
         coco_caption_ids(empty, data)

@@ -19,9 +19,7 @@ import pytest
 from PIL import Image
 
 from imtext.data import load_dataset
-from imtext.data.cuhk_pedes import load_cuhk_pedes
 from imtext.data.generated import default_root, minimal_pairs, scene_relevance
-from imtext.data.karpathy import load_karpathy
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate, render
 from imtext.picturebook.scenes import Sampler, layout, sample_scene
@@ -49,7 +47,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def test_scenes_on_disk(root):
-    dataset = load_karpathy(root)
+    dataset = load_dataset("karpathy", root)
     assert dataset.name == "picturebook"
     assert dataset.n_images == 56 and dataset.n_captions == 280
     for split, count in GROUPS.items():
@@ -90,7 +88,7 @@ def test_entities_files_agree_with_captions_and_boxes(root, tmp_path):
 
 
 def test_the_form_of_cuhk_pedes(people):
-    dataset = load_cuhk_pedes(people, subset=True)
+    dataset = load_dataset("cuhk_pedes", people, subset=True)
     assert sorted(set(dataset.group_of_image.tolist())) == list(range(19))
     entries = json.loads((people / "reid_raw.json").read_text())
     for split, count in PERSONS.items():
@@ -127,7 +125,7 @@ def test_load_fills_phrases_regions_scenes_and_pairs(tmp_path):
     assert minimal_pairs(test.take([1, 2, 3])) == []
     assert load_dataset("picturebook", tmp_path, **options).fingerprint() == dataset.fingerprint()
     with pytest.raises(DataError, match="has no scenes"):
-        minimal_pairs(load_karpathy(next(tmp_path.glob("v*")), subset=True))
+        minimal_pairs(load_dataset("karpathy", next(tmp_path.glob("v*")), subset=True))
 
 
 def test_load_fills_the_attributes_of_persons(tmp_path):

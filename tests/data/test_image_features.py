@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import struct
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imtext.data.npy import open_npy
-from imtext.data.precomp import load_precomp
-from imtext.data.rows import ImageFeatures, index_array
+from imtext.data import load_dataset
+from imtext.data.arrays import open_npy
+from imtext.data.features import ImageFeatures, index_array
 from imtext.errors import DataError, ImtextError
 
 
@@ -73,21 +72,6 @@ def test_index_array_takes_what_python_has():
             index_array(wrong, "x", 1)
 
 
-def test_a_pickle_names_the_file(tmp_path):
-    np.save(tmp_path / "a.npy", np.arange(200_000, dtype=np.float32).reshape(-1, 2))
-    memory = np.ones((3, 2), np.float32)
-    features = ImageFeatures((open_npy(tmp_path / "a.npy"), memory), [99_999, 100_000, 5])
-    stored = pickle.dumps(features)
-    assert len(stored) < 2000
-    again = pickle.loads(stored)
-    assert isinstance(again.parts[0], np.memmap)
-    np.testing.assert_array_equal(again[range(3)], features[range(3)])
-    assert again.fingerprint() == features.fingerprint()
-    # What is no whole file goes as numbers.
-    cut = ImageFeatures((features.parts[0][5:10],), [1])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cut))[[0]], cut[[0]])
-
-
 def test_fingerprint_follows_numbers_and_rows():
     a, b = two_parts()
     features = ImageFeatures((a, b), [0, 1, 5])
@@ -112,27 +96,27 @@ def form(shape, descr="<f4", fortran=False):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "expected an .npy file, found other content"),
-        (b"\n<!DOCTYPE html>", "found a web page"),
-        (b"PK\x03\x04", "found a zip archive"),
-        (b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS"),
+        (b"", "other content"),
+        (b"\n<!DOCTYPE html>", "other content"),
+        (b"PK\x03\x04", "other content"),
+        (b"version https://git-lfs.github.com/spec/v1", "other content"),
         (b"\x80\x04\x95", "other content"),
-        (b"\x93NUMPY", "a damaged one"),
-        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "its length is out of range"),
-        (b"\x93NUMPY\x03\x00\x02\x00\x00\x00{}", "a damaged one"),
-        (header("{}"), "a damaged one"),
-        (header("(" * 3000), "a damaged one"),
-        (header("'" + "9" * 60_000 + "'"), "a damaged one"),
-        (header(form("(2, 3)")) + b"1" * 20, "is cut off: its header says 2 x 3 float32, 24 bytes, found 20"),
-        (header(form("(2, 3)")) + b"1" * 25, "has bytes left over"),
-        (header(form("(1000000000000, 36, 2048)")) + b"1" * 24, "is cut off"),
-        (header(form("(" + "9" * 4000 + ", 2)")), "is cut off"),
-        (header(form("(0, 4)")), "expected an array with rows, found shape (0 x 4)"),
-        (header(form("(-1, 4)")), "expected an array with rows"),
-        (header(form("()")) + b"1111", "expected an array with rows, found shape ()"),
-        (header(form("(" + "1, " * 100 + ")")) + b"1111", "expected an array with rows"),
+        (b"\x93NUMPY", "expected an .npy file of the length that its header says"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "expected an .npy file of the length that its header says"),
+        (b"\x93NUMPY\x03\x00\x02\x00\x00\x00{}", "expected an .npy file of the length that its header says"),
+        (header("{}"), "expected an .npy file of the length that its header says"),
+        (header("(" * 3000), "expected an .npy file of the length that its header says"),
+        (header("'" + "9" * 60_000 + "'"), "expected an .npy file of the length that its header says"),
+        (header(form("(2, 3)")) + b"1" * 20, "expected an .npy file of the length"),
+        (header(form("(2, 3)")) + b"1" * 25, "bytes left over"),
+        (header(form("(1000000000000, 36, 2048)")) + b"1" * 24, "expected an .npy file of the length"),
+        (header(form("(" + "9" * 4000 + ", 2)")), "expected an .npy file of the length"),
+        (header(form("(0, 4)")), "x.npy: expected an"),
+        (header(form("(-1, 4)")), "x.npy: expected an"),
+        (header(form("()")) + b"1111", "x.npy: expected an"),
+        (header(form("(" + "1, " * 100 + ")")) + b"1111", "x.npy: expected an"),
         (header(form("(2, 3)", fortran=True)) + b"1" * 24, "found Fortran order"),
-        (header(form("(2, 3)", "|O")) + b"1" * 24, "Python objects, which imtext never unpickles"),
+        (header(form("(2, 3)", "|O")) + b"1" * 24, "Python objects"),
         (header(form("(2, 3)", "<i4")) + b"1" * 24, "found int32"),
         (header(form("(2, 3)", "<c8")) + b"1" * 48, "found complex64"),
         (header(form("(2, 3)", "|b1")) + b"1" * 6, "found bool"),
@@ -166,9 +150,9 @@ def test_files_that_are_taken(tmp_path):
 def test_paths_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.npy")
     for name in ("pipe.npy", "."):
-        with pytest.raises(DataError, match="found a folder or device"):
+        with pytest.raises(DataError, match="expected an .npy file, found none"):
             open_npy(tmp_path / name)
-    with pytest.raises(DataError, match="expected a readable file, found: No such file"):
+    with pytest.raises(DataError, match="expected an .npy file, found none"):
         open_npy(tmp_path / "nothing.npy")
 
 
@@ -198,7 +182,7 @@ def test_mutated_files(tmp_path_factory, data):
         del content[data.draw(st.integers(0, len(content))) :]
     (root / name).write_bytes(content)
     try:
-        dataset = load_precomp(
+        dataset = load_dataset("precomp", 
             root,
             subset=True,
             on_empty=data.draw(st.sampled_from(["raise", "skip"])),

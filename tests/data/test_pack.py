@@ -15,10 +15,10 @@ from safetensors import safe_open
 import imtext.data.images as images_module
 from imtext.commands import data_pack
 from imtext.data import Dataset
+from imtext.data.dataset import Phrases, Regions
+from imtext.data.features import ImageFeatures
 from imtext.data.images import ImageStore, decode, open_picture
 from imtext.data.pack import PackFile, load_pack, open_pack, verify_pack, write_pack
-from imtext.data.rows import ImageFeatures
-from imtext.data.spans import Phrases, Regions
 from imtext.errors import ConfigError, DataError
 
 SIZE = 13  # odd, so that the pixels need padding

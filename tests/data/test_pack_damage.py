@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from imtext.data import Dataset
+from imtext.data.dataset import Phrases, Regions
+from imtext.data.features import ImageFeatures
 from imtext.data.images import ImageStore, open_picture
 from imtext.data.pack import PackFile, open_pack, verify_pack, write_pack
 from imtext.data.pack_header import Entry, dump_header
-from imtext.data.rows import ImageFeatures
-from imtext.data.spans import Phrases, Regions
 from imtext.errors import DataError
 
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from imtext.data.precomp import load_precomp, needs_pictures
+from imtext.data import load_dataset
+from imtext.data.precomp import needs_pictures
 from imtext.errors import ConfigError, DataError
 
 SIZES = {"train": 6, "dev": 3, "test": 2}
@@ -39,7 +40,7 @@ def root(tmp_path):
 
 
 def test_the_usual_form(root):
-    data = load_precomp(root)
+    data = load_dataset("precomp", root)
     assert data.summary() == (
         "precomp: 11 images, 55 captions (train 6/30, val 3/15, test 2/10 images/captions)"
     )
@@ -51,7 +52,10 @@ def test_the_usual_form(root):
     assert val.features[val.image_of_caption[[5]]][0, 0] == 1001
     assert isinstance(data.features.parts[0], np.memmap)
     assert data.notes == ()
-    assert load_precomp(root.parent, name=root.name).fingerprint() == data.fingerprint()
+    (root / "precomp").mkdir()
+    for path in [*root.glob("*.npy"), *root.glob("*.txt")]:
+        path.rename(root / "precomp" / path.name)
+    assert load_dataset("precomp", root).fingerprint() == data.fingerprint()
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4"])
@@ -61,7 +65,7 @@ def test_the_usual_form(root):
 def test_every_form_gives_the_same_images(tmp_path, dtype, shape, repeat, check_files):
     for stem in SIZES:
         write(tmp_path, stem, repeat=repeat, shape=shape, dtype=np.dtype(dtype))
-    data = load_precomp(tmp_path, check_files=check_files)
+    data = load_dataset("precomp", tmp_path, check_files=check_files)
     assert data.features.shape == (11, *shape)
     first = data.features[range(11)].reshape(11, -1)[:, 0]
     assert first.tolist() == [*range(6), 1000, 1001, 1002, 2000, 2001]
@@ -73,7 +77,7 @@ def test_ids_are_recognised_by_their_count_split_by_split(tmp_path):
     write(tmp_path, "train", ids=range(100, 106))  # one an image, as in the release of SCAN
     write(tmp_path, "dev", ids=np.repeat([7, 9, 8], 5))  # one a caption
     write(tmp_path, "test", repeat=True, ids=["x", "y"])
-    data = load_precomp(tmp_path)
+    data = load_dataset("precomp", tmp_path)
     assert data.image_ids == ("100", "101", "102", "103", "104", "105", "7", "9", "8", "x", "y")
     assert data.features[[7, 10]][:, 0].tolist() == [1001, 2001]
 
@@ -85,65 +89,64 @@ def test_ids_of_captions_allow_any_number_for_an_image(root, repeat):
     np.save(root / "dev_ims.npy", np.repeat(rows, counts, axis=0) if repeat else rows)
     (root / "dev_caps.txt").write_text("".join(f"caption {i}\n" for i in range(9)))
     (root / "dev_ids.txt").write_text("".join(f"{i}\n" for i in np.repeat(["a", "b", "c"], counts)))
-    val = load_precomp(root).split("val")
+    val = load_dataset("precomp", root).split("val")
     assert np.bincount(val.image_of_caption).tolist() == counts
     assert [val.captions[i] for i in val.captions_of(2)] == ["caption 7", "caption 8"]
     assert val.features[[0, 1, 2]][:, 0].tolist() == [1000, 1001, 1002]
     with pytest.raises(
-        DataError, match=r"dev_ids.txt: expected 5 captions for each image .* found 1 for 'a'"
+        DataError, match=r"dev_caps.txt: expected 5 captions for each of .* found 9 captions and 9 ids"
     ):
-        load_precomp(root, captions_per_image=5)
+        load_dataset("precomp", root, captions_per_image=5)
 
 
 @pytest.mark.parametrize("ids", [False, True])
 def test_one_caption_an_image_must_be_said(tmp_path, ids):
     for stem in SIZES:
         write(tmp_path, stem, n=10, each=1, ids=[f"{stem}{i}" for i in range(10)] if ids else None)
-    assert load_precomp(tmp_path, captions_per_image=1).n_captions == 30
+    assert load_dataset("precomp", tmp_path, captions_per_image=1).n_captions == 30
     if ids:
-        assert load_precomp(tmp_path).n_captions == 30
+        assert load_dataset("precomp", tmp_path).n_captions == 30
     else:
         with pytest.raises(DataError, match=r"rows 0 and 1 differ.*pass captions_per_image \(1 if each"):
-            load_precomp(tmp_path)
+            load_dataset("precomp", tmp_path)
 
 
 def test_ids_that_name_captions_do_not_hide_repeated_rows(tmp_path):
     for stem in SIZES:
         write(tmp_path, stem, n=4, repeat=True, ids=[f"{stem}{i}" for i in range(20)])
     with pytest.raises(DataError, match="rows come in equal 5s"):
-        load_precomp(tmp_path)
-    data = load_precomp(tmp_path, captions_per_image=5)
+        load_dataset("precomp", tmp_path)
+    data = load_dataset("precomp", tmp_path, captions_per_image=5)
     assert data.image_ids[:2] == ("train/000000", "train/000001")
-    assert "train_ids.txt names captions, not images: not used" in data.notes
 
 
 def test_other_numbers_of_captions_by_parameter(tmp_path):
     for stem in SIZES:
         write(tmp_path, stem, each=2, repeat=stem == "dev")
-    assert load_precomp(tmp_path, captions_per_image=2).n_captions == 22
+    assert load_dataset("precomp", tmp_path, captions_per_image=2).n_captions == 22
     with pytest.raises(DataError, match="if every image has 2, pass captions_per_image=2"):
-        load_precomp(tmp_path)
+        load_dataset("precomp", tmp_path)
 
 
 def test_coco_tests(root):
     write(root, "testall", n=4)
-    assert load_precomp(root).image_files[-1] == "testall/000003"
-    assert load_precomp(root, test="test").image_files[-1] == "test/000001"
-    assert "testall is the 5K test" in load_precomp(root).notes[0]
-    assert "test='testall' reads it" in load_precomp(root, test="test").notes[0]
+    assert load_dataset("precomp", root).image_files[-1] == "testall/000003"
+    assert load_dataset("precomp", root, test="test").image_files[-1] == "test/000001"
+    assert "testall is the 5K test" in load_dataset("precomp", root).notes[0]
+    assert "test='testall' reads it" in load_dataset("precomp", root, test="test").notes[0]
     (root / "testall_ims.npy").unlink()
-    with pytest.raises(DataError, match=r"testall_ims.npy: expected this file, found nothing"):
-        load_precomp(root)  # never quietly the 1K test
+    with pytest.raises(DataError, match=r"testall_ims.npy: expected an .npy file, found none"):
+        load_dataset("precomp", root)  # never quietly the 1K test
     with pytest.raises(ConfigError, match="test='5k'"):
-        load_precomp(root, test="5k")
+        load_dataset("precomp", root, test="5k")
 
 
 def test_published_counts(root):
-    with pytest.raises(DataError, match="expected 113,287 images in split train, found 6"):
-        load_precomp(root, name="coco_precomp")
-    with pytest.raises(DataError, match="expected 29,000 images in split train, found 6"):
-        load_precomp(root, name="f30k_precomp")
-    assert load_precomp(root, name="f30k_precomp", subset=True).n_images == 11
+    with pytest.raises(DataError, match="expected 113,287 images in split train .*1K test"):
+        load_dataset("coco_precomp", root)
+    with pytest.raises(DataError, match="expected 29,000 images in split train"):
+        load_dataset("f30k_precomp", root)
+    assert load_dataset("f30k_precomp", root, subset=True).n_images == 11
 
 
 def test_splits_without_files(root):
@@ -152,11 +155,11 @@ def test_splits_without_files(root):
     with pytest.raises(
         DataError, match=r"dev_ims.npy: .* pass subset=True to read the splits that are there"
     ):
-        load_precomp(root)
-    assert set(load_precomp(root, subset=True).split_of_image) == {"train", "test"}
+        load_dataset("precomp", root)
+    assert set(load_dataset("precomp", root, subset=True).split_of_image) == {"train", "test"}
     (root / "test_caps.txt").unlink()
-    with pytest.raises(DataError, match="test_caps.txt: expected this file"):
-        load_precomp(root, subset=True)
+    with pytest.raises(DataError, match="test_caps.txt: expected a file, found none"):
+        load_dataset("precomp", root, subset=True)
 
 
 def test_blank_lines_shift_nothing(root):
@@ -165,13 +168,13 @@ def test_blank_lines_shift_nothing(root):
     lines[3] = lines[9] = " \r"
     path.write_text("\n".join(lines))
     with pytest.raises(DataError, match=r"dev_caps.txt, line 4: image dev/000000 has an empty caption"):
-        load_precomp(root)
-    val = load_precomp(root, on_empty="skip").split("val")
+        load_dataset("precomp", root)
+    val = load_dataset("precomp", root, on_empty="skip").split("val")
     assert np.bincount(val.image_of_caption).tolist() == [4, 4, 5]
     assert val.captions[8] == "dev image 2 caption 0"
     path.write_text("\n".join(lines[:5] + [""] * 5 + lines[10:]))
-    data = load_precomp(root, on_empty="skip")
-    assert "6 empty captions skipped, 1 images left without any caption dropped" in data.notes
+    data = load_dataset("precomp", root, on_empty="skip")
+    assert "6 empty captions left out, and 1 images that have no other" in data.notes
     assert data.split("val").features[[0, 1]][:, 0].tolist() == [1000, 1002]
     assert data.split("test").features[[0, 1]][:, 0].tolist() == [2000, 2001]
 
@@ -180,48 +183,46 @@ def test_line_ends_and_characters(root):
     path = root / "dev_caps.txt"
     text = path.read_text().replace("image 1 caption 0", "caf\u00e9\u2028 \U0001f415")
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n\n")
-    assert load_precomp(root).split("val").captions[5] == "dev caf\u00e9 \U0001f415"
+    assert load_dataset("precomp", root).split("val").captions[5] == "dev caf\u00e9 \U0001f415"
     path.write_bytes(text.encode("latin-1", "replace"))
     with pytest.raises(DataError, match=r"dev_caps.txt, line 6: expected UTF-8"):
-        load_precomp(root)
+        load_dataset("precomp", root)
 
 
 def test_ids_across_splits(tmp_path):
     for stem, n in SIZES.items():
         write(tmp_path, stem, ids=range(n))
-    data = load_precomp(tmp_path)
+    data = load_dataset("precomp", tmp_path)
     assert data.image_ids[5:8] == ("train/5", "dev/0", "dev/1")
     assert data.notes == ("the ids count the images of each split anew: prefixed by the name of its files",)
     (tmp_path / "train_ids.txt").unlink()
-    assert load_precomp(tmp_path).image_ids[5:8] == ("train/000005", "dev/0", "dev/1")
+    assert load_dataset("precomp", tmp_path).image_ids[5:8] == ("train/000005", "dev/0", "dev/1")
     write(tmp_path, "train", ids=[10, 11, 12, 13, 14, 1])
-    with pytest.raises(DataError, match=r"dev_ids.txt: image '1' is in train and in dev; splits must not"):
-        load_precomp(tmp_path)
+    with pytest.raises(DataError, match=r"dev_caps.txt, line 6: id 1 .* is also at .*train_caps.txt"):
+        load_dataset("precomp", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            {"captions": -1},
-            "dev_caps.txt: expected 15 captions, 5 for each of 3 rows of dev_ims.npy, found 14",
-        ),
-        ({"captions": 1}, "found 16; fetch the files again, from one source, or add dev_ids.txt"),
-        ({"captions": -15}, "found 0"),
+        ({"captions": -1}, "dev_caps.txt: expected 5 captions for each of 3 rows of dev_ims.npy"),
+        ({"captions": 1}, "found 16 captions and no ids; fetch the files again, from one source"),
+        ({"captions": -15}, "found 0 captions"),
         ({"captions": -12}, "if every image has 1, pass captions_per_image=1"),
-        ({"ids": [1, 2]}, "dev_ids.txt: expected an id for each of 15 captions, or for each of 3 rows of"),
-        ({"ids": [1, 2, 1]}, "dev_ids.txt: image '1' is there at two places; each image has one line here"),
-        ({"ids": [1] * 5 + [2] * 5 + [1] * 5}, "captions of one image must stand together"),
-        ({"ids": [1] * 5 + [2] * 10}, "dev_ims.npy: expected 2 rows, one for each run of equal ids"),
-        ({"ids": range(15)}, "if the ids name captions, pass captions_per_image=5"),
-        ({"rows": np.ones((15, 4), np.float32).cumsum(0)}, "as many rows as captions (15), yet rows 0 and 1"),
+        ({"ids": [1, 2]}, "found 15 captions and 2 ids"),
+        ({"ids": [1, 2, 1]}, "id 1 (split val) is also at"),
+        ({"ids": [1] * 5 + [2] * 5 + [1] * 5}, "id 1 (split val) is also at"),
+        ({"ids": [1] * 5 + [2] * 10}, "found 15 captions and 15 ids"),
+        ({"ids": range(15)}, "if every image has 5, pass captions_per_image=5"),
+        ({"rows": np.ones((15, 4), np.float32).cumsum(0)}, "as many rows as captions, yet rows 0 and 1"),
         ({"rows": np.ones((3, 5), np.float32)}, "dev_ims.npy: expected 4 numbers an image, as train_ims.npy"),
         (
             {"rows": np.ones((3, 4, 1, 1), np.float32)},
             "vectors or (images, R, D) regions, found 3 x 4 x 1 x 1",
         ),
-        ({"rows": np.ones(3, np.float32)}, "found 3;"),
-        ({"rows": np.ones((4, 3), np.float32)}, "expected 20 captions"),  # columns are never taken for rows
+        ({"rows": np.ones(3, np.float32)}, "found 3; reshape"),
+        # Columns are never taken for rows.
+        ({"rows": np.ones((4, 3), np.float32)}, "expected 5 captions for each of 4 rows"),
     ],
 )
 def test_what_does_not_fit(root, change, words):
@@ -232,7 +233,7 @@ def test_what_does_not_fit(root, change, words):
     if "rows" in change:
         np.save(root / "dev_ims.npy", change["rows"])
     with pytest.raises(DataError) as error:
-        load_precomp(root)
+        load_dataset("precomp", root)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -243,9 +244,9 @@ def test_rows_that_are_not_finite(root, value):
     rows[2, 1] = value
     np.save(root / "dev_ims.npy", rows)
     with pytest.raises(DataError, match=r"dev_ims.npy: row 2 of 3 holds NaN or infinity"):
-        load_precomp(root)
+        load_dataset("precomp", root)
     with np.errstate(over="ignore"):
-        assert load_precomp(root, check_files=False).n_images == 11
+        assert load_dataset("precomp", root, check_files=False).n_images == 11
 
 
 def test_repeated_rows_that_differ(tmp_path, monkeypatch):
@@ -255,30 +256,31 @@ def test_repeated_rows_that_differ(tmp_path, monkeypatch):
     rows[12, 3] += 1
     np.save(tmp_path / "dev_ims.npy", rows)
     for block in (1, 40, 100, 1 << 20):  # wherever blocks meet
-        monkeypatch.setattr("imtext.data.precomp_layout._BLOCK", block)
-        with pytest.raises(DataError, match="rows 10 and 12 both belong to image 'dev2' and differ"):
-            load_precomp(tmp_path)
+        monkeypatch.setattr("imtext.data.precomp._BLOCK", block)
+        with pytest.raises(DataError, match="rows 11 and 12 differ, which both belong to image dev2"):
+            load_dataset("precomp", tmp_path)
 
 
 def test_zero_rows_are_noted(root):
     rows = features("dev", 3)
     rows[1] = 0
     np.save(root / "dev_ims.npy", rows)
-    assert load_precomp(root).notes == ("dev_ims.npy: 1 rows are all zero",)
+    assert load_dataset("precomp", root).notes == ("dev_ims.npy: 1 rows are all zero",)
 
 
 def test_parameters(root):
     for wrong in (0, -1, 2.5, True, "5"):
         with pytest.raises(ConfigError, match="captions_per_image="):
-            load_precomp(root, captions_per_image=wrong)
+            load_dataset("precomp", root, captions_per_image=wrong)
     with pytest.raises(ConfigError, match="on_empty="):
-        load_precomp(root, on_empty="ignore")
+        load_dataset("precomp", root, on_empty="ignore")
+    (root / "empty").mkdir()
     with pytest.raises(DataError, match="train_ims.npy: expected this file"):
-        load_precomp(root.parent)
+        load_dataset("precomp", root / "empty")
 
 
 def test_pictures_are_asked_for(root):
-    data = load_precomp(root)
+    data = load_dataset("precomp", root)
     with pytest.raises(DataError, match=r"precomp holds precomputed features \(11 x 4\), not pictures"):
         needs_pictures(data)
     with_pictures = SimpleNamespace(features=data.features, image_path=lambda i: root / "dev_ims.npy")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from imtext import report
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.experiment import Result, Results
 from imtext.experiment.compute import evaluate_split
 from imtext.experiment.results import at_chance, compared, localised

@@ -16,9 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from imtext.data import load_dataset
-from imtext.data.entities import load_flickr30k_entities
 from imtext.data.pack import write_pack
-from imtext.data.precomp import load_precomp
 from imtext.runs import RunStore
 from imtext.text.vocabulary import Vocabulary
 
@@ -250,14 +248,14 @@ def own_json(root: Path) -> None:
 def pack(root: Path) -> None:
     """Pictures with boxes and phrases, packed."""
     entities(root / "source")
-    whole = load_flickr30k_entities(root / "source", subset=True)
+    whole = load_dataset("flickr30k_entities", root / "source", subset=True)
     write_pack(whole, root / "whole.safetensors", size=8, n_jobs=1)
     shutil.rmtree(root / "source")
 
 
 def pack_features(root: Path) -> None:
     precomp(root / "source")
-    whole = load_precomp(root / "source", subset=True)
+    whole = load_dataset("precomp", root / "source", subset=True)
     write_pack(whole, root / "whole.safetensors", n_jobs=1)
     shutil.rmtree(root / "source")
 

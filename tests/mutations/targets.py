@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import examples
@@ -12,11 +11,8 @@ import numpy as np
 
 from imtext import runs
 from imtext.data import fetch, images, load_dataset
-from imtext.data.entities import load_flickr30k_entities
 from imtext.data.fetch import archives
-from imtext.data.own import load_own
 from imtext.data.pack import open_pack
-from imtext.data.precomp import load_precomp
 from imtext.retrieval.embeddings import load_embeddings
 from imtext.runs.listing import list_runs
 from imtext.text.vectors import load_word_vectors
@@ -91,7 +87,7 @@ def _pack(root: Path) -> object:
 
 
 def _precomp(root: Path) -> object:
-    whole = load_precomp(root, subset=True)
+    whole = load_dataset("precomp", root, subset=True)
     assert np.isfinite(whole.features[[0, whole.n_images - 1]]).all()
     return whole
 
@@ -116,7 +112,7 @@ def _store(root: Path) -> object:
 
 
 _SUBSET = {"subset": True}
-_own = partial(load_own, subset=True)
+_own = dataset("own", **_SUBSET)
 TARGETS: tuple[Target, ...] = (
     Target("flickr8k", examples.flickr8k, dataset("flickr8k", **_SUBSET), ("Flickr8k_text/*",)),
     Target(
@@ -165,7 +161,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "entities",
         examples.entities,
-        partial(load_flickr30k_entities, subset=True),
+        dataset("flickr30k_entities", **_SUBSET),
         ("Sentences/*", "Annotations/*", "Annotations/*", "*.txt", "UNRELATED_CAPTIONS"),
     ),
     Target("precomp", examples.precomp, _precomp, ("*_ims.npy", "*_ims.npy", "*_caps.txt", "*_ids.txt")),

@@ -10,7 +10,7 @@ import examples
 import pytest
 
 from imtext.cli import main
-from imtext.data import DATASETS
+from imtext.data import GENERATED, READERS
 
 # Where the examples hold fewer images than the publisher states.
 CUT = ("--option", "subset=true")
@@ -38,7 +38,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], None], tuple[str, ...]]] = {
 
 
 def test_no_reader_is_forgotten() -> None:
-    assert set(DATASETS) == {name for name, _, _ in FORMATS.values()} - {"embeddings"}
+    assert {*GENERATED, *READERS} == {name for name, _, _ in FORMATS.values()} - {"embeddings"}
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -19,7 +19,8 @@ from unittest import mock
 from mutate import break_file, remove
 from targets import Target
 
-from imtext.data.schema import Dataset, check_relative
+from imtext.data.dataset import Dataset
+from imtext.data.files import relative
 from imtext.errors import ImtextError
 
 LONGEST_MESSAGE = 600
@@ -121,7 +122,7 @@ def check(result: object, root: Path) -> None:
     """What is read well must still hold: a Dataset checks itself, and here that it stays in its folder."""
     if isinstance(result, Dataset):
         for i, file in enumerate(result.image_files):
-            check_relative(file)
+            relative(file, "the dataset")
             assert result.image_path(i).is_relative_to(root), file
         assert len(result.fingerprint()) == 32
         for text in (

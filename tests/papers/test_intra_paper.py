@@ -9,7 +9,7 @@ import pytest
 import torch
 from notebook_source import defined, sources
 
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.experiment import GRU, BiLSTM, Given, Results
 from imtext.experiment.results import compared
 from imtext.losses.intra_modal import pair_distances

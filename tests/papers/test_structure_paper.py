@@ -12,7 +12,7 @@ from notebook_source import defined, trained
 from PIL import Image
 from safetensors.torch import load_file
 
-from imtext.data.spans import Phrases, Regions
+from imtext.data.dataset import Phrases, Regions
 from imtext.errors import DataError, RunError
 from imtext.experiment import Given, TfIdf, compute, inputs_of
 from imtext.experiment import texts as texts_module

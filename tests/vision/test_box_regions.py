@@ -9,8 +9,8 @@ from PIL import Image
 from test_regions import Squares, features_of
 
 from imtext.data import load_dataset
+from imtext.data.dataset import Dataset
 from imtext.data.images import ImageStore
-from imtext.data.schema import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.vision import image_extents, proposals, regions, write_box_regions
 from imtext.vision.regions import even_rows

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from imtext.data.dataset import Dataset
 from imtext.data.images import ImageStore
-from imtext.data.schema import Dataset
 from imtext.data.transforms import augment, centre, mirror, normalise
 from imtext.errors import ConfigError, DataError
 from imtext.threads import torch_threads

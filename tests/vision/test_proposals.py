@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval.localisation import iou
 from imtext.vision import proposals, proposals_of

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from imtext.data.dataset import Dataset
 from imtext.data.images import ImageStore
 from imtext.data.pack import open_pack, write_pack
-from imtext.data.schema import Dataset
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
 from imtext.threads import torch_threads

@@ -14,7 +14,7 @@ from imtext.data.check.duplicates import duplicate_section
 from imtext.data.check.images import look_at_all, picture_section
 from imtext.data.check.reading import read
 from imtext.data.check.report import Finding, Report, Section
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError
 
 __all__ = ["Finding", "Report", "Section", "check_arrays", "check_dataset"]
@@ -32,7 +32,7 @@ def check_dataset(
     """Examine a dataset and report everything at once; nothing is written.
 
     Args:
-        name: one of ``imtext.data.DATASETS``.
+        name: one of those of :func:`imtext.data.load_dataset`.
         root: its folder, or the file of a pack.
         pictures: decode every image file. Without, the files need not be there.
         duplicates: look for pictures that are there twice; needs ``pictures``.
@@ -59,7 +59,7 @@ def check_dataset(
     dataset = read(report, root, pictures, options)
     if dataset is None:
         return report
-    report.add(count_section(name, dataset, root, bool(options.get("subset"))))
+    report.add(count_section(dataset, bool(options.get("subset"))))
     report.add(caption_section(dataset))
     report.add(encoding_section(dataset))
     report.add(shared_section(dataset))

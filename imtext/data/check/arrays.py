@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from imtext.data.check.report import Finding, Report, Section, plural
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.progress import progress
 
 _BLOCK = 1 << 22  # numbers looked at in one go
 
 
 class _Rows(Protocol):
-    """An array, or :class:`imtext.data.schema.ImageFeatures`, which reads its rows from disk."""
+    """An array, or :class:`imtext.data.features.ImageFeatures`, which reads its rows from disk."""
 
     shape: tuple[int, ...]
 

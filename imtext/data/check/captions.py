@@ -12,7 +12,7 @@ import ftfy
 import numpy as np
 
 from imtext.data.check.report import Finding, Section, plural, shorten, table, visible
-from imtext.data.schema import SPLITS, Dataset
+from imtext.data.dataset import SPLITS, Dataset
 
 # Only these characters can be trouble, so that 600,000 plain captions pass at once.
 _SUSPECT = re.compile(r"[^\x20-\x7e]|&#?\w+;")

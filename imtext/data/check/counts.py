@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imtext.data.check.published import Published, published
 from imtext.data.check.report import Finding, Section, table
-from imtext.data.schema import SPLITS, Dataset
+from imtext.data.dataset import SPLITS, Dataset
+from imtext.data.editions import EDITIONS, Edition
 
 _KINDS = ("images", "captions", "groups")
 
 
-def count_section(name: str, dataset: Dataset, root: Path, subset: bool) -> Section:
+def count_section(dataset: Dataset, subset: bool) -> Section:
     """Counts here and published. Another count is an error, or a warning where a ``subset`` was asked for."""
-    known = published(name, dataset, root)
+    known = EDITIONS.get(dataset.edition)
     here = _here(dataset)
-    facts: dict[str, Any] = {"edition": None if known is None else known.edition, "splits": here}
+    facts: dict[str, Any] = {"edition": None if known is None else known.name, "splits": here}
     findings = []
     for split in SPLITS:
         stated = {} if known is None else _stated(known, split)
@@ -32,7 +31,7 @@ def count_section(name: str, dataset: Dataset, root: Path, subset: bool) -> Sect
         here[split]["published"] = stated
         if here[split]["images"]:
             findings += _differences(split, here[split], stated, "warning" if subset else "error")
-    edition = "no published counts to compare with" if known is None else f"published: {known.edition}"
+    edition = "no published counts to compare with" if known is None else f"published: {known.name}"
     lines = (*_lines(here), edition)
     return Section("counts", "Counts", lines, facts, tuple(findings))
 
@@ -50,7 +49,7 @@ def _here(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return here
 
 
-def _stated(known: Published, split: str) -> dict[str, int]:
+def _stated(known: Edition, split: str) -> dict[str, int]:
     columns = (("images", known.images), ("captions", known.captions), ("groups", known.groups))
     return {kind: counts[split] for kind, counts in columns if split in counts}
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from imtext.data.check.images import Picture
 from imtext.data.check.report import Finding, Section, plural
-from imtext.data.schema import SPLITS, Dataset
+from imtext.data.dataset import SPLITS, Dataset
 from imtext.progress import progress
 
 DISTANCE = 6

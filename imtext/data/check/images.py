@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from imtext.data.check.report import Finding, Section, plural
+from imtext.data.dataset import Dataset
 from imtext.data.decoding import open_image, upright_rgb
 from imtext.data.images import in_threads
-from imtext.data.schema import Dataset
 from imtext.progress import progress
 
 THUMB = 16

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imtext.data import DATASETS, GENERATED, load_dataset
+from imtext.data import GENERATED, load_dataset, options_of
 from imtext.data.check.report import Finding, Report
-from imtext.data.schema import Dataset
+from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, DataError
 
 _SIZES = ("train", "val", "test", "size", "seed")
@@ -20,15 +19,14 @@ _GENERATED = re.compile(r"(?:pedestrians-)?v\d+-" + "-".join(rf"{size}(?P<{size}
 def read(report: Report, root: Path, pictures: bool, options: Mapping[str, Any]) -> Dataset | None:
     """The dataset; what its reader refuses becomes an error in ``report``, and None is all that fails.
 
-    A reader stops at the first trouble. It is asked again, first to accept other counts and skip empty
-    captions, then to do without the image files, so that the rest can be examined too.
+    A reader stops at the first trouble. It is asked again to accept other counts, skip empty captions and do
+    without the image files, so that the rest can be examined too.
 
     Raises:
         ConfigError: the name or an option is unknown.
         DataError: there is nothing at ``root``.
     """
-    if report.name not in DATASETS:
-        raise ConfigError(f"dataset={report.name!r}: expected one of {', '.join(DATASETS)}")
+    taken = set(options_of(report.name))
     if not root.exists():
         raise DataError(f"root={root}: expected the folder of {report.name}, found nothing; correct the root")
     given = ", ".join(options)
@@ -36,10 +34,10 @@ def read(report: Report, root: Path, pictures: bool, options: Mapping[str, Any])
     if report.name in GENERATED and root.is_dir():
         options = _generated(report.name, root, options)
     # A pack is checked by what it holds: it takes none of the options that make a reader lenient.
-    taken = set() if root.is_file() else set(inspect.signature(DATASETS[report.name]()).parameters)
+    taken = set() if root.is_file() else taken
     if not pictures and "check_files" in taken:
         options.setdefault("check_files", False)
-    for step, wish in enumerate(({}, {"subset": True, "on_empty": "skip"}, {"check_files": False})):
+    for step, wish in enumerate(({}, {"subset": True, "on_empty": "skip", "check_files": False})):
         more = {key: value for key, value in wish.items() if key in taken}
         if step and not more:
             continue

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from imtext.data.schema import check_relative
+from imtext.data.files import relative
 from imtext.errors import DataError
 from imtext.progress import progress
 
@@ -168,7 +168,7 @@ class _Writer:
         if _ODD.search(name):
             raise self.refuse(name, "its name holds a backslash, a colon, a control or a broken character")
         try:
-            check_relative(name)
+            relative(name, "the archive")
         except DataError:
             raise self.refuse(name, "its name leads out of the folder") from None
         if not folder and not PurePosixPath(name).parts:
@@ -185,7 +185,7 @@ class _Writer:
         if path in self._placed:
             raise self.refuse(name, f"two members would become {path!r}")
         self._placed.add(path)
-        return check_relative(path, str(self.archive))
+        return relative(path, str(self.archive))
 
     def write(self, name: str, path: str, source: IO[bytes], size: int) -> None:
         """Copy one member; reading errors become DataError, writing errors stay OSError."""

@@ -7,48 +7,115 @@ belongs to which image, so any number of captions per image is possible.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 
-from imtext.data.rows import ImageFeatures, index_array
-from imtext.data.spans import Phrases, Regions
-from imtext.errors import ConfigError, DataError
+from imtext.check import one_of
+from imtext.data.features import ImageFeatures, index_array
+from imtext.data.files import relative
+from imtext.errors import DataError
 
 SPLITS = ("train", "val", "test")
-# Without any of these a name is relative; pathlib, which is slow on 100,000 names, judges the rest.
-_SUSPECT = re.compile(r"^/|\.\.|[\\:\0]")
 
 
-def check_relative(file: str, source: str = "the dataset") -> str:
-    """Return ``file`` if it is a relative path that stays inside its folder; DataError otherwise.
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Boxes on images; R rows, a box that belongs to two chains is two rows.
 
-    >>> check_relative("train2014/a.jpg")
-    'train2014/a.jpg'
-    >>> check_relative("../a.jpg")
-    Traceback (most recent call last):
-    imtext.errors.DataError: file name '../a.jpg' in the dataset leaves the image folder: expected a relative path inside it; correct the entry
-    """  # noqa: E501
-    if file and not _SUSPECT.search(file):
-        return file
-    path = PurePosixPath(file)
-    windows = PureWindowsPath(file)
-    outside = path.is_absolute() or windows.is_absolute() or windows.drive or ".." in windows.parts
-    if not file or "\0" in file or outside:
-        raise DataError(
-            f"file name {file!r} in {source} leaves the image folder: "
-            "expected a relative path inside it; correct the entry"
-        )
-    return file
+    Attributes:
+        boxes: ``(R, 4)`` int64, ``x1, y1, x2, y2`` in pixels of the image file, counted from 0, both ends
+            inclusive (a box of one pixel has ``x1 == x2``).
+        image_of_region: ``(R,)`` int64, index of the image.
+        chain: ``(R,)`` int64, the coreference chain that phrases name too; 0 where there is none.
+
+    >>> Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])).areas()
+    array([50])
+    """
+
+    boxes: np.ndarray
+    image_of_region: np.ndarray
+    chain: np.ndarray
+
+    def __post_init__(self) -> None:
+        boxes = np.array(self.boxes, dtype=np.int64).reshape(-1, 4)
+        bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]) | (boxes < 0).any(1))
+        if len(bad):
+            raise DataError(
+                f"box {int(bad[0])} is {boxes[bad[0]].tolist()}: expected 0 <= x1 <= x2 and 0 <= y1 <= y2; "
+                "correct the box"
+            )
+        boxes.flags.writeable = False
+        object.__setattr__(self, "boxes", boxes)
+        for name in ("image_of_region", "chain"):
+            array = index_array(getattr(self, name), f"Regions.{name}", len(boxes))
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, new_image: np.ndarray) -> Regions:
+        """The boxes of the images that have a new number ``(N,)``, which is -1 for the others."""
+        image = new_image[self.image_of_region]
+        return Regions(self.boxes[image >= 0], image[image >= 0], self.chain[image >= 0])
+
+    def areas(self) -> np.ndarray:
+        """Number of pixels of each box, ``(R,)``."""
+        sides = self.boxes[:, 2:] - self.boxes[:, :2] + 1
+        return sides.prod(1)
 
 
-def _first_duplicate(values: Iterable[str]) -> str | None:
-    return next((value for value, count in Counter(values).items() if count > 1), None)
+@dataclass(frozen=True, eq=False)
+class Phrases:
+    """Spans of captions that mention something; P rows.
+
+    Attributes:
+        caption: ``(P,)`` int64, index of the caption.
+        start, stop: ``(P,)`` int64, first word and one past the last, in ``caption.split()``.
+        words: the phrase as written, P strings.
+        chain: ``(P,)`` int64, the coreference chain; 0 means nothing one could draw a box around.
+        type: P strings, such as ``people`` or ``clothing``; several are joined by ``/``.
+
+    >>> one = Phrases([0], [0], [2], ("A dog",), [3], ("animals",))
+    >>> len(one), one.words[0]
+    (1, 'A dog')
+    """
+
+    caption: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    words: tuple[str, ...]
+    chain: np.ndarray
+    type: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(self.words))
+        object.__setattr__(self, "type", tuple(self.type))
+        count = len(self.words)
+        if len(self.type) != count:
+            raise DataError(f"Phrases.type: expected {count} entries, found {len(self.type)}; one per phrase")
+        for name in ("caption", "start", "stop", "chain"):
+            object.__setattr__(self, name, index_array(getattr(self, name), f"Phrases.{name}", count))
+        bad = np.flatnonzero((self.start < 0) | (self.stop <= self.start))
+        if len(bad):
+            raise DataError(
+                f"phrase {self.words[bad[0]]!r} spans words {self.start[bad[0]]} to {self.stop[bad[0]]}: "
+                "expected 0 <= start < stop; correct the span"
+            )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def take(self, new_caption: np.ndarray) -> Phrases:
+        """The phrases of the captions that have a new number ``(M,)``, which is -1 for the others."""
+        caption = new_caption[self.caption]
+        keep = np.flatnonzero(caption >= 0)
+        words, types = ([texts[i] for i in keep] for texts in (self.words, self.type))
+        return Phrases(caption[keep], self.start[keep], self.stop[keep], words, self.chain[keep], types)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +133,8 @@ class Dataset:
         group_of_image: ``(N,)`` int64; images of one group (one person, one scene) are never negatives of
             each other, and a group lies in one split only. The numbers are names: a split or selection keeps
             those of its images, with gaps. For classes 0, 1, ... use ``np.unique(..., return_inverse=True)``.
-        notes: one line for everything that was dropped or odd.
+        notes: one line for everything that was left out or odd.
+        edition: the published way to split it, one of :mod:`imtext.data.editions`; empty where it is none.
         regions, phrases: boxes and phrase spans where the dataset has them.
         scenes: for a generated dataset, the description of each image.
         features: precomputed features of the images, where the dataset is published as such.
@@ -99,6 +167,7 @@ class Dataset:
     phrases: Phrases | None = None
     scenes: tuple[dict, ...] | None = None
     features: ImageFeatures | None = None
+    edition: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_root", Path(self.image_root))
@@ -107,49 +176,46 @@ class Dataset:
         self._check_images()
         self._check_captions()
         self._check_splits()
-        self._check_extras()
 
     def _check_images(self) -> None:
         if not self.image_ids:
             raise DataError(f"dataset {self.name} holds no image; check the data root and the split files")
-        if len(self.image_files) != self.n_images:
-            raise DataError(
-                f"dataset {self.name}: expected {self.n_images} image files, one per id, "
-                f"found {len(self.image_files)}; the lengths must agree"
-            )
+        for what in ("image_files", "split_of_image", "group_of_image", "scenes", "features"):
+            values = getattr(self, what)
+            if values is not None and len(values) != self.n_images:
+                raise self._odd(
+                    f"expected {self.n_images} {what}, found {len(values)}; the lengths must agree"
+                )
         for file in self.image_files:
-            check_relative(file, f"dataset {self.name}")
+            relative(file, f"dataset {self.name}")
         for what, values in (("image id", self.image_ids), ("image file", self.image_files)):
-            twice = _first_duplicate(values)
-            if twice is not None:
-                raise DataError(f"dataset {self.name}: {what} {twice!r} is there twice; remove the duplicate")
+            name, count = Counter(values).most_common(1)[0]
+            if count > 1:
+                raise self._odd(f"{what} {name!r} is there twice; remove the duplicate")
 
     def _check_captions(self) -> None:
         empty = next((i for i, caption in enumerate(self.captions) if not caption.strip()), None)
         if empty is not None:
-            raise DataError(
-                f"dataset {self.name}: caption {empty} is empty; correct it or read with on_empty='skip'"
-            )
-        owner = index_array(
-            self.image_of_caption, f"dataset {self.name}: image_of_caption", self.n_captions, self.n_images
-        )
+            raise self._odd(f"caption {empty} is empty; correct it or read with on_empty='skip'")
+        what = f"dataset {self.name}: image_of_caption"
+        owner = index_array(self.image_of_caption, what, self.n_captions, self.n_images)
         object.__setattr__(self, "image_of_caption", owner)
         without = np.flatnonzero(np.bincount(owner, minlength=self.n_images) == 0)
         if len(without):
-            raise DataError(
-                f"dataset {self.name}: image {self.image_files[without[0]]} has no caption "
-                f"({len(without)} such images); add captions or leave the images out"
+            raise self._odd(
+                f"image {self.image_files[without[0]]} has no caption ({len(without)} such images); "
+                "add captions or leave the images out"
             )
+        if self.regions is not None:
+            index_array(self.regions.image_of_region, "image_of_region", len(self.regions), self.n_images)
+        if self.phrases is not None:
+            index_array(self.phrases.caption, "Phrases.caption", len(self.phrases), self.n_captions)
 
     def _check_splits(self) -> None:
         splits = np.array(self.split_of_image, dtype=str)
-        if splits.shape != (self.n_images,):
-            raise DataError(
-                f"dataset {self.name}: expected one split per image, {self.n_images}, found {splits.shape}"
-            )
-        unknown = sorted(set(np.unique(splits).tolist()) - set(SPLITS))
+        unknown = sorted(set(splits.tolist()) - set(SPLITS))
         if unknown:
-            raise DataError(f"dataset {self.name}: unknown split {unknown[0]!r}; expected one of {SPLITS}")
+            raise self._odd(f"unknown split {unknown[0]!r}; expected one of {SPLITS}")
         splits.flags.writeable = False
         object.__setattr__(self, "split_of_image", splits)
         groups = index_array(self.group_of_image, f"dataset {self.name}: group_of_image", self.n_images)
@@ -158,28 +224,13 @@ class Dataset:
         across = (np.diff(groups[order]) == 0) & (splits[order][1:] != splits[order][:-1])
         if across.any():
             a, b = order[np.flatnonzero(across)[0] + np.array([0, 1])]
-            raise DataError(
-                f"dataset {self.name}: group {groups[a]} lies in two splits ({self.image_files[a]} in "
-                f"{splits[a]}, {self.image_files[b]} in {splits[b]}); splits must not overlap"
+            raise self._odd(
+                f"group {groups[a]} lies in two splits ({self.image_files[a]} in {splits[a]}, "
+                f"{self.image_files[b]} in {splits[b]}); splits must not overlap"
             )
 
-    def _check_extras(self) -> None:
-        if self.scenes is not None:
-            object.__setattr__(self, "scenes", tuple(self.scenes))
-            if len(self.scenes) != self.n_images:
-                raise DataError(
-                    f"dataset {self.name}: expected {self.n_images} scenes, found {len(self.scenes)}"
-                )
-        if self.features is not None and len(self.features) != self.n_images:
-            raise DataError(
-                f"dataset {self.name}: expected features of {self.n_images} images, "
-                f"found {len(self.features)}; the lengths must agree"
-            )
-        regions, phrases = self.regions, self.phrases
-        if regions is not None:
-            index_array(regions.image_of_region, "image_of_region", len(regions), self.n_images)
-        if phrases is not None:
-            index_array(phrases.caption, "Phrases.caption", len(phrases), self.n_captions)
+    def _odd(self, what: str) -> DataError:
+        return DataError(f"dataset {self.name}: {what}")
 
     @property
     def n_images(self) -> int:
@@ -218,12 +269,12 @@ class Dataset:
 
     def split(self, name: str) -> Dataset:
         """The images of one split, renumbered from 0."""
-        if name not in SPLITS:
-            raise ConfigError(f"split={name!r}: expected one of {SPLITS}")
+        one_of("split", name, SPLITS)
         chosen = np.flatnonzero(self.split_of_image == name)
         if not len(chosen):
             held = ", ".join(sorted(set(self.split_of_image.tolist())))
-            raise DataError(f"dataset {self.name} has no image in split {name!r}; it has: {held}")
+            why = "".join(f"; {note}" for note in self.notes if f"no {name} split" in note)
+            raise self._odd(f"no image in split {name!r}, it has: {held}{why}")
         return self.take(chosen)
 
     def take(self, image_indices: Sequence[int] | np.ndarray) -> Dataset:
@@ -232,7 +283,7 @@ class Dataset:
         Args:
             image_indices: distinct indices ``(n,)``.
         """
-        chosen = index_array(image_indices, "image_indices", len(image_indices), self.n_images)
+        chosen = index_array(image_indices, "image_indices", below=self.n_images)
         order, offsets = self._by_image
         parts = [order[offsets[i] : offsets[i + 1]] for i in chosen]
         captions = np.concatenate(parts) if parts else np.empty(0, np.int64)
@@ -248,29 +299,11 @@ class Dataset:
             image_of_caption=new_image[self.image_of_caption[captions]],
             split_of_image=self.split_of_image[chosen],
             group_of_image=self.group_of_image[chosen],
-            regions=self._take_regions(new_image),
-            phrases=self._take_phrases(new_caption),
-            scenes=None if self.scenes is None else tuple(self.scenes[i] for i in chosen),
-            features=None if self.features is None else self.features.take(chosen),
+            regions=self.regions and self.regions.take(new_image),
+            phrases=self.phrases and self.phrases.take(new_caption),
+            scenes=self.scenes and tuple(self.scenes[i] for i in chosen),
+            features=self.features and self.features.take(chosen),
         )
-
-    def _take_regions(self, new_image: np.ndarray) -> Regions | None:
-        regions = self.regions
-        if regions is None:
-            return None
-        image = new_image[regions.image_of_region]
-        keep = image >= 0
-        return Regions(regions.boxes[keep], image[keep], regions.chain[keep])
-
-    def _take_phrases(self, new_caption: np.ndarray) -> Phrases | None:
-        p = self.phrases
-        if p is None:
-            return None
-        caption = new_caption[p.caption]
-        keep = np.flatnonzero(caption >= 0)
-        words = tuple(p.words[i] for i in keep)
-        types = tuple(p.type[i] for i in keep)
-        return Phrases(caption[keep], p.start[keep], p.stop[keep], words, p.chain[keep], types)
 
     def summary(self) -> str:
         """One line: counts in all and per split."""

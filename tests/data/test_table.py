@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imtext.data.common import clean
-from imtext.data.own import load_own
-from imtext.data.own_tables import read_table
+from imtext.data import load_dataset
+from imtext.data.table import read_table
+from imtext.data.text import clean
 from imtext.errors import DataError, ImtextError
 
 
@@ -35,8 +35,7 @@ def table(root: Path, content: str | bytes, name: str = "t.csv", **columns: str 
 
 
 def pairs(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None) -> list[tuple]:
-    rows = table(root, content, name, **columns).rows
-    return [(row.image, clean(caption)) for row in rows for caption in row.captions]
+    return [(row.image, caption) for row in table(root, content, name, **columns) for caption in row.captions]
 
 
 def refuses(message: str, root: Path, content: str | bytes, name: str = "t.csv", **columns) -> None:
@@ -70,18 +69,12 @@ def test_flickr30k_of_kaggle(folder):
         "2199200615.jpg| 4   A dog runs across the grass .\n"
     )
     read = table(folder, text, "results.csv")
-    assert [(row.image, clean(row.captions[0]), row.number) for row in read.rows] == [
-        ("1000.jpg", 'Two young , White males ; one says " Hi " .', 2),
-        ("1000.jpg", '" Hi " says a man .', 3),
-        ("2199200615.jpg", "A dog runs across the grass .", 4),
+    assert [(row.image, row.captions[0], row.where[-6:]) for row in read] == [
+        ("1000.jpg", 'Two young , White males ; one says " Hi " .', "line 2"),
+        ("1000.jpg", '" Hi " says a man .', "line 3"),
+        ("2199200615.jpg", "A dog runs across the grass .", "line 4"),
     ]
-    assert read.notes == [
-        "results.csv, line 4: the delimiter between comment_number and comment is missing; "
-        "read as 4 and 'A dog runs across the grass .'"
-    ]
-    refuses(
-        "line 2: expected 3 fields separated by a pipe", folder, text.splitlines()[0] + "\n1.jpg| A dog .\n"
-    )
+    refuses("line 2: expected 3 fields", folder, text.splitlines()[0] + "\n1.jpg| A dog .\n")
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.TSV", "t.txt"])
@@ -93,7 +86,7 @@ def test_a_file_of_tabs_has_no_quotes(folder, name):
         ("c.jpg", 'A 5" disc, ""'),
     ]
     tab = "image\tcaption\na.jpg\ta\tdog\n"
-    refuses("line 2: expected 2 fields .* found 3: .*; write a blank for a tab", folder, tab, name)
+    refuses("line 2: expected 2 fields .* found 3: ", folder, tab, name)
     # A comma separated table keeps its quotes, whatever its name.
     quoted = 'image,caption\na.jpg,"A dog,\na cat"\n'
     assert pairs(folder, quoted, name) == pairs(folder, quoted) == [("a.jpg", "A dog, a cat")]
@@ -103,14 +96,9 @@ def test_annotations_of_flickr30k_with_lists(folder):
     cell = json.dumps(["Two men.", 'A "man", two.']).replace('"', '""')
     text = f'raw,sentids,split,filename,img_id\n"{cell}","[0, 1]",train,1.jpg,0\n'
     read = table(folder, text)
-    assert read.rows == [("1.jpg", ("Two men.", 'A "man", two.'), "train", None, 2)]
-    assert read.notes == ["t.csv: each row holds a JSON list of captions"]
-    refuses(
-        'line 2: expected a JSON list of captions.*found "..A dog',
-        folder,
-        "image,captions\n1.jpg,['A dog']\n",
-    )
-    refuses("line 2: expected a caption .* found int", folder, "image,captions\n1.jpg,[3]\n")
+    assert [row[:4] for row in read] == [("1.jpg", ["Two men.", 'A "man", two.'], "train", "")]
+    refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,['A dog']\n")
+    refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,[3]\n")
     assert pairs(folder, "image,caption\n1.jpg,[sic]\n") == [("1.jpg", "[sic]")]
     assert pairs(folder, "image,captions\n1.jpg,[sic]\n2.jpg,A dog\n")[0] == ("1.jpg", "[sic]")
 
@@ -121,27 +109,15 @@ def test_quotes_line_breaks_and_line_numbers(folder):
         'b.jpg, "A cat, ""Tom"""\nc.jpg,It says "hi"\nd.jpg,\n'
     )
     read = table(folder, text)
-    assert [row.number for row in read.rows] == [2, 6, 7, 8]
-    assert [clean(row.captions[0]) for row in read.rows] == [
-        'A dog, or "two" dogs',
-        'A cat, "Tom"',
-        'It says "hi"',
-        "",
-    ]
-    assert read.notes == ["t.csv: 1 caption over several lines (first: line 2)"]
+    assert [row.where.rpartition(" ")[2] for row in read] == ["2", "6", "7", "8"]
+    assert [row.captions[0] for row in read] == ['A dog, or "two" dogs', 'A cat, "Tom"', 'It says "hi"', ""]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (
-            "a.jpg\n",
-            "line 2: expected 2 fields separated by a comma .'image', 'caption'., found 1: 'a.jpg'; add",
-        ),
-        (
-            "a.jpg,A dog\nb.jpg,A cat, black\n",
-            "line 3: expected 2 fields .*, found 3: .*put quotes round a field",
-        ),
+        ("a.jpg\n", "line 2: expected 2 fields .image, caption., found 1: a.jpg"),
+        ("a.jpg,A dog\nb.jpg,A cat, black\n", "line 3: expected 2 fields .*, found 3: .*put quotes round"),
         (
             'a.jpg,"A dog\nb.jpg,A cat\n',
             "line 2: expected fields with closed quotes, found: unexpected end of data",
@@ -181,29 +157,17 @@ def test_column_names(folder, name, caption):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (
-            "image,words",
-            r"expected one column with the caption \(.*found none .* 'words'; .*columns=.'caption': 'NAME'",
-        ),
+        ("image,words", r"expected one column with the caption .* 'words'; .*columns=.'caption': 'NAME'"),
         ("photo,caption", "expected one column with the image .*none of these among 'photo', 'caption'"),
-        (
-            "image,title,text",
-            "expected one column with the caption .*found 2 of them among .*pass columns=.'caption': 'title'",
-        ),
-        ("file,caption,path", "expected one column with the image .*found 2 of them"),
-        ("image,caption,caption", "found 2 of them among 'image', 'caption', 'caption'"),
-        ("image,caption,group,identity", "expected one column with the group .*found 2 of them"),
-        (
-            "a.jpg,A dog",
-            "line 1: expected the names of the columns, found 'a.jpg', 'A dog'; add the line image,caption",
-        ),
-        ("a.jpg#0\tA dog", "line 1: .*this is a token file, load it with dataset='flickr8k'"),
-        ("", "expected one column with the image .*none of these among"),
-        ('"image,caption', "closed quotes|expected one column"),
+        ("image,title,text", "with the caption .*found title, text among .*columns=.'caption': 'title'"),
+        ("file,caption,path", "expected one column with the image .*found file, path among"),
+        ("image,caption,caption", "line 1: expected different names of columns"),
+        ("image,caption,group,identity", "expected one column with the group .*found group, identity"),
+        ("a.jpg,A dog", "expected one column with the image .*none of these among 'a.jpg', 'a_dog'"),
     ],
 )
 def test_columns_refused(folder, header, message):
-    refuses(message, folder, header + "\n1,2,3\n")
+    refuses(message, folder, header + "\n" + ",".join("1" * len(header.split(","))) + "\n")
 
 
 def test_columns_by_parameter(folder):
@@ -224,7 +188,7 @@ def test_not_utf8(folder):
     refuses(
         "line 3: expected UTF-8, found byte 0xe9", folder, "image,caption\na,b\nc,café\n".encode("latin-1")
     )
-    refuses("expected UTF-8", folder, "image,caption\na,b\n".encode("utf-16"))
+    assert pairs(folder, "image,caption\na,b\n".encode("utf-16")) == [("a", "b")]
 
 
 OBJECTS = [
@@ -241,41 +205,29 @@ def test_json_and_json_lines(folder):
         (lines, "t.json", "line"),
     ):
         read = table(folder, text, name)
-        assert [(row.image, list(row.captions), row.split, row.group) for row in read.rows] == [
+        assert [row[:4] for row in read] == [
             ("a.jpg", ["A dog.", "Two dogs."], "train", "4"),
             ("b.jpg", ["A cat."], "dev", "x"),
         ]
-        assert read.where(read.rows[1]).endswith(f", {unit} {3 if unit == 'line' else 1}")
+        assert read[1].where.endswith(f", {unit} {3 if unit == 'line' else 1}")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"image": "a"', "line 1: expected one JSON object a line, found Expecting ',' delimiter"),
-        ('{"image": "a", "text": "b"}\n[1]', "line 2: expected an object with image and caption, found list"),
-        ('{"image": "a", "text": null}', "line 1: expected a caption .* as text, found nothing"),
-        ('{"image": "a", "text": ["x", 3]}', "line 1: expected a caption .* as text, found int"),
-        ('{"image": 3, "text": "b"}', "line 1: expected the name of an image as text, found int"),
-        (
-            '{"image": "a", "text": "b"}\n{"text": "b"}',
-            "line 2: expected the name of an image as text, found nothing",
-        ),
-        ('{"image": "a", "text": "\\ud800"}', "line 1: .* with a NUL or half a character"),
-        ('{"image": "a\\u0000", "text": "b"}', "line 1: .* with a NUL or half a character"),
-        (
-            '{"image": "a", "text": "b", "group": 1.5}',
-            "line 1: expected split and group as text, found float",
-        ),
-        (
-            '{"image": "a", "text": "b", "split": true}',
-            "line 1: expected split and group as text, found bool",
-        ),
-        (
-            '{"image": "a", "file": "b", "text": "b"}',
-            "expected one field with the image .*found 2 of them among",
-        ),
-        ("[" * 100_000, "line 1: expected one JSON object a line"),
-        ('{"image": ' + "9" * 5000 + "}", "line 1: expected one JSON object a line, found numbers too long"),
+        ('{"image": "a"', "line 1, one JSON object a line: input data was truncated"),
+        ('{"image": "a", "text": "b"}\n[1]', "line 2, one JSON object a line: .*got `array`"),
+        ('{"image": "a", "text": null}', "line 1: expected the name of an image and a caption"),
+        ('{"image": "a", "text": ["x", 3]}', "line 1: expected the name of an image and a caption"),
+        ('{"image": 3, "text": "b"}', "line 1: expected the name of an image and a caption"),
+        ('{"image": "a", "text": "b"}\n{"text": "b"}', "line 2: expected the name of an image"),
+        ('{"image": "a", "text": "\\ud800"}', "line 1, one JSON object a line: "),
+        ('{"image": "a\\u0000", "text": "b"}', "line 1 leaves the image folder"),
+        ('{"image": "a", "text": "b", "group": 1.5}', "line 1: expected the group as text, found 1.5"),
+        ('{"image": "a", "text": "b", "split": true}', "line 1: expected the split as text, found True"),
+        ('{"image": "a", "file": "b", "text": "b"}', "with the image .*found image, file among"),
+        ("[" * 100_000, "line 1, one JSON object a line: "),
+        ('{"image": ' + "9" * 5000 + "}", "line 1, one JSON object a line: integer value out of range"),
         ("", "expected rows with an image and a caption, found none"),
     ],
 )
@@ -286,32 +238,14 @@ def test_json_lines_refused(folder, text, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            {"images": [{"sentences": [], "filename": "a"}], "dataset": "x"},
-            "in Karpathy's form; load it with dataset='karpathy'",
-        ),
-        ({"images": [{"id": 1}], "annotations": []}, "a caption file of COCO; load it with dataset='coco'"),
-        (
-            [{"file_path": "a", "captions": [], "processed_tokens": []}],
-            "CUHK-PEDES; load it with dataset='cuhk_pedes'",
-        ),
-        (
-            {"a.jpg": ["A dog."]},
-            "expected a list of objects with image and caption, found an object with 'a.jpg'",
-        ),
-        (3, "expected a list of objects .* found int"),
+        ({"a.jpg": ["A dog."]}, "expected one column with the image .* 'a.jpg'"),
+        (3, "expected `array`, got `int`"),
         ([], "expected rows .* found none"),
-        ([3], "entry 0: expected an object .* found int"),
+        ([3], r"expected `object`, got `int` - at `\$\[0\]`"),
     ],
 )
 def test_json_of_another_form(folder, content, message):
     refuses(message, folder, json.dumps(content), "t.json")
-
-
-def test_json_of_another_dataset_by_name(folder):
-    for name in ("reid_raw.json", "caption_all.json"):
-        refuses("load it with dataset='cuhk_pedes'", folder, '[{"file_path": "a", "captions": ["b"]}]', name)
-        (folder / name).unlink()
 
 
 CAPTIONS = st.text(
@@ -337,7 +271,7 @@ def test_round_trip(folder, captions, delimiter, quoting, ends):
     writer.writerows((f"{'abcdef'[i]}.jpg", caption, "") for i, caption in enumerate(kept))
     path = folder / "captions.csv"
     path.write_bytes(buffer.getvalue().encode("utf-8"))
-    data = load_own(folder, captions=path.name)
+    data = load_dataset("own", folder, captions=path.name)
     assert list(data.captions) == [clean(caption) for caption in kept]
     assert data.image_ids == tuple("abcdef"[: len(kept)])
 
@@ -355,6 +289,6 @@ def test_any_bytes_are_read_or_refused(folder, content, head, ending):
     path = folder / f"any.{ending}"
     path.write_bytes(head + content)
     try:
-        load_own(folder, captions=path.name)
+        load_dataset("own", folder, captions=path.name)
     except DataError as error:
         assert "\n" not in str(error) and str(error).encode("utf-8")

@@ -1,12 +1,10 @@
-"""Numbered rows: checked index arrays, and image features whose rows follow a selection of images."""
+"""Image features that come with a dataset, read row by row; and checked index arrays."""
 
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +13,10 @@ from imtext.errors import DataError
 _HASHED_ROWS = 64  # of each part, spread evenly: enough to notice other features of the same images
 
 
-def index_array(values: object, what: str, length: int, below: int | None = None) -> np.ndarray:
-    """A read-only int64 copy of ``values`` with the expected length and, if given, range."""
+def index_array(
+    values: object, what: str, length: int | None = None, below: int | None = None
+) -> np.ndarray:
+    """A read-only int64 copy of ``values``; of the expected length and range, where given."""
     try:
         array = np.asarray(values)
     except ValueError:  # lists of several lengths
@@ -28,9 +28,9 @@ def index_array(values: object, what: str, length: int, below: int | None = None
             f"{what}: expected a one-dimensional integer array, "
             f"found shape {array.shape} of {array.dtype}; pass one integer per entry"
         )
-    if len(array) != length:
+    if length is not None and len(array) != length:
         raise DataError(f"{what}: expected {length} entries, found {len(array)}; the lengths must agree")
-    if below is not None and length and (array.min() < 0 or array.max() >= below):
+    if below is not None and len(array) and (array.min() < 0 or array.max() >= below):
         wrong = int(array.min()) if array.min() < 0 else int(array.max())
         raise DataError(f"{what}: expected indices 0 to {below - 1}, found {wrong}; correct the index")
     array = array.astype(np.int64)
@@ -41,8 +41,6 @@ def index_array(values: object, what: str, length: int, below: int | None = None
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
     """Precomputed features of N images, read row by row from memory maps; nothing is copied by a selection.
-
-    Pickled (to a worker process, say), a memory map goes as the name of its file, not as its content.
 
     Attributes:
         parts: one array a file, ``(n, D)`` vectors or ``(n, R, D)`` regions, all of one form.
@@ -74,7 +72,7 @@ class ImageFeatures:
         if other is not None:
             raise DataError(f"features: expected floating-point numbers, found {other}; convert to float32")
         total = sum(len(part) for part in self.parts)
-        rows = index_array(self.rows, "features: rows", np.size(self.rows), total)
+        rows = index_array(self.rows, "features: rows", below=total)
         object.__setattr__(self, "rows", rows)
 
     def __len__(self) -> int:
@@ -85,13 +83,10 @@ class ImageFeatures:
         """``(N, D)`` or ``(N, R, D)``."""
         return (len(self.rows), *self.parts[0].shape[1:])
 
-    def _images(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
-        # Checked, since a mask or a negative number would otherwise read other images.
-        return index_array(images, "features: images", _length(images), len(self))
-
     def __getitem__(self, images: Sequence[int] | np.ndarray) -> np.ndarray:
         """Features of the images ``(n,)`` as float32 ``(n, D)`` or ``(n, R, D)``, a copy in memory."""
-        rows = self.rows[self._images(images)]
+        # Checked, since a mask or a negative number would otherwise read other images.
+        rows = self.rows[index_array(images, "features: images", below=len(self))]
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
         which = np.searchsorted(starts, rows, side="right") - 1
         out = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
@@ -103,7 +98,7 @@ class ImageFeatures:
 
     def take(self, images: Sequence[int] | np.ndarray) -> ImageFeatures:
         """The features of some images, in the order given."""
-        return ImageFeatures(self.parts, self.rows[self._images(images)])
+        return ImageFeatures(self.parts, self.rows[index_array(images, "features: images", below=len(self))])
 
     def fingerprint(self) -> str:
         """32 hex digits over shapes, types, the choice of rows, and the numbers of 64 rows of each part.
@@ -118,33 +113,3 @@ class ImageFeatures:
             sample = np.unique(np.linspace(0, len(part) - 1, min(_HASHED_ROWS, len(part)), dtype=np.int64))
             digest.update(np.ascontiguousarray(part[sample]).tobytes())
         return digest.hexdigest()[:32]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"parts": tuple(_packed(part) for part in self.parts), "rows": self.rows}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        object.__setattr__(self, "parts", tuple(_unpacked(part) for part in state["parts"]))
-        object.__setattr__(self, "rows", state["rows"])
-
-
-def _length(values: object) -> int:
-    """Number of entries; 1 for anything else, which `index_array` then refuses."""
-    try:
-        return len(values)  # type: ignore[arg-type]
-    except TypeError:
-        return 1
-
-
-def _packed(part: np.ndarray) -> np.ndarray | tuple[Any, ...]:
-    """A read-only memory map of a whole array as (file, type, offset, shape); other arrays as they are."""
-    whole = isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.filename is not None
-    if not whole or part.mode != "r" or not part.flags.c_contiguous:
-        return part
-    return (part.filename, part.dtype, part.offset, part.shape)
-
-
-def _unpacked(part: np.ndarray | tuple[Any, ...]) -> np.ndarray:
-    if isinstance(part, np.ndarray):
-        return part
-    file, dtype, offset, shape = part
-    return np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape)

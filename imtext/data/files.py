@@ -1,0 +1,153 @@
+"""The files under a data root, listed once: annotations by name, images by what of their path is right."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from contextlib import suppress
+from fnmatch import fnmatch
+from pathlib import Path, PureWindowsPath
+
+from imtext.errors import DataError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+"""Of image files."""
+_DEPTH = 2  # folders above an annotation file
+_PLAIN = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")
+
+
+def relative(name: str, where: str) -> str:
+    """A file name with slashes, if it stays inside its folder; DataError otherwise.
+
+    >>> relative("train2014\\\\a.jpg", "x.json")
+    'train2014/a.jpg'
+    >>> relative("../a.jpg", "x.json")
+    Traceback (most recent call last):
+    imtext.errors.DataError: file name '../a.jpg' in x.json leaves the image folder: expected a relative path inside it; correct the entry
+    """  # noqa: E501
+    if _PLAIN.fullmatch(name):
+        return name  # pathlib, which is slow on 100,000 names, judges the rest
+    path = PureWindowsPath(name)
+    if not path.name or "\0" in name or path.drive or path.root or ".." in path.parts:
+        raise DataError(
+            f"file name {name!r} in {where} leaves the image folder: "
+            "expected a relative path inside it; correct the entry"
+        )
+    return path.as_posix()
+
+
+def bare(name: str) -> str:
+    """A file name without the ending, if that is one of an image; other dots belong to the name.
+
+    >>> bare("a/photo.001.jpg"), bare("a/photo.001")
+    ('a/photo.001', 'a/photo.001')
+    """
+    stem, ending = os.path.splitext(name)
+    return stem if ending.lower() in ENDINGS else name
+
+
+class Files:
+    """Everything below a data root but hidden files, in any folder; links are followed.
+
+    Args:
+        data_root: a folder; what: it should hold.
+
+    Raises:
+        DataError: it is no folder.
+    """
+
+    def __init__(self, data_root: str | os.PathLike[str], what: str = "a dataset") -> None:
+        self.root = Path(os.path.expanduser(data_root))
+        if not os.path.isdir(self.root):
+            found = "a file" if os.path.exists(self.root) else "nothing"
+            raise DataError(
+                f"data_root={self.root}: expected a folder with {what}, found {found}; correct data_root"
+            )
+        self.folders: list[str] = []
+        self.named: dict[str, list[str]] = defaultdict(list)
+        self.alike: dict[str, list[str]] = defaultdict(list)
+        seen, waiting = set(), deque([""])
+        while waiting:
+            inner = waiting.popleft()
+            with suppress(OSError), os.scandir(self.root / inner) as entries:
+                about = os.stat(self.root / inner)
+                if (about.st_dev, about.st_ino) not in seen:
+                    self.folders.append(inner)
+                    waiting += self._listed(inner, sorted(entries, key=lambda entry: entry.name))
+                seen.add((about.st_dev, about.st_ino))
+
+    def _listed(self, inner: str, entries: list[os.DirEntry]) -> list[str]:
+        """Note the files of a folder; the folders in it."""
+        folders = []
+        for entry in entries:
+            path = f"{inner}/{entry.name}" if inner else entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                folders.append(path)
+            elif entry.is_file():
+                self.named[entry.name].append(path)
+                if bare(path) != path:
+                    self.alike[_alike(path)].append(path)
+        return folders
+
+    def all(self, *patterns: str) -> list[str]:
+        """Files whose name matches the first pattern that any matches, near ones before deep ones."""
+        for pattern in patterns:
+            found = self.named.get(pattern, [])
+            if "*" in pattern:
+                found = [
+                    path for name in self.named if fnmatch(name.lower(), pattern) for path in self.named[name]
+                ]
+            found = [path for path in found if path.count("/") <= _DEPTH]
+            if found:
+                return sorted(found, key=lambda path: (path.count("/"), path))
+        return []
+
+    def find(self, *patterns: str) -> Path | None:
+        """The first of them."""
+        found = self.all(*patterns)
+        return self.root / found[0] if found else None
+
+    def need(self, *patterns: str, hint: str) -> Path:
+        """The first of them; DataError where there is none."""
+        found = self.find(*patterns)
+        if found is None:
+            raise DataError(f"{self.root}: expected {' or '.join(patterns)}, found none; {hint}")
+        return found
+
+    def resolve(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """The path of each name: as it is written, below any folder, else the only one of its name.
+
+        Of several folders the one that serves most names is meant; an empty list is a file that is missing,
+        a longer one says what could be meant as well.
+        """
+        names = list(dict.fromkeys(names))
+        homes, fits = Counter(), {}
+        for name in names:
+            paths = self.named.get(name.rpartition("/")[2]) or self.alike.get(_alike(name), ())
+            fits[name] = [(home, path) for path in paths if (home := _home(path, name)) is not None]
+            homes.update({home for home, _ in fits[name]})
+        asked = Counter(map(_alike, names))
+        found = {}
+        for name in names:
+            most = max((homes[home] for home, _ in fits[name]), default=0)
+            found[name] = [path for home, path in fits[name] if homes[home] == most]
+            # A name that several folders should hold is not looked for elsewhere: it is another image.
+            if not most and asked[_alike(name)] == 1:
+                found[name] = self.alike.get(_alike(name), [])
+        return found
+
+
+def _home(path: str, name: str) -> str | None:
+    """What stands before a name in a path, with its ending or without."""
+    whole = next((one for one in (path, bare(path)) if f"/{one}".endswith(f"/{name}")), None)
+    return None if whole is None else whole[: -len(name)]
+
+
+def _alike(name: str) -> str:
+    """A file name as it is compared where folder, ending or case differ."""
+    return unicodedata.normalize("NFC", bare(name.rpartition("/")[2])).casefold()
