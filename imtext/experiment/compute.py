@@ -58,7 +58,10 @@ class Inputs:
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
         images = " / ".join(f"{self.splits[split].n_images:,}" for split in SPLITS)
-        return {"images: train / validation / test": images} | self.text.facts()
+        data = self.source.dataset
+        said = {"edition": data.edition, "notes": "; ".join(data.notes)}
+        found = {"images: train / validation / test": images}
+        return found | {name: text for name, text in said.items() if text} | self.text.facts()
 
 
 _inputs = lru_cache(maxsize=16)(Inputs)
@@ -111,6 +114,7 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     for split in ("val", "test"):
         metrics |= row.inputs.image.evaluate(split, answers(split), run)
     about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed}
+    about["edition"] = row.inputs.source.dataset.edition
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from imtext.errors import ConfigError
-from imtext.experiment.source import Beside, Data
+from imtext.experiment.source import Beside, Data, Options
 from imtext.training import Recipe
 
 
@@ -76,11 +76,22 @@ def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:
         if isinstance(change, Mapping) and is_dataclass(held):
             found[name] = changed(held, change, f"{path}.")
             continue
-        found[name] = tuple(change) if isinstance(change, list) else change
+        found[name] = frozen(change) if isinstance(change, list) or hint == Options else change
         if not _fits(found[name], hint):
             kind = "a part" if hint is Any else getattr(hint, "__name__", hint)
             raise ConfigError(f"{path}: takes {kind} (here {held!r}), found {change!r}")
     return replace(part, **found)
+
+
+def frozen(value: Any) -> Any:
+    """Mappings as pairs and lists as tuples, which a frozen part can hold.
+
+    >>> frozen({"columns": {"caption": "title"}, "captions": ["train.csv", "test.csv"]})
+    (('columns', (('caption', 'title'),)), ('captions', ('train.csv', 'test.csv')))
+    """
+    if isinstance(value, Mapping):
+        return tuple((name, frozen(one)) for name, one in value.items())
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -99,7 +110,8 @@ def plain(value: Any) -> Any:
     ('Data', [1, 2])
     """
     if is_dataclass(value):
-        kept = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        held = {one: getattr(value, one.name) for one in fields(value)}
+        kept = {one.name: plain(own) for one, own in held.items() if own or "optional" not in one.metadata}
         return {"kind": type(value).__name__, **kept}
     return [plain(one) for one in value] if isinstance(value, tuple) else value
 

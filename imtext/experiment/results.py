@@ -61,6 +61,7 @@ class Result:
         one = self.rows[0]
         origin = {"dataset": one.experiment.data.dataset, "backbone": one.experiment.said}
         groups = f"{len(np.unique(self.split('train').group_of_image)):,} training groups"
+        origin["about"] = self.split().edition
         return origin | {"profile": one.profile, "device": one.places.device, "groups": groups}
 
     def has(self, split: str, where: str = "") -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.dataset import SPLITS, Dataset
+
+Options = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Data:
         persons: groups are persons with several images each, who are searched by description.
         dataset: as for :func:`imtext.data.load_dataset`; a study puts the notebook's in its place.
         subset, on_empty: as for the readers of downloaded datasets.
+        options: further options of the reader, pairs of name and value; overrides may give a mapping, such as
+            ``{"data": {"options": {"year": "2017"}}}``.
     """
 
     train: int | None = None
@@ -35,6 +39,8 @@ class Data:
     persons: bool = False
     subset: bool = False
     on_empty: str = "raise"
+    # No part of the values where it is empty, so that rows without options keep their hash.
+    options: Options = field(default=(), metadata={"optional": True})
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,11 @@ class Source:
         data, root = self.data, self.places.data_root
         sizes = {split: getattr(data, split) for split in SPLITS if getattr(data, split) is not None}
         if data.dataset in GENERATED and not is_pack(root):
-            return load_dataset(data.dataset, root, size=self.size, seed=data.seed, **sizes)
+            drawn = {"size": self.size, "seed": data.seed} | sizes
+            return load_dataset(data.dataset, root, **dict(data.options) | drawn)
         given = {"subset": data.subset, "on_empty": data.on_empty}
         options = {name: value for name, value in given.items() if value != getattr(Data, name)}
-        return cut(load_dataset(data.dataset, root, **options), sizes, data.seed)
+        return cut(load_dataset(data.dataset, root, **options | dict(data.options)), sizes, data.seed)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:

@@ -225,7 +225,8 @@ def about(row: Row) -> dict[str, Any]:
     ((wide, high), count) = sizes.most_common(1)[0]
     form = "aspect not kept" if count == sizes.total() else "most often"
     kept = "" if row.experiment.data.dataset in GENERATED else f", {form}"
-    return found | {"pictures": f"pictures of {wide} × {high}{kept}"}
+    edition = f"{splits['test'].edition}; ".removeprefix("; ")
+    return found | {"pictures": f"{edition}pictures of {wide} × {high}{kept}"}
 
 
 def save(kept: Published, path: Path) -> None:

@@ -6,14 +6,18 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
+from PIL import Image
 
 from imtext.errors import ConfigError
 from imtext.experiment import GRU, BiLSTM, Constraint, Data, Given, Hinges, Joint, Pooled, Words, adam
+from imtext.experiment.compute import Inputs
 from imtext.experiment.encoder import rebuilt
 from imtext.experiment.experiment import differences, plain
+from imtext.experiment.source import Places, Source
 from imtext.runs import config_hash
 
 
@@ -159,3 +163,24 @@ def test_differences_name_what_is_not_the_same():
     found = differences(tiny.PAPER, smaller)
     assert found == {"loss.constraint": (tiny.PAPER.loss.constraint, None), "recipe.epochs": (2, 1)}
     assert differences(tiny.PAPER, tiny.PAPER) == {}
+
+
+def test_options_of_a_reader_are_values_where_they_are_given():
+    assert "options" not in plain(tiny.PAPER)["data"]  # rows without options keep their hash
+    given = tiny.PAPER.but(data={"options": {"columns": {"caption": "title"}, "captions": ["a.csv"]}})
+    assert given.data.options == (("columns", (("caption", "title"),)), ("captions", ("a.csv",)))
+    assert rebuilt(json.loads(json.dumps(plain(given)))) == given and isinstance(hash(given), int)
+
+
+def test_a_reader_takes_the_options_and_what_it_says_is_described(tmp_path):
+    for name in "abcd":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    rows = "".join(f"{name}.png,A title,A text\n" for name in "abc")
+    (tmp_path / "captions.csv").write_text(f"image,title,text\n{rows}", encoding="utf-8")
+    data = Data(dataset="own", options=(("columns", (("caption", "title"),)),))
+    source = Source(data, Places(str(tmp_path)), 8, "32")
+    assert source.captions["test"] == ("A title",)
+    said = SimpleNamespace(source=source, splits=source.splits, text=SimpleNamespace(facts=dict))
+    assert Inputs.facts(said)["notes"].endswith("1 image files beside them are not used (d.png)")
+    with pytest.raises(ConfigError, match="unknown option 'colums'; expected one of captions, columns"):
+        _ = Source(replace(data, options=(("colums", 1),)), Places(str(tmp_path)), 8, "32").dataset
