@@ -22,7 +22,7 @@ import torch
 
 from imtext.data import load_dataset
 from imtext.data.images import ImageStore, decode
-from imtext.data.pack import open_pack, verify_pack, write_pack
+from imtext.data.pack import Pack, open_pack, write_pack
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def main() -> None:
         else:
             dataset = load_dataset(options.dataset, options.root)
         path, seconds = timed(lambda: write_pack(dataset, work / "pack.safetensors", size=options.size))
-        _, checking = timed(lambda: verify_pack(path))
-        packed, opening = timed(lambda: open_pack(path))
+        _, checking = timed(lambda: open_pack(path, verify=True))
+        packed, opening = timed(lambda: Pack.open(path).dataset)
         print(f"{_processor()}, {platform.python_version()}, one thread reads, page cache warm")
         print(f"{dataset.summary()}, {options.size} pixels")
         megabytes = path.stat().st_size / 1e6

@@ -35,7 +35,7 @@ def add(actions: Any) -> None:
 
 def _pack(arguments: argparse.Namespace) -> None:
     from imtext.data import load_dataset
-    from imtext.data.pack import write_pack
+    from imtext.data.pack import open_pack, write_pack
 
     options = dict(yaml_option(text) for text in arguments.option)
     dataset = load_dataset(arguments.name, arguments.root, **options)
@@ -43,23 +43,22 @@ def _pack(arguments: argparse.Namespace) -> None:
     how = {"size": arguments.size, "fit": arguments.fit, "reader": arguments.name}
     corrupt = "skip" if arguments.skip_corrupt else "raise"
     path = write_pack(dataset, arguments.out, **how, on_corrupt=corrupt)
-    print(f"wrote {_described(path)}, {time.perf_counter() - start:,.1f} s")
+    new = open_pack(path).notes[len(dataset.notes) :]
+    print(f"wrote {_described(path)}, {time.perf_counter() - start:,.1f} s", *new, sep="\n")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from imtext.data.pack import verify_pack
+    from imtext.data.pack import open_pack
 
     start = time.perf_counter()
-    dataset = verify_pack(arguments.file)
+    dataset = open_pack(arguments.file, verify=True)
     print(f"{dataset.summary()}\nwhole: {_described(arguments.file)}, {time.perf_counter() - start:,.1f} s")
 
 
 def _described(path: Path) -> str:
     """Name, bytes, and what the pack holds."""
-    from imtext.data.pack import PackFile
+    from imtext.data.pack import opened
 
-    pack = PackFile.read(path)
-    about = f"{pack.size} pixels, {pack.fit}" if pack.size else "features"
-    skipped = int(pack.header.entries["skipped_files_offsets"].shape[0]) - 1
-    left_out = f", {skipped:,} corrupt ones left out" if skipped else ""
-    return f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {pack.header.count:,} images ({about}{left_out})"
+    pack = opened(path)
+    about = f"{pack.size} pixels, {pack.about['fit']}" if pack.size else "features"
+    return f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {len(pack.main):,} images ({about})"

@@ -78,7 +78,7 @@ def load_dataset(name: str, data_root: str | os.PathLike[str] | None = None, **o
         of = f"dataset {name!r}{' from a pack' * packed}"
         raise ConfigError(f"{of}: unknown option {option!r}; expected one of {', '.join(known)}")
     if packed:
-        from imtext.data.pack import load_pack  # imported here: it pulls in torch
+        from imtext.data.pack import load_pack  # imported here, since packs import Dataset
 
         return load_pack(name, data_root)
     reader = _reader(name)
@@ -105,7 +105,7 @@ def options_of(name: str) -> tuple[str, ...]:
 
 
 def is_pack(data_root: str | os.PathLike[str] | None) -> bool:
-    """Whether a data root is a file, as a pack is (:func:`imtext.data.pack.write_pack`).
+    """Whether a data root is a file, which must be a pack (:func:`imtext.data.pack.write_pack`).
 
     >>> is_pack(None), is_pack("no/such/pack.safetensors")
     (False, False)

@@ -1,13 +1,25 @@
-"""The one way to open an image file and to make it an upright RGB picture of 8 bits."""
+"""From an image file to an upright RGB picture, and to a square of pixels."""
 
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
 
+import joblib
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
+from imtext.data import Dataset
+from imtext.errors import DataError
+from imtext.progress import progress
+
+FITS = ("cover", "squash")
+_CHUNK = 256
 # Colour profiles and texts in a PNG may unpack to this many bytes; Pillow's own limit refuses real files.
 PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, 1 << 24)
 
@@ -25,6 +37,17 @@ def open_image(file: str | os.PathLike[str] | BinaryIO) -> Image.Image:
         image.close()
         raise ValueError(f"{image.width:,} x {image.height:,} pixels; make it smaller")
     return image
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever Pillow's plugins raise on a broken file as one line about it, a DataError."""
+    try:
+        yield
+    except Exception as error:
+        reason = getattr(error, "strerror", "") or f"{type(error).__name__}: {error}"
+        reason = reason.replace(str(path), path.name)
+        raise DataError(f"{path}: expected an image, found: {reason}; replace the file") from None
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -55,3 +78,79 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     shares = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
     return Image.fromarray(np.rint(255 * shares).astype(np.uint8))
+
+
+def as_square(photo: Image.Image, size: int, fit: str = "cover") -> np.ndarray:
+    """An upright RGB picture as uint8 ``(3, size, size)``, see :func:`imtext.data.images.decode`."""
+    width, height = photo.size if fit == "squash" else (min(photo.size),) * 2
+    left, top = (photo.width - width) / 2, (photo.height - height) / 2
+    box = (left, top, left + width, top + height)
+    square = photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def decode_file(path: Path, size: int, fit: str) -> np.ndarray:
+    """An image file as uint8 ``(3, size, size)``. Raises DataError where Pillow cannot read it."""
+    with readable(path), open_image(path) as image:
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves twice the wanted size.
+        image.draft("RGB", (2 * size, 2 * size))
+        return as_square(upright_rgb(image), size, fit)
+
+
+def in_threads(work: Callable[[int], Any], count: int, n_jobs: int | None, title: str) -> Iterator[Any]:
+    """``work(0), ..., work(count - 1)`` in order, a chunk at a time, so that memory stays bounded.
+
+    A thread a core where ``n_jobs`` is None: Pillow decodes without the GIL.
+    """
+    with ThreadPoolExecutor(n_jobs or joblib.cpu_count()) as pool:
+        chunks = (range(a, min(a + _CHUNK, count)) for a in range(0, count, _CHUNK))
+        yield from progress((one for chunk in chunks for one in pool.map(work, chunk)), title, count)
+
+
+def squares(
+    dataset: Dataset, read: Callable[[int], np.ndarray], n_jobs: int | None, skipped: list[str] | None
+) -> Iterator[np.ndarray]:
+    """``read(i)`` of every image; the name of one that cannot be decoded goes to ``skipped``, if given."""
+
+    def attempt(i: int) -> np.ndarray | DataError:
+        try:
+            return read(i)
+        except DataError as error:
+            return error
+
+    for i, found in enumerate(in_threads(attempt, dataset.n_images, n_jobs, f"decoding {dataset.name}")):
+        if not isinstance(found, DataError):
+            yield found
+        elif skipped is None:
+            how = f"imtext data pack {dataset.name} ... --skip-corrupt"
+            raise DataError(f"{found}, or leave out what cannot be decoded: {how}")
+        else:
+            skipped.append(dataset.image_files[i])
+
+
+def without(dataset: Dataset, skipped: Sequence[str]) -> Dataset:
+    """``dataset`` without the image files ``skipped``, renumbered, with a note; itself where there are none.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    if not skipped:
+        return dataset
+    bad = set(skipped)
+    kept = [i for i, file in enumerate(dataset.image_files) if file not in bad]
+    if not kept:
+        raise DataError(f"{dataset.image_root}: none of the {dataset.n_images} images can be decoded")
+    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    note = f"{len(skipped)} images cannot be decoded ({names}): dropped with their captions"
+    return replace(dataset.take(kept), notes=(*dataset.notes, note))
+
+
+def stamps(dataset: Dataset) -> bytes:
+    """Names, lengths and times of the image files, to notice new ones. Raises DataError for a missing one."""
+    lines = []
+    for i, file in enumerate(dataset.image_files):
+        path = dataset.image_path(i)
+        with readable(path):
+            about = path.stat()
+        lines.append(f"{file}\0{about.st_size} {about.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
+    return b"".join(lines)

@@ -7,28 +7,192 @@ of the original image files.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from PIL import Image
+from safetensors import SafetensorError, safe_open
 
-from imtext.data.dataset import SPLITS, Dataset, Phrases, Regions
-from imtext.data.features import ImageFeatures
-from imtext.data.images import check_form, decode_all, source_fingerprint, without
-from imtext.data.pack_file import PackFile, Rest, entries_of, room_for_header, write_stream
-from imtext.data.pack_header import FORMAT, VERSION, damaged
+from imtext.check import one_of, whole
+from imtext.data import Dataset, ImageFeatures, Phrases, Regions
+from imtext.data.decoding import FITS, as_square, decode_file, squares, stamps, without
 from imtext.errors import DataError
+from imtext.files import told
 from imtext.progress import progress
 
-__all__ = ["load_pack", "open_pack", "verify_pack", "write_pack"]
+FORMAT = "imtext-pack-2"
+PAGE = 4096  # bytes of the header: the pixels begin at a page
+ROWS = 256  # images under one checksum
+_CODES = {"U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4"}
+_DAMAGE = OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError
+_SPANS = {"regions": Regions, "phrases": Phrases}
 
-_ROWS = 256  # rows of features read at once
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """An opened pack.
+
+    Attributes:
+        path: the file.
+        main: ``pixels (N, 3, S, S)`` or ``features (N, ...)``, a read-only memory map.
+        dataset: the dataset in it.
+        about: by which name it was read; of pictures also their ``fit`` and a hash of their files.
+        checksums: ``(B, 32)`` bytes, SHA-256 of each 256 images.
+    """
+
+    path: Path
+    main: np.memmap
+    dataset: Dataset
+    about: Mapping[str, Any]
+    checksums: np.ndarray
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Pack:
+        """Read all but pixels or features; safetensors compares the header with the length of the file.
+
+        Raises:
+            DataError: the file is missing, cut off, damaged or no pack.
+        """
+        path = Path(path).expanduser()
+        try:
+            if not path.is_file():  # a pipe would wait for a writer for ever
+                raise ValueError("a folder" if path.is_dir() else "no such file")
+            with safe_open(path, framework="numpy") as file:
+                texts = file.metadata() or {}
+                if texts.get("format") != FORMAT:
+                    raise ValueError("a file of another kind")
+                arrays = {key: file.get_tensor(key) for key in set(file.keys()) - {"pixels", "features"}}
+                (name,) = set(file.keys()) - set(arrays)
+                code, shape = file.get_slice(name).get_dtype(), tuple(file.get_slice(name).get_shape())
+            if texts["sha256"] != _digest(arrays):
+                raise ValueError("captions, splits or boxes that do not agree with their checksum")
+            main = np.memmap(path, _CODES[code], "r", PAGE, shape)
+            said, checksums = json.loads(arrays.pop("texts").tobytes()), arrays.pop("checksums")
+            features = ImageFeatures((main,), np.arange(len(main))) if name == "features" else None
+            dataset = _dataset(path, {**said["held"], **arrays}, features)
+            if features is None and shape != (dataset.n_images, 3, shape[-1], shape[-1]):
+                raise ValueError(f"pixels of shape {shape}")
+            return cls(path, main, dataset, dict(said["about"]), checksums)
+        except _DAMAGE as error:
+            raise DataError(
+                f"{path}: expected a pack written by 'imtext data pack', found {error}; "
+                "copy the file again, or pack the dataset again"
+            ) from None
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels; 0 in a pack of features."""
+        return self.main.shape[-1] if self.dataset.features is None else 0
+
+    @cached_property
+    def _row_of(self) -> dict[str, dict[str, int]]:
+        names = ("image_ids", "image_files")
+        return {by: {name: row for row, name in enumerate(getattr(self.dataset, by))} for by in names}
+
+    def rows_of(self, names: Sequence[str], by: str = "image_ids") -> np.ndarray:
+        """Rows ``(n,)`` of images, by their ids or file names. Raises DataError for others."""
+        try:
+            return np.array([self._row_of[by][name] for name in names], dtype=np.int64)
+        except KeyError as other:
+            raise DataError(
+                f"{self.path}: holds no image {other}; open the pack that this dataset was read from"
+            ) from None
+
+    def pictures(self, fit: str | None = None) -> np.memmap:
+        """The pixels. Raises DataError in a pack of features, or of pictures with another fit."""
+        own = self.about.get("fit")
+        if not self.size or fit not in (None, own):
+            held = f"pictures with fit={own!r}" if self.size else "features"
+            raise DataError(f"{self.path}: holds {held}; pack the image files with --fit {fit or 'cover'}")
+        return self.main
+
+    def picture(self, row: int) -> Image.Image:
+        """One picture, as Pillow has it."""
+        return Image.fromarray(np.ascontiguousarray(self.pictures()[row].transpose(1, 2, 0)))
+
+    def verify(self) -> None:
+        """Compare every block of images with its checksum. Raises DataError, which names a damaged one."""
+        row, count = self.main[0].nbytes, len(self.main)
+        with open(self.path, "rb") as file:  # where a disk fails, reading a memory map ends the process
+            file.seek(PAGE)
+            for k, stated in enumerate(progress(self.checksums, f"verifying {self.path.name}")):
+                first, last = k * ROWS, min((k + 1) * ROWS, count) - 1
+                if hashlib.sha256(file.read((last + 1 - first) * row)).digest() != stated.tobytes():
+                    where = f"{self.path}: block {k} (images {first} to {last})"
+                    raise DataError(f"{where} does not agree with its checksum; copy or pack the file again")
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path, stamp: tuple[int, ...] | None) -> Pack:
+    return Pack.open(path)
+
+
+def opened(path: str | os.PathLike[str]) -> Pack:
+    """As :meth:`Pack.open`, but read once as long as the file stays the same."""
+    path = Path(path).expanduser().absolute()
+    about = path.stat() if path.is_file() else None
+    return _opened(path, about and (about.st_ino, about.st_size, about.st_mtime_ns))
+
+
+def pack_of(dataset: Dataset) -> Pack | None:
+    """The pack that a dataset was read from; None where its images are files in a folder."""
+    return opened(dataset.image_root) if os.path.isfile(dataset.image_root) else None
+
+
+def source_fingerprint(dataset: Dataset, size: int, fit: str) -> str:
+    """Hash of the dataset's fingerprint, size, fit, and the files' lengths and times, to notice new files.
+
+    A pack has no files: there the checksums of its pixels stand in their place.
+    """
+    pack = pack_of(dataset)
+    source = stamps(dataset) if pack is None else f"{pack.size} ".encode() + pack.checksums.tobytes()
+    return hashlib.sha256(f"{dataset.fingerprint()} {size} {fit} ".encode() + source).hexdigest()[:32]
+
+
+def open_pack(path: str | os.PathLike[str], verify: bool = False) -> Dataset:
+    """The dataset in a pack; its ``image_root`` is the file itself.
+
+    Everything but pixels and features is read and checked. ``ImageStore.open`` and ``open_picture``
+    (:mod:`imtext.data.images`) take the pictures from the file; ``dataset.features`` reads features through a
+    memory map.
+
+    Args:
+        path: the file.
+        verify: whether to compare all pixels or features with their checksums first.
+
+    Raises:
+        DataError: the file is missing, cut off, damaged or no pack.
+    """
+    pack = opened(path)
+    if verify:
+        pack.verify()
+    return pack.dataset
+
+
+def load_pack(name: str, path: str | os.PathLike[str]) -> Dataset:
+    """The dataset in a pack, if it is the one that was asked for.
+
+    Raises:
+        DataError: as :func:`open_pack`, or the pack holds another dataset.
+    """
+    pack = opened(path)
+    held, reader = pack.dataset.name, pack.about.get("reader")
+    if name not in (held, reader):
+        how = f"pass dataset={reader!r}, or another data_root"
+        raise DataError(f"{path}: expected a pack of the dataset {name!r}, found one of {held!r}; {how}")
+    return pack.dataset
 
 
 def write_pack(
@@ -63,7 +227,6 @@ def write_pack(
         ConfigError: a parameter is out of range.
 
     >>> import tempfile
-    >>> from PIL import Image
     >>> root = Path(tempfile.mkdtemp())
     >>> Image.new("RGB", (40, 20), "red").save(root / "a.png")
     >>> one = Dataset("one", root, ("a.png",), ("a",), ("a red field",), np.array([0]), np.array(["train"]),
@@ -72,266 +235,110 @@ def write_pack(
     >>> packed.captions, packed.image_root.name
     (('a red field',), 'one.safetensors')
     """
-    size, path = check_form(size, fit, on_corrupt), Path(os.path.expanduser(path))
-    if os.path.isdir(path) or "\0" in str(path):
-        raise DataError(
-            f"{path}: expected the name of a file, found a folder; add a name such as pack.safetensors"
-        )
-    job = _Job(dataset, path, size, fit, on_corrupt, n_jobs, reader or dataset.name)
-    try:
+    size, path = whole("size", size), Path(path).expanduser()
+    one_of("fit", fit, FITS)
+    one_of("on_corrupt", on_corrupt, ("raise", "skip"))
+    if os.path.isdir(path):
+        raise DataError(f"{path}: expected a file, found a folder; add a name such as pack.safetensors")
+    about = {"reader": reader or dataset.name, "parts": _digest(_arrays(dataset))}
+    if dataset.features is None:
+        about |= {"size": size, "fit": fit, "source": source_fingerprint(dataset, size, fit)}
+    skipped = [] if on_corrupt == "skip" else None
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            if not job.done():
-                job.write()
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise DataError(
-            f"{path}: cannot write the pack of {job.need / 1e9:,.2f} GB, found: "
-            f"{getattr(error, 'strerror', None) or error}; free space or choose another place"
-        ) from None
+            if dataset.features is not None or not _is_there(path, about):
+                _write(path, dataset, about, n_jobs, skipped)
     return path
 
 
-def open_pack(path: str | os.PathLike[str], verify: bool = False) -> Dataset:
-    """The dataset in a pack; its ``image_root`` is the file itself.
-
-    The header and everything but pixels and features is read and checked. ``ImageStore.open`` and
-    ``open_picture`` (:mod:`imtext.data.images`) take the pictures from the file; ``dataset.features`` reads
-    features through a memory map.
-
-    Args:
-        path: the file.
-        verify: whether to compare all pixels or features with their checksums first.
-
-    Raises:
-        DataError: the file is missing, cut off, damaged, forged or no pack.
-    """
-    pack = PackFile.read(path)
-    if verify:
+def _is_there(path: Path, about: Mapping[str, Any]) -> bool:
+    """Whether a whole pack of the same pictures and captions is there."""
+    with suppress(DataError):
+        pack = Pack.open(path)
         pack.verify()
+        return pack.about == about
+    return False
+
+
+def _write(path: Path, dataset: Dataset, about: dict, n_jobs: int | None, skipped: list | None) -> None:
+    features, pack, code = dataset.features, pack_of(dataset), "U8"
+    if features is None:
+        size, fit = about["size"], about["fit"]
+
+        def square(i: int) -> np.ndarray:
+            if pack is None:
+                return decode_file(dataset.image_path(i), size, fit)
+            return as_square(pack.picture(pack.rows_of([dataset.image_ids[i]])[0]), size, fit)
+
+        name, row, rows = "pixels", (3, size, size), squares(dataset, square, n_jobs, skipped)
+    else:
+        name, row = "features", features.shape[1:]
+        rows = (features[[i]] for i in progress(range(dataset.n_images), f"packing {dataset.name}"))
+        code = "F16" if all(part.dtype == np.float16 for part in features.parts) else "F32"
+    need = dataset.n_images * math.prod(row) * np.dtype(_CODES[code]).itemsize
+    if shutil.disk_usage(path.parent).free < need:
+        raise OSError(f"{need / 1e9:,.2f} GB are needed, and not free")
+    # Under the lock nobody else writes here: what bears this name was left by a killed process.
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        dataset = _dataset(pack)
-    except DataError as error:
-        text = str(error)
-        raise DataError(text if text.startswith(str(pack.path)) else f"{pack.path}: {text}") from None
-    if _fingerprint(dataset) != pack.header.texts["fingerprint"]:
-        raise damaged(pack.path, "a dataset with another fingerprint than stated")
-    return dataset
+        with open(partial, "wb") as file:
+            file.write(bytes(PAGE))
+            sums = []
+            while block := b"".join(one.astype(_CODES[code]).tobytes() for one in islice(rows, ROWS)):
+                file.write(block)
+                sums.append(hashlib.sha256(block).digest())
+            kept = without(dataset, skipped or ())
+            arrays = _arrays(kept, about)
+            arrays["checksums"] = np.frombuffer(b"".join(sums), np.uint8).reshape(-1, 32)
+            place = [0, file.tell() - PAGE]
+            header = {name: {"dtype": code, "shape": [kept.n_images, *row], "data_offsets": place}}
+            for key, array in arrays.items():
+                begin = file.tell() - PAGE
+                end = begin + file.write(array.tobytes())
+                kind = "U8" if array.dtype == np.uint8 else "I64"
+                header[key] = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, end]}
+            header["__metadata__"] = {"format": FORMAT, "sha256": _digest(arrays)}
+            raw = json.dumps(header).encode().ljust(PAGE - 8)
+            file.seek(0)
+            file.write(len(raw).to_bytes(8, "little") + raw)
+            file.flush()
+            os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):  # so that reading back asks the disk
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        Pack.open(partial).verify()
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def verify_pack(path: str | os.PathLike[str]) -> Dataset:
-    """Compare everything in a pack with its checksums, block by block, and return its dataset.
-
-    Raises:
-        DataError: names the first block of images that is damaged, or what else is.
-    """
-    return open_pack(path, verify=True)
-
-
-def load_pack(name: str, path: str | os.PathLike[str]) -> Dataset:
-    """The dataset in a pack, if it is the one that was asked for.
-
-    Raises:
-        DataError: as :func:`open_pack`, or the pack holds another dataset.
-    """
-    texts = PackFile.read(path).header.texts
-    if name not in (texts["name"], texts["reader"]):
-        raise DataError(
-            f"{path}: expected a pack of the dataset {name!r}, found one of {texts['name']!r}; "
-            f"pass dataset={texts['reader']!r}, or another data_root"
-        )
-    return open_pack(path)
+def _dataset(path: Path, held: Mapping[str, Any], features: ImageFeatures | None) -> Dataset:
+    """The dataset of what `_arrays` took apart."""
+    given: dict[str, dict[str, Any]] = {owner: {} for owner in ("", *_SPANS)}
+    for key, value in held.items():
+        owner, _, name = key.rpartition(".")
+        given[owner][name] = value
+    spans = {name: kind(**given[name]) for name, kind in _SPANS.items() if given[name]}
+    return Dataset(image_root=path, features=features, **given[""], **spans)
 
 
-@dataclass
-class _Job:
-    """One pack to be written."""
-
-    dataset: Dataset
-    path: Path
-    size: int
-    fit: str
-    on_corrupt: str
-    n_jobs: int | None
-    reader: str
-    skipped: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        features = self.dataset.features
-        if features is None:
-            self.main = ("pixels", np.dtype("u1"), (3, self.size, self.size))
-            self.source = source_fingerprint(self.dataset, self.size, self.fit)
-        else:
-            half = all(part.dtype == np.float16 for part in features.parts)
-            self.main = ("features", np.dtype("<f2" if half else "<f4"), features.shape[1:])
-            self.source = ""
-        name, dtype, row = self.main
-        self.whole = self.rest(self.dataset)
-        self.entries = entries_of((name, dtype, (self.dataset.n_images, *row)), self.whole[0])
-        self.need = max(entry.end for entry in self.entries.values())
-
-    def rest(self, dataset: Dataset) -> Rest:
-        texts = {
-            "format": FORMAT,
-            "version": str(VERSION),
-            "name": dataset.name,
-            "reader": self.reader,
-            "edition": dataset.edition,
-            "fingerprint": _fingerprint(dataset),
-            "source": self.source,
-            "skipped": str(len(self.skipped)),
-            "notes": json.dumps(dataset.notes),
-            "sha256": "",
-        }
-        if self.main[0] == "pixels":
-            texts |= {"size": str(self.size), "fit": self.fit}
-        return _arrays(dataset, self.skipped), texts
-
-    def done(self) -> bool:
-        """Whether a whole pack of the same files is there."""
-        try:
-            texts = PackFile.read(self.path).header.texts
-            same = {key: texts[key] for key in ("name", "reader", "source", "notes")}
-            wanted = {key: self.whole[1][key] for key in same}
-            if not self.source or same != wanted:
-                return False
-            verify_pack(self.path)
-        except DataError:
-            return False
-        return True
-
-    def write(self) -> None:
-        free = shutil.disk_usage(self.path.parent).free
-        if free < self.need:
-            raise DataError(
-                f"{self.path}: the pack needs {self.need / 1e9:,.2f} GB, found {free / 1e9:,.2f} GB free; "
-                "free space, choose another place or a smaller size"
-            )
-        names = sorted(self.dataset.image_files, key=len)[-3:]
-        spare = 1024 + 12 * sum(len(name) for name in names) * (self.on_corrupt == "skip")
-        room = room_for_header(self.whole[1], self.entries, spare)
-        # Under the lock nobody else writes here: what bears this name was left by a killed process.
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        try:
-            with open(partial, "wb", buffering=1 << 20) as file:
-                write_stream(file, room, self.main, self._rows(), self._finished)
-                _forget(file.fileno())
-            try:
-                verify_pack(partial)
-            except DataError as error:
-                raise DataError(f"{self.path}: what was written reads back wrong ({error})") from None
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _rows(self) -> Iterator[np.ndarray]:
-        features, n_images = self.dataset.features, self.dataset.n_images
-        if features is not None:
-            starts = range(0, n_images, _ROWS)
-            for start in progress(starts, f"packing {self.dataset.name}", len(starts)):
-                yield from features[range(start, min(start + _ROWS, n_images))]
-            return
-        decoded = decode_all(self.dataset, self.size, self.fit, self.on_corrupt, self.n_jobs)
-        for i, pixels in enumerate(decoded):
-            if pixels is None:
-                self.skipped.append(self.dataset.image_files[i])
-            else:
-                yield pixels
-
-    def _finished(self, count: int) -> Rest:
-        return self.rest(without(self.dataset, self.skipped)) if self.skipped else self.whole
+def _arrays(dataset: Dataset, about: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    """Everything of a dataset but its features: numbers as arrays, the rest as one JSON text in bytes."""
+    arrays, texts = {}, {}
+    for owner, one in {"": dataset, **{f"{name}.": getattr(dataset, name) for name in _SPANS}}.items():
+        for field in fields(one) if one is not None else ():
+            value = getattr(one, field.name)
+            if isinstance(value, np.ndarray) and value.dtype.kind == "i":
+                arrays[owner + field.name] = value.astype("<i8")
+            elif field.name not in ("image_root", "features", *_SPANS):
+                texts[owner + field.name] = value.tolist() if isinstance(value, np.ndarray) else value
+    raw = json.dumps({"about": about, "held": texts}).encode()
+    return {**arrays, "texts": np.frombuffer(raw, np.uint8)}
 
 
-def _fingerprint(dataset: Dataset) -> str:
-    """The dataset's fingerprint without its features, which have other rows in a pack, and checksums."""
-    return (
-        dataset.fingerprint() if dataset.features is None else replace(dataset, features=None).fingerprint()
-    )
-
-
-def _forget(descriptor: int) -> None:
-    """Drop the file from memory where the system can, so that reading it back asks the disk."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _arrays(dataset: Dataset, skipped: Sequence[str]) -> dict[str, np.ndarray]:
-    """Everything of a dataset but pixels and features."""
-    arrays = {
-        "image_of_caption": dataset.image_of_caption,
-        "group_of_image": dataset.group_of_image,
-        "split_of_image": np.array([SPLITS.index(name) for name in dataset.split_of_image], dtype=np.int8),
-        **_strings("captions", dataset.captions),
-        **_strings("image_ids", dataset.image_ids),
-        **_strings("image_files", dataset.image_files),
-        **_strings("skipped_files", skipped),
-    }
-    regions, phrases = dataset.regions, dataset.phrases
-    if regions is not None:
-        arrays |= {"boxes": regions.boxes, "image_of_region": regions.image_of_region}
-        arrays["region_chain"] = regions.chain
-    if phrases is not None:
-        arrays |= {
-            f"phrase_{name}": getattr(phrases, name) for name in ("caption", "start", "stop", "chain")
-        }
-        arrays |= _strings("phrase_words", phrases.words) | _strings("phrase_types", phrases.type)
-    if dataset.scenes is not None:
-        try:
-            arrays |= _strings("scenes", [json.dumps(scene) for scene in dataset.scenes])
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"dataset {dataset.name}: a scene is no JSON ({error}); correct the scene"
-            ) from None
-    return {name: array if array.itemsize == 1 else array.astype("<i8") for name, array in arrays.items()}
-
-
-def _strings(name: str, values: Sequence[str]) -> dict[str, np.ndarray]:
-    """Strings as UTF-8 end to end, and where each begins and the last ends."""
-    raw = [value.encode("utf-8", "surrogatepass") for value in values]
-    offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
-    return {name: np.frombuffer(b"".join(raw), np.uint8), f"{name}_offsets": offsets}
-
-
-def _dataset(pack: PackFile) -> Dataset:
-    """The Dataset whose arrays a pack holds."""
-    held, count = pack.header.entries, pack.header.count
-    codes = pack.array("split_of_image")
-    if codes.min() < 0 or codes.max() >= len(SPLITS):
-        raise damaged(pack.path, f"a split that is none of {SPLITS}")
-    regions = phrases = features = None
-    if "boxes" in held:
-        regions = Regions(*(pack.array(name) for name in ("boxes", "image_of_region", "region_chain")))
-    if "phrase_words" in held:
-        caption, start, stop, chain = (
-            pack.array(f"phrase_{name}") for name in ("caption", "start", "stop", "chain")
-        )
-        words, types = pack.strings("phrase_words"), pack.strings("phrase_types")
-        phrases = Phrases(caption, start, stop, words, chain, types)
-    if pack.header.main == "features":
-        features = ImageFeatures((pack.main,), np.arange(count))
-    return Dataset(
-        pack.header.texts["name"],
-        pack.path,
-        pack.strings("image_files"),
-        pack.strings("image_ids"),
-        pack.strings("captions"),
-        pack.array("image_of_caption"),
-        np.array(SPLITS)[codes],
-        pack.array("group_of_image"),
-        pack.header.notes,
-        regions,
-        phrases,
-        _scenes(pack) if "scenes" in held else None,
-        features,
-        pack.header.texts.get("edition", ""),
-    )
-
-
-def _scenes(pack: PackFile) -> list[dict[str, Any]]:
-    texts = pack.strings("scenes")
-    try:
-        scenes = [json.loads(text) for text in texts]
-    except (ValueError, RecursionError):
-        scenes = []
-    if len(scenes) != pack.header.count or not all(isinstance(scene, dict) for scene in scenes):
-        raise damaged(pack.path, "scenes that are no JSON objects")
-    return scenes
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].shape};".encode() + arrays[name].tobytes())
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imtext.errors import ConfigError, DataError
+from imtext.check import whole
 
 _TRIES = 200
 
@@ -19,7 +19,7 @@ def group_batches(
     more captions than there would be batches, there are as many batches as it has captions.
 
     Args:
-        group_of_caption: ``(M,)`` integers.
+        group_of_caption: ``(M,)`` integers, at least one.
         batch_size: at least 2.
         epoch, seed: the same two numbers give the same batches; not negative.
         per_group: None: every caption once an epoch; k: k random captions of each group (or all).
@@ -29,7 +29,6 @@ def group_batches(
 
     Raises:
         ConfigError: a number is out of range.
-        DataError: there is no caption.
 
     >>> batches = group_batches(np.array([0, 0, 1, 1, 2, 2]), batch_size=3, epoch=0, seed=0)
     >>> [len(batch) for batch in batches], sorted(np.concatenate(batches).tolist())
@@ -37,19 +36,12 @@ def group_batches(
     >>> [sorted(batch // 2) for batch in batches] == [[0, 1, 2], [0, 1, 2]]
     True
     """
-    for name, value, least in (("batch_size", batch_size, 2), ("epoch", epoch, 0), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ConfigError(f"{name}={value!r}: expected a whole number, at least {least}")
-    if per_group is not None and per_group < 1:
-        raise ConfigError(f"per_group={per_group!r}: expected None or a whole number, at least 1")
-    groups = np.asarray(group_of_caption)
-    if groups.ndim != 1 or not len(groups):
-        raise DataError(f"group_of_caption: expected one group per caption, found shape {groups.shape}")
-    _, groups = np.unique(groups, return_inverse=True)
-    rng = np.random.default_rng([seed, epoch])
+    whole("batch_size", batch_size, 2)
+    rng = np.random.default_rng([whole("seed", seed, 0), whole("epoch", epoch, 0)])
+    _, groups = np.unique(group_of_caption, return_inverse=True)
     order = rng.permutation(len(groups))
     if per_group is not None:
-        order = order[_rank_in_group(groups[order]) < per_group]
+        order = order[_rank_in_group(groups[order]) < whole("per_group", per_group)]
     count = max(-(-len(order) // batch_size), int(np.bincount(groups[order]).max()))
     batch = np.repeat(np.arange(count), [len(part) for part in np.array_split(order, count)])
     if not _exchange(order, batch, groups, count, rng):

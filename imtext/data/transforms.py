@@ -5,7 +5,6 @@ All run where the batch lies, CPU or CUDA, and keep uint8 until :func:`normalise
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
+from imtext.check import whole
 from imtext.errors import ConfigError, DataError
 
 _RATIO = (3 / 4, 4 / 3)
@@ -79,14 +79,11 @@ def augment(
     torch.Size([2, 3, 6, 6])
     """
     _check(images)
-    if crop < 1:
-        raise ConfigError(f"crop={crop}: expected a number of pixels, at least 1")
+    whole("crop", crop)
     count, _, height, width = images.shape
     boxes = random_boxes(count, height, width, generator, scale)
-    mirrored = torch.zeros(count, dtype=torch.bool)
-    if flip:
-        draw = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float32)
-        mirrored = draw.cpu() < 0.5
+    draw = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float32)
+    mirrored = draw.cpu() < 0.5 * flip
     resize = _resized_crops if images.is_cuda else _resized_crops_one_by_one
     out = resize(images, boxes, crop)
     return torch.where(mirrored.to(out.device)[:, None, None, None], out.flip(-1), out)
@@ -129,8 +126,7 @@ def centre(images: torch.Tensor, crop: int) -> torch.Tensor:
     >>> centre(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), 6).shape
     torch.Size([1, 3, 6, 6])
     """
-    if crop < 1 or crop > min(images.shape[-2:]):
-        raise ConfigError(f"crop={crop}: expected 1 to {min(images.shape[-2:])}, the size of the images")
+    whole("crop", crop, most=min(images.shape[-2:]))
     return F.center_crop(images, [crop, crop])
 
 
@@ -154,7 +150,5 @@ def normalise(
     tensor([2., 2., 2.])
     """
     _check(images)
-    if len(mean) != 3 or len(std) != 3 or not all(math.isfinite(v) and v > 0 for v in std):
-        raise ConfigError(f"mean={mean}, std={std}: expected three numbers each, std above 0")
     numbers = F.to_dtype(images, dtype or torch.get_default_dtype(), scale=True)
     return F.normalize(numbers, list(mean), list(std))

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from imtext.data.images import ImageStore, as_square, decode
+from imtext.data.decoding import as_square
+from imtext.data.images import ImageStore, decode
 from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
 from imtext.errors import DataError, RunError

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.special import comb
 
 from imtext.data.dataset import Dataset
-from imtext.data.images import read_picture
+from imtext.data.images import open_picture
 from imtext.errors import RunError
 from imtext.experiment.compute import FOLDS, GALLERY, Row, before_training, has_folds, scores_of
 from imtext.report import Evidence, from_scores
@@ -133,7 +133,7 @@ class Result:
 
     def picture(self, image: int, split: str = "test") -> Image.Image:
         """An image of a split, as it lies on disk."""
-        return read_picture(self.split(split).image_path(image))
+        return open_picture(self.split(split), image)
 
     def similarities(self, side: str, kept: int = 20_000) -> np.ndarray:
         """Cosines of drawn pairs of test items of one side and of different groups, under the first seed."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from imtext.data.dataset import Dataset
 from imtext.data.generated import minimal_pairs
-from imtext.data.images import read_picture
+from imtext.data.images import open_picture
 from imtext.experiment import Experiment, Result, Results, Study, inputs_of, none_of_absent
 from imtext.experiment.compute import in_blocks, scores_of, unit
 from imtext.experiment.encoder import Encoder
@@ -149,7 +149,7 @@ def _groups(train: Dataset, groups: Sequence[int], captions: int) -> Gallery:
         own = [[train.captions[j] for j in train.captions_of(image)] for image in images]
         # A caption of each picture first, then the second of each.
         turns = [caption for caption in chain(*zip_longest(*own)) if caption]
-        cells = [(read_picture(train.image_path(image)), []) for image in images[:4]]
+        cells = [(open_picture(train, image), []) for image in images[:4]]
         rows.append([*cells, (None, [f"class {group + 1:,}", *turns[:captions]])])
     return Gallery(rows)
 

@@ -25,7 +25,8 @@ from torchvision.ops import nms
 
 from imtext.check import one_of, whole
 from imtext.data.dataset import Dataset
-from imtext.data.images import open_picture, read_picture, source_fingerprint
+from imtext.data.images import open_picture, read_picture
+from imtext.data.pack import source_fingerprint
 from imtext.errors import ConfigError, DataError
 from imtext.files import cached_array
 from imtext.progress import progress

@@ -17,7 +17,8 @@ from torchvision.ops import roi_align
 from imtext.check import one_of, whole
 from imtext.data.dataset import Dataset
 from imtext.data.decoding import open_image
-from imtext.data.images import ImageStore, pack_of
+from imtext.data.images import ImageStore
+from imtext.data.pack import pack_of
 from imtext.errors import DataError
 from imtext.files import atomic, told
 from imtext.vision.features import STAGES, Reader, extract

@@ -107,7 +107,7 @@ def test_centre_and_mirror():
     assert torch.equal(centre(images, 4), images[:, :, 2:6, 2:6])
     assert torch.equal(mirror(mirror(images)), images)
     assert torch.equal(mirror(images)[..., 0], images[..., -1])
-    with pytest.raises(ConfigError, match="crop=9: expected 1 to 8"):
+    with pytest.raises(ConfigError, match="crop=9: expected an integer from 1 to 8"):
         centre(images, 9)
 
 
@@ -132,8 +132,6 @@ def test_bad_input():
         augment(images, 8, seeded(), scale=(0.0, 1.0))
     with pytest.raises(ConfigError, match="crop=0"):
         augment(images, 0, seeded())
-    with pytest.raises(ConfigError, match="std above 0"):
-        normalise(images, (0.5,) * 3, (0.0,) * 3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -18,6 +18,8 @@ from typing import Any
 
 from trees import change_tree
 
+_PAGE = 4088  # bytes of the header of a pack, after its length
+
 _SHAPES = (
     (),
     (0,),
@@ -191,7 +193,7 @@ def mutate_zip(
 
 
 def mutate_safetensors(rng: Random, data: bytes) -> tuple[bytes, str]:
-    """One change of the JSON header, of its length, or of the numbers; checksums are mended half the time."""
+    """One change of the JSON header, of its length, or of the numbers; checksums are mended mostly."""
     size = struct.unpack("<Q", data[:8])[0]
     header, body = data[8 : 8 + size], data[8 + size :]
     if rng.random() < 0.1:
@@ -199,8 +201,10 @@ def mutate_safetensors(rng: Random, data: bytes) -> tuple[bytes, str]:
         return struct.pack("<Q", said) + header + body, f"safetensors: header length {said}"
     tree: dict[str, Any] = json.loads(header)
     name = rng.choice([key for key in tree if key != "__metadata__"])
-    what = rng.choice(("numbers", "numbers", "field", "tree"))
-    if what == "numbers":
+    what = rng.choice(("numbers", "numbers", "field", "tree", *["texts"] * 3 * ("texts" in tree)))
+    if what == "texts":
+        body, said = _other_texts(rng, tree, body)
+    elif what == "numbers":
         begin, end = tree[name]["data_offsets"]
         at = begin + rng.randrange(max(1, end - begin)) // 4 * 4
         bad = rng.choice(
@@ -230,18 +234,26 @@ def mutate_safetensors(rng: Random, data: bytes) -> tuple[bytes, str]:
 
 
 def _sealed(tree: dict[str, Any], body: bytes) -> bytes:
-    """The header of a pack with checksums that fit, so that a forger gets past them."""
-    texts = tree["__metadata__"]
-    texts["sha256"] = json.dumps(
-        {
-            key: hashlib.sha256(body[slice(*entry["data_offsets"])]).hexdigest()
-            for key, entry in tree.items()
-            if key in json.loads(texts["sha256"])
-        }
-    )
-    texts["header"] = "0" * 64
-    raw = json.dumps(tree, separators=(",", ":")).encode()
-    return raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode(), 1)
+    """The header of a pack with a checksum that fits, so that a forger gets past it."""
+    digest = hashlib.sha256()
+    for name in sorted(set(tree) - {"__metadata__", "pixels", "features"}):
+        digest.update(f"{name} {tuple(tree[name]['shape'])};".encode())
+        digest.update(body[slice(*tree[name]["data_offsets"])])
+    tree["__metadata__"]["sha256"] = digest.hexdigest()
+    return json.dumps(tree, separators=(",", ":")).encode().ljust(_PAGE)
+
+
+def _other_texts(rng: Random, tree: dict[str, Any], body: bytes) -> tuple[bytes, str]:
+    """The numbers of a pack with another JSON text among them; ``tree`` is told where they lie now."""
+    begin, end = tree["texts"]["data_offsets"]
+    text, said = change_tree(rng, json.loads(body[begin:end]))
+    raw = text.encode()
+    grown = len(raw) - (end - begin)
+    for entry in tree.values():
+        if entry.get("data_offsets", [0])[0] >= end:
+            entry["data_offsets"] = [place + grown for place in entry["data_offsets"]]
+    tree["texts"] |= {"shape": [len(raw)], "data_offsets": [begin, begin + len(raw)]}
+    return body[:begin] + raw + body[end:], f"{said} in the texts"
 
 
 def mutate_tar(rng: Random, data: bytes) -> tuple[bytes, str]:

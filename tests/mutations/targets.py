@@ -12,7 +12,7 @@ import numpy as np
 from imtext import runs
 from imtext.data import fetch, images, load_dataset
 from imtext.data.fetch import archives
-from imtext.data.pack import open_pack
+from imtext.data.pack import open_pack, write_pack
 from imtext.retrieval.embeddings import load_embeddings
 from imtext.runs.listing import list_runs
 from imtext.text.vectors import load_word_vectors
@@ -107,8 +107,9 @@ def _picture(root: Path) -> object:
 def _store(root: Path) -> object:
     """The pictures of a dataset as a store, which skips what it cannot decode."""
     whole = load_dataset("flickr8k", root, subset=True)
-    store = images.ImageStore.open(whole, 8, root / "cache", on_corrupt="skip", n_jobs=1)
-    return store.dataset_without_skipped(whole)
+    packed = open_pack(write_pack(whole, root / "cache" / "x", 8, on_corrupt="skip", n_jobs=1))
+    assert len(images.ImageStore.open(packed, 8, root / "cache")) == packed.n_images
+    return packed
 
 
 _SUBSET = {"subset": True}

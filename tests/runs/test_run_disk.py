@@ -182,7 +182,7 @@ def test_a_full_disk_while_pictures_are_stored(tmp_path):
     dataset, cache = photographs(tmp_path / "photos"), tmp_path / "cache"
     with pytest.raises(DataError) as caught, small_files(20_000):
         ImageStore.open(dataset, 64, cache)
-    one_line(caught.value, str(cache), "free space")
+    one_line(caught.value, str(cache), "free some space")
     assert [path.suffix for path in cache.iterdir()] == [".lock"]
     assert len(ImageStore.open(dataset, 64, cache)) == 3
 

@@ -18,9 +18,7 @@ from PIL import Image
 
 from imtext.data.check.report import Finding, Section, plural
 from imtext.data.dataset import Dataset
-from imtext.data.decoding import open_image, upright_rgb
-from imtext.data.images import in_threads
-from imtext.progress import progress
+from imtext.data.decoding import in_threads, open_image, upright_rgb
 
 THUMB = 16
 TINY = 32
@@ -89,13 +87,12 @@ def _decode(file: BinaryIO, hashes: bool) -> Picture:
 def look_at_all(dataset: Dataset, hashes: bool, n_jobs: int | None) -> list[Picture]:
     """All pictures of a dataset, in order. Pillow decodes without the GIL, so threads are enough."""
 
-    def look(path: Path) -> Picture:
-        return look_at(path, hashes)
+    def look(i: int) -> Picture:
+        return look_at(dataset.image_path(i), hashes)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd palettes, EXIF and sizes; what matters is found below
-        looks = in_threads(look, dataset, n_jobs)
-        return list(progress(looks, f"checking {dataset.name}", dataset.n_images))
+        return list(in_threads(look, dataset.n_images, n_jobs, f"checking {dataset.name}"))
 
 
 def picture_section(dataset: Dataset, pictures: list[Picture]) -> Section:
