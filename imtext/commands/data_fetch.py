@@ -40,5 +40,5 @@ def _fetch(arguments: argparse.Namespace) -> None:
         raise ConfigError("--root: expected the folder that the dataset goes to, found none; add --root DIR")
     parts = None
     if arguments.parts is not None:
-        parts = [part.strip() for part in arguments.parts.split(",") if part.strip()]
+        parts = [part.strip() for part in arguments.parts.split(",")]
     fetch(arguments.name, arguments.root, parts, say=lambda line: print(line, flush=True))

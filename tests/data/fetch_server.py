@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from imtext.data.fetch import Expected, Part, Source, Transfer
+from imtext.data.fetch import Need, Part, Source, Transfer
 
 QUICK = Transfer(tries=4, pause=0.001, timeout=(2.0, 0.3), reserve=0)
 
@@ -27,21 +27,17 @@ class Served:
         codes: statuses that are answered in turn before the file.
         ranges: whether ``Range`` is honoured.
         stall: seconds of silence in the middle of the body, once.
-        length: a wrong ``Content-Length``.
     """
 
     body: bytes
-    etag: str | None = '"one"'
     kind: str = "application/zip"
     cuts: list[int] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     ranges: bool = True
     stall: float = 0.0
-    length: int | None = None
     chunked: bool = False
     location: str | None = None
-    on_get: object = None
-    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    asked: list[str | None] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,17 +50,14 @@ class _Handler(BaseHTTPRequestHandler):
         served = self.server.files.get(self.path)
         if served is None:
             return self._plain(404)
-        served.asked.append((self.headers.get("Range"), self.headers.get("If-Range")))
-        if served.on_get is not None:
-            served.on_get(served)
+        served.asked.append(self.headers.get("Range"))
         if served.codes:
             return self._plain(served.codes.pop(0))
         if served.location is not None:
             return self._plain(302, served.location)
         self.close_connection = True
         span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        fresh = self.headers.get("If-Range") in (None, served.etag)
-        start = int(span[1]) if span and served.ranges and fresh else 0
+        start = int(span[1]) if span and served.ranges else 0
         if start >= len(served.body) and start:
             return self._plain(416)
         body = served.body[start:]
@@ -75,13 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _headers(self, served: Served, start: int, body: bytes) -> None:
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", served.kind)
-        if served.etag:
-            self.send_header("ETag", served.etag)
         if start:
             whole = len(served.body)
             self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
         if not served.chunked:
-            self.send_header("Content-Length", str(served.length or len(body)))
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
 
     def _send(self, served: Served, body: bytes) -> None:
@@ -135,7 +126,7 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
     return buffer.getvalue()
 
 
-def pictures(n: int = 20, size: int = 9_000) -> dict[str, bytes]:
+def pictures(n: int = 20, size: int = 60_000) -> dict[str, bytes]:
     """Members of an archive of images, with the litter that archives made on a Mac hold."""
     members = {f"pics/{i}.jpg": hashlib.shake_128(bytes([i])).digest(size) for i in range(n)}
     return members | {"pics/._0.jpg": b"x", "__MACOSX/pics/._1.jpg": b"x", "readme.md": b"x"}
@@ -153,24 +144,13 @@ def serving() -> Iterator[Server]:
     server.stop()
 
 
-def sources(server: Server, checksum: str | None = "right", size: int | None = None) -> dict[str, Source]:
+def sources(server: Server, checksum: str | None = None) -> dict[str, Source]:
     """A dataset ``pets`` of two parts."""
     right = f"sha256:{hashlib.sha256(IMAGES).hexdigest()}"
-    images = Part(
-        url=server.url("/images.zip"),
-        into="pics",
-        take=("*.jpg",),
-        expected=(Expected("images", (("pics",), ("images",)), files=20, ending=".jpg"),),
-        size=size,
-        checksum=right if checksum == "right" else checksum,
-        unpacked=len(IMAGES),
-    )
-    words = Part(
-        url=server.url("/words.zip"),
-        into="text",
-        take=("*.txt",),
-        expected=(Expected("words", (("text/a.txt",),), size=5),),
-        checksum=f"md5:{hashlib.md5(WORDS).hexdigest()}",
-        own=False,
-    )
-    return {"pets": Source({"images": images, "words": words}, ("images", "words"), "none")}
+    url, size = server.url("/images.zip"), len(IMAGES)
+    needs = [Need(["*.jpg"], files=20)]
+    images = Part(url, checksum or right, size, size, "pics", ["*.jpg"], needs)
+    md5 = f"md5:{hashlib.md5(WORDS).hexdigest()}"
+    needs = [Need(["a.txt"], size=5)]
+    words = Part(server.url("/words.zip"), md5, 300, 10, "text", ["*.txt"], needs)
+    return {"pets": Source("none", {"images": images, "words": words}, ["images", "words"])}

@@ -9,7 +9,6 @@ import io
 import json
 import stat
 import struct
-import tarfile
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -254,49 +253,6 @@ def _other_texts(rng: Random, tree: dict[str, Any], body: bytes) -> tuple[bytes,
             entry["data_offsets"] = [place + grown for place in entry["data_offsets"]]
     tree["texts"] |= {"shape": [len(raw)], "data_offsets": [begin, begin + len(raw)]}
     return body[:begin] + raw + body[end:], f"{said} in the texts"
-
-
-def mutate_tar(rng: Random, data: bytes) -> tuple[bytes, str]:
-    """One change of a member: its name, kind, target or size."""
-    members: list[tuple[tarfile.TarInfo, bytes]] = []
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        for info in archive:
-            file = archive.extractfile(info)
-            members.append((info, file.read() if file else b""))
-    i = rng.randrange(len(members))
-    info, content = members[i]
-    what = rng.choice(
-        ("name", "link", "hard link", "device", "fifo", "sparse", "again", "drop", "mode", "size")
-    )
-    if what == "name":
-        info.name = rng.choice(_NAMES).replace("\0", "")
-    elif what in ("link", "hard link"):
-        info.type = tarfile.SYMTYPE if what == "link" else tarfile.LNKTYPE
-        info.linkname = rng.choice(("/etc/passwd", "../../x", "..", ".", members[0][0].name, info.name))
-        info.size, content = 0, b""
-    elif what in ("device", "fifo"):
-        info.type = tarfile.CHRTYPE if what == "device" else tarfile.FIFOTYPE
-        info.size, content = 0, b""
-    elif what == "sparse":
-        info.type = rng.choice((tarfile.GNUTYPE_SPARSE, tarfile.CONTTYPE, b"Z"))
-    elif what == "again":
-        members.append((info, content))
-    elif what == "mode":
-        info.mode, info.uid, info.mtime = 0o7777, 2**31, rng.choice((0, 2**33))
-    members[i] = (info, content)
-    if what == "drop":
-        del members[i]
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for info, content in members:
-            archive.addfile(info, io.BytesIO(content))
-    packed = out.getvalue()
-    if what == "size":
-        lie = rng.choice(
-            (b"77777777777\0", b"\x80" + b"\0" * 6 + b"\xff" * 5, b"00000000000\0", b"\xff" * 12)
-        )
-        packed = packed[:124] + lie + packed[136:]
-    return packed, f"tar: {what} of member {i}"
 
 
 @lru_cache

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import shutil
 import struct
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -264,25 +262,6 @@ def archive_zip(root: Path) -> None:
     with zipfile.ZipFile(root / "data.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in NAMES:
             archive.writestr(f"text/{name}.txt", f"{name}.jpg#0\tA dog .\n" * 20)
-
-
-def _tar(mode: str) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:
-        for name in NAMES:
-            content = f"{name}.jpg#0\tA dog .\n".encode() * 20
-            info = tarfile.TarInfo(f"text/{name}.txt")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def archive_tar(root: Path) -> None:
-    (root / "data.tar").write_bytes(_tar("w"))
-
-
-def archive_tgz(root: Path) -> None:
-    (root / "data.tgz").write_bytes(_tar("w:gz"))
 
 
 def _arrays() -> dict[str, np.ndarray]:

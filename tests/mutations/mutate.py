@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from containers import mutate_gzip, mutate_npy, mutate_safetensors, mutate_tar, mutate_zip
+from containers import mutate_gzip, mutate_npy, mutate_safetensors, mutate_zip
 from pixels import mutate_jpeg, mutate_png
 from trees import mutate_json, mutate_json_lines, mutate_xml
 
@@ -164,9 +164,7 @@ BY_ENDING: dict[str, Mutator] = {
     ".zip": lambda rng, data: mutate_zip(rng, data, mutate_lines),
     ".safetensors": mutate_safetensors,
     ".pack": mutate_safetensors,
-    ".tar": mutate_tar,
     ".gz": lambda rng, data: mutate_gzip(rng, data, mutate_lines),
-    ".tgz": lambda rng, data: mutate_gzip(rng, data, mutate_tar),
     ".png": mutate_png,
     ".jpg": mutate_jpeg,
 }
