@@ -36,7 +36,6 @@ def add(actions: Any) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from imtext.data.check import check_dataset
-    from imtext.text.tokens import tokenize
 
     options = dict(map(yaml_option, arguments.option))
     if arguments.jobs is not None and arguments.jobs < 1:
@@ -45,7 +44,7 @@ def _check(arguments: argparse.Namespace) -> int:
         report = _embeddings(arguments.root, options)
     else:
         wanted = {"pictures": not arguments.no_pictures, "duplicates": not arguments.no_duplicates}
-        how = {"tokenize": tokenize, "n_jobs": arguments.jobs, "options": options}
+        how = {"n_jobs": arguments.jobs, "options": options}
         report = check_dataset(arguments.name, arguments.root, **wanted, **how)
     print(json.dumps(report.to_dict(), allow_nan=False) if arguments.json else report)
     return 0 if report.ok else 1

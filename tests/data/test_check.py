@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from PIL import Image
 
 from imtext.data.check import Finding, Report, check_dataset
 from imtext.errors import ConfigError, DataError
-from imtext.text.tokens import tokenize
 
 SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
 
@@ -60,17 +60,15 @@ def codes(report: Report) -> dict[str, Finding]:
 
 
 def test_what_is_right_is_called_right(folder):
-    report = folder.check(tokenize=tokenize)
+    report = folder.check()
     assert report.ok
     assert report.findings == []
     lines = str(report).splitlines()
     assert lines[0] == f"karpathy at {folder.root}: right"
     assert lines[-1] == "To do: nothing."
     facts = report.to_dict()
-    assert facts["counts"]["splits"]["train"] == {"images": 3, "captions": 6, "groups": 3, "published": {}}
-    assert facts["pictures"]["ok"] == 5
-    assert facts["pictures"]["modes"] == {"RGB": 5}
-    assert facts["captions"]["histogram"] == {"2": 5}
+    assert facts["counts"]["train"] == {"images": 3, "captions": 6, "groups": 3, "published": {}}
+    assert "  5 of 5 files decoded" in lines and "  per image: mean 2.00 (2 for 5 images)" in lines
     json.dumps(facts, allow_nan=False)
 
 
@@ -82,8 +80,8 @@ def test_missing_images_are_counted_and_the_rest_is_examined(folder):
     assert not report.ok
     assert "2 of 5 images are missing" in found["reader"].message
     assert found["missing"].examples == ("b.jpg", "d.jpg")
-    assert report.to_dict()["pictures"]["ok"] == 3
-    assert str(report).endswith("To do: fetch 2 missing images; then check again.")
+    assert "3 of 5 files decoded" in report.seen["Pictures"]
+    assert "To do: fetch the missing images, or check the captions alone" in str(report)
 
 
 def test_without_pictures_files_may_be_absent(folder):
@@ -91,7 +89,7 @@ def test_without_pictures_files_may_be_absent(folder):
     report = folder.check(pictures=False)
     assert report.ok
     assert list(codes(report)) == ["pictures-skipped"]
-    assert "pictures" not in report.to_dict()
+    assert "Pictures" not in report.seen
 
 
 def test_no_image_at_all(folder):
@@ -99,7 +97,6 @@ def test_no_image_at_all(folder):
         folder.image(key).unlink()
     report = folder.check()
     assert "--no-pictures" in str(report)
-    assert "duplicates" not in report.to_dict()
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -124,6 +121,10 @@ def test_empty_files_text_and_folders_in_place_of_images(folder):
     assert len(found["corrupt"].examples) == 2
     assert "b.jpg: cannot identify image file" in found["corrupt"].examples[0]
     assert found["corrupt"].examples[1] == "c.jpg: not a file"
+    if hasattr(os, "mkfifo"):  # a named pipe does not hang
+        folder.image("c").rmdir()
+        os.mkfifo(folder.image("c"))
+        assert codes(folder.check())["corrupt"].examples[1] == "c.jpg: not a file"
 
 
 def test_another_kind_of_image_than_the_name_says_is_fine(folder):
@@ -132,7 +133,6 @@ def test_another_kind_of_image_than_the_name_says_is_fine(folder):
     noise(9).convert("CMYK").save(folder.image("c"))
     report = folder.check()
     assert report.findings == []
-    assert report.to_dict()["pictures"]["modes"] == {"RGB": 3, "L": 1, "CMYK": 1}
 
 
 def test_tiny_and_elongated_pictures_are_remarked_upon(folder):
@@ -152,7 +152,8 @@ def test_wrong_counts_are_shown_for_each_split(folder):
     assert [finding.level for finding in found] == ["error"] * 3
     assert found[0].message == "split train: 3 images, published 6,000 (5,997 fewer)"
     assert "expected 6,000 images" in codes(report)["reader"].message
-    assert report.to_dict()["counts"]["edition"] == "flickr8k, split of Karpathy and Fei-Fei"
+    assert report.seen["Counts"][-1] == "published: flickr8k, split of Karpathy and Fei-Fei"
+    assert report.to_dict()["counts"]["train"]["published"] == {"images": 6000}
 
 
 def test_a_subset_on_purpose_is_a_warning(folder):
@@ -170,7 +171,7 @@ def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
     report = check_dataset("karpathy", folder.root)
     assert [finding.code for finding in report.findings] == ["reader"]
     assert "expected complete JSON" in report.findings[0].message
-    assert report.sections == []
+    assert report.seen == {}
     assert not report.ok
 
 
@@ -188,7 +189,7 @@ def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
     report = folder.check()
     assert "empty caption" in codes(report)["reader"].message
     assert codes(report)["note"].message.startswith("1 empty captions skipped")
-    assert report.to_dict()["pictures"]["ok"] == 5
+    assert "5 of 5 files decoded" in report.seen["Pictures"]
 
 
 def test_what_the_reader_notes_is_a_remark(folder):
@@ -206,7 +207,7 @@ def test_what_the_reader_notes_is_a_remark(folder):
 
 
 def test_generated_datasets_are_read_and_not_generated(tmp_path):
-    with pytest.raises(DataError, match="expected one generated picturebook, found none"):
+    with pytest.raises(DataError, match="expected one generated picturebook, found 0"):
         check_dataset("picturebook", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -217,7 +218,7 @@ def test_generated_datasets_are_read_and_not_generated(tmp_path):
         ({"name": "flickr9k"}, ConfigError, "expected one of picturebook"),
         ({"name": "flickr8k", "root": "nowhere"}, DataError, "found nothing; correct the root"),
         ({"name": "flickr8k", "options": {"yeer": 1}}, ConfigError, "unknown option 'yeer'"),
-        ({"name": "karpathy", "options": {"json_file": 5}}, ConfigError, "json_file: one has a value of the"),
+        ({"name": "karpathy", "options": {"json_file": 5}}, ConfigError, "one has a value of the wrong"),
         ({"name": "flickr8k", "n_jobs": 0}, ConfigError, "n_jobs=0"),
     ],
 )
@@ -235,14 +236,11 @@ def test_the_report_shows_ten_and_json_all(folder):
 
 
 def test_flickr8k_as_it_is(shared_data):
-    report = check_dataset("flickr8k", shared_data / "flickr8k", pictures=False, tokenize=tokenize)
+    report = check_dataset("flickr8k", shared_data / "flickr8k", pictures=False)
     assert report.ok
     assert report.of("warning") == []
-    facts = report.to_dict()
-    assert facts["counts"]["splits"]["val"] == {
+    assert report.counts["val"] == {
         "images": 1000, "captions": 5000, "groups": 1000, "published": {"images": 1000}
     }  # fmt: skip
-    assert facts["captions"]["histogram"] == {"5": 8000}
-    assert facts["encoding"]["captions"] == 0
-    assert facts["vocabulary"]["test"]["unseen_types"] > 100
+    assert report.seen["Captions"] == ["per image: mean 5.00 (5 for 8,000 images)"]
     assert sum("2258277193_586949ec62" in finding.message for finding in report.findings) == 1

@@ -1,11 +1,13 @@
-"""What a check found: findings by level, one section a matter, as text for a terminal and as JSON."""
+"""What a check found: findings by level and what was seen, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from imtext.errors import one_line
 
 LEVELS = ("error", "warning", "remark")
 SHOWN = 10
@@ -31,27 +33,6 @@ class Finding:
     examples: tuple[str, ...] = ()
     todo: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-safe."""
-        return {
-            "level": self.level,
-            "code": self.code,
-            "message": self.message,
-            "examples": list(self.examples),
-            "todo": self.todo,
-        }
-
-
-@dataclass(frozen=True)
-class Section:
-    """One matter of the report: ``lines`` for a person, ``facts`` (JSON-safe) for a script."""
-
-    key: str
-    title: str
-    lines: tuple[str, ...]
-    facts: Mapping[str, Any]
-    findings: tuple[Finding, ...] = ()
-
 
 @dataclass
 class Report:
@@ -61,12 +42,13 @@ class Report:
         name: of the dataset.
         root: the folder or file that was checked.
         findings: in the order in which they were found.
-        sections: counts, captions, pictures and so on, as far as they could be examined.
+        seen: titles and the lines below them, for a person.
+        counts: images, captions and groups by split, and what is published of them.
 
     >>> report = Report("pets", "data/pets")
-    >>> report.add(Section("captions", "Captions", ("5 per image",), {"per_image": 5}))
-    >>> report.ok, report.to_dict()["captions"]
-    (True, {'per_image': 5})
+    >>> report.see("Captions", "5 per image")
+    >>> report.ok, report.verdict()
+    (True, 'right')
     >>> print(report)
     pets at data/pets: right
     <BLANKLINE>
@@ -79,7 +61,8 @@ class Report:
     name: str
     root: str
     findings: list[Finding] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
+    seen: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -90,74 +73,55 @@ class Report:
         """The findings of one level."""
         return [finding for finding in self.findings if finding.level == level]
 
-    def add(self, section: Section) -> None:
-        """Take in a section with its findings."""
-        self.sections.append(section)
-        self.findings.extend(section.findings)
+    def see(self, title: str, *lines: str) -> None:
+        """Take in what was seen of one matter."""
+        self.seen.setdefault(title, []).extend(lines)
+
+    def find(self, level: str, code: str, text: str, examples: Sequence[str], todo: str = "") -> None:
+        """Take in a finding, if there are examples of it; see :class:`Finding`."""
+        if examples:
+            self.findings.append(Finding(level, code, text, tuple(examples), todo))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-safe: ``name``, ``root``, ``ok``, the numbers of findings by level, ``findings``,
-        and the facts of each section under its key."""
+        """JSON-safe: ``name``, ``root``, ``ok``, ``findings`` and ``counts``."""
         return {
             "name": self.name,
             "root": self.root,
             "ok": self.ok,
-            **{f"{level}s": len(self.of(level)) for level in LEVELS},
-            "findings": [finding.to_dict() for finding in self.findings],
-            **{section.key: dict(section.facts) for section in self.sections},
+            "findings": [asdict(finding) for finding in self.findings],
+            "counts": self.counts,
         }
 
     def verdict(self) -> str:
-        """The first line of the report, without name and root.
-
-        >>> Report("pets", ".", [Finding("warning", "x", "odd")]).verdict()
-        'right, 1 warning'
-        """
-        counts = [(level, len(self.of(level))) for level in LEVELS]
-        parts = [f"{count:,} {level}{'s' if count > 1 else ''}" for level, count in counts if count]
-        return ", ".join([*(["right"] if self.ok else []), *parts])
+        """The first line of the report, without name and root."""
+        counts = [plural(len(self.of(level)), level) for level in LEVELS if self.of(level)]
+        return ", ".join([*(["right"] if self.ok else []), *counts])
 
     def __str__(self) -> str:
-        lines = [visible(f"{self.name} at {self.root}: {self.verdict()}")]
-        for section in self.sections:
-            lines += ["", section.title]
-            for line in section.lines:
-                lines += _line(line)
+        lines = [one_line(f"{self.name} at {self.root}: {self.verdict()}")]
+        for title, seen in self.seen.items():
+            lines += ["", title, *(line for text in seen for line in _wrap(text, "  ", "    "))]
         for level in LEVELS:
-            found = self.of(level)
-            if found:
-                lines += ["", f"{level.capitalize()}s", *(line for each in found for line in _told(each))]
+            if self.of(level):
+                lines += ["", f"{level.capitalize()}s"]
+            for finding in self.of(level):
+                lines += _wrap(f"[{finding.code}] {finding.message}", "  ", "      ")
+                lines += [f"      {shorten(example)}" for example in finding.examples[:SHOWN]]
+                more = len(finding.examples) - SHOWN
+                lines += [f"      ... and {more:,} more; --json lists them"] if more > 0 else []
         return "\n".join([*lines, "", *_wrap(f"To do: {self._todo()}", "", "       ")])
 
     def _todo(self) -> str:
         for level in ("error", "warning"):
-            steps = list(dict.fromkeys(each.todo for each in self.of(level) if each.todo))
+            steps = list(dict.fromkeys(one.todo for one in self.of(level) if one.todo))
             if steps:
-                again = "; then check again" if level == "error" else ""
-                return visible("; ".join(steps)) + again + "."
+                return "; ".join(steps) + ("; then check again." if level == "error" else ".")
         return "nothing." if self.ok else "see the errors above; then check again."
 
 
-def _line(text: str) -> list[str]:
-    """A line of a section; only a long one is wrapped, since wrapping closes up the columns of a table."""
-    shown = f"  {visible(text)}".rstrip()
-    return [shown] if len(shown) <= _WIDTH else _wrap(shown.strip(), "  ", "    ")
-
-
-def _told(finding: Finding) -> Iterable[str]:
-    yield from _wrap(f"[{finding.code}] {visible(finding.message)}", "  ", "      ")
-    for example in finding.examples[:SHOWN]:
-        yield f"      {shorten(example)}"
-    more = len(finding.examples) - SHOWN
-    if more > 0:
-        yield f"      ... and {more:,} more; --json lists them"
-
-
 def _wrap(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False,
-        break_long_words=False,
-    )  # fmt: skip
+    how = {"break_on_hyphens": False, "break_long_words": False}
+    return textwrap.wrap(one_line(text), _WIDTH, initial_indent=first, subsequent_indent=others, **how)
 
 
 def shorten(text: str, width: int = _WIDTH - 6) -> str:
@@ -166,42 +130,14 @@ def shorten(text: str, width: int = _WIDTH - 6) -> str:
     >>> shorten("a very long name", 10)
     'a very ...'
     """
-    shown = visible(text)
+    shown = one_line(text)
     return shown if len(shown) <= width else shown[: width - 3] + "..."
 
 
-def visible(text: str) -> str:
-    r"""``text`` with everything escaped that a terminal would obey rather than show.
-
-    >>> visible("a\x1b[2Jb\u200b")
-    'a\\x1b[2Jb\\u200b'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Lines of a table; the first column to the left, the others to the right.
-
-    >>> table(("split", "images"), [("train", "6,000")])
-    ('split  images', 'train   6,000')
-    """
-    cells = [tuple(header), *map(tuple, rows)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
-    return tuple(
-        "  ".join(
-            text.rjust(width) if k else text.ljust(width)
-            for k, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
+def plural(count: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> plural(1, "image"), plural(1200, "image"), plural(2, "copy", "copies")
-    ('1 image', '1,200 images', '2 copies')
+    >>> plural(1, "image"), plural(1200, "image")
+    ('1 image', '1,200 images')
     """
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+    return f"{count:,} {noun}{'s' * (count != 1)}"
