@@ -317,7 +317,7 @@ def _dataset(path: Path, held: Mapping[str, Any], features: ImageFeatures | None
     given: dict[str, dict[str, Any]] = {owner: {} for owner in ("", *_SPANS)}
     for key, value in held.items():
         owner, _, name = key.rpartition(".")
-        given[owner][name] = value
+        given[owner][name] = tuple(value) if isinstance(value, list) else value
     spans = {name: kind(**given[name]) for name, kind in _SPANS.items() if given[name]}
     return Dataset(image_root=path, features=features, **given[""], **spans)
 

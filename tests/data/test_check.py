@@ -152,7 +152,7 @@ def test_wrong_counts_are_shown_for_each_split(folder):
     assert [finding.level for finding in found] == ["error"] * 3
     assert found[0].message == "split train: 3 images, published 6,000 (5,997 fewer)"
     assert "expected 6,000 images" in codes(report)["reader"].message
-    assert report.seen["Counts"][-1] == "published: flickr8k, split of Karpathy and Fei-Fei"
+    assert report.seen["Counts"][-1] == "published: Flickr8k, split of Karpathy and Fei-Fei"
     assert report.to_dict()["counts"]["train"]["published"] == {"images": 6000}
 
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
     path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
     report = check_dataset("karpathy", folder.root)
     assert [finding.code for finding in report.findings] == ["reader"]
-    assert "expected complete JSON" in report.findings[0].message
+    assert "dataset_mine.json: input data was truncated" in report.findings[0].message
     assert report.seen == {}
     assert not report.ok
 
@@ -181,14 +181,14 @@ def test_an_image_that_is_there_twice_is_the_readers_finding(folder):
     path = folder.root / "dataset_mine.json"
     path.write_text(path.read_text(encoding="utf-8").replace("x.jpg", "a.jpg"), encoding="utf-8")
     report = check_dataset("karpathy", folder.root)
-    assert "a.jpg is in split train and in split test" in report.findings[0].message
+    assert "images[5]: i" in report.findings[0].message and "(split train); correct" in report.findings[0].message
 
 
 def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
     folder.captions["a"].append("")
     report = folder.check()
     assert "empty caption" in codes(report)["reader"].message
-    assert codes(report)["note"].message.startswith("1 empty captions skipped")
+    assert codes(report)["note"].message.startswith("1 empty captions left out")
     assert "5 of 5 files decoded" in report.seen["Pictures"]
 
 
