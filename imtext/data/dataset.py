@@ -173,6 +173,7 @@ class Dataset:
         object.__setattr__(self, "image_root", Path(self.image_root))
         for field in ("image_files", "image_ids", "captions", "notes"):
             object.__setattr__(self, field, tuple(str(value) for value in getattr(self, field)))
+        object.__setattr__(self, "scenes", self.scenes and tuple(self.scenes))
         self._check_images()
         self._check_captions()
         self._check_splits()
@@ -183,9 +184,7 @@ class Dataset:
         for what in ("image_files", "split_of_image", "group_of_image", "scenes", "features"):
             values = getattr(self, what)
             if values is not None and len(values) != self.n_images:
-                raise self._odd(
-                    f"expected {self.n_images} {what}, found {len(values)}; the lengths must agree"
-                )
+                raise self._odd(f"expected {self.n_images} {what}, found {len(values)}; they must agree")
         for file in self.image_files:
             relative(file, f"dataset {self.name}")
         for what, values in (("image id", self.image_ids), ("image file", self.image_files)):

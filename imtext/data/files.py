@@ -97,14 +97,13 @@ class Files:
     def all(self, *patterns: str) -> list[str]:
         """Files whose name matches the first pattern that any matches, near ones before deep ones."""
         for pattern in patterns:
-            found = self.named.get(pattern, [])
+            names = [pattern]
             if "*" in pattern:
-                found = [
-                    path for name in self.named if fnmatch(name.lower(), pattern) for path in self.named[name]
-                ]
-            found = [path for path in found if path.count("/") <= _DEPTH]
-            if found:
-                return sorted(found, key=lambda path: (path.count("/"), path))
+                names = [name for name in self.named if fnmatch(name.lower(), pattern)]
+            found = [path for name in names for path in self.named.get(name, ())]
+            near = [path for path in found if path.count("/") <= _DEPTH]
+            if near:
+                return sorted(near, key=lambda path: (path.count("/"), path))
         return []
 
     def find(self, *patterns: str) -> Path | None:

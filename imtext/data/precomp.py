@@ -62,10 +62,8 @@ class _Part:
 
     def pictures(self) -> list[Picture]:
         """The images with their captions under made-up names; blank captions stay, so that nothing shifts."""
-        pictures = []
-        for i, place in enumerate(
-            np.split(np.arange(len(self.owner)), np.flatnonzero(np.diff(self.owner)) + 1)
-        ):
+        pictures, starts = [], np.flatnonzero(np.diff(self.owner)) + 1
+        for i, place in enumerate(np.split(np.arange(len(self.owner)), starts)):
             captions = [self.captions[j] for j in place]
             line = place[0] + 1 + (captions.index("") if "" in captions else 0)
             where, file = f"{self.path}_caps.txt, line {line}", f"{self.stem}/{i:06d}"

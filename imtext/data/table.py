@@ -85,11 +85,7 @@ def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> l
         if len(said) > 1:  # of numbered columns some may be empty
             captions = [one for one in captions if one and str(one).strip()] or [""]
         image = values["image"][0]
-        if (
-            not isinstance(image, str)
-            or not image.strip()
-            or not all(isinstance(one, str) for one in captions)
-        ):
+        if not all(isinstance(one, str) for one in (image, *captions)) or not image.strip():
             raise DataError(
                 f"{where}: expected the name of an image and a caption (or a list of them) as text, found "
                 f"{str(image)[:40]!r} and {str(captions)[:60]}; correct it"

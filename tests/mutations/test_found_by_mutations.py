@@ -36,7 +36,8 @@ def test_a_file_name_longer_than_the_disk_takes(tmp_path, name):
     examples.flickr8k(tmp_path)
     list_ = tmp_path / "Flickr8k_text" / "Flickr_8k.testImages.txt"
     list_.write_text(f"{name}.jpg\n", encoding="utf-8")
-    refused("found no file", load_dataset, "flickr8k", tmp_path, subset=True)
+    notes = load_dataset("flickr8k", tmp_path, subset=True).notes
+    assert any("1 of 5 images are missing: left out" in note for note in notes)
 
 
 def test_a_caption_number_of_five_thousand_digits(tmp_path):
@@ -56,16 +57,14 @@ def sentence(number: int, k: int, **fields: object) -> Change:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (image(0, sentids=7.5), r"images\[0\]: expected 'sentids' as list, found float"),
-        (image(0, cocoid=[]), "expected 'cocoid' as int or str, found list"),
-        (image(0, imgid={}), "expected 'imgid' as int or str, found dict"),
-        (image(0, filepath=[1]), "expected 'filepath' as str, found list"),
-        (lambda c: c.update(dataset=[[]]), "expected 'dataset' as str, found list"),
-        (sentence(2, 0, sentid=True), "expected 'sentid' as int or str, found bool"),
-        (sentence(1, 0, tokens=[1]), "expected 'raw' text or a list of 'tokens'"),
-        (image(0, filename="\ud800.jpg"), r"lone surrogate U\+D800 in '\\ud800.jpg'"),
-        (sentence(2, 1, raw="a \udfff"), r"lone surrogate U\+DFFF"),
-        (image(0, filename="\x1b[2J.jpg"), r"images/\\x1b\[2J.jpg: expected an image"),
+        (image(0, cocoid=[]), r"at `\$.images\[0\].cocoid`"),
+        (image(0, filepath=[1]), r"got `array` - at `\$.images\[0\].filepath`"),
+        (lambda c: c.update(dataset=[[]]), r"got `array` - at `\$.dataset`"),
+        (sentence(2, 0, sentid=True), r"got `bool` - at `\$.images\[2\].sentences\[0\].sentid`"),
+        (sentence(1, 0, tokens=[1]), r"got `int` - at `\$.images\[1\].sentences\[0\].tokens\[0\]`"),
+        (image(0, filename="\ud800.jpg"), "dataset.json: "),
+        (sentence(2, 1, raw="a \udfff"), "dataset.json: "),
+        (image(0, filename="\x1b[2J.jpg"), r"expected image \\x1b\[2J.jpg in"),
     ],
 )
 def test_a_field_of_another_type_in_a_split_file(tmp_path, change, words):
