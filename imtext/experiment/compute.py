@@ -58,10 +58,9 @@ class Inputs:
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
         images = " / ".join(f"{self.splits[split].n_images:,}" for split in SPLITS)
-        data = self.source.dataset
-        said = {"edition": data.edition, "notes": "; ".join(data.notes)}
-        found = {"images: train / validation / test": images}
-        return found | {name: text for name, text in said.items() if text} | self.text.facts()
+        edition, notes = self.source.dataset.edition, "; ".join(self.source.dataset.notes)
+        found = {"images: train / validation / test": images, "edition": edition, "notes": notes}
+        return {name: said for name, said in found.items() if said} | self.text.facts()
 
 
 _inputs = lru_cache(maxsize=16)(Inputs)

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from imtext.errors import ConfigError
-from imtext.experiment.source import Beside, Data, Options
+from imtext.experiment.source import Beside, Data
 from imtext.training import Recipe
 
 
@@ -76,7 +76,7 @@ def changed(part: Any, changes: Mapping[str, Any], where: str = "") -> Any:
         if isinstance(change, Mapping) and is_dataclass(held):
             found[name] = changed(held, change, f"{path}.")
             continue
-        found[name] = frozen(change) if isinstance(change, list) or hint == Options else change
+        found[name] = frozen(change) if isinstance(change, list) or hint is tuple else change
         if not _fits(found[name], hint):
             kind = "a part" if hint is Any else getattr(hint, "__name__", hint)
             raise ConfigError(f"{path}: takes {kind} (here {held!r}), found {change!r}")

@@ -58,11 +58,10 @@ class Result:
     @cached_property
     def origin(self) -> dict[str, Any]:
         """Where its numbers come from, in words, and what ran in the place of the paper's networks."""
-        one = self.rows[0]
-        origin = {"dataset": one.experiment.data.dataset, "backbone": one.experiment.said}
+        one, edition = self.rows[0], self.split().edition
         groups = f"{len(np.unique(self.split('train').group_of_image)):,} training groups"
-        origin["about"] = self.split().edition
-        return origin | {"profile": one.profile, "device": one.places.device, "groups": groups}
+        ran = {"backbone": one.experiment.said, "profile": one.profile, "device": one.places.device}
+        return {"dataset": one.experiment.data.dataset, "groups": groups, "about": edition} | ran
 
     def has(self, split: str, where: str = "") -> bool:
         """Whether there are metrics of a split, and a line of a table is for such data: "coco" or "other", or

@@ -14,8 +14,6 @@ from torch import Generator, Tensor
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.dataset import SPLITS, Dataset
 
-Options = tuple[tuple[str, Any], ...]
-
 
 @dataclass(frozen=True)
 class Data:
@@ -40,7 +38,7 @@ class Data:
     subset: bool = False
     on_empty: str = "raise"
     # No part of the values where it is empty, so that rows without options keep their hash.
-    options: Options = field(default=(), metadata={"optional": True})
+    options: tuple = field(default=(), metadata={"optional": True})
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,9 @@ class Source:
         data, root = self.data, self.places.data_root
         sizes = {split: getattr(data, split) for split in SPLITS if getattr(data, split) is not None}
         if data.dataset in GENERATED and not is_pack(root):
-            drawn = {"size": self.size, "seed": data.seed} | sizes
-            return load_dataset(data.dataset, root, **dict(data.options) | drawn)
-        given = {"subset": data.subset, "on_empty": data.on_empty}
-        options = {name: value for name, value in given.items() if value != getattr(Data, name)}
-        return cut(load_dataset(data.dataset, root, **options | dict(data.options)), sizes, data.seed)
+            return load_dataset(data.dataset, root, size=self.size, seed=data.seed, **sizes)
+        options = {"subset": data.subset, "on_empty": data.on_empty} | dict(data.options)
+        return cut(load_dataset(data.dataset, root, **options), sizes, data.seed)
 
     @cached_property
     def splits(self) -> dict[str, Dataset]:

@@ -71,14 +71,10 @@ class Parameters:
             raise ConfigError(f"parameter jobs: 'auto' or a whole number from 1, found {given.jobs!r}")
         seeds, tables = _listed(given.seeds), _listed(given.tables)
         if not all(map(str.isdecimal, seeds)) or not 0 < len(seeds) == len(set(seeds)):
-            raise ConfigError(
-                f"parameter seeds: different whole numbers such as [0, 1, 2], found {given.seeds!r}"
-            )
+            raise ConfigError(f"parameter seeds: different whole numbers, [0, 1, 2], found {given.seeds!r}")
         tables = known if tables == ["all"] else tables
         if not tables or not set(tables) <= set(known):
-            raise ConfigError(
-                f"parameter tables: 'all', or among {', '.join(known)}, found {given.tables!r}"
-            )
+            raise ConfigError(f"parameter tables: 'all', or of {', '.join(known)}, found {given.tables!r}")
         return replace(
             given,
             data_root=os.path.realpath(os.path.expanduser(given.data_root)) if given.data_root else None,
@@ -225,9 +221,8 @@ class Study:
 
     def row(self, slug: str, experiment: Experiment, seed: int, slugs: Mapping[Experiment, str] = {}) -> Row:
         """An experiment as it is run here; ``slugs`` are the names of those that it may start from."""
-        starts = tuple(
-            self.row(slugs.get(start, f"{slug}-start"), start, seed, slugs) for start in experiment.start
-        )
+        named = [(slugs.get(start, f"{slug}-start"), start) for start in experiment.start]
+        starts = tuple(self.row(*one, seed, slugs) for one in named)
         own = replace(experiment, seed=seed, start=tuple(start.experiment for start in starts))
         return Row(self.paper.name, slug, own, self.places, self.parameters.profile, starts)
 
@@ -263,8 +258,7 @@ class Study:
         labels = {name: name for name in ours.index.difference([line.id for line in table.lines], sort=False)}
         here = self.provenance(results, [key for key, _ in lines.values()])
         here["gallery"] = "; ".join(dict.fromkeys(galleries.values()))
-        said = "{backbone} ({profile})" if ", " in here["profile"] else "{backbone}"
-        ran = {line: said.format(**one.origin) for line, (one, _) in shown.items()}
+        ran = {line: one.origin["backbone"] for line, (one, _) in shown.items()}
         return [report.side_by_side(table, ours, here, labels, ran)]
 
     def _lines(self, table: report.PaperTable, results: Results) -> dict[str, tuple[str, str]]:

@@ -211,9 +211,7 @@ def _finish(run: Run, final: Path) -> None:
         for path in run.dir.glob(".*"):  # what a killed process was writing
             path.unlink()
         files = files_of(run.dir)
-        about = {
-            name: {"bytes": path.stat().st_size, "sha256": digest(path)} for name, path in files.items()
-        }
+        about = {name: {"bytes": path.stat().st_size, "sha256": digest(path)} for name, path in files.items()}
         write_json(run.dir / MANIFEST, {"files": about}, RunError)
         for path in (*files.values(), run.dir / MANIFEST):
             with open(path, "rb+") as file:
