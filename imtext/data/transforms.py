@@ -82,8 +82,10 @@ def augment(
     whole("crop", crop)
     count, _, height, width = images.shape
     boxes = random_boxes(count, height, width, generator, scale)
-    draw = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float32)
-    mirrored = draw.cpu() < 0.5 * flip
+    mirrored = torch.zeros(count, dtype=torch.bool)
+    if flip:
+        draw = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float32)
+        mirrored = draw.cpu() < 0.5
     resize = _resized_crops if images.is_cuda else _resized_crops_one_by_one
     out = resize(images, boxes, crop)
     return torch.where(mirrored.to(out.device)[:, None, None, None], out.flip(-1), out)
