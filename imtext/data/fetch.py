@@ -28,8 +28,7 @@ from imtext.errors import ConfigError, DataError
 from imtext.files import told
 from imtext.progress import progress
 
-STORE = ".fetch"
-"""Folder of archives under the root."""
+STORE = ".fetch"  # folder of archives under the root
 _CHUNK = 1 << 16
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _NETWORK = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
@@ -139,7 +138,6 @@ class Source:
 SOURCES = msgspec.convert(
     tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8")), dict[str, Source]
 )
-"""Every dataset that ``fetch`` knows, by name."""
 
 
 @dataclass(frozen=True)
@@ -332,10 +330,10 @@ def _receive(part: Part, path: Path, transfer: Transfer) -> None:
                 return
             if reply.status_code in _PASSING:
                 raise _Broken(f"the server answers {reply.status_code} {reply.reason}")
-            kind, status = reply.headers.get("Content-Type", ""), reply.status_code
+            kind, status = reply.headers.get("Content-Type", "nothing"), reply.status_code
             if kind.startswith("text/html") or status not in (200, 206):
                 raise DataError(
-                    f"{part.url}: expected an archive, got {status} {reply.reason} {kind}; see in a browser "
+                    f"{part.url}: expected an archive, got {status} {reply.reason}, {kind}; see in a browser "
                     f"where it has moved, or put the archive from elsewhere into {path.parent}"
                 )
             count = -(-int(reply.headers.get("Content-Length", part.size)) // _CHUNK)
@@ -343,7 +341,7 @@ def _receive(part: Part, path: Path, transfer: Transfer) -> None:
                 for block in progress(reply.iter_content(_CHUNK), f"fetching {part.archive}", count):
                     file.write(block)
     except _NETWORK as error:
-        reason = str(error).rpartition(": ")[2].strip("'\")") or type(error).__name__
+        reason = str(error).rpartition(": ")[2].split("'")[0] or type(error).__name__
         raise _Broken(f"no byte for {transfer.timeout[1]:g} s" if "timed out" in reason else reason) from None
     except requests.RequestException as error:
         raise DataError(f"{part.url}: cannot be fetched ({error}); open it in a browser") from None
