@@ -217,12 +217,14 @@ def living_room(c: Canvas, rng: random.Random, h: float) -> None:
     """Papered wall, skirting and a rug."""
     tone = (255, 255, 255, 46)
     for k in range(10):
-        x = (k + 0.2) / 10
-        c.rect(x, 0, x + 0.04, h, tone)
+        x = (k + 0.2) / 10 * c.side
+        c.pen.rectangle((x, 0, x + 0.04 * c.side, h * c.side), fill=tone)
     c.rect(0, h - 0.03, 1, h, (246, 240, 228))
     rug = rng.choice(((176, 74, 70), (70, 96, 140), (92, 132, 96), (204, 164, 96)))
+    px, py, w = 0.5 * c.side, 0.87 * c.side, c.side
     for grow, fill in ((1.0, rug), (0.86, shade(rug, 1.4)), (0.8, rug)):
-        c.oval(0.5, 0.87, 0.44 * grow, 0.1 * grow, fill)
+        box = (px - 0.44 * w * grow, py - 0.1 * w * grow, px + 0.44 * w * grow, py + 0.1 * w * grow)
+        c.pen.ellipse(box, fill=fill)
 
 
 def field(c: Canvas, rng: random.Random, h: float) -> None:
