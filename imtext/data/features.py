@@ -47,7 +47,7 @@ class ImageFeatures:
         rows: ``(N,)`` int64, row of each image in the parts laid end to end.
 
     Raises:
-        DataError: the parts differ in form or hold no floating-point numbers; a row is out of range.
+        DataError: a row is out of range.
 
     >>> two = ImageFeatures((np.zeros((3, 4), np.float32), np.ones((2, 4), np.float32)), np.array([4, 0]))
     >>> two.shape, two[[0]].tolist()
@@ -61,16 +61,6 @@ class ImageFeatures:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple(self.parts))
-        forms = {part.shape[1:] for part in self.parts}
-        if len(forms) != 1 or not all(part.ndim in (2, 3) for part in self.parts):
-            found = ", ".join(str(part.shape) for part in self.parts) or "none"
-            raise DataError(
-                f"features: expected arrays (n, D) or (n, R, D) of one form, found {found}; "
-                "take files that were made together"
-            )
-        other = next((part.dtype for part in self.parts if part.dtype.kind != "f"), None)
-        if other is not None:
-            raise DataError(f"features: expected floating-point numbers, found {other}; convert to float32")
         total = sum(len(part) for part in self.parts)
         rows = index_array(self.rows, "features: rows", below=total)
         object.__setattr__(self, "rows", rows)

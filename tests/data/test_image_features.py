@@ -50,11 +50,6 @@ def test_only_indices_choose_images(images):
 @pytest.mark.parametrize(
     ("parts", "rows", "words"),
     [
-        ((), [], "found none"),
-        ((np.ones((2, 3)), np.ones((2, 4))), [0], r"found \(2, 3\), \(2, 4\)"),
-        ((np.ones((2, 3)), np.ones((2, 3, 1))), [0], "of one form"),
-        ((np.ones(3),), [0], "of one form"),
-        ((np.ones((2, 3), int),), [0], "expected floating-point numbers, found int64"),
         ((np.ones((2, 3)),), [2], "expected indices 0 to 1, found 2"),
         ((np.ones((2, 3)),), [0.5], "integer array"),
     ],
