@@ -32,8 +32,8 @@ class Regions:
         image_of_region: ``(R,)`` int64, index of the image.
         chain: ``(R,)`` int64, the coreference chain that phrases name too; 0 where there is none.
 
-    >>> Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])).areas()
-    array([50])
+    >>> len(Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])))
+    1
     """
 
     boxes: np.ndarray
@@ -55,11 +55,6 @@ class Regions:
         """The boxes of the images that have a new number ``(N,)``, which is -1 for the others."""
         image = new_image[self.image_of_region]
         return Regions(self.boxes[image >= 0], image[image >= 0], self.chain[image >= 0])
-
-    def areas(self) -> np.ndarray:
-        """Number of pixels of each box, ``(R,)``."""
-        sides = self.boxes[:, 2:] - self.boxes[:, :2] + 1
-        return sides.prod(1)
 
 
 @dataclass(frozen=True, eq=False)

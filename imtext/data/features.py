@@ -17,13 +17,8 @@ def index_array(
     values: object, what: str, length: int | None = None, below: int | None = None
 ) -> np.ndarray:
     """A read-only int64 copy of ``values``; of the expected length and range, where given."""
-    try:
-        array = np.asarray(values)
-    except ValueError:  # lists of several lengths
-        array = np.empty((0, 0), object)
-    if array.size == 0 and array.ndim == 1:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+    array = np.asarray(values)
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
         raise DataError(
             f"{what}: expected a one-dimensional integer array, "
             f"found shape {array.shape} of {array.dtype}; pass one integer per entry"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imtext.data import Dataset, load_dataset
 from imtext.data.entities import parse_sentence
-from imtext.data.generated import load_picturebook
+from imtext.data.generated import load_generated
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate
 
@@ -144,7 +144,7 @@ def test_broken_brackets_leave_the_words_without_phrases(flickr, line):
 
 @pytest.mark.parametrize("split", ["entities", "karpathy"])
 def test_a_picturebook_read_back(tmp_path, split):
-    book = load_picturebook(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
+    book = load_generated("picturebook", tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
     root = generate(tmp_path / "flickr", "scenes", {"train": 12, "val": 3, "test": 11}, 64, entities=True)
     if split == "karpathy":
         (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")

@@ -178,10 +178,6 @@ def test_no_server(tmp_path):
 
 
 def test_an_archive_of_something_else(server, images, tmp_path):
-    images.body = zipped({f"{i}.jpg": b"x" for i in range(19)} | {"19.jpg": b""})
-    checksum = f"sha256:{hashlib.sha256(images.body).hexdigest()}"
-    fails(server, tmp_path, r"expected 20 files \*.jpg, found 19; this is not", checksum=checksum)
-    (tmp_path / ".fetch/images.zip").unlink()
     images.body = IMAGES[:-200]
     checksum = f"sha256:{hashlib.sha256(images.body).hexdigest()}"
     fails(server, tmp_path, "found damage", checksum=checksum)
@@ -264,7 +260,7 @@ def test_a_killed_process_leaves_nothing_but_a_part(server, images, tmp_path):
 def test_unknown_names(server, tmp_path):
     with pytest.raises(ConfigError, match="no part 'x'; its parts are: images, words"):
         bring(server, tmp_path, parts=["x"])
-    with pytest.raises(ConfigError, match="the part karpathy of flickr8k"):
+    with pytest.raises(ConfigError, match="expected one of flickr8k, coco"):
         fetch("karpathy", tmp_path)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")

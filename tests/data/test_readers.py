@@ -144,7 +144,7 @@ def test_captions_are_ordered_by_number(tmp_path):
         ("a.jpg\tno number", "line 1: expected name.jpg#k<TAB>caption"),
         ("a.jpg#1\tagain\na.jpg#1\tagain", "line 2: caption a.jpg#1 is there twice"),
         ("../../x.jpg#0\tA dog .", "line 1 leaves the image folder"),
-        ("\n\n", "trainImages.txt, line 1: image a.jpg .split train. has no caption"),
+        ("\n\n", "trainImages.txt, line 1: image a.jpg has no caption"),
     ],
 )
 def test_broken_token_lines(flickr, line, message):
@@ -193,7 +193,7 @@ def test_overlapping_splits_and_duplicates(flickr, line, message):
 def test_image_without_captions(flickr):
     photo(flickr / "Flicker8k_Dataset" / "f.jpg")
     edit(flickr / "Flickr8k_text" / "Flickr_8k.testImages.txt", "d.jpg", "d.jpg\nf.jpg")
-    refuses("line 2: image f.jpg .split test. has no caption", "flickr8k", flickr, subset=True)
+    refuses("line 2: image f.jpg has no caption", "flickr8k", flickr, subset=True)
 
 
 def test_empty_captions(flickr):
@@ -266,9 +266,9 @@ def change_sentence(i, k, **fields):
         (change_image(3, filename="../../x.jpg"), "leaves the image folder"),
         (change_image(3, filepath="/etc"), "leaves the image folder"),
         (change_image(3, filename="z.jpg"), r"images\[3\]: expected image val2014/z.jpg in .*1 of 4"),
-        (change_image(2, sentences=[]), r"images\[2\]: image val2014/c.jpg .split val. has no caption"),
+        (change_image(2, sentences=[]), r"images\[2\]: image val2014/c.jpg has no caption"),
         (change_sentence(0, 2, raw=" \n"), r"images\[0\]: image val2014/a.jpg has an empty caption"),
-        (change_sentence(0, 2, raw=None, tokens=None), r"images\[0\]: expected 'raw' or 'tokens'"),
+        (change_sentence(0, 2, raw=None, tokens=None), r"images\[0\]: image .* has an empty caption"),
         (lambda content: content["images"][0]["sentences"].append(3), r"at `\$.images\[0\].sentences\[3\]`"),
         (lambda content: content.update(dataset="coco"), "expected 113,287 images in split train"),
     ],
