@@ -70,6 +70,11 @@ class Need:
         """What is needed, in words."""
         return (f"{self.files:,} files " if self.files else "") + (names or " or ".join(self.any))
 
+    def missing(self, root: Path) -> str:
+        """What is missing, in words."""
+        most = max(self._count(place, self.any[0]) for place in _places(root))
+        return self.told() + (f", found {most:,}" if self.files else "")
+
     def _count(self, place: Path, name: str) -> int:
         sizes = (path.stat().st_size for path in place.glob(name) if path.is_file())
         return sum(size > 0 and self.size in (None, size) for size in sizes)
@@ -223,7 +228,7 @@ def _requested(name: str, source: Source, root: Path, say: Callable[[str], None]
     say(f"{source.request.strip()}\nTerms: {source.terms}.\nAt {root}:")
     for need in source.needs:
         mark = "[found]" if need.found(root) else "[not here, optional]" if need.optional else "[missing]"
-        say(f"  {mark:9} {need.found(root) or need.told()}")
+        say(f"  {mark:9} {need.found(root) or need.missing(root)}")
     missing = [need for need in source.needs if not need.optional and not need.found(root)]
     if missing:
         count = f"{len(missing)} of {sum(not need.optional for need in source.needs)} needed entries"
