@@ -10,13 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from imtext.data.assemble import Found, assemble
-from imtext.data.coco import read_coco
-from imtext.data.dataset import Dataset, Phrases, Regions
+from imtext.data.coco import read_coco, read_karpathy
+from imtext.data.dataset import Dataset, ImageFeatures, Phrases, Regions
 from imtext.data.entities import read_entities
-from imtext.data.features import ImageFeatures
 from imtext.data.files import Files
 from imtext.data.flickr import read_flickr
-from imtext.data.karpathy import read_karpathy
 from imtext.data.own import read_own
 from imtext.data.pedes import read_pedes
 from imtext.data.precomp import read_precomp

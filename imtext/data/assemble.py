@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from imtext.check import one_of
 from imtext.data.dataset import SPLITS, Dataset
-from imtext.data.editions import Edition
 from imtext.data.files import Files, bare
 from imtext.errors import DataError, one_line
 
@@ -45,7 +45,26 @@ class Picture:
     id: str = ""
     group: str = ""
     also: str = ""
-    numbers: list[Any] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A published way to split a dataset, by the name that tables and reports give it; counts by split.
+
+    A split or kind that is not there has no published count.
+    """
+
+    name: str
+    images: Mapping[str, int]
+    captions: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+EDITIONS = msgspec.convert(
+    tomllib.loads(Path(__file__).with_name("editions.toml").read_text(encoding="utf-8")), dict[str, Edition]
+)
+"""What ``editions.toml`` beside this file holds."""
 
 
 @dataclass
@@ -99,7 +118,7 @@ def assemble(
     root, names = found.source, [picture.file for picture in pictures]
     if found.files:
         root, pictures, names = _located(found, pictures, subset, check_files, images)
-    owners = [picture.group or f"{i}/" for i, picture in enumerate(pictures)]
+    owners = [picture.group or i for i, picture in enumerate(pictures)]
     number = {group: i for i, group in enumerate(dict.fromkeys(owners))}
     try:
         dataset = Dataset(

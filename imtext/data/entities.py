@@ -25,13 +25,11 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from imtext.check import one_of
-from imtext.data.assemble import Found
+from imtext.data.assemble import EDITIONS, Found
+from imtext.data.coco import read_split, split_file
 from imtext.data.dataset import Dataset, Phrases, Regions
-from imtext.data.editions import ENTITIES, KARPATHY
-from imtext.data.files import Files, bare, relative
+from imtext.data.files import Files, bare, clean, read_text, relative
 from imtext.data.flickr import LISTS, listed
-from imtext.data.karpathy import read_split, split_file
-from imtext.data.text import clean, read_text
 from imtext.errors import DataError
 from imtext.progress import progress
 
@@ -83,11 +81,12 @@ def read_entities(files: Files, split: str | None = None) -> Found:
     lists, path = LISTS["flickr30k"], split_file(files, "flickr30k")
     if split == "karpathy" or (split is None and path and not files.find(lists["train"])):
         hint = "put it there for split='karpathy', or pass split='entities'"
-        path, edition = path or files.need("dataset_flickr30k.json", hint=hint), KARPATHY["flickr30k"]
+        path, edition = path or files.need("dataset_flickr30k.json", hint=hint), "karpathy flickr30k"
         pictures = read_split(path, files).pictures
     else:
         hint = "it comes with annotations.zip; split='karpathy' reads dataset_flickr30k.json instead"
-        path, edition, pictures = files.need(lists["train"], hint=hint), ENTITIES, listed(files, lists, hint)
+        path, edition = files.need(lists["train"], hint=hint), "flickr30k"
+        pictures = listed(files, lists, hint)
     odd: Counter[str] = Counter()
     mentions: dict[str, list[list[Mention]]] = {}
     boxes: dict[str, Annotation] = {}
@@ -111,17 +110,14 @@ def read_entities(files: Files, split: str | None = None) -> Found:
 
 def _annotations(files: Files) -> Path:
     """The folder that holds ``Sentences`` and ``Annotations``."""
-    homes = [files.root / folder for folder in files.folders]
-    base = next(
-        (one for one in homes if (one / "Sentences").is_dir() and (one / "Annotations").is_dir()), None
+    for home in (files.root / folder for folder in files.folders):
+        if (home / "Sentences").is_dir() and (home / "Annotations").is_dir():
+            return home
+    found = "annotations.zip" if files.find("annotations.zip") else "none"
+    raise DataError(
+        f"{files.root}: expected a folder with Sentences and Annotations, found {found}; unpack "
+        "annotations.zip there"
     )
-    if base is None:
-        packed = files.find("annotations.zip")
-        raise DataError(
-            f"{files.root}: expected a folder with Sentences and Annotations, found "
-            f"{'annotations.zip; unpack it there' if packed else 'none; unpack annotations.zip there'}"
-        )
-    return base
 
 
 def _sentences(path: Path) -> list[str]:

@@ -20,12 +20,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from imtext.data.assemble import Found, Picture
-from imtext.data.editions import ENTITIES, FLICKR8K, KARPATHY
-from imtext.data.files import Files, relative
-from imtext.data.karpathy import read_split, split_file
-from imtext.data.table import read_table
-from imtext.data.text import clean, lines
+from imtext.data.assemble import EDITIONS, Found, Picture
+from imtext.data.coco import read_split, split_file
+from imtext.data.dataset import SPLITS
+from imtext.data.files import Files, clean, lines, relative
+from imtext.data.own import read_table
 from imtext.errors import DataError
 
 # Nine digits at most: more is no caption number, and thousands of them would be no int either.
@@ -35,8 +34,8 @@ _CAPTIONS = {
     "flickr30k": ("results_20130124.token", "results.csv", "captions.txt"),
 }
 LISTS = {
-    "flickr8k": {split: f"Flickr_8k.{split.replace('val', 'dev')}Images.txt" for split in FLICKR8K.images},
-    "flickr30k": {split: f"{split}.txt" for split in ENTITIES.images},
+    "flickr8k": {split: f"Flickr_8k.{split.replace('val', 'dev')}Images.txt" for split in SPLITS},
+    "flickr30k": {split: f"{split}.txt" for split in SPLITS},
 }
 """The file that lists the images of each split."""
 
@@ -82,7 +81,7 @@ def read_flickr(name: str, files: Files) -> Found:
     """
     path = split_file(files, name)
     if path is not None:
-        return replace(read_split(path, files), name=name, edition=KARPATHY[name])
+        return replace(read_split(path, files), name=name, edition=EDITIONS[f"karpathy {name}"])
     fetch = f"'imtext data fetch {name}' says where they come from"
     path = files.need(f"dataset_{name}.json", *_CAPTIONS[name], hint=fetch)
     captions: dict[str, list[str]] = {}
@@ -104,7 +103,7 @@ def read_flickr(name: str, files: Files) -> Found:
         notes.append(
             f"{len(captions):,} images with {count:,} captions of {path.name} are in no split: left out"
         )
-    return Found(name, path, files, pictures, FLICKR8K if name == "flickr8k" else ENTITIES, notes)
+    return Found(name, path, files, pictures, EDITIONS[name], notes)
 
 
 def listed(files: Files, lists: dict[str, str], hint: str) -> list[Picture]:

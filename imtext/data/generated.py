@@ -15,11 +15,10 @@ import numpy as np
 from imtext import picturebook
 from imtext.check import whole
 from imtext.data.assemble import assemble
+from imtext.data.coco import read_karpathy
 from imtext.data.dataset import Dataset, Phrases, Regions
-from imtext.data.files import Files
-from imtext.data.karpathy import read_karpathy
+from imtext.data.files import Files, decode, lines
 from imtext.data.pedes import read_pedes
-from imtext.data.text import decode, lines
 from imtext.errors import ConfigError, DataError
 from imtext.files import atomic, told
 from imtext.progress import progress

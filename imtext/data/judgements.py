@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imtext.data.dataset import Dataset
-from imtext.data.files import Files, relative
-from imtext.data.text import lines
+from imtext.data.files import Files, lines, relative
 from imtext.errors import DataError
 
 EXPERT = "ExpertAnnotations.txt"

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 from scipy.fft import idctn
 
-from imtext.data import Dataset
-from imtext.data.check import Report, sections
-from imtext.data.check.sections import identical_pairs, look_at, near_pairs, see_pictures
+from imtext.data import Dataset, check
+from imtext.data.check import Report, identical_pairs, look_at, near_pairs, see_pictures
 
 
 def noise(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -147,7 +146,7 @@ def test_pairs_agree_with_the_comparison_of_all(tmp_path, monkeypatch):
     splits = {f"{i:02d}.png": ("train", "val", "test")[i // 5 % 3] for i in range(24)}
     for i, file in enumerate(splits):
         noise(i % 8).resize((100 + 10 * (i // 8), 90)).save(tmp_path / file)
-    monkeypatch.setattr(sections, "_BLOCK", 20)  # two or three rows at a time
+    monkeypatch.setattr(check, "BLOCK", 20)  # two or three rows at a time
     data = dataset(tmp_path, splits)
     looks = looks_at(data)
     expected = set()

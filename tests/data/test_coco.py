@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imtext.data import coco, load_dataset
-from imtext.data.editions import Edition
+from imtext.data import load_dataset
+from imtext.data.assemble import EDITIONS, Edition
 from imtext.errors import ConfigError, DataError
 
 # Three images in the train file, three in the val file.
@@ -86,7 +86,7 @@ def published(monkeypatch):
 
     def put(train: tuple[int, int], val: tuple[int, int]) -> None:
         images, captions = ({"train": train[i], "val": val[i]} for i in (0, 1))
-        monkeypatch.setitem(coco.COCO, "2014", Edition("small", images, captions))
+        monkeypatch.setitem(EDITIONS, "coco 2014", Edition("small", images, captions))
 
     return put
 

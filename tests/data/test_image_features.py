@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imtext.data import load_dataset
-from imtext.data.arrays import open_npy
-from imtext.data.features import ImageFeatures, index_array
+from imtext.data.dataset import ImageFeatures, index_array
+from imtext.data.precomp import open_npy
 from imtext.errors import DataError, ImtextError
 
 

@@ -137,7 +137,7 @@ def test_files_that_are_splits_refuse(make):
     assert set(splits(data).values()) == {"train"}
     assert data.notes[0].startswith("all images are in split train, as the name train.csv says")
     root = make({"test.csv": "image,caption,split\nd.jpg,A cow.,train\n"}, images=("a.jpg", "d.jpg"))
-    assert splits(load_dataset("own", root, captions="test.csv")) == {"d": "train"}
+    refuses("test.csv, line 2: expected split test, as the name of the file says, found 'train'", root)
 
 
 def test_split_column(make):
@@ -151,8 +151,8 @@ def test_split_column(make):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.jpg,A dog.,train\nb.jpg,A cat.,\n", "line 3: unknown split ''; expected one of train"),
-        ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: unknown split ''; expected one of train"),
+        ("a.jpg,A dog.,train\nb.jpg,A cat.,\n", "line 3: expected a split, as other images have one"),
+        ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: expected a split, as other images have one"),
         ("a.jpg,A dog.,training\n", "line 2: unknown split 'training'; expected one of train, val"),
         (
             "a.jpg,A dog.,train\na.jpg,A dog.,test\n",

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imtext.data import load_dataset
-from imtext.data.table import read_table
-from imtext.data.text import clean
+from imtext.data.files import clean
+from imtext.data.own import read_table
 from imtext.errors import DataError, ImtextError
 
 
