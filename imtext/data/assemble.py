@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 
 from imtext.check import one_of
 from imtext.data.dataset import SPLITS, Dataset
-from imtext.data.files import Files, bare
+from imtext.data.files import Files, bare, first
 from imtext.errors import DataError, one_line
 
 WORDS = {split: split for split in SPLITS} | {
@@ -61,9 +60,8 @@ class Edition:
     groups: Mapping[str, int] = field(default_factory=dict)
 
 
-EDITIONS = msgspec.convert(
-    tomllib.loads(Path(__file__).with_name("editions.toml").read_text(encoding="utf-8")), dict[str, Edition]
-)
+_SHIPPED = Path(__file__).with_name("editions.toml").read_bytes()
+EDITIONS = msgspec.toml.decode(_SHIPPED, type=dict[str, Edition])
 """What ``editions.toml`` beside this file holds."""
 
 
@@ -159,10 +157,10 @@ def _counts(found: Found, edition: Edition) -> None:
 
 def _distinct(pictures: Sequence[Picture]) -> None:
     """No image and no id twice, no group in two splits."""
-    first: dict[tuple[str, str], Picture] = {}
+    seen: dict[tuple[str, str], Picture] = {}
     for picture in pictures:
         for what, name in (("image", picture.file), ("id", picture.id), ("group", picture.group)):
-            other = first.setdefault((what, name), picture) if name else picture
+            other = seen.setdefault((what, name), picture) if name else picture
             if other is not picture and (what != "group" or other.split != picture.split):
                 raise DataError(
                     f"{picture.where}: {what} {name} (split {picture.split}) is also at {other.where} "
@@ -212,22 +210,18 @@ def _located(
                 f"found no such file ({count}); fetch the images"
                 f"{', or pass subset=True to leave them out' * bool(there)}"
             )
-        found.notes.append(f"{count}: left out ({_first([picture.file for picture in missing])})")
+        found.notes.append(f"{count}: left out ({first([picture.file for picture in missing])})")
         pictures = [picture for picture in pictures if picture.file in there]
     used = set(there.values())
     folders = {path.rpartition("/")[0] for path in used}
     beside = (path for paths in files.alike.values() for path in paths if path.rpartition("/")[0] in folders)
     spare = sorted(path for path in beside if path not in used)
     if spare:
-        found.notes.append(f"{len(spare):,} image files beside them are not used ({_first(spare)})")
+        found.notes.append(f"{len(spare):,} image files beside them are not used ({first(spare)})")
     homes = {path[: -len(file)] if path.endswith(file) else "" for file, path in there.items()}
     home = homes.pop() if len(homes) == 1 else ""
     names = [there.get(picture.file, home + picture.file).removeprefix(home) for picture in pictures]
     return files.root / home, pictures, names
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _ids(pictures: Sequence[Picture]) -> list[str]:

@@ -232,14 +232,13 @@ def _read(report: Report, root: Path, pictures: bool, options: dict[str, Any]) -
     A reader stops at the first trouble. It is asked again to accept other counts, skip empty captions and do
     without the image files, so that the rest can be examined too.
     """
-    taken = set(options_of(report.name))
+    # A pack is checked by what it holds: it takes none of the options that make a reader lenient.
+    taken = set() if root.is_file() else set(options_of(report.name))
     if not root.exists():
         raise DataError(f"root={root}: expected the folder of {report.name}, found nothing; correct the root")
     if report.name in GENERATED and root.is_dir():
         options = options | _sizes(report.name, root, options)
     lenient = {"subset": True, "on_empty": "skip", "check_files": False}
-    # A pack is checked by what it holds: it takes none of the options that make a reader lenient.
-    taken = set() if root.is_file() else taken
     for wish in ({} if pictures else {"check_files": False}, lenient):
         more = {key: value for key, value in wish.items() if key in taken}
         try:
@@ -323,8 +322,8 @@ def see_counts(report: Report, dataset: Dataset, known: Edition | None, subset: 
     of_caption = dataset.split_of_image[dataset.image_of_caption]
     for split in SPLITS:
         images = np.flatnonzero(dataset.split_of_image == split)
-        groups, captions = np.unique(dataset.group_of_image[images]), int((of_caption == split).sum())
-        here = {"images": len(images), "captions": captions, "groups": len(groups)}
+        groups, captions = len(np.unique(dataset.group_of_image[images])), int((of_caption == split).sum())
+        here = {"images": len(images), "captions": captions, "groups": groups}
         told = {kind: count for kind in here if (count := getattr(known, kind, {}).get(split))}
         if told and not len(images):
             text = f"split {split} is not here; published: {told['images']:,} images"
@@ -332,7 +331,7 @@ def see_counts(report: Report, dataset: Dataset, known: Edition | None, subset: 
         if len(images):
             report.counts[split] = here | {"published": told}
             # Groups say something only where several images make one.
-            kinds = [kind for kind in here if kind != "groups" or len(groups) < len(images)]
+            kinds = [kind for kind in here if kind != "groups" or groups < len(images)]
             beside = {kind: f" (published {count:,})" for kind, count in told.items()}
             counts = ", ".join(f"{here[kind]:,} {kind}{beside.get(kind, '')}" for kind in kinds)
             report.see("Counts", f"{split}: {counts}")

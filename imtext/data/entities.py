@@ -25,7 +25,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from imtext.check import one_of
-from imtext.data.assemble import EDITIONS, Found
+from imtext.data.assemble import Found
 from imtext.data.coco import read_split, split_file
 from imtext.data.dataset import Dataset, Phrases, Regions
 from imtext.data.files import Files, bare, clean, read_text, relative
@@ -195,15 +195,13 @@ def _xml(path: Path) -> Any:
     text = read_text(path)
     try:
         root = fromstring(text, forbid_dtd=True)
+        if root.tag != "annotation":
+            raise ValueError(f"<{root.tag[:40]}> at the top")
     except (DefusedXmlException, ParseError, ValueError) as error:
         raise DataError(
-            f"{path}: expected plain, complete XML, found {type(error).__name__} ({error}); "
+            f"{path}: expected <annotation> in plain, complete XML, found {type(error).__name__} ({error}); "
             "unpack annotations.zip again"
         ) from None
-    if root.tag != "annotation":
-        raise DataError(
-            f"{path}: expected <annotation> at the top, found <{root.tag[:40]}>; unpack annotations.zip again"
-        )
     return root
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path, PureWindowsPath
@@ -51,6 +51,11 @@ def bare(name: str) -> str:
     """
     stem, ending = os.path.splitext(name)
     return stem if ending.lower() in ENDINGS else name
+
+
+def first(names: Sequence[str]) -> str:
+    """The first three of several names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 class Files:
@@ -161,14 +166,12 @@ Form = TypeVar("Form")
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark; DataError names the line that is neither."""
-    if not os.path.isfile(path):  # reading a pipe could wait for ever
-        raise DataError(f"{path}: expected a file, found none; put the file there")
     try:
+        if not os.path.isfile(path):  # reading a pipe could wait for ever
+            raise OSError("none")
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: expected a readable file, found: {error.strerror or error}; correct it"
-        ) from None
+        raise DataError(f"{path}: expected a file, found {error.strerror or error}; put it there") from None
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return raw.decode("utf-16" if wide else "utf-8-sig")

@@ -90,19 +90,15 @@ def read_flickr(name: str, files: Files) -> Found:
     else:
         for row in read_table(path):
             captions.setdefault(row.file, []).extend(row.captions)
-    hint = (
-        f"{path.name} holds no split: put dataset_{name}.json there, which 'imtext data fetch {name} "
-        "--parts karpathy' brings"
-    )
+    brings = f"'imtext data fetch {name} --parts karpathy' brings"
+    hint = f"{path.name} holds no split: put dataset_{name}.json there, which {brings}"
     pictures = listed(files, LISTS[name], hint)
     for picture in pictures:
         picture.captions = captions.pop(picture.file, [])
     notes = []
     if captions:
-        count = sum(map(len, captions.values()))
-        notes.append(
-            f"{len(captions):,} images with {count:,} captions of {path.name} are in no split: left out"
-        )
+        what = f"{len(captions):,} images with {sum(map(len, captions.values())):,} captions of {path.name}"
+        notes.append(f"{what} are in no split: left out")
     return Found(name, path, files, pictures, EDITIONS[name], notes)
 
 

@@ -197,7 +197,8 @@ def _split(pictures: Sequence[Picture], val: float, test: float, seed: int) -> s
     A group moves only when the fractions or the seed change, or, among few groups, to fill an empty split.
     """
     groups = [picture.group or bare(picture.file) for picture in pictures]
-    draw = {name: _unit(f"{seed}:{name}") for name in groups}
+    digests = {name: hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in groups}
+    draw = {name: int.from_bytes(digest[:6], "big") / 2**48 for name, digest in digests.items()}
     order = sorted(draw, key=lambda name: (draw[name], name))
     n = len(order)
     some_test, some_val = int(test > 0 and n >= 3), int(val > 0 and n >= 3)
@@ -210,11 +211,6 @@ def _split(pictures: Sequence[Picture], val: float, test: float, seed: int) -> s
         f"no split is given; made here: {high - low:,} / {n - high:,} / {low:,} groups for train / val / "
         f"test, by a hash of seed {seed} and the name (val={val}, test={test})"
     )
-
-
-def _unit(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
 def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> list[Picture]:

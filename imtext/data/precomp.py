@@ -167,11 +167,6 @@ def _form(shape: Sequence[int]) -> str:
 def _read(home: Path, split: str, stem: str, k: int | None) -> _Part:
     path = f"{home / stem}"
     rows = open_npy(f"{path}_ims.npy")
-    if rows.ndim not in (2, 3):
-        raise DataError(
-            f"{path}_ims.npy: expected (images, D) vectors or (images, R, D) regions, found "
-            f"{_form(rows.shape)}; reshape the array and save it again"
-        )
     # Split by hand: a blank line is a caption that is missing, not a line that is not there.
     captions = [clean(line) for line in read_text(Path(f"{path}_caps.txt")).removesuffix("\n").split("\n")]
     ids_file = Path(f"{path}_ids.txt")
@@ -294,18 +289,12 @@ def open_npy(path: str | os.PathLike[str]) -> np.ndarray:
             f"{path}: expected an .npy file of the length that its header says, found "
             f"{str(error)[:120] or type(error).__name__}; fetch the file again"
         ) from None
-    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+    floats, rows = array.dtype.kind == "f" and array.dtype.itemsize <= 8, array.ndim in (2, 3) and array.size
+    if not floats or not rows or not array.flags.c_contiguous:
+        order = "C" if array.flags.c_contiguous else "Fortran"
         raise DataError(
-            f"{path}: expected float32 (or float16, float64) numbers, found {str(array.dtype)[:60]}; "
-            "save it with numpy.save(file, array.astype('float32'))"
-        )
-    if not array.size or not array.ndim:
-        raise DataError(
-            f"{path}: expected an array with rows, found shape {array.shape}; make the file again"
-        )
-    if not array.flags.c_contiguous:
-        raise DataError(
-            f"{path}: expected rows one after the other (C order), found Fortran order; "
-            "save it with numpy.save(file, numpy.ascontiguousarray(array))"
+            f"{path}: expected rows (images, D) or (images, R, D) of float32, float16 or float64 in C order, "
+            f"found {str(array.dtype)[:60]} {array.shape} in {order} order; reshape the array and save it "
+            "with numpy.save(file, numpy.ascontiguousarray(array, 'float32'))"
         )
     return array
