@@ -11,9 +11,8 @@ from typing import Any
 from imtext.data.assemble import Found, assemble
 from imtext.data.coco import read_coco, read_karpathy
 from imtext.data.dataset import Dataset, ImageFeatures, Phrases, Regions
-from imtext.data.entities import read_entities
 from imtext.data.files import Files
-from imtext.data.flickr import read_flickr
+from imtext.data.flickr import read_entities, read_flickr
 from imtext.data.own import read_own
 from imtext.data.pedes import read_pedes
 from imtext.data.precomp import read_precomp

@@ -181,8 +181,8 @@ def _captions(found: Found, on_empty: str) -> list[Picture]:
         empty += len(picture.captions) - len(full)
         picture.captions = full
         kept += [picture] if full else []
-    if empty:
-        dropped = len(found.pictures) - len(kept)
+    dropped = len(found.pictures) - len(kept)
+    if empty or dropped:
         found.notes.append(f"{empty:,} empty captions left out, and {dropped:,} images that have no other")
     return kept
 

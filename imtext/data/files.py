@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
@@ -75,33 +75,29 @@ class Files:
             raise DataError(
                 f"data_root={self.root}: expected a folder with {what}, found {found}; correct data_root"
             )
-        self.folders: list[str] = []
+        self.folders = [""]
         self.named: dict[str, list[str]] = defaultdict(list)
         self.alike: dict[str, list[str]] = defaultdict(list)
-        seen, waiting = set(), deque([""])
-        while waiting:
-            inner = waiting.popleft()
-            with suppress(OSError), os.scandir(self.root / inner) as entries:
+        seen = set()
+        for inner in self.folders:  # which grow meanwhile
+            with suppress(OSError):
                 about = os.stat(self.root / inner)
                 if (about.st_dev, about.st_ino) not in seen:
-                    self.folders.append(inner)
-                    waiting += self._listed(inner, sorted(entries, key=lambda entry: entry.name))
+                    self._list(inner)
                 seen.add((about.st_dev, about.st_ino))
 
-    def _listed(self, inner: str, entries: list[os.DirEntry]) -> list[str]:
-        """Note the files of a folder; the folders in it."""
-        folders = []
-        for entry in entries:
+    def _list(self, inner: str) -> None:
+        """Note the files of a folder, and the folders in it."""
+        for entry in sorted(os.scandir(self.root / inner), key=lambda entry: entry.name):
             path = f"{inner}/{entry.name}" if inner else entry.name
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                folders.append(path)
+                self.folders.append(path)
             elif entry.is_file():
                 self.named[entry.name].append(path)
                 if bare(path) != path:
                     self.alike[_alike(path)].append(path)
-        return folders
 
     def all(self, *patterns: str) -> list[str]:
         """Files whose name matches the first pattern that any matches, near ones before deep ones."""

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imtext.data import Dataset, load_dataset
-from imtext.data.entities import parse_sentence
+from imtext.data.flickr import parse_sentence
 from imtext.data.generated import load_generated
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate
