@@ -200,7 +200,7 @@ def read_entities(files: Files, split: str | None = None) -> Found:
     odd["annotated images are in no split: left out"] += max(0, beside)
     notes = [f"{count:,} {what}" for what, count in odd.items() if count]
     finish = partial(_with_spans, mentions=mentions, boxes=boxes)
-    return Found("flickr30k_entities", path, files, pictures, edition, notes, finish)
+    return Found("flickr30k_entities", path, files, pictures, EDITIONS[edition], notes, finish)
 
 
 def _annotations(files: Files) -> Path:
