@@ -15,12 +15,8 @@ from imtext.data.dataset import SPLITS, Dataset
 from imtext.data.files import Files, bare, first
 from imtext.errors import DataError, one_line
 
-WORDS = {split: split for split in SPLITS} | {
-    "restval": "train",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-}
+_OTHER_WORDS = {"restval": "train", "valid": "val", "validation": "val", "dev": "val"}
+WORDS = {split: split for split in SPLITS} | _OTHER_WORDS
 """Usual words for a split, and what it is here."""
 
 

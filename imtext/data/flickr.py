@@ -193,9 +193,8 @@ def read_entities(files: Files, split: str | None = None) -> Found:
         mentions[picture.id] = [phrases for caption, phrases in said if caption]
         boxes[picture.id] = read_annotation(base / "Annotations" / f"{picture.id}.xml", picture.id, odd)
         named = {mention.chain for phrases in mentions[picture.id] for mention in phrases}
-        odd["chains that phrases name have no box and no scene"] += len(
-            named - boxes[picture.id].chains - {0}
-        )
+        unseen = named - boxes[picture.id].chains - {0}
+        odd["chains that phrases name have no box and no scene"] += len(unseen)
     beside = sum(1 for _ in (base / "Sentences").glob("*.txt")) - len(pictures)
     odd["annotated images are in no split: left out"] += max(0, beside)
     notes = [f"{count:,} {what}" for what, count in odd.items() if count]
