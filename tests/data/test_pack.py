@@ -119,7 +119,7 @@ def test_selections_find_their_rows(data, packed, tmp_path):
         assert len(store) == len(chosen)
         assert np.shares_memory(store.pixels, whole.pixels)
         assert np.array_equal(store.batch(np.arange(len(chosen))).numpy(), whole.pixels[chosen])
-        with pytest.raises(DataError, match=f"images 0 to {len(chosen) - 1}, asked for"):
+        with pytest.raises(DataError, match=f"indices 0 to {len(chosen) - 1}, found"):
             store.batch([len(chosen)])
     run = ImageStore.open(packed.take([3, 4, 5]), SIZE, tmp_path)
     assert run.rows is None and len(run.pixels) == 3
