@@ -218,9 +218,9 @@ def test_ids_across_splits(tmp_path):
         ({"rows": np.ones((3, 5), np.float32)}, "dev_ims.npy: expected 4 numbers an image, as train_ims.npy"),
         (
             {"rows": np.ones((3, 4, 1, 1), np.float32)},
-            "vectors or (images, R, D) regions, found 3 x 4 x 1 x 1",
+            "rows (images, D) or (images, R, D) of float32",
         ),
-        ({"rows": np.ones(3, np.float32)}, "found 3; reshape"),
+        ({"rows": np.ones(3, np.float32)}, "float32 (3,) in C order; reshape"),
         # Columns are never taken for rows.
         ({"rows": np.ones((4, 3), np.float32)}, "expected 5 captions for each of 4 rows"),
     ],
