@@ -164,6 +164,14 @@ def test_split_column_refuses(make, rows, message):
     refuses(message, make({"captions.csv": "image,caption,split\n" + rows}))
 
 
+def test_an_image_that_two_files_list_is_refused(make):
+    said = [{"image_id": 1, "caption": "A dog."}]
+    form = json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": said})
+    other = form.replace(": 1", ": 2")
+    root = make({"train.json": form, "test.json": other})
+    refuses("image a.jpg .split train. is also at .*test.json", root)
+
+
 def test_groups(make):
     rows = "image,caption,person_id\na.jpg,A dog.,9\nb.jpg,A cat.,eve\nc.jpg,A bird.,9\na.jpg,A pup.,9\n"
     data = load_dataset("own", make({"captions.csv": rows}))
@@ -172,9 +180,10 @@ def test_groups(make):
     assert "groups for train / val / test" in data.notes[0]
     data = load_dataset("own", make({"captions.csv": rows}), columns={"group": None})
     assert data.group_of_image.tolist() == [0, 1, 2]
-    as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in (("a.jpg", 7), ("b.jpg", "7"))]
+    persons = (("a.jpg", 7), ("b.jpg", "7"), ("c.jpg", 7.0))
+    as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in persons]
     data = load_dataset("own", make({"x.json": json.dumps(as_json)}), captions="x.json")
-    assert data.group_of_image.tolist() == [0, 0]
+    assert data.group_of_image.tolist() == [0, 0, 0]
     by_id = load_dataset("own", make({"captions.csv": rows.replace("person_id", "id")}))
     assert by_id.group_of_image.tolist() == [0, 1, 0] and "the same 'id' are one group" in by_id.notes[0]
     plain = load_dataset("own", make({"captions.csv": rows.replace("person_id", "breed")}))
