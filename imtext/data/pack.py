@@ -109,9 +109,8 @@ class Pack:
         try:
             return np.array([self._row_of[by][name] for name in names], dtype=np.int64)
         except KeyError as other:
-            raise DataError(
-                f"{self.path}: holds no image {other}; open the pack that this dataset was read from"
-            ) from None
+            hint = "open the pack that this dataset was read from"
+            raise DataError(f"{self.path}: holds no image {other}; {hint}") from None
 
     def pictures(self, fit: str | None = None) -> np.memmap:
         """The pixels. Raises DataError in a pack of features, or of pictures with another fit."""
