@@ -36,8 +36,7 @@ def karpathy() -> dict:
             "split": split,
             "filepath": "train2014" if i in IDS["train"] else "val2014",
             "filename": f"COCO_{'train' if i in IDS['train'] else 'val'}2014_{i:012d}.jpg",
-            "sentences": [{"raw": f"Karpathy's caption of {i}.", "sentid": n, "imgid": n}],
-            "sentids": [n],
+            "sentences": [{"raw": f"Karpathy's caption of {i}."}],
         }
         for n, (i, split) in enumerate(SPLIT_OF)
     ]
@@ -54,20 +53,20 @@ def photos(root: Path, year: str = "2014") -> None:
 
 @pytest.fixture
 def folder(tmp_path):
-    """A function that writes a COCO folder, after changes of its three files, and returns it."""
+    """A function that writes a COCO folder, after changes of its files, and returns it."""
 
-    def write(train=None, val=None, split=None, year="2014", with_split=False) -> Path:
+    def write(val=lambda content: None, split=lambda content: None, year="2014", with_split=False) -> Path:
         root = tmp_path / "coco"
         (root / "annotations").mkdir(parents=True, exist_ok=True)
         photos(root, year)
-        for name, change in (("train", train), ("val", val)):
-            content = native(name, year)
-            (change or (lambda content: None))(content)
+        files = {name: native(name, year) for name in IDS}
+        val(files["val"])
+        for name, content in files.items():
             path = root / "annotations" / f"captions_{name}{year}.json"
             path.write_text(json.dumps(content), encoding="utf-8")
-        if split or with_split:
+        if with_split:
             content = karpathy()
-            (split or (lambda content: None))(content)
+            split(content)
             (root / "dataset_coco.json").write_text(json.dumps(content), encoding="utf-8")
         return root
 
@@ -111,7 +110,8 @@ def test_native_files_alone(folder):
 
 
 def test_split_file_gives_split_and_order_native_files_the_captions(folder):
-    data = load_dataset("coco", folder(with_split=True), subset=True)
+    root = folder(with_split=True)
+    data = load_dataset("coco", root, subset=True)
     assert data.image_ids == ("73", "9", "42", "30", "74", "25")
     assert data.split_of_image.tolist() == ["test", "train", "train", "train", "val", "train"]
     assert data.split("train").image_ids == ("9", "42", "30", "25")
@@ -119,6 +119,9 @@ def test_split_file_gives_split_and_order_native_files_the_captions(folder):
     assert len(data.captions_of(2)) == 3
     assert data.image_files[2] == "val2014/COCO_val2014_000000000042.jpg"
     assert data.notes == () and data.edition == "COCO 2014, split of Karpathy and Fei-Fei"
+    folder(split=lambda content: content["images"].pop(2), with_split=True)
+    note = "1 images with 3 captions are in no split of dataset_coco.json: left out"
+    assert load_dataset("coco", root, subset=True).notes[0] == note
 
 
 def test_split_file_alone_gives_its_own_captions(folder):
@@ -131,12 +134,6 @@ def test_split_file_alone_gives_its_own_captions(folder):
     assert data.image_path(0).is_file()
     assert data.notes[1] == "captions_val2014.json is not there: captions are those of dataset_coco.json"
     refuses("expected 113,287 images in split train .*, found 4", root, subset=False)
-
-
-def test_images_of_no_split_are_dropped_with_a_note(folder):
-    data = load_dataset("coco", folder(split=lambda content: content["images"].pop(2)), subset=True)
-    assert data.image_ids == ("73", "9", "30", "74", "25")
-    assert data.notes[0] == "1 images with 3 captions are in no split of dataset_coco.json: left out"
 
 
 def test_one_caption_file_is_enough(folder):
@@ -185,26 +182,6 @@ def test_year_that_is_not_there(folder, tmp_path):
         load_dataset("coco", folder(), year="2015")
 
 
-def test_other_places_of_captions_and_images(folder):
-    root = folder()
-    for path in (root / "annotations").iterdir():
-        path.rename(root / path.name)
-    (root / "images").mkdir()
-    for name in ("train2014", "val2014"):
-        (root / name).rename(root / "images" / name)
-    data = load_dataset("coco", root, subset=True)
-    assert data.image_path(5) == root / "images" / "val2014" / "COCO_val2014_000000000074.jpg"
-    assert data.image_path(5).is_file()
-    assert load_dataset("coco", root, subset=True, check_files=False).image_root == root / "images"
-
-
-def test_missing_image(folder):
-    root = folder()
-    (root / "val2014" / "COCO_val2014_000000000073.jpg").unlink()
-    assert load_dataset("coco", root, subset=True, check_files=False).n_images == 6
-    assert "1 of 6 images are missing" in load_dataset("coco", root, subset=True).notes[1]
-
-
 def test_published_counts(folder, published):
     root = folder(with_split=True)
     refuses("dataset_coco.json: expected 113,287 images in split train .*, found 4", root, subset=False)
@@ -230,59 +207,17 @@ def image(i, **fields):
     ("change", "message"),
     [
         (lambda c: c.pop("images"), "captions_val2014.json: object missing required field `images`"),
-        (lambda c: c["images"].append(3), r"expected `object`, got `int` - at `\$.images\[3\]`"),
         (image(1, id=True), r"got `bool` - at `\$.images\[1\].id`"),
-        (image(2, id=42), r"image_id 74 is not among the images|images\[2\]: id 42"),
         (image(2, file_name="../../x.jpg"), r"images\[2\] leaves the image folder"),
-        (image(2, file_name="/x.jpg"), r"images\[2\] leaves the image folder"),
-        (image(2, file_name=""), r"images\[2\] leaves the image folder"),
         (image(2, file_name="COCO_val2014_000000000042.jpg"), r"images\[2\]: image .*42.jpg .* is also at"),
-        (annotation(4, caption=None), r"expected `str`, got `null` - at `\$.annotations\[4\].caption`"),
         (annotation(4, image_id=9), r"annotations\[4\]: image_id 9 is not among the images of the file"),
         (annotation(4, caption=" \n "), r"images\[1\]: image val2014/COCO_\w+73.jpg has an empty caption"),
         (lambda c: c["images"].append({"id": 5, "file_name": "x.png"}), r"\[3\]: .*x.png .* no caption"),
+        (lambda c: c["images"].append({"id": 9, "file_name": "x.png"}), r"\[3\]: id 9 .* is also at .*\[0\]"),
     ],
 )
 def test_refuses_native(folder, change, message):
     refuses(message, folder(val=change))
-
-
-def test_image_without_caption(folder):
-    def bare(content):
-        content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 74]
-
-    refuses(r"images\[2\]: image val2014/COCO_\w+74.jpg .split val. has no caption", folder(val=bare))
-
-
-def test_image_in_both_files(folder):
-    def shared(content):
-        content["images"].append({"id": 9, "file_name": "COCO_val2014_000000000009.jpg"})
-
-    refuses(r"captions_val2014.json, images\[3\]: id 9 .* is also at .*images\[0\]", folder(val=shared))
-
-
-def test_empty_captions_can_be_skipped(folder):
-    root = folder(val=lambda c: [annotation(j, caption="")(c) for j in (0, 2, 5)])
-    data = load_dataset("coco", root, subset=True, on_empty="skip")
-    assert data.image_ids == ("9", "25", "30", "42", "73")
-    assert "3 empty captions left out, and 1 images that have no other" in data.notes
-    with pytest.raises(ConfigError, match="on_empty='drop'"):
-        load_dataset("coco", root, subset=True, on_empty="drop")
-
-
-def test_broken_text(folder, tmp_path):
-    root = folder()
-    path = root / "annotations" / "captions_val2014.json"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text[: len(text) // 2], encoding="utf-8")
-    refuses("captions_val2014.json: input data was truncated", root)
-    path.write_bytes(text.replace("Caption 0", "Caf\u00e9").encode("latin-1"))
-    refuses("captions_val2014.json, line 1: expected UTF-8, found byte 0xe9", root)
-    path.write_text("[" * 100_000, encoding="utf-8")
-    refuses("captions_val2014.json: ", root)
-    path.write_text('{"images": [' + "9" * 5000 + "]}", encoding="utf-8")
-    refuses("captions_val2014.json: ", root)
-    refuses("expected a folder with the files of coco", tmp_path / "no")
 
 
 @pytest.mark.parametrize(
@@ -290,12 +225,11 @@ def test_broken_text(folder, tmp_path):
     [
         (image(3, cocoid=9), r"captions_train2014.json, images\[0\]: image .*09.jpg .* is also at"),
         (image(3, split="tset"), "unknown split 'tset'"),
-        (lambda c: c.pop("images"), "dataset_coco.json: object missing required field `images`"),
         (lambda c: [one.update(cocoid=one["cocoid"] + 500) for one in c["images"]], "none of its images is"),
     ],
 )
 def test_refuses_split_file(folder, change, message):
-    refuses(message, folder(split=change))
+    refuses(message, folder(split=change, with_split=True))
 
 
 def test_real_captions_of_2017(shared_data):
