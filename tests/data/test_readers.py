@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -37,47 +38,23 @@ def flickr(tmp_path) -> Path:
     return root
 
 
-def karpathy_content() -> dict:
-    images = []
-    for i, (name, split) in enumerate(zip("abcd", ("train", "restval", "val", "test"), strict=True)):
-        own = [
-            {"raw": f"Caption {k} of {name} .\n", "tokens": [], "imgid": i, "sentid": 3 * i + k}
-            for k in range(3)
-        ]
-        images.append(
-            {
-                "imgid": i,
-                "cocoid": 100 + i,
-                "filepath": "val2014",
-                "filename": f"{name}.jpg",
-                "split": split,
-                "sentids": [3 * i + k for k in range(3)],
-                "sentences": own,
-            }
-        )
-    return {"dataset": "mine", "images": images}
-
-
 @pytest.fixture
 def karpathy(tmp_path):
     """A function that writes a Karpathy folder, after a change of the content, and returns it."""
 
     def write(change=lambda content: None, name: str = "dataset.json") -> Path:
-        root = tmp_path / "karpathy"
-        content = karpathy_content()
-        change(content)
-        for letter in "abcd":
+        root, images = tmp_path / "karpathy", []
+        for i, (letter, split) in enumerate(zip("abcd", ("train", "restval", "val", "test"), strict=True)):
+            said = [{"raw": f"Caption {k} of {letter} .\n", "tokens": [], "sentid": 3 * i + k} for k in range(3)]
+            one = {"imgid": i, "cocoid": 100 + i, "filepath": "val2014", "filename": f"{letter}.jpg"}
+            images.append({**one, "split": split, "sentences": said})
             photo(root / "images" / "val2014" / f"{letter}.jpg")
+        content = {"dataset": "mine", "images": images}
+        change(content)
         (root / name).write_text(json.dumps(content), encoding="utf-8")
         return root
 
     return write
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def refuses(message: str, *args, **options) -> None:
@@ -87,6 +64,7 @@ def refuses(message: str, *args, **options) -> None:
 
 
 def test_flickr8k_form(flickr):
+    refuses("expected 6,000 images in split train .*, found 2; .*subset=True", "flickr8k", flickr)
     data = load_dataset("flickr8k", flickr, subset=True)
     assert data.name == "flickr8k"
     assert data.image_ids == ("a", "b", "c", "d")
@@ -112,17 +90,6 @@ def test_flickr30k_token_form(flickr, tmp_path):
     refuses("expected 29,783 images in split train .*Entities.*, found 2", "flickr30k", root)
 
 
-def test_flickr30k_prefers_the_json(karpathy):
-    root = karpathy(name="dataset_flickr30k.json")
-    data = load_dataset("flickr30k", root, subset=True)
-    assert (data.name, data.n_captions) == ("flickr30k", 12)
-    refuses("expected 29,000 images in split train .*Karpathy", "flickr30k", root.parent)
-
-
-def test_wrong_counts_of_a_published_split(flickr):
-    refuses("expected 6,000 images in split train .*, found 2; .*subset=True", "flickr8k", flickr)
-
-
 def test_windows_line_ends_byte_order_mark_and_odd_separators(flickr):
     path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
     text = path.read_text(encoding="utf-8").replace("Caption 0 of a .", "Un caf\u00e9\u2028 noir .")
@@ -145,20 +112,12 @@ def test_captions_are_ordered_by_number(tmp_path):
         ("a.jpg#1\tagain\na.jpg#1\tagain", "line 2: caption a.jpg#1 is there twice"),
         ("../../x.jpg#0\tA dog .", "line 1 leaves the image folder"),
         ("\n\n", "trainImages.txt, line 1: image a.jpg .split train. has no caption"),
+        ("a.jpg#0\tA dog .\na.jpg#1\tUn caf\xe9 .", "line 2: expected UTF-8, found byte 0xe9"),
     ],
 )
 def test_broken_token_lines(flickr, line, message):
-    (flickr / "Flickr8k_text" / "Flickr8k.token.txt").write_text(line, encoding="utf-8")
+    (flickr / "Flickr8k_text" / "Flickr8k.token.txt").write_text(line, encoding="latin-1")
     refuses(message, "flickr8k", flickr, subset=True)
-
-
-def test_text_that_is_not_utf8(flickr, karpathy):
-    path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
-    path.write_bytes(b"a.jpg#0\tA dog .\na.jpg#1\tUn caf\xe9 .\n")
-    refuses("line 2: expected UTF-8, found byte 0xe9", "flickr8k", flickr, subset=True)
-    root = karpathy()
-    (root / "dataset.json").write_bytes(b'{"images": ["caf\xe9"]}')
-    refuses("line 1: expected UTF-8", "karpathy", root)
 
 
 def test_missing_things(flickr, tmp_path):
@@ -190,18 +149,10 @@ def test_overlapping_splits_and_duplicates(flickr, line, message):
     refuses(message, "flickr8k", flickr, subset=True)
 
 
-def test_image_without_captions(flickr):
-    photo(flickr / "Flicker8k_Dataset" / "f.jpg")
-    edit(flickr / "Flickr8k_text" / "Flickr_8k.testImages.txt", "d.jpg", "d.jpg\nf.jpg")
-    refuses("line 2: image f.jpg .split test. has no caption", "flickr8k", flickr, subset=True)
-
-
 def test_empty_captions(flickr):
     path = flickr / "Flickr8k_text" / "Flickr8k.token.txt"
-    edit(path, "Caption 0 of a .", "  ")
+    path.write_text(re.sub("Caption . of d .|Caption 0 of a .", " ", path.read_text()))
     refuses("image a.jpg has an empty caption; .*on_empty='skip'", "flickr8k", flickr, subset=True)
-    edit(path, "Caption 0 of d .", "")
-    edit(path, "Caption 1 of d .", "")
     data = load_dataset("flickr8k", flickr, subset=True, on_empty="skip")
     assert data.image_ids == ("a", "b", "c")
     assert data.captions[0] == "Caption 1 of a ."
@@ -211,7 +162,8 @@ def test_empty_captions(flickr):
 
 
 def test_karpathy_form(karpathy):
-    data = load_dataset("karpathy", karpathy())
+    root = karpathy()
+    data = load_dataset("karpathy", root)
     assert data.name == "mine"
     assert data.split_of_image.tolist() == ["train", "train", "val", "test"]
     assert data.image_files[1] == "val2014/b.jpg"
@@ -219,14 +171,21 @@ def test_karpathy_form(karpathy):
     assert data.captions[3] == "Caption 0 of b ."
     assert data.image_path(3).is_file()
     assert data.notes == ()
+    assert load_dataset("karpathy", root, json_file="dataset.json").n_images == 4
+    refuses("nothing.json: expected a file, found none", "karpathy", root, json_file="nothing.json")
+    whole = (root / "dataset.json").read_text()
+    for text in (whole[: len(whole) // 2], "[" * 100_000):
+        (root / "dataset.json").write_text(text)
+        refuses("dataset.json: .*; .* fetch the file again", "karpathy", root)
+    (root / "dataset.json").unlink()
+    refuses("expected one dataset.*json, found none", "karpathy", root)
 
 
 def test_karpathy_without_optional_fields(karpathy):
     def strip(content):
         del content["dataset"]
         for image in content["images"]:
-            for key in ("imgid", "cocoid", "sentids"):
-                del image[key]
+            del image["imgid"], image["cocoid"]
             image["sentences"] = [{"tokens": ["a", "dog"]}]
 
     data = load_dataset("karpathy", karpathy(strip, "dataset_zoo.json"))
@@ -256,12 +215,8 @@ def change_sentence(i, k, **fields):
     [
         (lambda content: content.pop("images"), "missing required field `images`"),
         (lambda content: content["images"].clear(), "holds no image"),
-        (lambda content: content["images"].append("x"), r"got `str` - at `\$.images\[4\]`"),
-        (lambda content: content["images"][2].pop("filename"), r"field `filename` - at `\$.images\[2\]`"),
-        (change_image(1, sentences="x"), r"expected `array`, got `str` - at `\$.images\[1\].sentences`"),
         (change_image(1, split="tset"), r"images\[1\]: unknown split 'tset'"),
         (change_image(1, filename="a.jpg"), r"images\[1\]: image val2014/a.jpg .* is also at .*images\[0\]"),
-        (change_image(3, filename="a.jpg"), r"val2014/a.jpg .split test. is also at .* .split train."),
         (change_image(3, cocoid=100), r"images\[3\]: id 100 .* is also at .*images\[0\]"),
         (change_image(3, filename="../../x.jpg"), "leaves the image folder"),
         (change_image(3, filepath="/etc"), "leaves the image folder"),
@@ -269,32 +224,12 @@ def change_sentence(i, k, **fields):
         (change_image(2, sentences=[]), r"images\[2\]: image val2014/c.jpg .split val. has no caption"),
         (change_sentence(0, 2, raw=" \n"), r"images\[0\]: image val2014/a.jpg has an empty caption"),
         (change_sentence(0, 2, raw=None, tokens=None), r"images\[0\]: expected 'raw' or 'tokens'"),
-        (lambda content: content["images"][0]["sentences"].append(3), r"at `\$.images\[0\].sentences\[3\]`"),
         (lambda content: content.update(dataset="coco"), "expected 113,287 images in split train"),
+        (lambda content: content.update(dataset="flickr30k"), "expected 29,000 .*Karpathy"),
     ],
 )
 def test_karpathy_refuses(karpathy, change, message):
     refuses(message, "karpathy", karpathy(change))
-
-
-def test_karpathy_truncated_json(karpathy):
-    root = karpathy()
-    text = (root / "dataset.json").read_text(encoding="utf-8")
-    (root / "dataset.json").write_text(text[: len(text) // 2], encoding="utf-8")
-    refuses("dataset.json: input data was truncated; .* fetch the file again", "karpathy", root)
-    (root / "dataset.json").write_text("[" * 100_000, encoding="utf-8")
-    refuses("dataset.json: ", "karpathy", root)
-
-
-def test_karpathy_which_file(karpathy, tmp_path):
-    refuses("expected one dataset.*json, found none", "karpathy", tmp_path)
-    root = karpathy()
-    (root / "dataset_2.json").write_text("{}", encoding="utf-8")
-    refuses(
-        "found dataset.json, dataset_2.json; pass json_file=", "karpathy", root
-    )
-    assert load_dataset("karpathy", root, json_file="dataset.json").n_images == 4
-    refuses("nothing.json: expected a file, found none", "karpathy", root, json_file="nothing.json")
 
 
 def test_registry_messages(tmp_path):
