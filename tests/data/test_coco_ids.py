@@ -20,33 +20,20 @@ CAPTIONS = {
 def native(tmp_path):
     """COCO's own file of the validation images, whose captions stand mixed."""
     images = [{"id": i, "file_name": f"COCO_val2014_{i:012d}.jpg"} for i in CAPTIONS]
-    rows = [
-        {"image_id": image, "id": number, "caption": caption}
-        for k in range(4)
-        for image, found in CAPTIONS.items()
-        for caption, number in found[k : k + 1]
-    ]
-    folder = tmp_path / "annotations"
-    folder.mkdir()
-    (folder / "captions_val2014.json").write_text(json.dumps({"images": images, "annotations": rows}))
+    said = [(k, i, *one) for i, found in CAPTIONS.items() for k, one in enumerate(found)]
+    rows = [{"image_id": i, "id": number, "caption": caption} for _, i, caption, number in sorted(said)]
+    (tmp_path / "captions_val2014.json").write_text(json.dumps({"images": images, "annotations": rows}))
     return tmp_path
 
 
 @pytest.fixture
 def karpathy(tmp_path):
     """Karpathy's file alone."""
-    images = [
-        {
-            "cocoid": image,
-            "imgid": n,
-            "split": "test",
-            "filepath": "val2014",
-            "filename": f"COCO_val2014_{image:012d}.jpg",
-            "sentences": [{"raw": text, "sentid": number, "imgid": n} for text, number in found if text],
-            "sentids": [number for text, number in found if text],
-        }
-        for n, (image, found) in enumerate(CAPTIONS.items())
-    ]
+    images = []
+    for image, found in CAPTIONS.items():
+        said = [{"raw": text, "sentid": number} for text, number in found if text]
+        one = {"cocoid": image, "split": "test", "filename": f"COCO_val2014_{image:012d}.jpg"}
+        images.append({**one, "sentences": said})
     (tmp_path / "dataset_coco.json").write_text(json.dumps({"dataset": "coco", "images": images}))
     return tmp_path
 
@@ -79,9 +66,8 @@ def test_a_split_alone(karpathy):
 
 def test_what_does_not_fit_is_named(native, tmp_path):
     data = _load(native)
-    (native / "annotations" / "captions_val2014.json").write_text(
-        (native / "annotations" / "captions_val2014.json").read_text().replace("Two dogs.", "Three dogs.")
-    )
+    path = native / "captions_val2014.json"
+    path.write_text(path.read_text().replace("Two dogs.", "Three dogs."))
     with pytest.raises(DataError, match="expected the caption 'Two dogs.' for image 42"):
         coco_caption_ids(native, data)
     empty = tmp_path / "empty"

@@ -142,13 +142,12 @@ def test_broken_brackets_leave_the_words_without_phrases(flickr, line):
     assert "1 sentences have broken brackets: kept without their phrases" in dataset.notes
 
 
-@pytest.mark.parametrize("split", ["entities", "karpathy"])
-def test_a_picturebook_read_back(tmp_path, split):
+def test_a_picturebook_read_back(tmp_path):
     book = load_picturebook(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
     root = generate(tmp_path / "flickr", "scenes", {"train": 12, "val": 3, "test": 11}, 64, entities=True)
-    if split == "karpathy":
-        (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")
-    dataset = read(root, split=split)
+    (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")
+    assert read(root, split="karpathy").fingerprint() == read(root).fingerprint()
+    dataset = read(root)
     assert dataset.image_ids == book.image_ids and dataset.notes == ()
     assert dataset.split_of_image.tolist() == book.split_of_image.tolist()
     assert [caption.replace(" .", ".") for caption in dataset.captions] == list(book.captions)
@@ -176,26 +175,19 @@ def test_annotations_are_found_in_a_folder(tmp_path, folder):
         assert read(root).n_images == 4
 
 
-def test_published_counts(flickr):
-    with pytest.raises(DataError, match="expected 29,783 images in split train .*Entities"):
-        load_dataset("flickr30k_entities", flickr)
-    karpathy(flickr)
-    with pytest.raises(DataError, match="expected 29,000 images in split train .*Karpathy"):
-        load_dataset("flickr30k_entities", flickr, split="karpathy")
-
-
-def karpathy(root: Path, filename: str = "{}.jpg") -> Path:
+def karpathy(root: Path) -> Path:
     listed = (("102", "train"), ("101", "train"), ("103", "test"))
-    words = [{"raw": "Other words"}]
-    images = [
-        {"filename": filename.format(image), "split": split, "imgid": k, "sentences": words}
-        for k, (image, split) in enumerate(listed)
-    ]
+    said = [{"raw": "Other words"}]
+    images = [{"filename": f"{image}.jpg", "split": split, "sentences": said} for image, split in listed]
     return write(root / "dataset_flickr30k.json", json.dumps({"dataset": "flickr30k", "images": images}))
 
 
 def test_karpathy_split(flickr):
+    with pytest.raises(DataError, match="expected 29,783 images in split train .*Entities"):
+        read(flickr, subset=False)
     karpathy(flickr)
+    with pytest.raises(DataError, match="expected 29,000 images in split train .*Karpathy"):
+        read(flickr, subset=False, split="karpathy")
     dataset = read(flickr, split="karpathy")
     assert dataset.image_ids == ("102", "101", "103")
     assert dataset.captions[0].startswith("Two young , White")
@@ -208,6 +200,8 @@ def test_karpathy_split(flickr):
     (flickr / "dataset_flickr30k.json").unlink()
     with pytest.raises(DataError, match="expected dataset_flickr30k.json, found none"):
         read(flickr, split="karpathy")
+    with pytest.raises(ConfigError, match="split='x': expected one of"):
+        read(flickr, split="x")
 
 
 def one_box(root: Path, *corners: int) -> Path:
@@ -250,18 +244,16 @@ OUTER = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation>&a;</
         (BOMB, r"101\.xml: expected plain, complete XML, found DTDForbidden"),
         (OUTER, "found DTDForbidden"),
         ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>', "found DTDForbidden"),
-        ("<annotation>&b;</annotation>", "undefined entity"),
-        (annotation("101")[:200], "expected plain, complete XML"),
         ("", "expected plain, complete XML, .*no element found"),
         (b"<annotation>\xff</annotation>", "line 1: expected UTF-8, found byte 0xff"),
         ("<html/>", "expected <annotation> at the top, found <html>"),
         (annotation("102"), "expected the annotation of image 101, found <filename> '102.jpg'"),
         (annotation("101", width="x"), "expected a whole number, found 'x'"),
-        (annotation("101", "<object/>"), "object 1: expected <name> .* found none"),
+
         (annotation("101", OBJECTS + "<object><name>dog</name></object>"), "object 5: .* found 'dog'"),
         (annotation("101", f"<object><name>{'9' * 30}</name></object>"), "object 1: expected a whole number"),
         (annotation("101", "<object><name>1</name><bndbox/></object>"), "object 1: .* found ''"),
-        (annotation("101", OBJECTS.replace(">30<", ">3.5<")), "object 1: .* found '3.5'"),
+
         (annotation("101", OBJECTS.replace(">30<", f">{'9' * 6000}<")), "object 1: .* found '9999"),
     ],
 )
@@ -292,7 +284,6 @@ def test_odd_sentence_files(flickr):
     dataset = read(flickr, on_empty="skip")
     assert rows(dataset, 0)[0] == {(0, 0, 2, "A dog", 1, "people"), (1, 0, 2, "A cat", 6, "people")}
     for content, message in (
-        ("", "expected one sentence a line, found none"),
         (" \n\n", "expected one sentence a line, found none"),
         (b"A dog .\n\xff\n", r"101\.txt, line 2: expected UTF-8"),
     ):
@@ -326,8 +317,3 @@ def test_odd_ids_in_a_split(flickr, entry):
     write(flickr / "val.txt", f"103\n{entry}\n")
     with pytest.raises(DataError):
         read(flickr)
-
-
-def test_unknown_options(flickr):
-    with pytest.raises(ConfigError, match="split='x': expected one of"):
-        read(flickr, split="x")
