@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import unicodedata
@@ -23,9 +22,7 @@ PLAIN = "image,caption\na.jpg,A dog.\nb.jpg,A cat.\na.jpg,A black dog.\nc.jpg,A 
 def make(tmp_path):
     """Write caption files and images ``a.jpg, b.jpg, c.jpg`` (or others); returns the folder."""
 
-    def write(
-        files: dict[str, str | bytes], images: tuple[str, ...] = ("a.jpg", "b.jpg", "c.jpg"), at="images"
-    ):
+    def write(files: dict[str, str], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
         for name in images:
             path = tmp_path / at / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +30,7 @@ def make(tmp_path):
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+            path.write_text(text, encoding="utf-8")
         return tmp_path
 
     return write
@@ -61,12 +58,6 @@ def test_the_shortest_way(make, tmp_path):
     assert store.batch([0, 1, 2]).shape == (3, 3, 8, 8)
 
 
-@pytest.mark.parametrize("at", ["images", "Images", "imgs", "flickr30k_images", "."])
-def test_usual_image_folders(make, at):
-    data = load_dataset("own", make({"captions.csv": PLAIN}, at=at))
-    assert data.image_path(0).is_file()
-
-
 def test_image_folder_by_parameter(make):
     root = make({"captions.csv": PLAIN}, at="photos/2019")
     assert load_dataset("own", root).image_root == root / "photos" / "2019"
@@ -80,17 +71,12 @@ def test_the_fuller_folder_wins(make):
     assert load_dataset("own", make({"captions.csv": PLAIN}, at="imgs")).image_root.name == "imgs"
 
 
-@pytest.mark.parametrize(
-    "name", ["captions.csv", "captions.CSV", "labels.csv", "metadata.csv", "captions.txt"]
-)
-def test_finds_the_only_caption_file(make, name):
+@pytest.mark.parametrize("name", ["captions.csv", "captions.CSV", "labels.csv", "captions.txt"])
+def test_finds_the_caption_file(make, name):
     root = make({name: PLAIN, "README.txt": "A folder of images.\n", "._captions.csv": "rubbish"})
     assert load_dataset("own", root).n_images == 3
-
-
-def test_captions_before_other_files(make):
-    root = make({"captions.csv": PLAIN, "other.json": "{}", "more.tsv": ""})
-    assert load_dataset("own", root).n_images == 3
+    (root / name).rename(root / "captions.csv")
+    assert load_dataset("own", make({"other.json": "{}", "more.tsv": ""})).n_images == 3
 
 
 def test_which_caption_file(make, tmp_path):
@@ -151,16 +137,10 @@ def test_split_column(make):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (
-            "a.jpg,A dog.,train\nb.jpg,A cat.,\n",
-            "line 3: expected a split, since .*line 2 has one .'train'., found",
-        ),
+        ("a.jpg,A dog.,train\nb.jpg,A cat.,\n", "line 3: expected a split, since .*line 2 has one .'train'."),
         ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: expected a split, since .*line 3 has one"),
         ("a.jpg,A dog.,training\n", "line 2: unknown split 'training'; expected one of train, val"),
-        (
-            "a.jpg,A dog.,train\na.jpg,A dog.,test\n",
-            "line 3: image a.jpg is in split 'test', and .* at .*line 2",
-        ),
+        ("a.jpg,A dog.,train\na.jpg,A dog.,test\n", "line 3: image a.jpg is in split 'test', and .*line 2"),
     ],
 )
 def test_split_column_refuses(make, rows, message):
@@ -241,18 +221,9 @@ def test_no_split_is_empty(make, n, fractions):
 @pytest.mark.parametrize(
     "options",
     [
-        {"val": 1.0},
-        {"val": -0.1},
-        {"test": "0.1"},
-        {"val": 0.5, "test": 0.5},
-        {"val": float("nan")},
-        {"seed": 0.5},
-        {"seed": True},
-        {"on_empty": "drop"},
-        {"columns": {"photo": "x"}},
-        {"columns": {"image": None}},
-        {"columns": "caption"},
-        {"columns": {"caption": "image"}},
+        *({"val": 1.0}, {"val": -0.1}, {"test": "0.1"}, {"val": 0.5, "test": 0.5}, {"val": float("nan")}),
+        *({"seed": 0.5}, {"seed": True}, {"on_empty": "drop"}, {"columns": "caption"}),
+        *({"columns": {"photo": "x"}}, {"columns": {"image": None}}, {"columns": {"caption": "image"}}),
     ],
 )
 def test_parameters(make, options):
@@ -286,13 +257,8 @@ def test_ids_of_equal_names(make):
     rows = "image,caption\nx/1.jpg,A dog.\ny/1.jpg,A cat.\ny/2.jpg,A cow.\n"
     data = load_dataset("own", make({"captions.csv": rows}, images=("x/1.jpg", "y/1.jpg", "y/2.jpg")))
     assert data.image_ids == ("x/1", "y/1", "y/2")
-    data = load_dataset("own", 
-        make(
-            {"captions.csv": rows.replace("y/2", "x/1").replace("x/1.jpg,A cow", "x/1.png,A cow")},
-            images=("x/1.png",),
-        )
-    )
-    assert data.image_ids == ("x/1.jpg", "y/1.jpg", "x/1.png")
+    root = make({"captions.csv": rows.replace("y/2.jpg", "x/1.png")}, images=("x/1.png",))
+    assert load_dataset("own", root).image_ids == ("x/1.jpg", "y/1.jpg", "x/1.png")
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "x/../../a.jpg", "..\\\\a.jpg", "C:\\\\a.jpg"])
@@ -324,23 +290,6 @@ def test_repeated_and_empty_captions(make):
     assert data.n_captions == 4 and any("1 empty captions left out" in note for note in data.notes)
     make({"captions.csv": PLAIN + ",A dog.\n"})
     refuses("line 6: expected the name of an image and a caption", root)
-
-
-def test_real_flickr8k_in_the_form_of_kaggle(shared_data, tmp_path):
-    folder = shared_data / "flickr8k"
-    refuses("expected one caption file", folder)
-    known = read_tokens(folder / "Flickr8k_text" / "Flickr8k.token.txt")
-    with (tmp_path / "captions.txt").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "caption"])
-        writer.writerows((name, caption) for name, captions in known.items() for caption in captions)
-    (tmp_path / "Images").symlink_to(folder / "Flicker8k_Dataset")
-    refuses("expected image 2258277193_586949ec62.jpg.1 in .*2 of 8,093 images are missing", tmp_path)
-    data = load_dataset("own", tmp_path, subset=True)
-    assert data.n_images == 8091
-    for i in range(0, 8091, 97):
-        own = [data.captions[j] for j in data.captions_of(i)]
-        assert own == list(dict.fromkeys(known[data.image_files[i]]))
 
 
 def test_both_forms_of_an_accent_are_one_caption(make):

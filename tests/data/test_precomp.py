@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -41,9 +39,6 @@ def root(tmp_path):
 
 def test_the_usual_form(root):
     data = load_dataset("precomp", root)
-    assert data.summary() == (
-        "precomp: 11 images, 55 captions (train 6/30, val 3/15, test 2/10 images/captions)"
-    )
     assert data.image_files[6:9] == data.image_ids[6:9] == ("dev/000000", "dev/000001", "dev/000002")
     assert data.features.shape == (11, 4)
     assert data.features[range(11)][:, 0].tolist() == [*range(6), 1000, 1001, 1002, 2000, 2001]
@@ -93,9 +88,7 @@ def test_ids_of_captions_allow_any_number_for_an_image(root, repeat):
     assert np.bincount(val.image_of_caption).tolist() == counts
     assert [val.captions[i] for i in val.captions_of(2)] == ["caption 7", "caption 8"]
     assert val.features[[0, 1, 2]][:, 0].tolist() == [1000, 1001, 1002]
-    with pytest.raises(
-        DataError, match=r"dev_caps.txt: expected 5 captions for each of .* found 9 captions and 9 ids"
-    ):
+    with pytest.raises(DataError, match=r"dev_caps.txt: expected 5 captions .* found 9 captions and 9 ids"):
         load_dataset("precomp", root, captions_per_image=5)
 
 
@@ -120,12 +113,7 @@ def test_ids_that_name_captions_do_not_hide_repeated_rows(tmp_path):
     assert data.image_ids[:2] == ("train/000000", "train/000001")
 
 
-def test_other_numbers_of_captions_by_parameter(tmp_path):
-    for stem in SIZES:
-        write(tmp_path, stem, each=2, repeat=stem == "dev")
-    assert load_dataset("precomp", tmp_path, captions_per_image=2).n_captions == 22
-    with pytest.raises(DataError, match="if every image has 2, pass captions_per_image=2"):
-        load_dataset("precomp", tmp_path)
+
 
 
 def test_coco_tests(root):
@@ -152,9 +140,7 @@ def test_published_counts(root):
 def test_splits_without_files(root):
     for file in ("dev_ims.npy", "dev_caps.txt"):
         (root / file).unlink()
-    with pytest.raises(
-        DataError, match=r"dev_ims.npy: .* pass subset=True to read the splits that are there"
-    ):
+    with pytest.raises(DataError, match=r"dev_ims.npy: .* pass subset=True to read the splits"):
         load_dataset("precomp", root)
     assert set(load_dataset("precomp", root, subset=True).split_of_image) == {"train", "test"}
     (root / "test_caps.txt").unlink()
@@ -179,16 +165,6 @@ def test_blank_lines_shift_nothing(root):
     assert data.split("test").features[[0, 1]][:, 0].tolist() == [2000, 2001]
 
 
-def test_line_ends_and_characters(root):
-    path = root / "dev_caps.txt"
-    text = path.read_text().replace("image 1 caption 0", "caf\u00e9\u2028 \U0001f415")
-    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n\n")
-    assert load_dataset("precomp", root).split("val").captions[5] == "dev caf\u00e9 \U0001f415"
-    path.write_bytes(text.encode("latin-1", "replace"))
-    with pytest.raises(DataError, match=r"dev_caps.txt, line 6: expected UTF-8"):
-        load_dataset("precomp", root)
-
-
 def test_ids_across_splits(tmp_path):
     for stem, n in SIZES.items():
         write(tmp_path, stem, ids=range(n))
@@ -207,20 +183,16 @@ def test_ids_across_splits(tmp_path):
     [
         ({"captions": -1}, "dev_caps.txt: expected 5 captions for each of 3 rows of dev_ims.npy"),
         ({"captions": 1}, "found 16 captions and no ids; fetch the files again, from one source"),
-        ({"captions": -15}, "found 0 captions"),
+
         ({"captions": -12}, "if every image has 1, pass captions_per_image=1"),
         ({"ids": [1, 2]}, "found 15 captions and 2 ids"),
-        ({"ids": [1, 2, 1]}, "id 1 (split val) is also at"),
+
         ({"ids": [1] * 5 + [2] * 5 + [1] * 5}, "id 1 (split val) is also at"),
         ({"ids": [1] * 5 + [2] * 10}, "found 15 captions and 15 ids"),
         ({"ids": range(15)}, "if every image has 5, pass captions_per_image=5"),
         ({"rows": np.ones((15, 4), np.float32).cumsum(0)}, "as many rows as captions, yet rows 0 and 1"),
         ({"rows": np.ones((3, 5), np.float32)}, "dev_ims.npy: expected 4 numbers an image, as train_ims.npy"),
-        (
-            {"rows": np.ones((3, 4, 1, 1), np.float32)},
-            "vectors or (images, R, D) regions, found 3 x 4 x 1 x 1",
-        ),
-        ({"rows": np.ones(3, np.float32)}, "found 3; reshape"),
+        ({"rows": np.ones((3, 4, 1, 1), np.float32)}, "(images, R, D) regions, found 3 x 4 x 1 x 1; reshape"),
         # Columns are never taken for rows.
         ({"rows": np.ones((4, 3), np.float32)}, "expected 5 captions for each of 4 rows"),
     ],
@@ -239,8 +211,11 @@ def test_what_does_not_fit(root, change, words):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-def test_rows_that_are_not_finite(root, value):
+def test_rows_that_are_not_finite_or_zero(root, value):
     rows = features("dev", 3).astype(np.float64)
+    rows[1] = 0
+    np.save(root / "dev_ims.npy", rows)
+    assert load_dataset("precomp", root).notes == ("dev_ims.npy: 1 rows are all zero",)
     rows[2, 1] = value
     np.save(root / "dev_ims.npy", rows)
     with pytest.raises(DataError, match=r"dev_ims.npy: row 2 of 3 holds NaN or infinity"):
@@ -261,11 +236,7 @@ def test_repeated_rows_that_differ(tmp_path, monkeypatch):
             load_dataset("precomp", tmp_path)
 
 
-def test_zero_rows_are_noted(root):
-    rows = features("dev", 3)
-    rows[1] = 0
-    np.save(root / "dev_ims.npy", rows)
-    assert load_dataset("precomp", root).notes == ("dev_ims.npy: 1 rows are all zero",)
+
 
 
 def test_parameters(root):
@@ -283,5 +254,3 @@ def test_pictures_are_asked_for(root):
     data = load_dataset("precomp", root)
     with pytest.raises(DataError, match=r"precomp holds precomputed features \(11 x 4\), not pictures"):
         needs_pictures(data)
-    with_pictures = SimpleNamespace(features=data.features, image_path=lambda i: root / "dev_ims.npy")
-    assert needs_pictures(with_pictures) is with_pictures

@@ -45,7 +45,7 @@ def karpathy(tmp_path):
     def write(change=lambda content: None, name: str = "dataset.json") -> Path:
         root, images = tmp_path / "karpathy", []
         for i, (letter, split) in enumerate(zip("abcd", ("train", "restval", "val", "test"), strict=True)):
-            said = [{"raw": f"Caption {k} of {letter} .\n", "tokens": [], "sentid": 3 * i + k} for k in range(3)]
+            said = [{"raw": f"Caption {k} of {letter} .\n", "sentid": 3 * i + k} for k in range(3)]
             one = {"imgid": i, "cocoid": 100 + i, "filepath": "val2014", "filename": f"{letter}.jpg"}
             images.append({**one, "split": split, "sentences": said})
             photo(root / "images" / "val2014" / f"{letter}.jpg")
