@@ -6,20 +6,13 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from folders import noise
 
 from imtext.data.check import Finding, Report, check_dataset
 from imtext.errors import ConfigError, DataError
 
 SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
-
-
-def noise(seed: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
-    """A picture with a layout of its own: coarse noise made large."""
-    grey = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    return Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)
 
 
 class Folder:
@@ -31,7 +24,7 @@ class Folder:
         self.splits = dict(SPLITS)
         (root / "images").mkdir()
         for seed, key in enumerate(SPLITS):
-            noise(seed).save(self.image(key), quality=92)
+            noise(seed, (96, 64)).save(self.image(key), quality=92)
 
     def image(self, key: str) -> Path:
         return self.root / "images" / f"{key}.jpg"
@@ -82,21 +75,11 @@ def test_missing_images_are_counted_and_the_rest_is_examined(folder):
     assert found["missing"].examples == ("b.jpg", "d.jpg")
     assert "3 of 5 files decoded" in report.seen["Pictures"]
     assert "To do: fetch the missing images, or check the captions alone" in str(report)
-
-
-def test_without_pictures_files_may_be_absent(folder):
-    folder.image("a").unlink()
-    report = folder.check(pictures=False)
-    assert report.ok
-    assert list(codes(report)) == ["pictures-skipped"]
-    assert "Pictures" not in report.seen
-
-
-def test_no_image_at_all(folder):
-    for key in SPLITS:
+    for key in "ace":
         folder.image(key).unlink()
-    report = folder.check()
-    assert "--no-pictures" in str(report)
+    assert "--no-pictures" in str(folder.check())
+    report = folder.check(pictures=False)
+    assert report.ok and list(codes(report)) == ["pictures-skipped"] and "Pictures" not in report.seen
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -154,14 +137,12 @@ def test_wrong_counts_are_shown_for_each_split(folder):
     assert "expected 6,000 images" in codes(report)["reader"].message
     assert report.seen["Counts"][-1] == "published: Flickr8k, split of Karpathy and Fei-Fei"
     assert report.to_dict()["counts"]["train"]["published"] == {"images": 6000}
-
-
-def test_a_subset_on_purpose_is_a_warning(folder):
-    folder.name = "flickr8k"
     report = folder.check(options={"subset": True})
-    assert report.ok
-    assert {finding.level for finding in report.findings} == {"warning"}
     assert report.verdict() == "right, 3 warnings"
+
+
+
+
 
 
 def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
@@ -173,15 +154,6 @@ def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
     assert "dataset_mine.json: input data was truncated" in report.findings[0].message
     assert report.seen == {}
     assert not report.ok
-
-
-def test_an_image_that_is_there_twice_is_the_readers_finding(folder):
-    folder.splits["x"], folder.captions["x"] = "test", ["Again ."]
-    folder.write()
-    path = folder.root / "dataset_mine.json"
-    path.write_text(path.read_text(encoding="utf-8").replace("x.jpg", "a.jpg"), encoding="utf-8")
-    report = check_dataset("karpathy", folder.root)
-    assert "images[0] (split train); correct one of them" in report.findings[0].message
 
 
 def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):

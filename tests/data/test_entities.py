@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from folders import photos
 
 from imtext.data import Dataset, load_dataset
 from imtext.data.entities import parse_sentence
@@ -51,9 +51,7 @@ def fill(root: Path, base: Path) -> Path:
         for image in images:
             write(base / "Sentences" / f"{image}.txt", SENTENCES)
             write(base / "Annotations" / f"{image}.xml", annotation(image))
-            path = root / "flickr30k-images" / f"{image}.jpg"
-            path.parent.mkdir(exist_ok=True)
-            Image.new("RGB", (60, 50), "blue").save(path)
+            photos(root / "flickr30k-images" / f"{image}.jpg", size=(60, 50))
     return root
 
 

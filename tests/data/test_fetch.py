@@ -101,12 +101,6 @@ def test_always_cut_gives_up_and_the_next_call_goes_on(server, images, tmp_path)
     assert images.asked[-1] == f"bytes={4 * PIECE}-"
 
 
-def test_a_server_without_ranges_starts_again(server, images, tmp_path):
-    images.ranges, images.cuts = False, [200_000, 300_000]
-    bring(server, tmp_path)
-    whole(tmp_path)
-
-
 def test_an_archive_that_is_there_is_only_checked(server, images, tmp_path):
     """As after a kill between the last byte and the checksum, or where the user has put it."""
     (tmp_path / ".fetch").mkdir()
@@ -142,21 +136,18 @@ def test_wrong_bytes_are_said(server, images, tmp_path):
     ],
 )
 def test_one_line_for_each_refusal(server, images, tmp_path, change, match):
-    for key, value in change.items():
-        setattr(images, key, value)
+    vars(images).update(change)
     fails(server, tmp_path, match)
 
 
-def test_passing_trouble(server, images, tmp_path):
+@pytest.mark.parametrize(
+    "trouble",
+    [{"ranges": False, "cuts": [200_000]}, {"chunked": True}, {"codes": [500, 503], "cuts": [200_000]}],
+)
+def test_passing_trouble(server, images, tmp_path, trouble):
     server.files["/moved.zip"] = images
     server.files["/images.zip"] = Served(b"", location="/moved.zip")
-    images.codes, images.cuts = [500, 503], [200_000]
-    bring(server, tmp_path)
-    whole(tmp_path)
-
-
-def test_no_length_told(server, images, tmp_path):
-    images.chunked = True
+    vars(images).update(trouble)
     bring(server, tmp_path)
     whole(tmp_path)
 
@@ -261,18 +252,25 @@ def test_a_killed_process_leaves_nothing_but_a_part(server, images, tmp_path):
     whole(tmp_path)
 
 
-def test_unknown_names(server, tmp_path):
-    with pytest.raises(ConfigError, match="no part 'x'; its parts are: images, words"):
-        bring(server, tmp_path, parts=["x"])
-    with pytest.raises(ConfigError, match="the part karpathy of flickr8k"):
-        fetch("karpathy", tmp_path)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("coco", "add --root DIR"),
+        ("coco --root {} --parts train2014,train2015", "no part 'train2015'; its parts are: annotations2014"),
+        ("cuhk_pedes --root {} --parts images", "it has to be requested: leave --parts out"),
+        ("karpathy --root {}", "the part karpathy of flickr8k"),
+    ],
+)
+def test_what_cannot_be_asked_for(tmp_path, words, message):
+    with pytest.raises(ConfigError, match=message):
+        run(*words.format(tmp_path).split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_is_a_file(server, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="file: cannot be written"):
         bring(server, tmp_path / "file")
-
-
-BAD_NAMES = ["C:a.jpg", "x\\..\\..\\a.jpg", "a.jpg\0.txt", "a\n.jpg", "a.jpg:stream"]
 
 
 def archive(tmp_path: Path, content: bytes) -> Path:
@@ -296,7 +294,7 @@ def test_names_lead_nowhere(tmp_path):
     assert {path.name for path in tmp_path.rglob("*")} == {"a.zip", "x", "out", "a.jpg", "b.jpg", "c.jpg"}
 
 
-@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("name", ["C:a.jpg", "x\\..\\..\\a.jpg", "a.jpg\0.txt", "a\n.jpg", "a.jpg:stream"])
 def test_names_that_are_not_plain(tmp_path, name):
     clean = "".join(c if c.isalnum() or c in "./" else "_" for c in name)
     content = zipped({clean: b"x"}).replace(clean.encode(), name.encode())
@@ -344,13 +342,6 @@ def test_list_prints_sizes_and_checksums(capsys):
         assert SOURCES[name].terms in listing(name)
 
 
-def test_the_root_is_needed(tmp_path):
-    with pytest.raises(ConfigError, match="add --root DIR"):
-        run("coco")
-    with pytest.raises(ConfigError, match="no part 'train2015'; its parts are: annotations2014"):
-        run("coco", "--root", str(tmp_path), "--parts", "train2014, train2015")
-
-
 def test_the_published_sources_are_sound():
     for source in SOURCES.values():
         assert source.parts or source.request
@@ -362,12 +353,8 @@ def test_the_published_sources_are_sound():
             assert part.size and part.unpacked and part.needs and part.take
             assert part.archive.endswith(".zip")
     counts = {name: part.needs[0].files for name, part in SOURCES["coco"].parts.items()}
-    assert [counts[f"{split}{year}"] for year in (2014, 2017) for split in ("train", "val")] == [
-        82_783,
-        40_504,
-        118_287,
-        5_000,
-    ]
+    assert (counts["train2014"], counts["val2014"]) == (82_783, 40_504)
+    assert (counts["train2017"], counts["val2017"]) == (118_287, 5_000)
     assert "karpathy" in SOURCES["coco"].default  # without it, a notebook finds no test split
     assert SOURCES["flickr8k"].parts["images"].needs[0].files == 8_091
 
@@ -419,9 +406,3 @@ def test_either_captions_of_flickr30k_do(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "[found]   results_20130124.token + train.txt + val.txt + test.txt" in printed
     assert "[missing] 31,783 files *.jpg, found 0" in printed
-
-
-def test_parts_of_a_requested_dataset(tmp_path):
-    assert list(SOURCES["flickr30k"].parts) == ["karpathy"]
-    with pytest.raises(ConfigError, match="it has to be requested: leave --parts out"):
-        run("cuhk_pedes", "--root", str(tmp_path), "--parts", "images")

@@ -34,8 +34,7 @@ def test_pixels_in_the_order_of_the_dataset(data, tmp_path):
     assert store.pixels.shape == (5, 3, 8, 8)
     assert isinstance(store.pixels, np.memmap)
     assert store.pixels[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
-    assert len(store) == 5
-    assert store.size == 8
+    assert (len(store), store.size) == (5, 8)
     for indices in ([4, 1], np.array([4, 1]), torch.tensor([4, 1])):
         batch = store.batch(indices)
         assert batch.dtype == torch.uint8
@@ -104,14 +103,11 @@ def test_squash_averages_each_side_by_its_own_factor(tmp_path):
 
 def test_stores_of_both_fits_lie_side_by_side(data, tmp_path):
     cache = tmp_path / "cache"
-    plain, cover, squash = (
-        ImageStore.open(data, 8, cache, **fit) for fit in ({}, {"fit": "cover"}, {"fit": "squash"})
-    )
+    fits = ({}, {"fit": "cover"}, {"fit": "squash"})
+    plain, cover, squash = (ImageStore.open(data, 8, cache, **fit) for fit in fits)
     assert (plain.fit, cover.fit, squash.fit) == ("cover", "cover", "squash")
     assert plain.fingerprint == cover.fingerprint != squash.fingerprint
-    names = {path.name for path in cache.glob("*.safetensors")}
-    prints = {"cover": plain.fingerprint, "squash": squash.fingerprint}
-    assert names == {f"images-8-{fit}-{one}.safetensors" for fit, one in prints.items()}
+    assert len(list(cache.glob("*.safetensors"))) == 2
     for i in range(data.n_images):
         assert np.array_equal(squash.pixels[i], decode(data.image_path(i), 8, "squash"))
     assert ImageStore.open(data, 8, cache, fit="squash").fingerprint == squash.fingerprint
@@ -135,9 +131,8 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 
 def test_large_jpeg_is_decoded_small_and_right(tmp_path):
     ramp = np.linspace(0, 255, 512).astype(np.uint8)
-    Image.fromarray(np.broadcast_to(ramp[None, :, None], (512, 512, 3)).copy()).save(
-        tmp_path / "x.jpg", quality=95
-    )
+    picture = Image.fromarray(np.broadcast_to(ramp[None, :, None], (512, 512, 3)).copy())
+    picture.save(tmp_path / "x.jpg", quality=95)
     pixels = decode(tmp_path / "x.jpg", 32).astype(int)
     assert np.abs(pixels[0, 16] - np.linspace(4, 251, 32)).max() < 5
 
@@ -158,12 +153,6 @@ def test_single_broken_file_is_named(tmp_path):
         decode(tmp_path / "x.jpg", 8)
     with pytest.raises(DataError, match="y.jpg: expected an image, found: No such file"):
         decode(tmp_path / "y.jpg", 8)
-
-
-def test_missing_image(data, tmp_path):
-    data.image_path(2).unlink()
-    with pytest.raises(DataError, match="2.png: expected an image, found: No such file"):
-        ImageStore.open(data, 8, tmp_path / "cache")
 
 
 def test_bad_parameters(data, tmp_path):

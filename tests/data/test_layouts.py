@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from folders import photos
 
 from imtext.data import load_dataset
 from imtext.data.pack import write_pack
@@ -20,12 +20,6 @@ COCO = [f"COCO_val2014_{i:012d}.jpg" for i in IDS]
 BOX = "<xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>8</ymax>"
 PEDES = [{"split": s, "captions": ["A man", "A tall man"], "file_path": f"{folder}/a{i}.png", "id": i}
          for s, folder, i in zip(SPLITS, ("CUHK03", "Market", "cam_a"), IDS, strict=True)]  # fmt: skip
-
-
-def photos(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), "blue").save(path)
 
 
 def write(path: Path, content: Any, encoding: str = "utf-8") -> None:

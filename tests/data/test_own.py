@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from folders import photos
 
 from imtext.data import load_dataset
 from imtext.data.flickr import read_tokens
@@ -23,10 +23,7 @@ def make(tmp_path):
     """Write caption files and images ``a.jpg, b.jpg, c.jpg`` (or others); returns the folder."""
 
     def write(files: dict[str, str], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
-        for name in images:
-            path = tmp_path / at / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (8, 6), (200, 10, 10)).save(path)
+        photos(*(tmp_path / at / name for name in images))
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)

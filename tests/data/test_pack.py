@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors import safe_open
 
 import imtext.data.pack as pack_module
 from imtext.commands import data_pack
@@ -33,23 +31,18 @@ def photographs(root: Path, count: int = 12, extras: bool = True) -> Dataset:
         pixels = noise.integers(0, 255, (20 + i, 40 - i, 3), np.uint8)
         Image.fromarray(pixels).save(root / file, quality=90)
     owners = np.array([0, *np.repeat(np.arange(1, count), 2)])[::-1].copy()
-    chosen = np.array([4, 2, 2])
-    return Dataset(
-        "noise",
-        root,
-        tuple(files),
-        tuple(f"id-{i}" for i in range(count)),
-        tuple(f"{CAPTIONS[j % 4]} {j}" for j in range(len(owners))),
-        owners,
-        np.array([("train", "val", "test")[i // 2 % 3] for i in range(count)]),
-        np.arange(count) // 2 + 7,
-        ("two lines were odd", "ünïcode \\ \" '"),
-        Regions(np.array([[0, 0, 3, 4], [5, 5, 900, 901], [1, 1, 1, 1]]), chosen, [3, 0, 9])
-        if extras
-        else None,
-        Phrases([0, 3], [0, 1], [1, 2], ("a", "Hund ä"), [3, 0], ("animals", "")) if extras else None,
-        tuple({"id": f"id-{i}", "n": [1.5, None, {"ö": i}]} for i in range(count)) if extras else None,
-    )
+    captions = tuple(f"{CAPTIONS[j % 4]} {j}" for j in range(len(owners)))
+    ids = tuple(f"id-{i}" for i in range(count))
+    splits = np.array([("train", "val", "test")[i // 2 % 3] for i in range(count)])
+    notes = ("two lines were odd", "ünïcode \\ \" '")
+    groups = np.arange(count) // 2 + 7
+    bare = Dataset("noise", root, tuple(files), ids, captions, owners, splits, groups, notes)
+    if not extras:
+        return bare
+    regions = Regions([[0, 0, 3, 4], [5, 5, 900, 901], [1, 1, 1, 1]], np.array([4, 2, 2]), [3, 0, 9])
+    phrases = Phrases([0, 3], [0, 1], [1, 2], ("a", "Hund ä"), [3, 0], ("animals", ""))
+    scenes = tuple({"id": one, "n": [1.5, None, {"ö": one}]} for one in ids)
+    return replace(bare, regions=regions, phrases=phrases, scenes=scenes)
 
 
 def vectors(count: int, dtype: type = np.float32) -> ImageFeatures:
@@ -106,13 +99,7 @@ def test_pixels_are_those_of_the_files(data, tmp_path, fit):
 
 def test_selections_find_their_rows(data, packed, tmp_path):
     whole = ImageStore.open(packed, SIZE, tmp_path)
-    for chosen in (
-        [5],
-        [3, 4, 5],
-        [9, 0, 4],
-        np.arange(12)[::-1],
-        np.flatnonzero(data.split_of_image == "val"),
-    ):
+    for chosen in ([5], [3, 4, 5], [9, 0, 4], np.arange(12)[::-1]):
         taken = packed.take(chosen)
         store = ImageStore.open(taken, SIZE, tmp_path)
         assert_same(data.take(chosen), taken)
@@ -137,24 +124,17 @@ def test_fingerprint_is_that_of_the_content(data, packed, tmp_path):
     assert ImageStore.open(other, SIZE, tmp_path).fingerprint not in prints
 
 
-def test_larger_pictures_are_enlarged_from_the_pack(packed, tmp_path):
-    store = ImageStore.open(packed.take([7, 2]), 20, tmp_path / "cache")
+@pytest.mark.parametrize("size", [20, 6])
+def test_other_sizes_are_scaled_from_the_pack(packed, tmp_path, size):
+    store = ImageStore.open(packed.take([7, 2]), size, tmp_path / "cache")
     with open_picture(packed, 2) as picture:
-        large = np.asarray(picture.resize((20, 20), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert np.array_equal(store.pixels[1], large)
-    assert np.array_equal(decode(packed.image_path(2), 20), large)
-
-
-def test_smaller_pictures_are_resized_from_the_pack(packed, tmp_path):
-    store = ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache")
-    assert store.pixels.shape == (2, 3, 6, 6)
-    with open_picture(packed, 2) as picture:
-        small = np.asarray(picture.resize((6, 6), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert np.array_equal(store.pixels[1], small)
-    assert ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache").fingerprint == store.fingerprint
-    twice = open_pack(write_pack(packed, tmp_path / "small.safetensors", size=6))
+        scaled = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert np.array_equal(store.pixels[1], scaled)
+    assert np.array_equal(decode(packed.image_path(2), size), scaled)
+    assert ImageStore.open(packed.take([7, 2]), size, tmp_path / "cache").fingerprint == store.fingerprint
+    twice = open_pack(write_pack(packed, tmp_path / "twice.safetensors", size=size))
     assert_same(packed, twice)
-    assert np.array_equal(ImageStore.open(twice, 6, tmp_path).pixels[2], small)
+    assert np.array_equal(ImageStore.open(twice, size, tmp_path).pixels[2], scaled)
 
 
 def test_what_the_pack_does_not_hold(data, packed, tmp_path):
@@ -178,17 +158,6 @@ def test_an_id_may_be_the_file_name_of_another_image(data, tmp_path):
     store = ImageStore.open(pack, SIZE, tmp_path)
     assert np.array_equal(store.pixels[2], decode(data.image_path(2), SIZE))
     assert np.array_equal(np.asarray(open_picture(pack, 2)).transpose(2, 0, 1), store.pixels[2])
-
-
-def test_pictures_by_either_way(data, packed):
-    for i in (0, 3):
-        with open_picture(data, i) as whole, open_picture(packed, i) as square:
-            assert whole.size == (40 - i, 20 + i)
-            assert (square.size, square.mode) == ((SIZE, SIZE), "RGB")
-            assert np.array_equal(np.asarray(square).transpose(2, 0, 1), decode(data.image_path(i), SIZE))
-    data.image_path(0).write_bytes(b"no image")
-    with pytest.raises(DataError, match="00.png: expected an image, found: UnidentifiedImageError"):
-        open_picture(data, 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
@@ -226,16 +195,6 @@ def test_a_corrupt_image_stops_or_is_left_out(data, tmp_path):
         write_pack(data, path, size=SIZE, on_corrupt="skip")
 
 
-def test_safetensors_opens_it(data, packed):
-    with safe_open(packed.image_root, "np") as file:
-        assert set(file.keys()) >= {"pixels", "texts", "checksums", "regions.boxes", "image_of_caption"}
-        assert file.get_tensor("pixels").shape == (12, 3, SIZE, SIZE)
-        texts = json.loads(file.get_tensor("texts").tobytes())
-        assert (texts["held"]["captions"][0], texts["about"]["fit"]) == (data.captions[0], "cover")
-    raw = packed.image_root.read_bytes()
-    assert int.from_bytes(raw[:8], "little") + 8 == 4096
-
-
 def test_a_whole_pack_of_the_same_files_is_left_alone(data, packed, tmp_path, monkeypatch):
     before = os.stat(packed.image_root)
     with monkeypatch.context() as patch:
@@ -254,17 +213,19 @@ def test_a_whole_pack_of_the_same_files_is_left_alone(data, packed, tmp_path, mo
     assert ImageStore.open(open_pack(packed.image_root), SIZE, tmp_path).pixels[0, 0].min() == 255
 
 
-def test_a_pack_is_loaded_by_name(data, tmp_path):
-    named = write_pack(replace(data, name="pets"), tmp_path / "named.pack", size=4, reader="karpathy")
-    assert load_dataset("karpathy", named).name == "pets"
-    assert load_dataset("karpathy", str(named), subset=True).name == "pets"
-    with pytest.raises(DataError, match="expected a pack of the dataset 'coco', found one of 'pets'; pass"):
+def test_pictures_and_packs_by_either_way(data, packed, tmp_path):
+    named = write_pack(data, tmp_path / "named.pack", size=4, reader="karpathy")
+    assert load_dataset("karpathy", str(named), subset=True).name == "noise"
+    with pytest.raises(DataError, match="expected a pack of the dataset 'coco', found one of 'noise'; pass"):
         load_dataset("coco", named)
-    with pytest.raises(ConfigError, match="unknown option 'subsett'"):
-        load_dataset("karpathy", named, subsett=True)
-    (tmp_path / "captions.csv").write_text("image,caption", encoding="utf-8")
-    with pytest.raises(DataError, match="captions.csv: expected a pack written by 'imtext data pack'"):
-        load_dataset("own", tmp_path / "captions.csv")
+    with open_picture(data, 3) as whole, open_picture(packed, 3) as square:
+        assert (whole.size, square.size, square.mode) == ((37, 23), (SIZE, SIZE), "RGB")
+        assert np.array_equal(np.asarray(square).transpose(2, 0, 1), decode(data.image_path(3), SIZE))
+    data.image_path(0).write_bytes(b"no image")
+    with pytest.raises(DataError, match="00.png: expected an image, found: UnidentifiedImageError"):
+        open_picture(data, 0)
+    with pytest.raises(DataError, match="00.png: expected a pack written by 'imtext data pack'"):
+        load_dataset("own", data.image_path(0))
 
 
 def test_commands(data, tmp_path, monkeypatch, capsys):
@@ -276,10 +237,8 @@ def test_commands(data, tmp_path, monkeypatch, capsys):
     parser = argparse.ArgumentParser()
     data_pack.add(parser.add_subparsers())
     out = tmp_path / "out.safetensors"
-    words = (
-        f"pack noise --root {tmp_path} --out {out} --size 8 --fit squash --skip-corrupt --option subset=true"
-    )
-    for line in (words, f"verify {out}"):
+    words = f"pack noise --root {tmp_path} --out {out} --size 8 --fit squash --skip-corrupt"
+    for line in (f"{words} --option subset=true", f"verify {out}"):
         arguments = parser.parse_args(line.split())
         assert not arguments.run(arguments)
     assert asked == [(("noise", tmp_path), {"subset": True})]

@@ -26,22 +26,13 @@ def dataset(root: Path, count: int, features: bool = False) -> Dataset:
     for i, file in enumerate(files if not features else ()):
         if not (root / file).exists():
             Image.new("RGB", (70, 80), (i, 2 * i, 3 * i)).save(root / file)
-    numbers = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
-    return Dataset(
-        "d",
-        root,
-        files,
-        files,
-        tuple(f"ä {i}" for i in range(count)),
-        np.arange(count),
-        np.array(["train"] * count),
-        np.arange(count),
-        ("a note",),
-        Regions([[0, 0, 1, 1]], [0], [1]),
-        Phrases([0], [0], [1], ("ä",), [1], ("thing",)),
-        tuple({"n": i} for i in range(count)),
-        ImageFeatures((numbers,), np.arange(count)) if features else None,
-    )
+    numbers, splits = np.arange(count), np.array(["train"] * count)
+    captions, scenes = tuple(f"ä {i}" for i in range(count)), tuple({"n": i} for i in range(count))
+    regions, phrases = Regions([[0, 0, 1, 1]], [0], [1]), Phrases([0], [0], [1], ("ä",), [1], ("thing",))
+    rows = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    vectors = ImageFeatures((rows,), numbers) if features else None
+    parts = (("a note",), regions, phrases, scenes, vectors)
+    return Dataset("d", root, files, files, captions, numbers, splits, numbers, *parts)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from folders import photos
 
 from imtext.data import Dataset, load_dataset, pedes
 from imtext.data.editions import Edition
@@ -34,9 +34,7 @@ def folder(tmp_path):
         for i, (person, split, file) in enumerate(ROWS):
             captions = [f"Caption {k}  of\n image {i}." for k in range(10 if i == 4 else 2)]
             entries.append({"split": split, "captions": captions, "file_path": file, "id": person})
-            path = root / "imgs" / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (4, 8), "blue").save(path)
+            photos(root / "imgs" / file)
         change(entries)
         (root / name).write_text(json.dumps(entries), encoding="utf-8")
         return root

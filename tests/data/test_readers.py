@@ -8,18 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from folders import photos
 
 from imtext.data import GENERATED, READERS, load_dataset
 from imtext.data.flickr import read_tokens
 from imtext.errors import ConfigError, DataError
 
 SPLITS = {"train": ("a.jpg", "b.jpg"), "dev": ("c.jpg",), "test": ("d.jpg",)}
-
-
-def photo(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), "blue").save(path)
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def flickr(tmp_path) -> Path:
     for split, names in SPLITS.items():
         (text / f"Flickr_8k.{split}Images.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     for name in "abcde":
-        photo(root / "Flicker8k_Dataset" / f"{name}.jpg")
+        photos(root / "Flicker8k_Dataset" / f"{name}.jpg")
     return root
 
 
@@ -48,7 +43,7 @@ def karpathy(tmp_path):
             said = [{"raw": f"Caption {k} of {letter} .\n", "sentid": 3 * i + k} for k in range(3)]
             one = {"imgid": i, "cocoid": 100 + i, "filepath": "val2014", "filename": f"{letter}.jpg"}
             images.append({**one, "split": split, "sentences": said})
-            photo(root / "images" / "val2014" / f"{letter}.jpg")
+            photos(root / "images" / "val2014" / f"{letter}.jpg")
         content = {"dataset": "mine", "images": images}
         change(content)
         (root / name).write_text(json.dumps(content), encoding="utf-8")

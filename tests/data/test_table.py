@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from folders import photos
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from imtext.data import load_dataset
 from imtext.data.table import read_table
@@ -23,9 +23,7 @@ from imtext.errors import ImtextError
 def folder(tmp_path_factory) -> Path:
     """A folder with the images ``a.jpg`` to ``f.jpg``, into which each test writes its caption file."""
     root = tmp_path_factory.mktemp("own")
-    (root / "images").mkdir()
-    for name in "abcdef":
-        Image.new("RGB", (4, 4)).save(root / "images" / f"{name}.jpg")
+    photos(*(root / "images" / f"{name}.jpg" for name in "abcdef"))
     return root
 
 

@@ -34,13 +34,10 @@ def noise(count: int = 6, height: int = 32, width: int = 32) -> torch.Tensor:
 def test_boxes_lie_inside_and_cover_the_share(height, width):
     boxes = random_boxes(2000, height, width, seeded(), scale=(0.3, 0.9))
     top, left, tall, wide = boxes.unbind(1)
-    assert (top >= 0).all()
-    assert (left >= 0).all()
-    assert (top + tall <= height).all()
-    assert (left + wide <= width).all()
+    assert (boxes >= 0).all() and len(boxes.unique(dim=0)) > 1000
+    assert (top + tall <= height).all() and (left + wide <= width).all()
     share = tall * wide / (height * width)
-    assert share.min() > 0.27
-    assert share.max() < 0.93
+    assert share.min() > 0.27 and share.max() < 0.93
     assert abs(float(share.mean()) - 0.6) < 0.02
 
 
@@ -70,12 +67,6 @@ def test_precision_of_what_computes_changes_no_draw():
         with working_precision(precision):
             found.append(augment(images, 6, torch.Generator().manual_seed(0)))
     assert torch.equal(*found)
-
-
-def test_every_sample_has_its_own_crop():
-    same = noise(1).expand(8, -1, -1, -1)
-    out = augment(same, 24, seeded())
-    assert len({tuple(image.flatten().tolist()) for image in out}) == 8
 
 
 def test_whole_image_without_flip_is_the_image():
