@@ -28,7 +28,7 @@ from pathlib import Path
 ROWS = ("one", "left", "two", "fixed")
 SPLITS = ("val", "test")
 # Differs between two runs that are otherwise the same: when, how long, from where.
-TIMED = ("provenance.json", "source.json", "run.json", "manifest.json", "store.json")
+TIMED = ("provenance.json", "source.json", "run.json", "manifest.json")
 CACHE_KEY = re.compile(r"(?<=-)[0-9a-f]{16,}")
 
 
@@ -129,12 +129,16 @@ def final_files(folder: Path) -> dict[str, str]:
 
     Caches are named, and stores described, by when the pictures were written: the name goes without that key.
     """
+    from imtext.data.pack import Pack
+
     found = {}
     for path in sorted(folder.rglob("*")):
         names = path.relative_to(folder).parts
         unfinished = any(part.startswith(".") or part.endswith((".partial", ".lock")) for part in names)
         if path.is_file() and not unfinished and names[-1] not in (*TIMED, "news", "events"):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            # A store also holds when its pictures were written.
+            data = Pack.open(path).main.tobytes() if "pixels" in names else path.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
             found[f"{CACHE_KEY.sub('*', '/'.join(names))} {digest}"] = digest
     return found
 

@@ -112,7 +112,7 @@ def minimal_pairs(dataset: Dataset) -> list[dict[str, Any]]:
 def scene_relevance(dataset: Dataset, split: str | None = None) -> np.ndarray:
     """For each scene of a picturebook, the share of what each caption says that is true of it.
 
-    What counts is told by :func:`imtext.picturebook.relevance.relevance`.
+    What counts is told by :func:`imtext.picturebook.graded.relevance`.
 
     Args:
         split: name of a split, default all of ``dataset``.

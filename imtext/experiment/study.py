@@ -102,7 +102,7 @@ class Study:
     def __init__(self, paper: report.Paper, measures: Measures, *given: Any, **named: Any) -> None:
         self.paper, self.measures = paper, measures
         self.parameters = Parameters(*given, **named).checked(paper.numbers)
-        self.named = {line.run for table in paper.tables.values() for line in table.lines}
+        self.named = dict.fromkeys(line.run for table in paper.tables.values() for line in table.lines)
         # Absolute, so that a finished run can be read from any folder.
         cache = str((self.parameters.runs_dir / "cache").resolve())
         self.places = Places(self.parameters.data_root, cache, self.parameters.device)

@@ -20,9 +20,9 @@ has two descriptions of 15 to 30 words.
 from .captions import describe
 from .descriptions import describe_person
 from .draw import portrait, render
+from .graded import relevance
 from .persons import hidden, roster, views
 from .pieces import Statement, plain_text, spans, statements
-from .relevance import relevance
 from .write import VERSIONS, generate, whats_wrong
 
 __all__ = [

@@ -13,8 +13,8 @@ from imtext.data import Dataset
 from imtext.data.generated import scene_relevance
 from imtext.errors import DataError
 from imtext.picturebook import describe, plain_text, relevance, senses, statements
+from imtext.picturebook.graded import POSTURES, Facts
 from imtext.picturebook.pairs import EVERY, pair_of
-from imtext.picturebook.relevance import POSTURES, Facts
 
 
 def dataset_of(described, split="test"):

@@ -70,8 +70,10 @@ def test_precision_of_what_computes_changes_no_draw():
 
 
 def test_whole_image_without_flip_is_the_image():
-    images = noise()
-    assert torch.equal(augment(images, 32, seeded(), scale=(1.0, 1.0), flip=False), images)
+    images, generator, boxes_alone = noise(), seeded(), seeded()
+    assert torch.equal(augment(images, 32, generator, scale=(1.0, 1.0), flip=False), images)
+    random_boxes(6, 32, 32, boxes_alone, scale=(1.0, 1.0))
+    assert torch.equal(generator.get_state(), boxes_alone.get_state())  # no number is drawn for a mirror
 
 
 def test_about_half_is_mirrored():
@@ -79,8 +81,7 @@ def test_about_half_is_mirrored():
     out = augment(images, 32, seeded(), scale=(1.0, 1.0))
     straight = (out == images).flatten(1).all(1)
     turned = (out == images.flip(-1)).flatten(1).all(1)
-    assert (straight ^ turned).all()
-    assert 150 < int(turned.sum()) < 250
+    assert (straight ^ turned).all() and 150 < int(turned.sum()) < 250
 
 
 @pytest.mark.parametrize("crop", [12, 24, 40])

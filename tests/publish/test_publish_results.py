@@ -142,6 +142,8 @@ def test_published_rows_read_as_their_runs_do(copy):
     names = results.defined(copy / "notebooks" / "tiny.ipynb", {"runs_dir": str(copy / "runs")})
     study, own = names["study"], names["study"].run(names["rows"])
     published = study.published("picturebook")
+    lines = [line.run for table in study.paper.tables.values() for line in table.lines]
+    assert list(published) == list(dict.fromkeys(lines))  # in every process
     for key in ("l1", "hinges"):
         for split in ("test", "test_folds", "val"):
             assert published[key].chance(split) == pytest.approx(own[key].chance(split))
