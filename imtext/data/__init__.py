@@ -116,7 +116,6 @@ def is_pack(data_root: str | os.PathLike[str] | None) -> bool:
 def _reader(name: str) -> Callable[..., Any]:
     if name in READERS:
         return READERS[name]
-    # Imported here: drawing pulls in modules that readers of real data never need.
-    from imtext.data.generated import load_pedestrians, load_picturebook
+    from imtext.data.generated import load_generated  # drawing pulls in modules that readers never need
 
-    return load_picturebook if name == "picturebook" else load_pedestrians
+    return partial(load_generated, name)

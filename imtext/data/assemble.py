@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,9 @@ class Picture:
         file: its name as the source writes it; captions: cleaned; split: any of ``WORDS``.
         where: where in the source it stands, with which every message about it begins.
         id: which other files give it; default: the shortest parts of the file names that differ.
-        group: what the images of one person share; None where each image is a group of its own.
+        group: what the images of one person share; empty where each image is a group of its own.
         also: another name that its file may have.
+        numbers: what COCO calls each of the captions.
     """
 
     file: str
@@ -41,8 +43,9 @@ class Picture:
     split: str
     where: str
     id: str = ""
-    group: str | None = None
+    group: str = ""
     also: str = ""
+    numbers: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -152,16 +155,11 @@ def _captions(found: Found, on_empty: str) -> list[Picture]:
     """The pictures without empty captions, and without those that have no other."""
     kept, empty = [], 0
     for picture in found.pictures:
-        if not picture.captions:
-            raise DataError(
-                f"{picture.where}: image {picture.file} (split {picture.split}) has no caption; "
-                "add its captions or take it out of the split"
-            )
         full = [caption for caption in picture.captions if caption]
-        if len(full) < len(picture.captions) and on_empty == "raise":
+        if on_empty == "raise" and (not full or len(full) < len(picture.captions)):
             raise DataError(
-                f"{picture.where}: image {picture.file} has an empty caption; "
-                "correct the file or pass on_empty='skip'"
+                f"{picture.where}: image {picture.file} has {'an empty' if picture.captions else 'no'} "
+                "caption; correct the file or pass on_empty='skip'"
             )
         empty += len(picture.captions) - len(full)
         picture.captions = full
@@ -179,14 +177,12 @@ def _located(
     files = Files(found.files.root / str(images), "the images") if images else found.files
     known = files.resolve(name for picture in pictures for name in (picture.file, picture.also) if name)
     places = [known[picture.file] or known.get(picture.also, []) for picture in pictures]
-    several = next((i for i, paths in enumerate(places) if len(paths) > 1), None)
-    if several is not None and demand:
-        picture = pictures[several]
-        raise DataError(
-            f"{picture.where}: image {picture.file} may be {' or '.join(places[several][:3])} of "
-            f"{files.root}; "
-            "pass images='FOLDER' to say in which folder the images are, or write the ending"
-        )
+    for picture, paths in zip(pictures, places, strict=True):
+        if len(paths) > 1 and demand:
+            raise DataError(
+                f"{picture.where}: image {picture.file} may be {' or '.join(paths[:3])} of {files.root}; "
+                "pass images='FOLDER' to say in which folder the images are, or write the ending"
+            )
     there = {picture.file: paths[0] for picture, paths in zip(pictures, places, strict=True) if paths}
     missing = [picture for picture in pictures if picture.file not in there]
     if missing and demand:

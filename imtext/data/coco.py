@@ -13,8 +13,6 @@ the captions.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from imtext.data.assemble import Found, Picture
 from imtext.data.dataset import Dataset
 from imtext.data.editions import COCO, KARPATHY
 from imtext.data.files import Files, relative
-from imtext.data.karpathy import caption_ids, read_split, split_file
+from imtext.data.karpathy import read_split, split_file
 from imtext.data.text import clean, read_json
 from imtext.errors import DataError
 
@@ -75,6 +73,7 @@ def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
                 "file; add the image or remove the annotation"
             )
         owner.captions.append(clean(annotation.caption))
+        owner.numbers.append(annotation.id)
     return pictures
 
 
@@ -165,29 +164,24 @@ def coco_caption_ids(data_root: str | os.PathLike[str], data: Dataset, year: str
     imtext.errors.DataError: data_root=no/such/folder: expected a folder with ...
     """
     files = Files(data_root, f"captions_{{train,val}}{year}.json or dataset_coco.json")
-    native, listed = _caption_files(files, year).values(), []
-    for path in native:
-        for one in read_json(path, _Content).annotations:
-            listed.append((_number(one.image_id), clean(one.caption), one.id))
+    native = _caption_files(files, year)
+    pictures = [picture for split, path in native.items() for picture in read_captions(path, split)]
     if not native:
         hint = f"put it or captions_{{train,val}}{year}.json there"
-        listed = caption_ids(split_file(files, "coco") or files.need("dataset_coco.json", hint=hint))
-    known: Mapping[str, list] = defaultdict(list)
-    for image, caption, number in listed:
-        known[image].append((caption, number))
+        path = split_file(files, "coco") or files.need("dataset_coco.json", hint=hint)
+        pictures = read_split(path, files).pictures
+    known = {picture.id: list(zip(picture.captions, picture.numbers, strict=True)) for picture in pictures}
     ids = []
     for owner, caption in zip(data.image_of_caption, data.captions, strict=True):
         image = data.image_ids[owner]
+        listed = known.get(image, [])
         # In the order of the file; a reader may have left out empty ones.
-        while known[image] and known[image][0][0] != caption:
-            known[image].pop(0)
-        if not known[image]:
+        while listed and listed[0][0] != caption:
+            listed.pop(0)
+        if not listed:
             raise DataError(
                 f"{files.root}: expected the caption {caption[:60]!r} for image {image}, found other "
                 "captions; pass the folder that the dataset was read from"
             )
-        ids.append(int(known[image].pop(0)[1]))
+        ids.append(int(listed.pop(0)[1]))
     return np.array(ids, dtype=np.int64)
-
-
-__all__ = ["coco_caption_ids", "read_captions", "read_coco"]

@@ -17,7 +17,6 @@ import numpy as np
 
 from imtext.check import one_of
 from imtext.data.features import ImageFeatures, index_array
-from imtext.data.files import relative
 from imtext.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -33,8 +32,8 @@ class Regions:
         image_of_region: ``(R,)`` int64, index of the image.
         chain: ``(R,)`` int64, the coreference chain that phrases name too; 0 where there is none.
 
-    >>> Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])).areas()
-    array([50])
+    >>> len(Regions(np.array([[0, 0, 9, 4]]), np.array([0]), np.array([7])))
+    1
     """
 
     boxes: np.ndarray
@@ -43,12 +42,6 @@ class Regions:
 
     def __post_init__(self) -> None:
         boxes = np.array(self.boxes, dtype=np.int64).reshape(-1, 4)
-        bad = np.flatnonzero((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]) | (boxes < 0).any(1))
-        if len(bad):
-            raise DataError(
-                f"box {int(bad[0])} is {boxes[bad[0]].tolist()}: expected 0 <= x1 <= x2 and 0 <= y1 <= y2; "
-                "correct the box"
-            )
         boxes.flags.writeable = False
         object.__setattr__(self, "boxes", boxes)
         for name in ("image_of_region", "chain"):
@@ -62,11 +55,6 @@ class Regions:
         """The boxes of the images that have a new number ``(N,)``, which is -1 for the others."""
         image = new_image[self.image_of_region]
         return Regions(self.boxes[image >= 0], image[image >= 0], self.chain[image >= 0])
-
-    def areas(self) -> np.ndarray:
-        """Number of pixels of each box, ``(R,)``."""
-        sides = self.boxes[:, 2:] - self.boxes[:, :2] + 1
-        return sides.prod(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +83,9 @@ class Phrases:
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", tuple(self.words))
         object.__setattr__(self, "type", tuple(self.type))
-        count = len(self.words)
-        if len(self.type) != count:
-            raise DataError(f"Phrases.type: expected {count} entries, found {len(self.type)}; one per phrase")
         for name in ("caption", "start", "stop", "chain"):
-            object.__setattr__(self, name, index_array(getattr(self, name), f"Phrases.{name}", count))
-        bad = np.flatnonzero((self.start < 0) | (self.stop <= self.start))
-        if len(bad):
-            raise DataError(
-                f"phrase {self.words[bad[0]]!r} spans words {self.start[bad[0]]} to {self.stop[bad[0]]}: "
-                "expected 0 <= start < stop; correct the span"
-            )
+            array = index_array(getattr(self, name), f"Phrases.{name}", len(self.words))
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -140,8 +120,9 @@ class Dataset:
         features: precomputed features of the images, where the dataset is published as such.
 
     Raises:
-        DataError: lengths differ, an index is out of range, an id or file name is twice there, a caption is
-            empty, an image has no caption, a file name leaves the folder, a group lies in two splits.
+        DataError: there is no image, lengths differ, an index is out of range, an id or file name is there
+            twice. What else a reader's rows must fulfil is checked once, by
+            :func:`imtext.data.assemble.assemble`.
 
     >>> pets = Dataset("pets", Path("."), ("a.jpg", "b.jpg"), ("a", "b"),
     ...                ("a dog", "a black dog", "a cat"), np.array([0, 0, 1]), np.array(["train", "test"]),
@@ -174,59 +155,24 @@ class Dataset:
         for field in ("image_files", "image_ids", "captions", "notes"):
             object.__setattr__(self, field, tuple(str(value) for value in getattr(self, field)))
         object.__setattr__(self, "scenes", self.scenes and tuple(self.scenes))
-        self._check_images()
-        self._check_captions()
-        self._check_splits()
-
-    def _check_images(self) -> None:
         if not self.image_ids:
             raise DataError(f"dataset {self.name} holds no image; check the data root and the split files")
         for what in ("image_files", "split_of_image", "group_of_image", "scenes", "features"):
             values = getattr(self, what)
             if values is not None and len(values) != self.n_images:
                 raise self._odd(f"expected {self.n_images} {what}, found {len(values)}; they must agree")
-        for file in self.image_files:
-            relative(file, f"dataset {self.name}")
         for what, values in (("image id", self.image_ids), ("image file", self.image_files)):
             name, count = Counter(values).most_common(1)[0]
             if count > 1:
                 raise self._odd(f"{what} {name!r} is there twice; remove the duplicate")
-
-    def _check_captions(self) -> None:
-        empty = next((i for i, caption in enumerate(self.captions) if not caption.strip()), None)
-        if empty is not None:
-            raise self._odd(f"caption {empty} is empty; correct it or read with on_empty='skip'")
         what = f"dataset {self.name}: image_of_caption"
         owner = index_array(self.image_of_caption, what, self.n_captions, self.n_images)
         object.__setattr__(self, "image_of_caption", owner)
-        without = np.flatnonzero(np.bincount(owner, minlength=self.n_images) == 0)
-        if len(without):
-            raise self._odd(
-                f"image {self.image_files[without[0]]} has no caption ({len(without)} such images); "
-                "add captions or leave the images out"
-            )
-        if self.regions is not None:
-            index_array(self.regions.image_of_region, "image_of_region", len(self.regions), self.n_images)
-        if self.phrases is not None:
-            index_array(self.phrases.caption, "Phrases.caption", len(self.phrases), self.n_captions)
-
-    def _check_splits(self) -> None:
         splits = np.array(self.split_of_image, dtype=str)
-        unknown = sorted(set(splits.tolist()) - set(SPLITS))
-        if unknown:
-            raise self._odd(f"unknown split {unknown[0]!r}; expected one of {SPLITS}")
         splits.flags.writeable = False
         object.__setattr__(self, "split_of_image", splits)
-        groups = index_array(self.group_of_image, f"dataset {self.name}: group_of_image", self.n_images)
+        groups = index_array(self.group_of_image, f"dataset {self.name}: group_of_image")
         object.__setattr__(self, "group_of_image", groups)
-        order = np.argsort(groups, kind="stable")
-        across = (np.diff(groups[order]) == 0) & (splits[order][1:] != splits[order][:-1])
-        if across.any():
-            a, b = order[np.flatnonzero(across)[0] + np.array([0, 1])]
-            raise self._odd(
-                f"group {groups[a]} lies in two splits ({self.image_files[a]} in {splits[a]}, "
-                f"{self.image_files[b]} in {splits[b]}); splits must not overlap"
-            )
 
     def _odd(self, what: str) -> DataError:
         return DataError(f"dataset {self.name}: {what}")

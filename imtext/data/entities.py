@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
@@ -221,21 +221,13 @@ def _with_spans(
     dataset: Dataset, mentions: dict[str, list[list[Mention]]], boxes: dict[str, Annotation]
 ) -> Dataset:
     """The dataset with phrases and regions."""
-    rows = list(_rows(dataset, mentions))
-    sentence, start, stop, words, chain, kind = zip(*rows, strict=True) if rows else ((),) * 6
-    annotations = [boxes[image_id] for image_id in dataset.image_ids]
-    regions = Regions(
-        boxes=[box for one in annotations for box in one.boxes],
-        image_of_region=[i for i, one in enumerate(annotations) for _ in one.boxes],
-        chain=[number for one in annotations for number in one.chain_of_box],
-    )
-    return replace(dataset, phrases=Phrases(sentence, start, stop, words, chain, kind), regions=regions)
-
-
-def _rows(
-    dataset: Dataset, mentions: dict[str, list[list[Mention]]]
-) -> Iterator[tuple[int, int, int, str, int, str]]:
-    captions = (said for image_id in dataset.image_ids for said in mentions[image_id])
+    rows, found = [], []
+    captions = [said for image_id in dataset.image_ids for said in mentions[image_id]]
     for number, said in enumerate(captions):
-        for mention in said:
-            yield number, *mention
+        rows += [(number, *mention) for mention in said]
+    for i, image_id in enumerate(dataset.image_ids):
+        one = boxes[image_id]
+        found += [(*box, i, chain) for box, chain in zip(one.boxes, one.chain_of_box, strict=True)]
+    phrases = Phrases(*(zip(*rows, strict=True) if rows else ((),) * 6))
+    table = np.array(found, dtype=np.int64).reshape(-1, 6)
+    return replace(dataset, phrases=phrases, regions=Regions(table[:, :4], table[:, 4], table[:, 5]))

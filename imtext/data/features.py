@@ -17,13 +17,8 @@ def index_array(
     values: object, what: str, length: int | None = None, below: int | None = None
 ) -> np.ndarray:
     """A read-only int64 copy of ``values``; of the expected length and range, where given."""
-    try:
-        array = np.asarray(values)
-    except ValueError:  # lists of several lengths
-        array = np.empty((0, 0), object)
-    if array.size == 0 and array.ndim == 1:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+    array = np.asarray(values)
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
         raise DataError(
             f"{what}: expected a one-dimensional integer array, "
             f"found shape {array.shape} of {array.dtype}; pass one integer per entry"
@@ -47,7 +42,7 @@ class ImageFeatures:
         rows: ``(N,)`` int64, row of each image in the parts laid end to end.
 
     Raises:
-        DataError: the parts differ in form or hold no floating-point numbers; a row is out of range.
+        DataError: a row is out of range.
 
     >>> two = ImageFeatures((np.zeros((3, 4), np.float32), np.ones((2, 4), np.float32)), np.array([4, 0]))
     >>> two.shape, two[[0]].tolist()
@@ -61,16 +56,6 @@ class ImageFeatures:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple(self.parts))
-        forms = {part.shape[1:] for part in self.parts}
-        if len(forms) != 1 or not all(part.ndim in (2, 3) for part in self.parts):
-            found = ", ".join(str(part.shape) for part in self.parts) or "none"
-            raise DataError(
-                f"features: expected arrays (n, D) or (n, R, D) of one form, found {found}; "
-                "take files that were made together"
-            )
-        other = next((part.dtype for part in self.parts if part.dtype.kind != "f"), None)
-        if other is not None:
-            raise DataError(f"features: expected floating-point numbers, found {other}; convert to float32")
         total = sum(len(part) for part in self.parts)
         rows = index_array(self.rows, "features: rows", below=total)
         object.__setattr__(self, "rows", rows)

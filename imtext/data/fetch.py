@@ -24,6 +24,7 @@ import filelock
 import msgspec
 import requests
 
+from imtext.check import one_of
 from imtext.errors import ConfigError, DataError
 from imtext.files import told
 from imtext.progress import progress
@@ -71,7 +72,7 @@ class Need:
 
     def missing(self, root: Path) -> str:
         """What is missing, in words."""
-        most = max((self._count(place, self.any[0]) for place in _places(root)), default=0)
+        most = max(self._count(place, self.any[0]) for place in _places(root))
         return self.told() + (f", found {most:,}" if self.files else "")
 
     def _count(self, place: Path, name: str) -> int:
@@ -181,9 +182,9 @@ def fetch(
 
     >>> fetch("flickr9k", "somewhere")
     Traceback (most recent call last):
-    imtext.errors.ConfigError: flickr9k: expected one of flickr8k, coco, ...
+    imtext.errors.ConfigError: dataset='flickr9k': expected one of flickr8k, coco, ...
     """
-    source = _source(name, sources)
+    source = sources[one_of("dataset", name, sources)]
     for part in parts or ():
         if part not in source.parts:
             known = ", ".join(source.parts) or "none (it has to be requested: leave --parts out)"
@@ -213,7 +214,7 @@ def listing(name: str, sources: Mapping[str, Source] = SOURCES) -> str:
     >>> print(listing("coco").splitlines()[4])
     * train2014        13.5 GB     82,783 files *.jpg in train2014
     """
-    source = _source(name, sources)
+    source = sources[one_of("dataset", name, sources)]
     lines = [f"{name}: parts (* fetched unless --parts says otherwise)"] if source.parts else []
     for key, part in source.parts.items():
         what, mark = ", ".join(need.told() for need in part.needs), "*" if key in source.default else " "
@@ -222,23 +223,13 @@ def listing(name: str, sources: Mapping[str, Source] = SOURCES) -> str:
     return "\n".join([*lines, *filter(None, [source.request.strip()]), f"Terms: {source.terms}."])
 
 
-def _source(name: str, sources: Mapping[str, Source]) -> Source:
-    if name in sources:
-        return sources[name]
-    hint = "a picturebook needs none; Karpathy's split is the part karpathy of flickr8k, flickr30k and coco"
-    raise ConfigError(f"{name}: expected one of {', '.join(sources)}; {hint}")
-
-
 def _requested(name: str, source: Source, root: Path, say: Callable[[str], None]) -> None:
     """Say what to request and what is there."""
     say(f"{source.request.strip()}\nTerms: {source.terms}.\nAt {root}:")
-    missing = []
     for need in source.needs:
-        found = need.found(root)
-        if not found and not need.optional:
-            missing.append(need)
-        mark = "[found]  " if found else "[not here, optional]" if need.optional else "[missing]"
-        say(f"  {mark} {found or need.missing(root)}")
+        mark = "[found]" if need.found(root) else "[not here, optional]" if need.optional else "[missing]"
+        say(f"  {mark:9} {need.found(root) or need.missing(root)}")
+    missing = [need for need in source.needs if not need.optional and not need.found(root)]
     if missing:
         count = f"{len(missing)} of {sum(not need.optional for need in source.needs)} needed entries"
         what = f"has to be requested, and {count} are missing, first {missing[0].any[0]}"
@@ -282,9 +273,6 @@ def _bring(root: Path, key: str, part: Part, transfer: Transfer, say: Callable[[
     shutil.rmtree(unpacked, ignore_errors=True)  # left by a killed process
     try:
         unpack(archive, unpacked / part.into, part.take)
-        wrong = next((need for need in part.needs if not need.found(unpacked)), None)
-        if wrong is not None:
-            raise DataError(f"{archive}: expected {wrong.missing(unpacked)}; this is not what was published")
         _land(unpacked / part.into, root / part.into)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
@@ -298,25 +286,23 @@ def _digest(archive: Path, part: Part) -> str:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
 
 
-class _Broken(Exception):
-    """A connection failed in a way that another try may mend."""
-
-
 def _download(part: Part, path: Path, transfer: Transfer, say: Callable[[str], None]) -> None:
     """Fetch what is missing of a file. Raises DataError where the server refuses or always breaks off."""
     broken = best = 0
     while True:
         try:
             return _receive(part, path, transfer)
-        except _Broken as error:
+        except _NETWORK as error:
+            why = str(error).rpartition(": ")[2].split("'")[0] or type(error).__name__
+            why = f"no byte for {transfer.timeout[1]:g} s" if "timed out" in why else why
             # A connection that brought this much has worked.
             broken = 1 if _there(path) > best + 128 * _CHUNK else broken + 1
             best, there = max(best, _there(path)), f"{amount(_there(path))} of {amount(part.size)} are there"
             if broken >= transfer.tries:
-                what = f"the connection broke {broken} times in a row, last: {error}"
+                what = f"the connection broke {broken} times in a row, last: {why}"
                 raise DataError(f"{part.url}: {what}; {there}; the same command goes on from there") from None
             pause = min(transfer.pause * 2 ** (broken - 1), 60)
-            say(f"{part.archive}: {error}; {there}; trying again in {pause:.0f} s")
+            say(f"{part.archive}: {why}; {there}; trying again in {pause:.0f} s")
             time.sleep(pause)
 
 
@@ -329,7 +315,7 @@ def _receive(part: Part, path: Path, transfer: Transfer) -> None:
             if reply.status_code == 416:  # nothing comes after what is there: the checksum decides
                 return
             if reply.status_code in _PASSING:
-                raise _Broken(f"the server answers {reply.status_code} {reply.reason}")
+                raise requests.ConnectionError(f"the server answers {reply.status_code} {reply.reason}")
             kind, status = reply.headers.get("Content-Type", "nothing"), reply.status_code
             if kind.startswith("text/html") or status not in (200, 206):
                 raise DataError(
@@ -340,9 +326,8 @@ def _receive(part: Part, path: Path, transfer: Transfer) -> None:
             with open(path, "ab" if reply.status_code == 206 else "wb") as file:
                 for block in progress(reply.iter_content(_CHUNK), f"fetching {part.archive}", count):
                     file.write(block)
-    except _NETWORK as error:
-        reason = str(error).rpartition(": ")[2].split("'")[0] or type(error).__name__
-        raise _Broken(f"no byte for {transfer.timeout[1]:g} s" if "timed out" in reason else reason) from None
+    except _NETWORK:
+        raise
     except requests.RequestException as error:
         raise DataError(f"{part.url}: cannot be fetched ({error}); open it in a browser") from None
 

@@ -90,7 +90,7 @@ def read_flickr(name: str, files: Files) -> Found:
         captions = read_tokens(path)
     else:
         for row in read_table(path):
-            captions.setdefault(row.image, []).extend(row.captions)
+            captions.setdefault(row.file, []).extend(row.captions)
     hint = (
         f"{path.name} holds no split: put dataset_{name}.json there, which 'imtext data fetch {name} "
         "--parts karpathy' brings"

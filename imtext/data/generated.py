@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,18 @@ from imtext.data.dataset import Dataset, Phrases, Regions
 from imtext.data.files import Files
 from imtext.data.karpathy import read_karpathy
 from imtext.data.pedes import read_pedes
+from imtext.data.text import decode, lines
 from imtext.errors import ConfigError, DataError
 from imtext.files import atomic, told
 from imtext.progress import progress
 
 LIMIT = 100_000
 FEW = 256  # starting processes takes longer than drawing so few
+# What is drawn, how many for training, how it is read, and what joins images with the attributes behind them.
+_PARTS = {
+    "picturebook": ("scenes", 30_000, read_karpathy, "id", "image_ids"),
+    "picturebook_pedestrians": ("pedestrians", 11_000, read_pedes, "file", "image_files"),
+}
 
 
 def default_root() -> Path:
@@ -32,60 +38,46 @@ def default_root() -> Path:
     return Path(os.environ.get("IMTEXT_DATA", "~/.cache/imtext")).expanduser() / "picturebook"
 
 
-def load_picturebook(
+def load_generated(
+    name: str,
     data_root: str | os.PathLike[str] | None = None,
-    train: int = 30_000,
+    train: int | None = None,
     val: int = 1_000,
     test: int = 1_000,
     size: int = 128,
     seed: int = 0,
     n_jobs: int | None = None,
 ) -> Dataset:
-    """The picturebook with these parameters, with scenes, phrases and boxes; drawn first where absent.
+    """A generated dataset with these parameters; drawn first where it is absent.
+
+    ``picturebook`` has scenes, phrases and boxes. In ``picturebook_pedestrians``, ``group_of_image`` is the
+    person: any picture of a person answers a description of that person. ``scenes[i]`` holds the attributes
+    behind picture ``i``: ``person``, ``view``, the fields that are ``hidden`` in this view, and for each
+    description the fields that it ``named``.
 
     Args:
+        name: one of the two.
         data_root: folder that holds one subfolder per set of parameters; default: :func:`default_root`.
-        train, val, test: images of each split.
-        size: side of the images, 64 to 256 pixels.
+        train, val, test: images of each split (30,000 for training), or persons (11,000) of two to four
+            pictures, two descriptions a picture.
+        size: side of the images, 64 to 256 pixels; height of pedestrians, which are 0.45 of that wide.
         n_jobs: processes that draw; all cores by default.
 
     Raises:
         ConfigError: a parameter is out of range.
         DataError: the folder is incomplete or holds something else; the message says what to do.
     """
-    root = _folder("scenes", data_root, {"train": train, "val": val, "test": test}, size, seed, n_jobs)
-    dataset = assemble(replace(read_karpathy(Files(root)), name="picturebook"))
-    path = root / "scenes.jsonl"
-    scenes = _scenes(path, "id", dataset.image_ids)
-    try:
-        extras = {"phrases": _phrases(dataset, scenes), "regions": _regions(scenes)}
-        return replace(dataset, scenes=tuple({"seed": seed, **scene} for scene in scenes), **extras)
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        found = error if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-        raise DataError(f"{path}: expected phrases and boxes, found {found}; {_advice(root)}") from None
-
-
-def load_pedestrians(
-    data_root: str | os.PathLike[str] | None = None,
-    train: int = 11_000,
-    val: int = 1_000,
-    test: int = 1_000,
-    size: int = 128,
-    seed: int = 0,
-    n_jobs: int | None = None,
-) -> Dataset:
-    """The pedestrians with these parameters, drawn first where they are absent.
-
-    ``group_of_image`` is the person: any picture of a person answers a description of that person.
-    ``scenes[i]`` holds the attributes behind picture ``i``: ``person``, ``view``, the fields that are
-    ``hidden`` in this view, and for each description the fields that it ``named``.
-
-    Args and errors are those of :func:`load_picturebook`, but the splits are counted in persons (two to four
-    pictures each, two descriptions a picture), and pictures are ``size`` high and 0.45 of that wide.
-    """
-    root = _folder("pedestrians", data_root, {"train": train, "val": val, "test": test}, size, seed, n_jobs)
-    dataset = assemble(replace(read_pedes(Files(root)), name="picturebook_pedestrians", edition=None))
-    return replace(dataset, scenes=_scenes(root / "pedestrians.jsonl", "file", dataset.image_files))
+    part, usual, read, key, names = _PARTS[name]
+    train = usual if train is None else train
+    root = _folder(part, data_root, n_jobs, size, seed, train=train, val=val, test=test)
+    dataset = assemble(replace(read(Files(root)), name=name, edition=None))
+    path = root / f"{part}.jsonl"
+    with _sound(path, dataset):
+        scenes = _scenes(path, key, getattr(dataset, names))
+        if part == "scenes":
+            dataset = replace(dataset, phrases=_phrases(dataset, scenes), regions=_regions(scenes))
+            scenes = tuple({"seed": seed, **scene} for scene in scenes)
+    return replace(dataset, scenes=scenes)
 
 
 def minimal_pairs(dataset: Dataset) -> list[dict[str, Any]]:
@@ -147,14 +139,7 @@ def _drawn(dataset: Dataset, field: str) -> tuple[dict[str, Any], ...]:
     return dataset.scenes
 
 
-def _folder(
-    part: str,
-    data_root: str | os.PathLike[str] | None,
-    counts: Mapping[str, int],
-    size: int,
-    seed: int,
-    n_jobs: int | None,
-) -> Path:
+def _folder(part: str, data_root: Any, n_jobs: int | None, size: int, seed: int, **counts: int) -> Path:
     """The folder of a generated dataset, drawn whole or not at all; other processes that want it wait."""
     from filelock import FileLock
 
@@ -174,9 +159,9 @@ def _folder(
                 for broken_off in base.glob(f".{root.name}.*.tmp"):
                     shutil.rmtree(broken_off, ignore_errors=True)
                 if not root.exists():
-                    label = "drawing the picturebook" if part == "scenes" else "drawing pedestrians"
                     with atomic(root) as folder:
-                        picturebook.generate(folder, part, counts, size, seed, each=_each(label, n_jobs))
+                        each = _each(f"drawing {part}", n_jobs)
+                        picturebook.generate(folder, part, counts, size, seed, each=each)
     wrong = picturebook.whats_wrong(root, part, counts, size, seed)
     if wrong:
         raise DataError(f"{wrong}; {_advice(root)}")
@@ -188,11 +173,9 @@ def _each(label: str, n_jobs: int | None) -> Callable[[Callable[[Any], Any], Seq
     from joblib import Parallel, cpu_count, delayed
 
     def each(work: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterable[Any]:
-        done = map(work, jobs)
-        if n_jobs != 1 and len(jobs) >= FEW:
-            many = Parallel(n_jobs or cpu_count(), return_as="generator", batch_size=64)
-            done = many(delayed(work)(job) for job in jobs)
-        return progress(done, label, len(jobs))
+        count = 1 if len(jobs) < FEW else n_jobs or cpu_count()
+        many = Parallel(count, return_as="generator", batch_size=64)
+        return progress(many(delayed(work)(job) for job in jobs), label, len(jobs))
 
     return each
 
@@ -201,43 +184,42 @@ def _advice(root: Path) -> str:
     return f"remove the folder {root} and load again, or choose another data_root"
 
 
-def _scenes(path: Path, key: str, names: Sequence[str]) -> tuple[dict[str, Any], ...]:
-    """The descriptions of all images of a dataset, from a file with one a line."""
+@contextmanager
+def _sound(path: Path, dataset: Dataset) -> Iterator[None]:
+    """What goes wrong with a file of scenes as one line about it."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        scenes = {scene[key]: scene for scene in map(json.loads, lines)}
-        if len(lines) != len(names):
-            raise LookupError(f"{len(lines):,}")
-        return tuple(scenes[name] for name in names)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        yield
+    except (DataError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(
-            f"{path}: expected one JSON object for each of {len(names):,} images, found "
+            f"{path}: expected one JSON object for each of {dataset.n_images:,} images, found "
             f"{type(error).__name__}: {error}; {_advice(path.parent)}"
         ) from None
 
 
+def _scenes(path: Path, key: str, names: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """The descriptions of all images of a dataset, from a file with one a line."""
+    found = [decode(line, dict[str, Any], where) for where, line in lines(path)]
+    scenes = {scene[key]: scene for scene in found}
+    if len(scenes) != len(names):
+        raise LookupError(f"{len(scenes):,}")
+    return tuple(scenes[name] for name in names)
+
+
 def _phrases(dataset: Dataset, scenes: Sequence[dict[str, Any]]) -> Phrases:
-    columns: list[tuple[int, int, int, str, int, str]] = []
+    rows = []
     for i, scene in enumerate(scenes):
         captions = dataset.captions_of(i).tolist()
-        split = [dataset.captions[j].rstrip(".").split() for j in captions]
+        said = [dataset.captions[j].rstrip(".").split() for j in captions]
         for k, start, stop, chain, kind in scene["phrases"]:
-            if k < 0 or stop > len(split[k]):
-                raise DataError(f"a phrase of scene {i} that lies outside its caption")
-            words = " ".join(split[k][start:stop])
-            columns.append((captions[k], start, stop, words, chain + scene["chain_offset"], kind))
-    caption, start, stop, words, chain, kind = zip(*columns, strict=True)
-    return Phrases(np.array(caption), np.array(start), np.array(stop), words, np.array(chain), kind)
+            words = " ".join(said[k][start:stop])
+            rows.append((captions[k], start, stop, words, chain + scene["chain_offset"], kind))
+    return Phrases(*zip(*rows, strict=True))
 
 
 def _regions(scenes: Sequence[dict[str, Any]]) -> Regions:
-    boxes, image, chains = [], [], []
+    rows = []
     for i, scene in enumerate(scenes):
-        for chain, found in scene["boxes"].items():
-            boxes += found
-            image += [i] * len(found)
-            chains += [int(chain) + scene["chain_offset"]] * len(found)
-    rows = np.array(boxes)
-    if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind != "i":
-        raise DataError(f"boxes of shape {rows.shape} and type {rows.dtype}")
-    return Regions(rows, np.array(image), np.array(chains))
+        for chain, boxes in scene["boxes"].items():
+            rows += [[*box, i, int(chain) + scene["chain_offset"]] for box in boxes]
+    table = np.array(rows)
+    return Regions(table[:, :4], table[:, 4], table[:, 5])

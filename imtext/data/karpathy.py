@@ -77,26 +77,13 @@ def read_split(path: Path, files: Files) -> Found:
     for i, entry in enumerate(content.images):
         where = f"{path}, images[{i}]"
         file = relative(f"{entry.filepath}/{entry.filename}" if entry.filepath else entry.filename, where)
-        if any(sentence.raw is None is sentence.tokens for sentence in entry.sentences):
-            raise DataError(
-                f"{where}: expected 'raw' or 'tokens' in each sentence, found neither; correct it"
-            )
         captions = [
             clean(" ".join(sentence.tokens or []) if sentence.raw is None else sentence.raw)
             for sentence in entry.sentences
         ]
         number = "" if entry.cocoid is None else str(entry.cocoid)
         also = f"{number:0>12}.jpg" if number else ""
-        pictures.append(Picture(file, captions, entry.split, where, number, also=also))
+        numbers = [sentence.sentid for sentence in entry.sentences]
+        pictures.append(Picture(file, captions, entry.split, where, number, also=also, numbers=numbers))
     name = content.dataset or path.stem.removeprefix("dataset_")
     return Found(name, path, files, pictures, KARPATHY.get(name))
-
-
-def caption_ids(path: Path) -> list[tuple[str, str, int | str | None]]:
-    """Image id, caption and number of every caption of a file."""
-    entries = read_json(path, _Content).images
-    return [
-        (str(entry.cocoid), clean(sentence.raw or ""), sentence.sentid)
-        for entry in entries
-        for sentence in entry.sentences
-    ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Raw
@@ -20,7 +20,7 @@ from imtext.data.assemble import WORDS, Found, Picture
 from imtext.data.coco import read_captions
 from imtext.data.files import Files, bare
 from imtext.data.karpathy import read_split
-from imtext.data.table import Row, read_table
+from imtext.data.table import read_table
 from imtext.data.text import read_json
 from imtext.errors import ConfigError, DataError
 
@@ -49,8 +49,9 @@ def read_own(
     A row has an image and a caption, several columns ``caption_0``, ``caption_1``, or a list of captions; an
     image has as many captions as it has rows, repeated ones are left out with a note. Images of one ``group``
     (``identity``, ``person_id``) are never negatives of each other and stay in one split; without that column
-    each image is a group, or those that share an ``id`` are, with a note. Without a split, each group goes
-    where a hash of the seed and its name says, so that new images do not move the others.
+    (or with an empty cell) each image is a group, or those that share an ``id`` are, with a note. The split
+    of a row wins over that of its file. Without a split, each group goes where a hash of the seed and its
+    name says, so that new images do not move the others.
 
     Raises:
         ConfigError: a parameter is out of range.
@@ -63,7 +64,7 @@ def read_own(
     notes: list[str] = []
     names = _tables(files, captions)
     pictures: dict[str, Picture] = {}
-    rows: list[Row] = []
+    rows: list[Picture] = []
     for name, split in names.items():
         path = files.root / name
         keys = _keys(path)
@@ -77,17 +78,8 @@ def read_own(
     if repeated:
         notes.append(f"{repeated:,} captions that an image has twice: left out")
     found = list(pictures.values())
-    for what in ("split", "group"):
-        lacking = [picture for picture in found if not getattr(picture, what)]
-        if lacking and len(lacking) < len(found):
-            having = next(picture for picture in found if getattr(picture, what))
-            raise DataError(
-                f"{lacking[0].where}: expected a {what}, since {having.where} has one "
-                f"({getattr(having, what)[:40]!r}), found none; fill the column in or pass "
-                f"columns={{{what!r}: None}}"
-            )
     first, split = next(iter(names.items()))
-    if found and not found[0].split:
+    if not any(picture.split for picture in found):
         notes.append(_split(found, val, test, seed))
     elif len(names) == 1 and split:
         notes.append(f"all images are in split {split}, as the name {first} says; call it captions otherwise")
@@ -133,48 +125,38 @@ def _keys(path: Path) -> set[str]:
         return set()
 
 
-def _placed(row: Row, name: str, split: str) -> Row:
+def _placed(row: Picture, name: str, split: str) -> Picture:
     """A row with the split of its file; beside the images of a split, names are relative to that folder."""
-    if split and row.split and WORDS.get(row.split.lower()) != split:
-        raise DataError(
-            f"{row.where}: expected split {split}, as the name of the file says, found {row.split!r}; "
-            "rename the file or correct the row"
-        )
     folder = Path(name).parent.name
-    image = f"{folder}/{row.image}" if folder.lower() in WORDS else row.image
-    return row._replace(split=row.split or split, image=image)
+    file = f"{folder}/{row.file}" if folder.lower() in WORDS else row.file
+    return replace(row, split=row.split or split, file=file)
 
 
-def _grouped(rows: list[Row], notes: list[str]) -> list[Row]:
+def _grouped(rows: list[Picture], notes: list[str]) -> list[Picture]:
     """The rows with what stands under ``id`` as their group, if it is the person of an image.
 
     It is where every image has one, several images share one, and none is in two splits.
     """
-    ids, images, splits = defaultdict(set), defaultdict(set), defaultdict(set)
-    for row in rows:
-        ids[row.image].add(row.id)
-        images[row.id].add(row.image)
-        splits[row.id].add(row.split)
-    if all(len(shared) == 1 for shared in images.values()) or set(images) == {""}:
+    files, ids = {row.file for row in rows}, {row.id for row in rows}
+    pairs, places = {(row.file, row.id) for row in rows}, {(row.id, row.split) for row in rows}
+    if len(pairs) == len(ids) or ids == {""}:
         return rows
-    if "" in images or any(len(several) > 1 for several in (*ids.values(), *splits.values())):
+    if "" in ids or len(pairs) > len(files) or len(places) > len(ids):
         why = "some rows have none, an image has several, or one is in several splits"
         notes.append(f"'id' is no group of images ({why}); columns={{'group': 'id'}} makes it one")
         return rows
-    count = f"{len(images):,} groups of {len(ids):,} images"
+    count = f"{len(ids):,} groups of {len(files):,} images"
     notes.append(f"images with the same 'id' are one group: {count}; columns={{'group': None}} undoes it")
-    return [row._replace(group=row.id) for row in rows]
+    return [replace(row, group=row.id) for row in rows]
 
 
-def _add(pictures: dict[str, Picture], row: Row) -> int:
+def _add(pictures: dict[str, Picture], row: Picture) -> int:
     """Put a row to its picture; the number of captions that it has already."""
-    picture = pictures.setdefault(
-        row.image, Picture(row.image, [], row.split, row.where, group=row.group or None)
-    )
-    for what, now, then in (("split", row.split, picture.split), ("group", row.group, picture.group or "")):
+    picture = pictures.setdefault(row.file, replace(row, captions=[], id=""))
+    for what, now, then in (("split", row.split, picture.split), ("group", row.group, picture.group)):
         if now != then:
             raise DataError(
-                f"{row.where}: image {row.image} is in {what} {now!r}, and in {what} {then!r} at "
+                f"{row.where}: image {row.file} is in {what} {now!r}, and in {what} {then!r} at "
                 f"{picture.where}; an image belongs to one {what}, correct one of the rows"
             )
     fresh = [caption for caption in row.captions if not caption or caption not in picture.captions]

@@ -15,7 +15,6 @@ from imtext.data.assemble import Found, Picture
 from imtext.data.editions import PEDES
 from imtext.data.files import Files, bare, relative
 from imtext.data.text import clean, read_json
-from imtext.errors import DataError
 
 _NO_SPLIT = (
     "caption_all.json has no 'split', so train, val and test cannot be told apart; get reid_raw.json of the "
@@ -46,11 +45,7 @@ def read_pedes(files: Files) -> Found:
     for i, entry in enumerate(read_json(path, list[_Entry])):
         where, captions = f"{path}, entry {i}", entry.captions
         if captions is None:
-            if entry.processed_tokens is None:
-                raise DataError(
-                    f"{where}: expected 'captions' or 'processed_tokens', found neither; correct the entry"
-                )
-            captions = [" ".join(words) for words in entry.processed_tokens]
+            captions = [" ".join(words) for words in entry.processed_tokens or ()]
             bare_ones += 1
         file = relative(entry.file_path, where)
         pictures.append(

@@ -32,7 +32,6 @@ from imtext.progress import progress
 USUAL = 5
 """Captions of an image where nothing else is said: so in Flickr8k, Flickr30k and, cut to five, COCO."""
 _BLOCK = 1 << 24  # bytes looked at together
-_SAMPLE = 16  # blocks looked at where not all are
 
 
 @dataclass
@@ -88,8 +87,7 @@ def read_precomp(
             first 1,000), or ``"auto"``: testall where it is there. The 1K test that most papers print is the
             mean over five blocks of 1,000 images of testall: ``evaluate(..., folds=5)``.
         subset: accept splits without files.
-        check_files: read every row: all numbers finite (as float32), repeated rows truly equal. False reads a
-            sample of the repeated rows, and none otherwise.
+        check_files: read every row: all numbers finite (as float32), repeated rows truly equal.
 
     ``dev`` becomes the split val. Captions belong to images by their ids where each caption has one (any
     number for an image, its captions together); otherwise each image has ``captions_per_image``. Where rows
@@ -226,14 +224,11 @@ def _counts_on(ids: Sequence[str]) -> bool:
 
 
 def _check(part: _Part, everything: bool, k: int | None, notes: list[str]) -> None:
-    """Look at the rows in blocks: all finite, and equal where one image has several; notes are added.
-
-    ``everything=False`` looks at a sample of repeated rows only, at nothing else.
-    """
+    """Look at the rows in blocks: all finite, and equal where one image has several; notes are added."""
     flat = part.rows.reshape(len(part.rows), -1)
     bits = flat.view(f"u{flat.dtype.itemsize}")  # NaN equals NaN, and comparing makes no copy of another type
     fives = (bits[:USUAL] == bits[0]).all() and (bits[USUAL : USUAL + 1] != bits[0]).any()
-    file, zeros = f"{part.path}_ims.npy", 0
+    file = f"{part.path}_ims.npy"
     if part.repeated:
         notes.append(
             f"{part.stem}_ims.npy: the row of each image is repeated for each caption; images kept once"
@@ -244,9 +239,7 @@ def _check(part: _Part, everything: bool, k: int | None, notes: list[str]) -> No
             f"has {USUAL} captions, pass captions_per_image={USUAL}"
         )
     step = max(1, _BLOCK // (flat.shape[1] * flat.dtype.itemsize))
-    starts = range(0, len(flat), step)
-    if not everything:
-        starts = starts[:: max(1, len(starts) // _SAMPLE)] if part.repeated else ()
+    starts = range(0, len(flat), step) if everything else ()
     for start in progress(starts, f"checking {part.stem}_ims.npy", len(starts)):
         begin, stop = max(start - 1, 0), min(start + step, len(flat))
         if part.repeated:
@@ -260,15 +253,11 @@ def _check(part: _Part, everything: bool, k: int | None, notes: list[str]) -> No
                     "captions_per_image (1 if each image has one caption) or add "
                     f"{part.stem}_ids.txt with the image of each caption"
                 )
-        if everything:
-            with np.errstate(over="ignore"):
-                block = np.asarray(flat[start:stop], dtype=np.float32)
-            odd = np.flatnonzero(~np.isfinite(block).all(1))
-            if len(odd):
-                raise DataError(
-                    f"{file}: row {start + int(odd[0])} of {len(flat):,} holds NaN or infinity (as float32); "
-                    "compute its features again or fetch the file again"
-                )
-            zeros += int(np.count_nonzero(~block.any(1)))
-    if zeros:
-        notes.append(f"{part.stem}_ims.npy: {zeros:,} rows are all zero")
+        with np.errstate(over="ignore"):
+            block = np.asarray(flat[start:stop], dtype=np.float32)
+        odd = np.flatnonzero(~np.isfinite(block).all(1))
+        if len(odd):
+            raise DataError(
+                f"{file}: row {start + int(odd[0])} of {len(flat):,} holds NaN or infinity (as float32); "
+                "compute its features again or fetch the file again"
+            )

@@ -12,23 +12,21 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from imtext.data.assemble import Picture
 from imtext.data.files import relative
 from imtext.data.text import clean, decode, lines, read_json, read_text
 from imtext.errors import ConfigError, DataError
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "image": (
-        *("image", "image_name", "filename", "file_name", "file"),
-        *("filepath", "file_path", "image_path", "img", "img_path", "path"),
-    ),
-    "caption": (
-        *("caption", "captions", "sentence", "sentences", "text"),
-        *("raw", "comment", "description", "title"),
-    ),
-    "split": ("split",),
-    "group": ("group", "identity", "person_id"),
+    role: tuple(names.split())
+    for role, names in {
+        "image": "image image_name filename file_name file filepath file_path image_path img img_path path",
+        "caption": "caption captions sentence sentences text raw comment description title",
+        "split": "split",
+        "group": "group identity person_id",
+    }.items()
 }
 """Usual names of the columns."""
 _NUMBERED = re.compile(r"(?:caption|sentence|comment|description)_?\d+")
@@ -37,36 +35,24 @@ _KAGGLE = ["image_name", "comment_number", "comment"]
 _GLUED = re.compile(r"\s*(\d+)\s+(\S.*)", re.DOTALL)  # one row of Kaggle's Flickr30k lacks a delimiter
 
 
-class Row(NamedTuple):
-    """One row: image name, cleaned captions, split, group and ``id`` as text (empty where not given), and
-    where it stands."""
-
-    image: str
-    captions: list[str]
-    split: str
-    group: str
-    id: str
-    where: str
-
-
-def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> list[Row]:
-    """The rows of a caption file, in their order.
+def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> list[Picture]:
+    """The rows of a caption file, in their order, each as a picture with the ``id`` of that column.
 
     Args:
-        path: a file that ends in ``.csv``, ``.tsv``, ``.txt`` (all three: any delimiter), ``.jsonl`` or
-            ``.json`` (a list of objects, or one a line).
+        path: a file that ends in ``.jsonl`` or ``.json`` (a list of objects, or one a line), or a table with
+            any delimiter.
         columns: own names for ``image``, ``caption``, ``split`` or ``group``; None ignores a split or group.
 
     Raises:
         ConfigError: ``columns`` is of another form.
         DataError: the file is not readable, not UTF-8, broken, or lacks a column; a row has too few or too
-            many fields, or something else than text.
+            many fields, or an image or caption that is no text.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "captions.csv")
     >>> _ = path.write_text('image,caption\\na.jpg,"A dog, running."\\n', encoding="utf-8")
-    >>> read_table(path)[0][:2]
-    ('a.jpg', ['A dog, running.'])
+    >>> read_table(path)[0].captions
+    ['A dog, running.']
     """
     columns = _checked(columns or {})
     found = list(_rows(path))
@@ -90,8 +76,11 @@ def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> l
                 f"{where}: expected the name of an image and a caption (or a list of them) as text, found "
                 f"{str(image)[:40]!r} and {str(captions)[:60]}; correct it"
             )
-        texts = [_text(role, values.get(role, [None])[0], where) for role in ("split", "group", "id")]
-        rows.append(Row(relative(image.strip(), where), [clean(one) for one in captions], *texts, where))
+        picture = Picture(relative(image.strip(), where), [clean(one) for one in captions], "", where)
+        for role in values.keys() - {"image", "caption"}:
+            value = values[role][0]
+            setattr(picture, role, "" if value is None else str(value).strip())
+        rows.append(picture)
     return rows
 
 
@@ -112,15 +101,6 @@ def _checked(columns: Any) -> Mapping[str, str | None]:
 def _plain(name: str) -> str:
     """A column name as it is compared."""
     return re.sub(r"[\s-]+", "_", name.strip().lower())
-
-
-def _text(role: str, value: Any, where: str) -> str:
-    """A split or group as text; whole numbers count as their digits. An ``id`` may be anything."""
-    if isinstance(value, bool) or not isinstance(value, int | str | None):
-        if role != "id":
-            raise DataError(f"{where}: expected the {role} as text, found {value!r}; correct it")
-        value = None
-    return "" if value is None else str(value).strip()
 
 
 def _roles(path: Path, names: list[str], columns: Mapping[str, str | None]) -> dict[str, list[str]]:
@@ -152,13 +132,8 @@ def _roles(path: Path, names: list[str], columns: Mapping[str, str | None]) -> d
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row by column, and words that name it."""
     ending = path.suffix.lower()
-    if ending in (".csv", ".tsv", ".txt"):
+    if ending not in (".json", ".jsonl"):
         yield from _delimited(path, ending)
-    elif ending not in (".json", ".jsonl"):
-        raise DataError(
-            f"{path}: expected a caption file that ends in .csv, .tsv, .txt, .jsonl or .json, found "
-            f"{path.suffix or 'no ending'!r}; rename it to what it is"
-        )
     elif ending == ".json" and not read_text(path).lstrip().startswith("{"):
         for i, row in enumerate(read_json(path, list[dict[str, Any]])):
             yield f"{path}, entry {i}", {_plain(name): value for name, value in row.items()}
@@ -170,9 +145,6 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _delimited(path: Path, ending: str) -> Iterator[tuple[str, dict[str, str]]]:
     text = read_text(path)
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}, line {line}: expected text, found a NUL byte; save the file as UTF-8 text")
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",\t;|", key=lambda one: (_known(header.split(one)), header.count(one)))
     quoting = csv.QUOTE_NONE if delimiter == "\t" and ending != ".csv" else csv.QUOTE_MINIMAL

@@ -118,16 +118,6 @@ def test_another_kind_of_image_than_the_name_says_is_fine(folder):
     assert report.findings == []
 
 
-def test_tiny_and_elongated_pictures_are_remarked_upon(folder):
-    noise(7, (20, 30)).save(folder.image("a"))
-    noise(8, (400, 60)).save(folder.image("b"))
-    report = folder.check()
-    found = codes(report)
-    assert report.ok
-    assert found["tiny"].examples == ("a.jpg: 20 x 30",)
-    assert found["elongated"].examples == ("b.jpg: 400 x 60",)
-
-
 def test_wrong_counts_are_shown_for_each_split(folder):
     folder.name = "flickr8k"
     report = folder.check()
@@ -139,10 +129,6 @@ def test_wrong_counts_are_shown_for_each_split(folder):
     assert report.to_dict()["counts"]["train"]["published"] == {"images": 6000}
     report = folder.check(options={"subset": True})
     assert report.verdict() == "right, 3 warnings"
-
-
-
-
 
 
 def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):

@@ -48,7 +48,6 @@ def test_equal_files_across_splits_are_a_warning(five):
     assert finding.examples == ("a.png (train) and d.png (test)",)
 
 
-
 def test_equal_files_within_a_split_are_a_remark(five):
     (five.image_root / "e.png").write_bytes((five.image_root / "d.png").read_bytes())
     (finding,) = findings(five)

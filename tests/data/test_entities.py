@@ -13,7 +13,7 @@ from folders import photos
 
 from imtext.data import Dataset, load_dataset
 from imtext.data.entities import parse_sentence
-from imtext.data.generated import load_picturebook
+from imtext.data.generated import load_generated
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate
 
@@ -141,7 +141,7 @@ def test_broken_brackets_leave_the_words_without_phrases(flickr, line):
 
 
 def test_a_picturebook_read_back(tmp_path):
-    book = load_picturebook(tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
+    book = load_generated("picturebook", tmp_path, train=12, val=3, test=11, size=64, n_jobs=1)
     root = generate(tmp_path / "flickr", "scenes", {"train": 12, "val": 3, "test": 11}, 64, entities=True)
     (root / "dataset_picturebook.json").rename(root / "dataset_flickr30k.json")
     assert read(root, split="karpathy").fingerprint() == read(root).fingerprint()
@@ -247,11 +247,9 @@ OUTER = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation>&a;</
         ("<html/>", "expected <annotation> at the top, found <html>"),
         (annotation("102"), "expected the annotation of image 101, found <filename> '102.jpg'"),
         (annotation("101", width="x"), "expected a whole number, found 'x'"),
-
         (annotation("101", OBJECTS + "<object><name>dog</name></object>"), "object 5: .* found 'dog'"),
         (annotation("101", f"<object><name>{'9' * 30}</name></object>"), "object 1: expected a whole number"),
         (annotation("101", "<object><name>1</name><bndbox/></object>"), "object 1: .* found ''"),
-
         (annotation("101", OBJECTS.replace(">30<", f">{'9' * 6000}<")), "object 1: .* found '9999"),
     ],
 )

@@ -169,10 +169,6 @@ def test_no_server(tmp_path):
 
 
 def test_an_archive_of_something_else(server, images, tmp_path):
-    images.body = zipped({f"{i}.jpg": b"x" for i in range(19)} | {"19.jpg": b""})
-    checksum = f"sha256:{hashlib.sha256(images.body).hexdigest()}"
-    fails(server, tmp_path, r"expected 20 files \*.jpg, found 19; this is not", checksum=checksum)
-    (tmp_path / ".fetch/images.zip").unlink()
     images.body = IMAGES[:-200]
     checksum = f"sha256:{hashlib.sha256(images.body).hexdigest()}"
     fails(server, tmp_path, "found damage", checksum=checksum)
@@ -258,7 +254,7 @@ def test_a_killed_process_leaves_nothing_but_a_part(server, images, tmp_path):
         ("coco", "add --root DIR"),
         ("coco --root {} --parts train2014,train2015", "no part 'train2015'; its parts are: annotations2014"),
         ("cuhk_pedes --root {} --parts images", "it has to be requested: leave --parts out"),
-        ("karpathy --root {}", "the part karpathy of flickr8k"),
+        ("karpathy --root {}", "expected one of flickr8k, coco"),
     ],
 )
 def test_what_cannot_be_asked_for(tmp_path, words, message):

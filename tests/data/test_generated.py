@@ -172,7 +172,6 @@ def test_boxes_cover_what_the_thing_changes_in_the_picture():
     ("options", "words"),
     [
         ({"train": -1}, "train=-1"),
-
         ({"train": 0, "val": 0, "test": 0}, "all 0"),
         ({"size": 32}, "size=32"),
         ({"seed": -3}, "seed=-3"),

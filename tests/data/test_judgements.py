@@ -53,16 +53,13 @@ def test_files_may_lie_in_the_root_itself(tmp_path, pets):
     ("line", "said"),
     [
         ("a.jpg\tb.jpg#1\t1\t2", "three scores"),
-
         ("a.jpg\tb.jpg#1\t0\t2\t3", "three scores"),
         ("a.jpg\tb.jpg#1\t1\t2\t5", "three scores"),
-
         ("a.jpg\tb.jpg#1\t1\t2\t²", "three scores"),
         ("a.jpg\tb.jpg\t1\t2\t3", "image.jpg#k"),
         ("a.jpg\tb.jpg#-1\t1\t2\t3", "image.jpg#k"),
         ("a.jpg\tb.jpg#" + "1" * 5000 + "\t1\t2\t3", "image.jpg#k"),
         ("../a.jpg\tb.jpg#1\t1\t2\t3", "leaves the image folder"),
-
         (EXPERT[0], "is also at .*line 1"),
         ("a.jpg b.jpg#1 1 2 3", "TAB"),
     ],

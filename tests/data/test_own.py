@@ -83,7 +83,7 @@ def test_which_caption_file(make, tmp_path):
     assert load_dataset("own", root, captions="two.csv").n_images == 3
     assert load_dataset("own", root, captions=root.absolute() / "two.csv").n_images == 3
     refuses("none.csv: expected a file, found none", root, captions="none.csv")
-    refuses("README: expected a caption file that ends in", make({"README": "x"}), captions="README")
+    refuses("README: expected rows with an image and a caption", make({"README": "x"}), captions="README")
     refuses("found captions.csv, captions.json", make({"captions.csv": PLAIN, "captions.json": "[]"}))
     refuses("found captions.csv, captions.json, train.csv", make({"train.csv": PLAIN}))
     assert load_dataset("own", make({"sub/x.csv": PLAIN}), captions="sub/x.csv").n_images == 3
@@ -120,7 +120,7 @@ def test_files_that_are_splits_refuse(make):
     assert set(splits(data).values()) == {"train"}
     assert data.notes[0].startswith("all images are in split train, as the name train.csv says")
     root = make({"test.csv": "image,caption,split\nd.jpg,A cow.,train\n"}, images=("a.jpg", "d.jpg"))
-    refuses("test.csv, line 2: expected split test, as the name of the file says, found 'train'", root)
+    assert splits(load_dataset("own", root, captions="test.csv")) == {"d": "train"}
 
 
 def test_split_column(make):
@@ -134,8 +134,8 @@ def test_split_column(make):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.jpg,A dog.,train\nb.jpg,A cat.,\n", "line 3: expected a split, since .*line 2 has one .'train'."),
-        ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: expected a split, since .*line 3 has one"),
+        ("a.jpg,A dog.,train\nb.jpg,A cat.,\n", "line 3: unknown split ''; expected one of train"),
+        ("a.jpg,A dog.,\nb.jpg,A cat.,val\n", "line 2: unknown split ''; expected one of train"),
         ("a.jpg,A dog.,training\n", "line 2: unknown split 'training'; expected one of train, val"),
         ("a.jpg,A dog.,train\na.jpg,A dog.,test\n", "line 3: image a.jpg is in split 'test', and .*line 2"),
     ],
@@ -167,10 +167,6 @@ def test_groups(make):
         (
             "a.jpg,A dog.,1,train\nb.jpg,A cat.,1,test\n",
             "line 3: group 1 .split test. is also at .*line 2 .split train.",
-        ),
-        (
-            "a.jpg,A dog.,1,train\nb.jpg,A cat.,,test\n",
-            "line 3: expected a group, since .*fill the column in or pass columns=",
         ),
         (
             "a.jpg,A dog.,1,train\na.jpg,A cat.,2,train\n",

@@ -150,9 +150,3 @@ def test_captions_of_twins_mention_the_difference():
         told += sum(any(p.chain == chain for p in caption) for caption in captions)
         total += 5
     assert told > 0.6 * total
-
-
-
-
-
-

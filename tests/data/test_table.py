@@ -34,7 +34,7 @@ def table(root: Path, content: str | bytes, name: str = "t.csv", **columns: str 
 
 
 def pairs(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None) -> list[tuple]:
-    return [(row.image, caption) for row in table(root, content, name, **columns) for caption in row.captions]
+    return [(row.file, caption) for row in table(root, content, name, **columns) for caption in row.captions]
 
 
 def refuses(message: str, root: Path, content: str | bytes, name: str = "t.csv", **columns) -> None:
@@ -64,7 +64,7 @@ def test_flickr30k_of_kaggle(folder):
         "2199200615.jpg| 4   A dog runs across the grass .\n"
     )
     read = table(folder, text, "results.csv")
-    assert [(row.image, row.captions[0], row.where[-6:]) for row in read] == [
+    assert [(row.file, row.captions[0], row.where[-6:]) for row in read] == [
         ("1000.jpg", 'Two young , White males ; one says " Hi " .', "line 2"),
         ("1000.jpg", '" Hi " says a man .', "line 3"),
         ("2199200615.jpg", "A dog runs across the grass .", "line 4"),
@@ -91,7 +91,7 @@ def test_annotations_of_flickr30k_with_lists(folder):
     cell = json.dumps(["Two men.", 'A "man", two.']).replace('"', '""')
     text = f'raw,sentids,split,filename,img_id\n"{cell}","[0, 1]",train,1.jpg,0\n'
     read = table(folder, text)
-    assert [row[:4] for row in read] == [("1.jpg", ["Two men.", 'A "man", two.'], "train", "")]
+    assert (read[0].file, read[0].captions) == ("1.jpg", ["Two men.", 'A "man", two.'])
     refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,['A dog']\n")
     refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,[3]\n")
     assert pairs(folder, "image,caption\n1.jpg,[sic]\n") == [("1.jpg", "[sic]")]
@@ -115,7 +115,6 @@ def test_quotes_line_breaks_and_line_numbers(folder):
         ("a.jpg,A dog\nb.jpg,A cat, black\n", "line 3: expected 2 fields .*, found 3: .*put quotes round"),
         ('a.jpg,"A dog\nb.jpg,A cat\n', "line 2: expected fields with closed quotes, found: unexpected end"),
         ('a.jpg,A\nb.jpg,"A" dog\n', "line 3: expected fields with closed quotes, found: ',' expected after"),
-        ("a.jpg,A\x00dog\n", "line 2: expected text, found a NUL byte"),
         ("a.jpg," + "x" * 200_000, r"line 2: .* found: field larger than field limit \(131072\)"),
         ("", "expected rows with an image and a caption, found none"),
     ],
@@ -178,7 +177,7 @@ def test_json_and_json_lines(folder):
         (lines, "t.json", "line"),
     ):
         read = table(folder, text, name)
-        assert [row[:4] for row in read] == [
+        assert [(row.file, row.captions, row.split, row.group) for row in read] == [
             ("a.jpg", ["A dog.", "Two dogs."], "train", "4"),
             ("b.jpg", ["A cat."], "dev", "x"),
         ]
@@ -195,8 +194,6 @@ def test_json_and_json_lines(folder):
         ('{"image": "a", "text": "b"}\n{"text": "b"}', "line 2: expected the name of an image"),
         ('{"image": "a", "text": "\\ud800"}', "line 1, one JSON object a line: "),
         ('{"image": "a\\u0000", "text": "b"}', "line 1 leaves the image folder"),
-        ('{"image": "a", "text": "b", "group": 1.5}', "line 1: expected the group as text, found 1.5"),
-        ('{"image": "a", "text": "b", "split": true}', "line 1: expected the split as text, found True"),
         ('{"image": "a", "file": "b", "text": "b"}', "with the image .*found image, file among"),
         ("", "expected rows with an image and a caption, found none"),
     ],

@@ -83,14 +83,8 @@ class Report:
             self.findings.append(Finding(level, code, text, tuple(examples), todo))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-safe: ``name``, ``root``, ``ok``, ``findings`` and ``counts``."""
-        return {
-            "name": self.name,
-            "root": self.root,
-            "ok": self.ok,
-            "findings": [asdict(finding) for finding in self.findings],
-            "counts": self.counts,
-        }
+        """JSON-safe: all of it, and whether it is ``ok``."""
+        return asdict(self) | {"ok": self.ok}
 
     def verdict(self) -> str:
         """The first line of the report, without name and root."""

@@ -25,15 +25,6 @@ from imtext.data.editions import Edition
 # Only these characters can be trouble, so that 600,000 plain captions pass at once.
 _SUSPECT = re.compile(r"[^\x20-\x7e]|&#?\w+;")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_TROUBLES = {
-    "mojibake": "text decoded with the wrong encoding",
-    "replacement": "the replacement character U+FFFD: the text is lost",
-    "byte-order-mark": "a byte-order mark inside the text",
-    "control": "control or invisible characters",
-    "entity": "HTML entities",
-}
-# Remarked upon are pictures whose shorter side has fewer pixels, or that are so many times as long as wide.
-TINY, LONG = 32, 5.0
 # Two pictures look the same where their 64-bit DCT hashes (imagehash.phash) differ in at most so many bits
 # and their grey thumbnails of 16 x 16 correlate so much; not compared is a thumbnail of so small a deviation,
 # which has no layout. The thresholds come from Flickr8k. Among the 32 million pairs of its photographs the
@@ -80,36 +71,26 @@ def see_captions(report: Report, dataset: Dataset) -> None:
     per_image = np.bincount(dataset.image_of_caption, minlength=dataset.n_images)
     many = ", ".join(f"{k} for {plural(n, 'image')}" for k, n in Counter(per_image.tolist()).most_common(6))
     report.see("Captions", f"per image: mean {per_image.mean():.2f} ({many})")
-    broken: dict[str, list[str]] = defaultdict(list)
+    broken: list[str] = []
     splits_of: dict[str, set[str]] = defaultdict(set)
     for caption, image in zip(dataset.captions, dataset.image_of_caption.tolist(), strict=True):
-        for trouble in troubles_of(caption):
-            broken[trouble].append(f"{shorten(caption, 300)} -> {shorten(repaired(caption), 300)}")
+        if _SUSPECT.search(caption) and is_broken(caption):
+            broken.append(f"{shorten(caption, 300)} -> {shorten(repaired(caption), 300)}")
         splits_of[" ".join(caption.lower().split()).rstrip(" .")].add(str(dataset.split_of_image[image]))
-    for code, about in _TROUBLES.items():
-        report.find("remark", code, f"{plural(len(broken[code]), 'caption')} with {about}", broken[code])
+    text = f"{plural(len(broken), 'caption')} with broken characters, HTML entities or invisible ones"
+    report.find("remark", "broken-text", text, broken)
     across = sorted(caption for caption, splits in splits_of.items() if len(splits) > 1)
     text = f"{plural(len(across), 'caption')} shared by images of different splits"
     report.find("remark", "shared-captions", text, across)
 
 
-def troubles_of(caption: str) -> list[str]:
-    """Which kinds of broken characters a caption has.
+def is_broken(caption: str) -> bool:
+    """Whether a caption was decoded wrongly, or holds HTML entities or characters that nobody sees.
 
-    >>> troubles_of("a man\u00e2\u20ac\u2122s dog &amp; cat"), troubles_of("plain")
-    (['mojibake', 'entity'], [])
+    >>> is_broken("a man\u00e2\u20ac\u2122s dog"), is_broken("AT&T"), is_broken("plain")
+    (True, False, False)
     """
-    if not _SUSPECT.search(caption):
-        return []
-    mojibake = ftfy.fix_encoding(caption) != caption
-    has = {
-        "mojibake": mojibake,
-        "replacement": "\ufffd" in caption,
-        "byte-order-mark": "\ufeff" in caption,
-        "control": not mojibake and _CONTROL.search(caption.replace("\ufeff", "")),
-        "entity": html.unescape(caption) != caption,
-    }
-    return [trouble for trouble in _TROUBLES if has[trouble]]
+    return "\ufffd" in caption or repaired(caption) != " ".join(caption.split())
 
 
 def repaired(caption: str) -> str:
@@ -172,19 +153,13 @@ def see_pictures(report: Report, dataset: Dataset, duplicates: bool, n_jobs: int
     named: dict[str, list[str]] = defaultdict(list)
     for file, look in zip(dataset.image_files, looks, strict=True):
         named[look.state].append(f"{file}: {look.reason}" if look.reason else file)
-        if look.state == "ok":
-            shape = f"{file}: {look.sides[0]} x {look.sides[1]}"
-            named["tiny"] += [shape] * (min(look.sides) < TINY)
-            named["elongated"] += [shape] * (max(look.sides) > LONG * min(look.sides))
     gone = f"of {len(looks):,} have no file in {dataset.image_root}"
-    for level, code, text, todo in (
-        ("error", "missing", gone, "fetch the missing images, or check the captions alone (--no-pictures)"),
-        ("error", "empty", "of 0 bytes", "fetch the empty image files again"),
-        ("error", "corrupt", "cannot be decoded to the end", "replace the corrupt image files"),
-        ("remark", "tiny", f"with a side of fewer than {TINY} pixels", ""),
-        ("remark", "elongated", f"more than {LONG:g} times as long as wide", ""),
+    for code, text, todo in (
+        ("missing", gone, "fetch the missing images, or check the captions alone (--no-pictures)"),
+        ("empty", "of 0 bytes", "fetch the empty image files again"),
+        ("corrupt", "cannot be decoded to the end", "replace the corrupt image files"),
     ):
-        report.find(level, code, f"{plural(len(named[code]), 'image')} {text}", named[code], todo)
+        report.find("error", code, f"{plural(len(named[code]), 'image')} {text}", named[code], todo)
     good = [look.sides for look in looks if look.state == "ok"]
     report.see("Pictures", f"{len(good):,} of {len(looks):,} files decoded")
     if good:
