@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import plain
 
 from imtext.data import Dataset, Phrases, Regions
 from imtext.data.files import relative
@@ -14,16 +16,13 @@ from imtext.errors import ConfigError, DataError
 
 def make(**changes) -> Dataset:
     fields = {
-        "name": "small",
-        "image_root": Path("photos"),
-        "image_files": ("a.jpg", "b.jpg", "c.jpg"),
         "image_ids": ("a", "b", "c"),
         "captions": ("a dog", "one cat", "a black dog", "two cats sit"),
         "image_of_caption": np.array([0, 1, 0, 2]),
-        "split_of_image": np.array(["train", "test", "train"]),
         "group_of_image": np.array([5, 6, 5]),
     }
-    return Dataset(**{**fields, **changes})
+    small = plain(Path("photos"), ("a.jpg", "b.jpg", "c.jpg"), ("train", "test", "train"), **fields)
+    return replace(small, **changes)
 
 
 def test_captions_of_every_image_in_order():
@@ -61,7 +60,7 @@ def test_split_and_summary():
     data = make()
     assert data.split("train").image_ids == ("a", "c")
     assert data.split("train").split("train").fingerprint() == data.split("train").fingerprint()
-    assert data.summary() == "small: 3 images, 4 captions (train 2/3, test 1/1 images/captions)"
+    assert data.summary() == "mine: 3 images, 4 captions (train 2/3, test 1/1 images/captions)"
     with pytest.raises(DataError, match="no image in split 'val', it has: test, train"):
         data.split("val")
     with pytest.raises(ConfigError, match="split='dev'"):
@@ -94,11 +93,14 @@ def test_fingerprint_follows_the_content_only():
         ({"image_of_caption": np.array([0.0, 1, 2, 2])}, "integer array"),
         ({"split_of_image": np.array(["train", "val"])}, "expected 3 split_of_image, found 2"),
         ({"scenes": ({},)}, "expected 3 scenes, found 1"),
+        ({"regions": ([[0, 0, 0, 0]], [0], [0, 1])}, "chain: expected 1 entries, found 2"),
+        ({"phrases": ([0], [1], [2, 3], ("a dog",), [0], ("x",))}, "stop: expected 1 entries, found 2"),
     ],
 )
 def test_bad_content_is_one_clear_line(change, message):
+    kinds = {"regions": Regions, "phrases": Phrases}
     with pytest.raises(DataError, match=message) as caught:
-        make(**change)
+        make(**{key: kinds[key](*value) if key in kinds else value for key, value in change.items()})
     assert "\n" not in str(caught.value)
 
 
@@ -107,10 +109,3 @@ def test_file_names_stay_inside(file):
     with pytest.raises(DataError, match="leaves the image folder"):
         relative(file, "x.json")
     assert relative("train2014/..a.jpg", "x.json") == "train2014/..a.jpg"
-
-
-def test_bad_boxes_and_phrases():
-    with pytest.raises(DataError, match="chain: expected 1 entries, found 2"):
-        Regions([[0, 0, 0, 0]], [0], [0, 1])
-    with pytest.raises(DataError, match="stop: expected 1 entries, found 2"):
-        Phrases([0], [1], [2, 3], ("a dog",), [0], ("x",))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import refuses, write
 from PIL import Image
 
 from imtext.data import load_dataset
 from imtext.data.generated import default_root, minimal_pairs, scene_relevance
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate, render
+from imtext.picturebook import write as book_writer
 from imtext.picturebook.scenes import Sampler, layout
 from imtext.picturebook.world import KINDS, PEOPLE
 from imtext.picturebook.write import tokens
@@ -180,57 +181,47 @@ def test_boxes_cover_what_the_thing_changes_in_the_picture():
 )
 @pytest.mark.parametrize("name", ["picturebook", "picturebook_pedestrians"])
 def test_parameters_out_of_range(tmp_path, name, options, words):
-    with pytest.raises(ConfigError, match=re.escape(words)):
-        load_dataset(name, tmp_path, **{**SMALL, **options})
+    refuses(name, words, tmp_path, ConfigError, **{**SMALL, **options})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_holds_something_else(tmp_path):
-    folder = tmp_path / "v2-train3-val1-test1-size64-seed0"
-    folder.mkdir()
-    (folder / "notes.txt").write_text("keep me")
-    with pytest.raises(DataError, match=r"picturebook\.json: expected the parameters.*remove the folder"):
-        load_dataset("picturebook", tmp_path, **SMALL)
-    assert (folder / "notes.txt").read_text() == "keep me"
+    notes = write(tmp_path / "v2-train3-val1-test1-size64-seed0" / "notes.txt", "keep me")
+    message = r"picturebook\.json: expected the parameters.*remove the folder"
+    refuses("picturebook", message, tmp_path, **SMALL)
+    assert notes.read_text() == "keep me"
 
 
 @pytest.mark.parametrize("name", ["picturebook", "picturebook_pedestrians"])
 def test_a_folder_that_lost_files_or_is_cut_off(tmp_path, name):
-    load_dataset(name, tmp_path, **SMALL)
-    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    whole = tmp_path / "whole"
-
-    def refused(words):
-        with pytest.raises(DataError, match=words + ".*remove the folder"):
-            load_dataset(name, tmp_path, **SMALL)
+    def refused(words: str) -> None:
+        refuses(name, words + ".*remove the folder", tmp_path, **SMALL)
         shutil.rmtree(folder)
         shutil.copytree(whole, folder)
 
-    shutil.copytree(folder, whole)
-    stamp = "pedestrians.json" if name.endswith("pedestrians") else "picturebook.json"
-    lines = next(folder.glob("*.jsonl")).name
+    load_dataset(name, tmp_path, **SMALL)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    whole = shutil.copytree(folder, tmp_path / "whole")
     next(folder.rglob("*.jpg")).unlink()
     refused(r"json: expected \d+ images, found \d+")
-    about = json.loads((folder / stamp).read_text())
-    (folder / stamp).write_text(json.dumps({**about, "seed": 9}))
+    stamp = folder / ("pedestrians.json" if name.endswith("pedestrians") else "picturebook.json")
+    write(stamp, json.loads(stamp.read_text()) | {"seed": 9})
     refused("json: expected seed 0, found 9")
-    text = (folder / lines).read_text().splitlines()
-    (folder / lines).write_text("\n".join(text[:-1]) + "\n")
+    lines = next(folder.glob("*.jsonl"))
+    lines.write_text("".join(lines.read_text().splitlines(keepends=True)[:-1]))
     refused(r"jsonl: expected one JSON object for each of \d+ images, found LookupError")
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    from imtext.picturebook import write
-
-    def full_disk(*args, calls=[], draw=write.render):  # noqa: B006
+    def full_disk(*args):
         calls.append(args)
         if len(calls) > 2:
             raise OSError(28, "No space left on device")
-        return draw(*args)
+        return render(*args)
 
-    monkeypatch.setattr(write, "render", full_disk)
-    with pytest.raises(DataError, match="cannot be written .No space left"):
-        load_dataset("picturebook", tmp_path, **SMALL)
+    calls = []
+    monkeypatch.setattr(book_writer, "render", full_disk)
+    refuses("picturebook", "cannot be written .No space left", tmp_path, **SMALL)
     assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
 
 

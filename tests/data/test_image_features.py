@@ -44,18 +44,6 @@ def test_only_indices_choose_images(images):
             choose(images)
 
 
-@pytest.mark.parametrize(
-    ("parts", "rows", "words"),
-    [
-        ((np.ones((2, 3)),), [2], "expected indices 0 to 1, found 2"),
-        ((np.ones((2, 3)),), [0.5], "integer array"),
-    ],
-)
-def test_what_is_no_set_of_features(parts, rows, words):
-    with pytest.raises(DataError, match=words):
-        ImageFeatures(parts, rows)
-
-
 def test_index_array_takes_what_python_has():
     assert index_array([], "x", 0).dtype == np.int64
     assert not index_array(range(3), "x", 3, 3).flags.writeable

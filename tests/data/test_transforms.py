@@ -32,20 +32,13 @@ def noise(count: int = 6, height: int = 32, width: int = 32) -> torch.Tensor:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 90), (200, 40)])
 def test_boxes_lie_inside_and_cover_the_share(height, width):
-    boxes = random_boxes(2000, height, width, seeded(), scale=(0.3, 0.9))
+    boxes = random_boxes(4000, height, width, seeded(), scale=(0.3, 0.9))
     top, left, tall, wide = boxes.unbind(1)
-    assert (boxes >= 0).all() and len(boxes.unique(dim=0)) > 1000
-    assert (top + tall <= height).all() and (left + wide <= width).all()
+    assert top.min() == left.min() == 0
+    assert (top + tall).max() == height and (left + wide).max() == width
     share = tall * wide / (height * width)
     assert share.min() > 0.27 and share.max() < 0.93
     assert abs(float(share.mean()) - 0.6) < 0.02
-
-
-def test_corners_are_reached():
-    boxes = random_boxes(4000, 16, 16, seeded(), scale=(0.5, 0.5))
-    assert (boxes[:, 0] == 0).any()
-    assert (boxes[:, 0] + boxes[:, 2] == 16).any()
-    assert (boxes[:, 1] + boxes[:, 3] == 16).any()
 
 
 def test_random_numbers_come_from_the_generator_alone():
