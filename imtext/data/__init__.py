@@ -6,17 +6,13 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from imtext.data.assemble import Found, assemble
-from imtext.data.coco import read_coco
-from imtext.data.dataset import Dataset, Phrases, Regions
-from imtext.data.entities import read_entities
-from imtext.data.features import ImageFeatures
+from imtext.data.coco import read_coco, read_karpathy
+from imtext.data.dataset import Dataset, ImageFeatures, Phrases, Regions
 from imtext.data.files import Files
-from imtext.data.flickr import read_flickr
-from imtext.data.karpathy import read_karpathy
+from imtext.data.flickr import read_entities, read_flickr
 from imtext.data.own import read_own
 from imtext.data.pedes import read_pedes
 from imtext.data.precomp import read_precomp
@@ -24,20 +20,18 @@ from imtext.errors import ConfigError
 
 __all__ = ["GENERATED", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
 
-READERS: Mapping[str, Callable[..., Found]] = MappingProxyType(
-    {
-        "flickr8k": partial(read_flickr, "flickr8k"),
-        "flickr30k": partial(read_flickr, "flickr30k"),
-        "coco": read_coco,
-        "cuhk_pedes": read_pedes,
-        "flickr30k_entities": read_entities,
-        "karpathy": read_karpathy,
-        "precomp": partial(read_precomp, "precomp"),
-        "coco_precomp": partial(read_precomp, "coco_precomp"),
-        "f30k_precomp": partial(read_precomp, "f30k_precomp"),
-        "own": read_own,
-    }
-)
+READERS: Mapping[str, Callable[..., Found]] = {
+    "flickr8k": partial(read_flickr, "flickr8k"),
+    "flickr30k": partial(read_flickr, "flickr30k"),
+    "coco": read_coco,
+    "cuhk_pedes": read_pedes,
+    "flickr30k_entities": read_entities,
+    "karpathy": read_karpathy,
+    "precomp": partial(read_precomp, "precomp"),
+    "coco_precomp": partial(read_precomp, "coco_precomp"),
+    "f30k_precomp": partial(read_precomp, "f30k_precomp"),
+    "own": read_own,
+}
 """What reads each dataset that lies on disk, by name."""
 GENERATED = ("picturebook", "picturebook_pedestrians")
 """Datasets that need no data root."""

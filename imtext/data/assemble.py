@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from imtext.check import one_of
 from imtext.data.dataset import SPLITS, Dataset
-from imtext.data.editions import Edition
-from imtext.data.files import Files, bare
+from imtext.data.files import Files, bare, first
 from imtext.errors import DataError, one_line
 
-WORDS = {split: split for split in SPLITS} | {
-    "restval": "train",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-}
+_OTHER_WORDS = {"restval": "train", "valid": "val", "validation": "val", "dev": "val"}
+WORDS = {split: split for split in SPLITS} | _OTHER_WORDS
 """Usual words for a split, and what it is here."""
 
 
@@ -45,7 +40,25 @@ class Picture:
     id: str = ""
     group: str = ""
     also: str = ""
-    numbers: list[Any] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A published way to split a dataset, by the name that tables and reports give it; counts by split.
+
+    A split or kind that is not there has no published count.
+    """
+
+    name: str
+    images: Mapping[str, int]
+    captions: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+_SHIPPED = Path(__file__).with_name("editions.toml").read_bytes()
+EDITIONS = msgspec.toml.decode(_SHIPPED, type=dict[str, Edition])
+"""What ``editions.toml`` beside this file holds."""
 
 
 @dataclass
@@ -99,7 +112,7 @@ def assemble(
     root, names = found.source, [picture.file for picture in pictures]
     if found.files:
         root, pictures, names = _located(found, pictures, subset, check_files, images)
-    owners = [picture.group or f"{i}/" for i, picture in enumerate(pictures)]
+    owners = [picture.group or i for i, picture in enumerate(pictures)]
     number = {group: i for i, group in enumerate(dict.fromkeys(owners))}
     try:
         dataset = Dataset(
@@ -140,10 +153,10 @@ def _counts(found: Found, edition: Edition) -> None:
 
 def _distinct(pictures: Sequence[Picture]) -> None:
     """No image and no id twice, no group in two splits."""
-    first: dict[tuple[str, str], Picture] = {}
+    seen: dict[tuple[str, str], Picture] = {}
     for picture in pictures:
         for what, name in (("image", picture.file), ("id", picture.id), ("group", picture.group)):
-            other = first.setdefault((what, name), picture) if name else picture
+            other = seen.setdefault((what, name), picture) if name else picture
             if other is not picture and (what != "group" or other.split != picture.split):
                 raise DataError(
                     f"{picture.where}: {what} {name} (split {picture.split}) is also at {other.where} "
@@ -164,8 +177,8 @@ def _captions(found: Found, on_empty: str) -> list[Picture]:
         empty += len(picture.captions) - len(full)
         picture.captions = full
         kept += [picture] if full else []
-    if empty:
-        dropped = len(found.pictures) - len(kept)
+    dropped = len(found.pictures) - len(kept)
+    if empty or dropped:
         found.notes.append(f"{empty:,} empty captions left out, and {dropped:,} images that have no other")
     return kept
 
@@ -193,22 +206,18 @@ def _located(
                 f"found no such file ({count}); fetch the images"
                 f"{', or pass subset=True to leave them out' * bool(there)}"
             )
-        found.notes.append(f"{count}: left out ({_first([picture.file for picture in missing])})")
+        found.notes.append(f"{count}: left out ({first([picture.file for picture in missing])})")
         pictures = [picture for picture in pictures if picture.file in there]
     used = set(there.values())
     folders = {path.rpartition("/")[0] for path in used}
     beside = (path for paths in files.alike.values() for path in paths if path.rpartition("/")[0] in folders)
     spare = sorted(path for path in beside if path not in used)
     if spare:
-        found.notes.append(f"{len(spare):,} image files beside them are not used ({_first(spare)})")
+        found.notes.append(f"{len(spare):,} image files beside them are not used ({first(spare)})")
     homes = {path[: -len(file)] if path.endswith(file) else "" for file, path in there.items()}
     home = homes.pop() if len(homes) == 1 else ""
     names = [there.get(picture.file, home + picture.file).removeprefix(home) for picture in pictures]
     return files.root / home, pictures, names
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _ids(pictures: Sequence[Picture]) -> list[str]:

@@ -1,13 +1,21 @@
-"""Reader of the caption annotations of COCO (Chen et al., "Microsoft COCO Captions", arXiv:1504.00325)::
+"""Readers of captions in JSON: COCO's caption files, and the split files of Karpathy and Fei-Fei (CVPR 2015).
+
+COCO (Chen et al., "Microsoft COCO Captions", arXiv:1504.00325)::
 
     annotations/captions_{train,val}2014.json      (or 2017)
     train2014/*.jpg, val2014/*.jpg                 (in any folder; those of 2017 are the same pictures)
     dataset_coco.json                              (the split; optional)
 
 ``images[i] = {id, file_name, ...}`` and ``annotations[j] = {image_id, id, caption}``. COCO publishes no
-captions for its test images, so papers split the images of 2014 anew, as Karpathy and Fei-Fei do (CVPR 2015):
-113,287 for training, 5,000 for validation, 5,000 for the test. Their file gives the split, the native files
-the captions.
+captions for its test images, so papers split the images of 2014 anew, as Karpathy and Fei-Fei do: 113,287 for
+training, 5,000 for validation, 5,000 for the test. Their file gives the split, the native files the captions.
+
+``dataset_{flickr8k,flickr30k,coco}.json`` of Karpathy and Fei-Fei::
+
+    images[i] = {imgid, sentids, sentences: [{raw, tokens, imgid, sentid}], split, filename, filepath}
+
+``split`` may be ``restval``: those images belong to training (113,287 with ``train``). ``filepath`` names the
+folder of the image.
 """
 
 from __future__ import annotations
@@ -20,36 +28,101 @@ import numpy as np
 from msgspec import Struct
 
 from imtext.check import one_of
-from imtext.data.assemble import Found, Picture
+from imtext.data.assemble import EDITIONS, Found, Picture
 from imtext.data.dataset import Dataset
-from imtext.data.editions import COCO, KARPATHY
-from imtext.data.files import Files, relative
-from imtext.data.karpathy import read_split, split_file
-from imtext.data.text import clean, read_json
+from imtext.data.files import Files, clean, read_json, relative
 from imtext.errors import DataError
 
+Id = int | float | str | None
+_YEARS = ("2014", "2017")
 _FETCH = "'imtext data fetch coco --parts karpathy' brings it"
 
 
+class _Sentence(Struct):
+    raw: str | None = None
+    tokens: list[str] | None = None
+    sentid: Id = None
+
+
+class _Entry(Struct):
+    filename: str
+    split: str
+    sentences: list[_Sentence]
+    filepath: str | None = ""
+    cocoid: Id = None
+
+
+class _Split(Struct):
+    images: list[_Entry]
+    dataset: str | None = ""
+
+
 class _Image(Struct):
-    id: int | str | float
+    id: int | float | str
     file_name: str
 
 
 class _Annotation(Struct):
-    image_id: int | str | float
+    image_id: int | float | str
     caption: str
-    id: int | str | float | None = None
+    id: Id = None
 
 
-class _Content(Struct):
+class _Captions(Struct):
     images: list[_Image]
     annotations: list[_Annotation]
 
 
-def _number(value: int | str | float) -> str:
-    """An id as text; tables of numbers write 1 as 1.0."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _number(value: Id) -> str:
+    """An id as text, empty for none; tables of numbers write 1 as 1.0."""
+    whole = isinstance(value, float) and value.is_integer()
+    return "" if value is None else str(int(value) if whole else value)
+
+
+def split_file(files: Files, name: str) -> Path | None:
+    """``dataset_<name>.json``, or a ``dataset.json`` that does not say that it is of another dataset."""
+    exact, plain = files.find(f"dataset_{name}.json"), files.find("dataset.json")
+    of_this = exact is None and plain and read_json(plain, _Split).dataset in (name, "", None)
+    return plain if of_this else exact
+
+
+def read_karpathy(files: Files, json_file: str | None = None) -> Found:
+    """The pictures of a file in this form, in its order.
+
+    The id of an image is its ``cocoid`` where there is one; the dataset is called what the file says.
+
+    Args:
+        json_file: path of the file below the data root; default: the only ``dataset*.json``.
+
+    Raises:
+        DataError: the file is missing, cut off, not UTF-8 or of another form, or it is open which is meant.
+    """
+    names = [json_file] if json_file else files.all("dataset*.json")
+    if len(names) != 1:
+        raise DataError(
+            f"{files.root}: expected one dataset*.json, found {', '.join(names) or 'none'}; "
+            "pass json_file='NAME' of one that is there"
+        )
+    return read_split(files.root / names[0], files)
+
+
+def read_split(path: Path, files: Files) -> Found:
+    """As `read_karpathy`, of a file by its path."""
+    content = read_json(path, _Split)
+    pictures = []
+    for i, entry in enumerate(content.images):
+        where = f"{path}, images[{i}]"
+        file = relative(f"{entry.filepath}/{entry.filename}" if entry.filepath else entry.filename, where)
+        captions = [
+            clean(" ".join(sentence.tokens or []) if sentence.raw is None else sentence.raw)
+            for sentence in entry.sentences
+        ]
+        number = _number(entry.cocoid)
+        also = f"{number:0>12}.jpg" if number else ""
+        numbers = [_number(sentence.sentid) for sentence in entry.sentences]
+        pictures.append(Picture(file, captions, entry.split, where, number, also=also, numbers=numbers))
+    name = content.dataset or path.stem.removeprefix("dataset_")
+    return Found(name, path, files, pictures, EDITIONS.get(f"karpathy {name}"))
 
 
 def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
@@ -58,7 +131,7 @@ def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
     Raises:
         DataError: it is cut off or of another form; an annotation names an unknown image.
     """
-    content = read_json(path, _Content)
+    content = read_json(path, _Captions)
     pictures = []
     for i, image in enumerate(content.images):
         where, number = f"{path}, images[{i}]", _number(image.id)
@@ -73,7 +146,7 @@ def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
                 "file; add the image or remove the annotation"
             )
         owner.captions.append(clean(annotation.caption))
-        owner.numbers.append(annotation.id)
+        owner.numbers.append(_number(annotation.id))
     return pictures
 
 
@@ -92,9 +165,9 @@ def read_coco(files: Files, year: str | int | None = None) -> Found:
         ConfigError: another ``year``.
         DataError: no file is there, or one is cut off or of another form.
     """
-    there = {each: _caption_files(files, each) for each in COCO}
+    there = {each: _caption_files(files, each) for each in _YEARS}
     held = [each for each in there if there[each]]
-    year = one_of("year", str(year), COCO) if year else (held or ["2014"])[0]
+    year = one_of("year", str(year), _YEARS) if year else (held or ["2014"])[0]
     split, native = split_file(files, "coco"), there[year]
     if not native and (split is None or year != "2014"):
         raise DataError(
@@ -110,9 +183,9 @@ def read_coco(files: Files, year: str | int | None = None) -> Found:
     notes += [f"{name} is not there: {lost}" for name in absent]
     pictures = [p for one, path in native.items() for p in read_captions(path, one, f"{one}{year}/")]
     if split is not None and year == "2014":
-        found = replace(read_split(split, files), name="coco", edition=KARPATHY["coco"], notes=notes)
+        found = replace(read_split(split, files), name="coco", edition=EDITIONS["karpathy coco"], notes=notes)
         return _joined(found, pictures) if native else found
-    edition = COCO[year]
+    edition = EDITIONS[f"coco {year}"]
     kinds = {kind: {one: getattr(edition, kind)[one] for one in native} for kind in ("images", "captions")}
     notes.append(
         f"no test split: {' and '.join(f'{path.name} is {one}' for one, path in native.items())}; for "
@@ -178,10 +251,10 @@ def coco_caption_ids(data_root: str | os.PathLike[str], data: Dataset, year: str
         # In the order of the file; a reader may have left out empty ones.
         while listed and listed[0][0] != caption:
             listed.pop(0)
-        if not listed:
+        if not listed or not listed[0][1].isdigit():
             raise DataError(
-                f"{files.root}: expected the caption {caption[:60]!r} for image {image}, found other "
-                "captions; pass the folder that the dataset was read from"
+                f"{files.root}: expected the caption {caption[:60]!r} of image {image} and its number, found "
+                "other captions; pass the folder that the dataset was read from"
             )
         ids.append(int(listed.pop(0)[1]))
     return np.array(ids, dtype=np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from imtext.data import Dataset
+from imtext.data.files import first
 from imtext.errors import DataError
 from imtext.progress import progress
 
@@ -140,8 +141,7 @@ def without(dataset: Dataset, skipped: Sequence[str]) -> Dataset:
     kept = [i for i, file in enumerate(dataset.image_files) if file not in bad]
     if not kept:
         raise DataError(f"{dataset.image_root}: none of the {dataset.n_images} images can be decoded")
-    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    note = f"{len(skipped)} images cannot be decoded ({names}): dropped with their captions"
+    note = f"{len(skipped)} images cannot be decoded ({first(skipped)}): dropped with their captions"
     return replace(dataset.take(kept), notes=(*dataset.notes, note))
 
 

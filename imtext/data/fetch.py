@@ -11,11 +11,9 @@ import hashlib
 import os
 import shutil
 import time
-import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -136,9 +134,8 @@ class Source:
     needs: Sequence[Need] = ()
 
 
-SOURCES = msgspec.convert(
-    tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8")), dict[str, Source]
-)
+_SHIPPED = Path(__file__).with_name("sources.toml").read_bytes()
+SOURCES = msgspec.toml.decode(_SHIPPED, type=dict[str, Source])
 
 
 @dataclass(frozen=True)
@@ -200,10 +197,15 @@ def fetch(
                 say(f"{key}: already there: {part.found(root)}")
                 (root / STORE / part.archive).unlink(missing_ok=True)  # left by a killed process
         if missing:
-            with _locked(root):
-                _check_room(root, list(missing.values()), transfer.reserve)
-                for key, part in missing.items():
-                    _bring(root, key, part, transfer, say)
+            (root / STORE).mkdir(parents=True, exist_ok=True)
+            try:
+                with filelock.FileLock(root / STORE / "lock", timeout=0):
+                    _check_room(root, list(missing.values()), transfer.reserve)
+                    for key, part in missing.items():
+                        _bring(root, key, part, transfer, say)
+            except filelock.Timeout:
+                said = f"{root}: another process fetches into this folder; wait until it is done"
+                raise DataError(said) from None
     say(f"Next: imtext data check {name} --root {root}")
     return list(missing)
 
@@ -234,16 +236,6 @@ def _requested(name: str, source: Source, root: Path, say: Callable[[str], None]
         count = f"{len(missing)} of {sum(not need.optional for need in source.needs)} needed entries"
         what = f"has to be requested, and {count} are missing, first {missing[0].any[0]}"
         raise DataError(f"{root}: {name} {what}; the page above says whom to ask and where each file goes")
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    (root / STORE).mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(root / STORE / "lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise DataError(f"{root}: another process fetches into this folder; wait until it is done") from None
 
 
 def _there(path: Path) -> int:
@@ -304,32 +296,29 @@ def _download(part: Part, path: Path, transfer: Transfer, say: Callable[[str], N
             pause = min(transfer.pause * 2 ** (broken - 1), 60)
             say(f"{part.archive}: {why}; {there}; trying again in {pause:.0f} s")
             time.sleep(pause)
+        except requests.RequestException as error:
+            raise DataError(f"{part.url}: cannot be fetched ({error}); open it in a browser") from None
 
 
 def _receive(part: Part, path: Path, transfer: Transfer) -> None:
     """One connection."""
     there = _there(path)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
-    try:
-        with requests.get(part.url, headers=headers, stream=True, timeout=transfer.timeout) as reply:
-            if reply.status_code == 416:  # nothing comes after what is there: the checksum decides
-                return
-            if reply.status_code in _PASSING:
-                raise requests.ConnectionError(f"the server answers {reply.status_code} {reply.reason}")
-            kind, status = reply.headers.get("Content-Type", "nothing"), reply.status_code
-            if kind.startswith("text/html") or status not in (200, 206):
-                raise DataError(
-                    f"{part.url}: expected an archive, got {status} {reply.reason}, {kind}; see in a browser "
-                    f"where it has moved, or put the archive from elsewhere into {path.parent}"
-                )
-            count = -(-int(reply.headers.get("Content-Length", part.size)) // _CHUNK)
-            with open(path, "ab" if reply.status_code == 206 else "wb") as file:
-                for block in progress(reply.iter_content(_CHUNK), f"fetching {part.archive}", count):
-                    file.write(block)
-    except _NETWORK:
-        raise
-    except requests.RequestException as error:
-        raise DataError(f"{part.url}: cannot be fetched ({error}); open it in a browser") from None
+    with requests.get(part.url, headers=headers, stream=True, timeout=transfer.timeout) as reply:
+        if reply.status_code == 416:  # nothing comes after what is there: the checksum decides
+            return
+        if reply.status_code in _PASSING:
+            raise requests.ConnectionError(f"the server answers {reply.status_code} {reply.reason}")
+        kind, status = reply.headers.get("Content-Type", "nothing"), reply.status_code
+        if kind.startswith("text/html") or status not in (200, 206):
+            raise DataError(
+                f"{part.url}: expected an archive, got {status} {reply.reason}, {kind}; see in a browser "
+                f"where it has moved, or put the archive from elsewhere into {path.parent}"
+            )
+        count = -(-int(reply.headers.get("Content-Length", part.size)) // _CHUNK)
+        with open(path, "ab" if reply.status_code == 206 else "wb") as file:
+            for block in progress(reply.iter_content(_CHUNK), f"fetching {part.archive}", count):
+                file.write(block)
 
 
 def unpack(archive: Path, folder: Path, take: Sequence[str]) -> list[str]:

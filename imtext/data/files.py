@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path, PureWindowsPath
+from typing import TypeVar
+
+import msgspec
 
 from imtext.errors import DataError
 
@@ -49,6 +53,11 @@ def bare(name: str) -> str:
     return stem if ending.lower() in ENDINGS else name
 
 
+def first(names: Sequence[str]) -> str:
+    """The first three of several names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 class Files:
     """Everything below a data root but hidden files, in any folder; links are followed.
 
@@ -66,33 +75,29 @@ class Files:
             raise DataError(
                 f"data_root={self.root}: expected a folder with {what}, found {found}; correct data_root"
             )
-        self.folders: list[str] = []
+        self.folders = [""]
         self.named: dict[str, list[str]] = defaultdict(list)
         self.alike: dict[str, list[str]] = defaultdict(list)
-        seen, waiting = set(), deque([""])
-        while waiting:
-            inner = waiting.popleft()
-            with suppress(OSError), os.scandir(self.root / inner) as entries:
+        seen = set()
+        for inner in self.folders:  # which grow meanwhile
+            with suppress(OSError):
                 about = os.stat(self.root / inner)
                 if (about.st_dev, about.st_ino) not in seen:
-                    self.folders.append(inner)
-                    waiting += self._listed(inner, sorted(entries, key=lambda entry: entry.name))
+                    self._list(inner)
                 seen.add((about.st_dev, about.st_ino))
 
-    def _listed(self, inner: str, entries: list[os.DirEntry]) -> list[str]:
-        """Note the files of a folder; the folders in it."""
-        folders = []
-        for entry in entries:
+    def _list(self, inner: str) -> None:
+        """Note the files of a folder, and the folders in it."""
+        for entry in sorted(os.scandir(self.root / inner), key=lambda entry: entry.name):
             path = f"{inner}/{entry.name}" if inner else entry.name
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                folders.append(path)
+                self.folders.append(path)
             elif entry.is_file():
                 self.named[entry.name].append(path)
                 if bare(path) != path:
                     self.alike[_alike(path)].append(path)
-        return folders
 
     def all(self, *patterns: str) -> list[str]:
         """Files whose name matches the first pattern that any matches, near ones before deep ones."""
@@ -150,3 +155,63 @@ def _home(path: str, name: str) -> str | None:
 def _alike(name: str) -> str:
     """A file name as it is compared where folder, ending or case differ."""
     return unicodedata.normalize("NFC", bare(name.rpartition("/")[2])).casefold()
+
+
+Form = TypeVar("Form")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark; DataError names the line that is neither."""
+    try:
+        if not os.path.isfile(path):  # reading a pipe could wait for ever
+            raise OSError("none")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: expected a file, found {error.strerror or error}; put it there") from None
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, found = raw.count(b"\n", 0, error.start) + 1, raw[error.start]
+        raise DataError(
+            f"{path}, line {line}: expected UTF-8, found byte 0x{found:02x}; convert the file to UTF-8"
+        ) from None
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line that is not blank, after the words that name it. U+2028, which captions hold, ends none."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line.rstrip("\r")
+
+
+def read_json(path: Path, form: type[Form]) -> Form:
+    """The content of a JSON file in a form such as ``list[Entry]``; fields that it lacks are skipped."""
+    return decode(read_text(path), form, str(path))
+
+
+def decode(text: str, form: type[Form], where: str) -> Form:
+    """A JSON text in a form; DataError says where it is cut off, broken or of another form.
+
+    >>> decode("[1, 2]", list[int], "x.json")
+    [1, 2]
+    >>> decode('["1"]', list[int], "x.json")
+    Traceback (most recent call last):
+    imtext.errors.DataError: x.json: expected `int`, got `str` - at `$[0]`; correct it or fetch the file again
+    """
+    try:
+        return msgspec.json.decode(text, type=form)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        said = str(error)
+        raise DataError(
+            f"{where}: {said[:1].lower()}{said[1:]}; correct it or fetch the file again"
+        ) from None
+
+
+def clean(caption: str) -> str:
+    """One caption with every run of white space as one blank and composed accents (Unicode's NFC).
+
+    >>> clean("  A dog\\n runs . ")
+    'A dog runs .'
+    """
+    return " ".join(unicodedata.normalize("NFC", caption).split())

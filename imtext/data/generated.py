@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import numpy as np
 from imtext import picturebook
 from imtext.check import whole
 from imtext.data.assemble import assemble
+from imtext.data.coco import read_karpathy
 from imtext.data.dataset import Dataset, Phrases, Regions
-from imtext.data.files import Files
-from imtext.data.karpathy import read_karpathy
+from imtext.data.files import Files, decode, lines
 from imtext.data.pedes import read_pedes
-from imtext.data.text import decode, lines
 from imtext.errors import ConfigError, DataError
 from imtext.files import atomic, told
 from imtext.progress import progress
@@ -72,12 +71,17 @@ def load_generated(
     root = _folder(part, data_root, n_jobs, size, seed, train=train, val=val, test=test)
     dataset = assemble(replace(read(Files(root)), name=name, edition=None))
     path = root / f"{part}.jsonl"
-    with _sound(path, dataset):
+    try:
         scenes = _scenes(path, key, getattr(dataset, names))
         if part == "scenes":
             dataset = replace(dataset, phrases=_phrases(dataset, scenes), regions=_regions(scenes))
             scenes = tuple({"seed": seed, **scene} for scene in scenes)
-    return replace(dataset, scenes=scenes)
+        return replace(dataset, scenes=scenes)
+    except (DataError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise DataError(
+            f"{path}: expected one JSON object for each of {dataset.n_images:,} images, found "
+            f"{type(error).__name__}: {error}; {_advice(root)}"
+        ) from None
 
 
 def minimal_pairs(dataset: Dataset) -> list[dict[str, Any]]:
@@ -160,7 +164,7 @@ def _folder(part: str, data_root: Any, n_jobs: int | None, size: int, seed: int,
                     shutil.rmtree(broken_off, ignore_errors=True)
                 if not root.exists():
                     with atomic(root) as folder:
-                        each = _each(f"drawing {part}", n_jobs)
+                        each = partial(_each, f"drawing {part}", n_jobs)
                         picturebook.generate(folder, part, counts, size, seed, each=each)
     wrong = picturebook.whats_wrong(root, part, counts, size, seed)
     if wrong:
@@ -168,32 +172,17 @@ def _folder(part: str, data_root: Any, n_jobs: int | None, size: int, seed: int,
     return root
 
 
-def _each(label: str, n_jobs: int | None) -> Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]:
+def _each(label: str, n_jobs: int | None, work: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Any]:
     """Apply a function to many jobs with a progress bar, in processes where it pays."""
     from joblib import Parallel, cpu_count, delayed
 
-    def each(work: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterable[Any]:
-        count = 1 if len(jobs) < FEW else n_jobs or cpu_count()
-        many = Parallel(count, return_as="generator", batch_size=64)
-        return progress(many(delayed(work)(job) for job in jobs), label, len(jobs))
-
-    return each
+    count = 1 if len(jobs) < FEW else n_jobs or cpu_count()
+    many = Parallel(count, return_as="generator", batch_size=64)
+    return progress(many(delayed(work)(job) for job in jobs), label, len(jobs))
 
 
 def _advice(root: Path) -> str:
     return f"remove the folder {root} and load again, or choose another data_root"
-
-
-@contextmanager
-def _sound(path: Path, dataset: Dataset) -> Iterator[None]:
-    """What goes wrong with a file of scenes as one line about it."""
-    try:
-        yield
-    except (DataError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise DataError(
-            f"{path}: expected one JSON object for each of {dataset.n_images:,} images, found "
-            f"{type(error).__name__}: {error}; {_advice(path.parent)}"
-        ) from None
 
 
 def _scenes(path: Path, key: str, names: Sequence[str]) -> tuple[dict[str, Any], ...]:

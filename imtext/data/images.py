@@ -13,6 +13,7 @@ from PIL import Image
 
 from imtext.check import one_of, whole
 from imtext.data import Dataset
+from imtext.data.dataset import index_array
 from imtext.data.decoding import FITS, as_square, decode_file, open_image, readable, upright_rgb
 from imtext.data.pack import opened, pack_of, source_fingerprint, write_pack
 from imtext.errors import DataError
@@ -154,11 +155,7 @@ class ImageStore:
 
     def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
         """Images ``indices (B,)`` as a torch uint8 tensor ``(B, 3, size, size)``, a copy in memory."""
-        chosen = np.asarray(indices, dtype=np.int64)
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise DataError(
-                f"the store holds images 0 to {len(self) - 1}, asked for {chosen.min()} to {chosen.max()}"
-            )
+        chosen = index_array(indices, "images of the store", below=len(self))
         if self.rows is not None:
             chosen = self.rows[chosen]
         return torch.from_numpy(np.asarray(self.pixels[chosen]))

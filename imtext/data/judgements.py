@@ -23,12 +23,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imtext.data.dataset import Dataset
-from imtext.data.files import Files, relative
-from imtext.data.text import lines
+from imtext.data.files import Files, lines, relative
 from imtext.errors import DataError
 
-EXPERT = "ExpertAnnotations.txt"
-CROWD = "CrowdFlowerAnnotations.txt"
+EXPERT, CROWD = "ExpertAnnotations.txt", "CrowdFlowerAnnotations.txt"
+# How each row ends: in words, and as a pattern.
+_FORMS = {
+    EXPERT: ("three scores of 1 to 4", r"([1-4])\t([1-4])\t([1-4])"),
+    CROWD: (
+        "the share of yes, the number of yes and of no, which are not both 0",
+        r"[^\t]+\t(?!0+\t0+$)(\d{1,9})\t(\d{1,9})",
+    ),
+}
 
 Row = tuple[str, str, str, int, tuple[int, ...]]
 """Where it stands, image, image of the caption, number of the caption, values."""
@@ -82,38 +88,24 @@ def load_judgements(data_root: str | os.PathLike[str], dataset: Dataset) -> Judg
     hint = "it comes with the captions of Flickr8k (Flickr8k_text.zip), fetch it or correct data_root"
     expert, crowd = (files.need(name, hint=hint) for name in (EXPERT, CROWD))
     return Judgements(
-        _join(expert, read_expert_annotations(expert), dataset, np.mean),
-        _join(crowd, read_crowd_annotations(crowd), dataset, lambda said: said[0] / sum(said)),
+        _join(expert, read_annotations(expert), dataset, np.mean),
+        _join(crowd, read_annotations(crowd), dataset, lambda said: said[0] / sum(said)),
     )
 
 
-def read_expert_annotations(path: str | os.PathLike[str]) -> list[Row]:
-    """The rows of ``ExpertAnnotations.txt``, three scores each.
+def read_annotations(path: Path) -> list[Row]:
+    """The rows of one of the two files: three scores, or how many said yes and how many no.
 
     Raises:
-        DataError: naming the line that is not of that form, a score outside 1 to 4, a pair twice.
+        DataError: naming the line that is of another form, holds a score outside 1 to 4, or repeats a pair.
 
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "x.txt")
+    >>> path = Path(tempfile.mkdtemp(), EXPERT)
     >>> _ = path.write_text("a.jpg\\tb.jpg#2\\t1\\t2\\t4\\n", encoding="utf-8")
-    >>> read_expert_annotations(path)[0][1:]
+    >>> read_annotations(path)[0][1:]
     ('a.jpg', 'b.jpg', 2, (1, 2, 4))
     """
-    return _read(Path(path), "three scores of 1 to 4", r"([1-4])\t([1-4])\t([1-4])")
-
-
-def read_crowd_annotations(path: str | os.PathLike[str]) -> list[Row]:
-    """The rows of ``CrowdFlowerAnnotations.txt``: how many said yes and how many no.
-
-    Raises:
-        DataError: naming the line that is of another form, or repeats a pair.
-    """
-    form = "the share of yes, the number of yes and of no, which are not both 0"
-    return _read(Path(path), form, r"[^\t]+\t(?!0+\t0+$)(\d{1,9})\t(\d{1,9})")
-
-
-def _read(path: Path, form: str, values: str) -> list[Row]:
-    """Rows of a file of judgements; ``values`` is the pattern of the last three cells."""
+    form, values = _FORMS[path.name]
     pattern = re.compile(r"([^\t]+)\t([^\t#]+)#(\d{1,9})\t" + values)
     rows: dict[tuple[str, str, str], Row] = {}
     for where, line in lines(path):

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from imtext.data.assemble import Found, Picture
-from imtext.data.editions import PEDES
-from imtext.data.files import Files, bare, relative
-from imtext.data.text import clean, read_json
+from imtext.data.assemble import EDITIONS, Found, Picture
+from imtext.data.files import Files, bare, clean, read_json, relative
 
 _NO_SPLIT = (
     "caption_all.json has no 'split', so train, val and test cannot be told apart; get reid_raw.json of the "
@@ -52,4 +50,4 @@ def read_pedes(files: Files) -> Found:
             Picture(file, list(map(clean, captions)), entry.split, where, bare(file), str(entry.id))
         )
     notes = [f"captions of {bare_ones:,} images put together from processed_tokens"] if bare_ones else []
-    return Found("cuhk_pedes", path, files, pictures, PEDES, notes)
+    return Found("cuhk_pedes", path, files, pictures, EDITIONS["cuhk_pedes"], notes)

@@ -12,20 +12,18 @@ captions. The files do not say which of these forms they have: counts and ids do
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 
 from imtext.check import one_of, whole
-from imtext.data.arrays import open_npy
-from imtext.data.assemble import Found, Picture
-from imtext.data.dataset import Dataset
-from imtext.data.editions import PRECOMPUTED
-from imtext.data.features import ImageFeatures
-from imtext.data.files import Files
-from imtext.data.text import clean, lines, read_text
+from imtext.data.assemble import EDITIONS, Found, Picture
+from imtext.data.dataset import Dataset, ImageFeatures
+from imtext.data.files import Files, clean, lines, read_text
 from imtext.errors import DataError
 from imtext.progress import progress
 
@@ -140,7 +138,7 @@ def read_precomp(
         kept = [row[file] for file in dataset.image_files]
         return replace(dataset, features=ImageFeatures(tuple(part.rows for part in parts), kept))
 
-    return Found(name, home, None, pictures, PRECOMPUTED.get((name, test)), notes, finish)
+    return Found(name, home, None, pictures, EDITIONS.get(f"{name} {test}"), notes, finish)
 
 
 def needs_pictures(dataset: Dataset) -> Dataset:
@@ -169,11 +167,6 @@ def _form(shape: Sequence[int]) -> str:
 def _read(home: Path, split: str, stem: str, k: int | None) -> _Part:
     path = f"{home / stem}"
     rows = open_npy(f"{path}_ims.npy")
-    if rows.ndim not in (2, 3):
-        raise DataError(
-            f"{path}_ims.npy: expected (images, D) vectors or (images, R, D) regions, found "
-            f"{_form(rows.shape)}; reshape the array and save it again"
-        )
     # Split by hand: a blank line is a caption that is missing, not a line that is not there.
     captions = [clean(line) for line in read_text(Path(f"{path}_caps.txt")).removesuffix("\n").split("\n")]
     ids_file = Path(f"{path}_ids.txt")
@@ -261,3 +254,47 @@ def _check(part: _Part, everything: bool, k: int | None, notes: list[str]) -> No
                 f"{file}: row {start + int(odd[0])} of {len(flat):,} holds NaN or infinity (as float32); "
                 "compute its features again or fetch the file again"
             )
+
+
+def open_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of an ``.npy`` file as a read-only memory map ``(n, ...)`` in C order, nothing read yet.
+
+    Accepted are float16, float32 and float64 of either byte order. Nothing is unpickled, and nothing is
+    allocated that the header claims.
+
+    Raises:
+        DataError: the file is missing, of another kind, damaged, cut off or too long for its header; it holds
+            something else than floating-point numbers, or columns first (Fortran order).
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "x.npy")
+    >>> np.save(path, np.ones((2, 3), np.float32))
+    >>> open_npy(path).shape
+    (2, 3)
+    """
+    path = Path(path)
+    if not path.is_file():  # reading a pipe could wait for ever
+        raise DataError(f"{path}: expected an .npy file, found none; put the file there")
+    try:
+        with open(path, "rb") as file:
+            if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+                raise ValueError("other content: a pointer of Git LFS, a web page or an archive?")
+        with warnings.catch_warnings():  # files written by Python 2 (1000L) are fine
+            warnings.simplefilter("ignore")
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.offset + array.nbytes != path.stat().st_size:
+            raise ValueError("bytes left over")
+    except Exception as error:  # a header is Python text: parsing it can raise almost anything
+        raise DataError(
+            f"{path}: expected an .npy file of the length that its header says, found "
+            f"{str(error)[:120] or type(error).__name__}; fetch the file again"
+        ) from None
+    floats, rows = array.dtype.kind == "f" and array.dtype.itemsize <= 8, array.ndim in (2, 3) and array.size
+    if not floats or not rows or not array.flags.c_contiguous:
+        order = "C" if array.flags.c_contiguous else "Fortran"
+        raise DataError(
+            f"{path}: expected rows (images, D) or (images, R, D) of float32, float16 or float64 in C order, "
+            f"found {str(array.dtype)[:60]} {array.shape} in {order} order; reshape the array and save it "
+            "with numpy.save(file, numpy.ascontiguousarray(array, 'float32'))"
+        )
+    return array

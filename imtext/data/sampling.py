@@ -41,22 +41,16 @@ def group_batches(
     _, groups = np.unique(group_of_caption, return_inverse=True)
     order = rng.permutation(len(groups))
     if per_group is not None:
-        order = order[_rank_in_group(groups[order]) < whole("per_group", per_group)]
+        from pandas import Series
+
+        rank = Series(order).groupby(groups[order]).cumcount()
+        order = order[rank.to_numpy() < whole("per_group", per_group)]
     count = max(-(-len(order) // batch_size), int(np.bincount(groups[order]).max()))
     batch = np.repeat(np.arange(count), [len(part) for part in np.array_split(order, count)])
     if not _exchange(order, batch, groups, count, rng):
         order, batch = _deal(order, groups, count, rng)
     cuts = np.flatnonzero(np.diff(batch)) + 1
     return [part for part in np.split(order, cuts) if len(part) >= 2]
-
-
-def _rank_in_group(groups: np.ndarray) -> np.ndarray:
-    """How many entries of the same group stand before each entry."""
-    by_group = np.argsort(groups, kind="stable")
-    first = np.concatenate([[0], np.cumsum(np.bincount(groups))])
-    rank = np.empty(len(groups), np.int64)
-    rank[by_group] = np.arange(len(groups)) - first[groups[by_group]]
-    return rank
 
 
 def _exchange(

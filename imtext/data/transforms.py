@@ -132,15 +132,6 @@ def centre(images: torch.Tensor, crop: int) -> torch.Tensor:
     return F.center_crop(images, [crop, crop])
 
 
-def mirror(images: torch.Tensor) -> torch.Tensor:
-    """Left and right exchanged.
-
-    >>> mirror(torch.tensor([[[[1, 2]]]]))
-    tensor([[[[2, 1]]]])
-    """
-    return F.horizontal_flip(images)
-
-
 def normalise(
     images: torch.Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype | None = None
 ) -> torch.Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from imtext.check import whole
 from imtext.data.images import ImageStore
 from imtext.data.sampling import group_batches
-from imtext.data.transforms import augment, mirror, normalise
+from imtext.data.transforms import augment, normalise
 from imtext.text.shift import position_shift
 
 IN_MEMORY = 4 * 2**30
@@ -345,7 +345,7 @@ class MixedBatches(Batches):
         if images.shape[-1] != side:
             images = augment(images, side, generator, flip=False)
         mirrored = torch.from_numpy(self.second[own])[:, None, None, None]
-        images = torch.where(mirrored, mirror(images), images)
+        images = torch.where(mirrored, images.flip(-1), images)
         captions = self.picture[drawn] - self.n_images
         offsets = None if crops is None else crops[captions, self.second[drawn].astype(int)]
         pictures = torch.cat([images, self.texts.take(captions, offsets)])

@@ -12,9 +12,16 @@ from folders import coco_file, plain, write
 
 from imtext.commands import data_check
 from imtext.data import Dataset
-from imtext.data.check import Report, check_arrays, check_dataset
-from imtext.data.check.sections import is_broken, repaired, see_captions, see_counts
-from imtext.data.editions import EDITIONS
+from imtext.data.assemble import EDITIONS
+from imtext.data.check import (
+    Report,
+    check_arrays,
+    check_dataset,
+    is_broken,
+    repaired,
+    see_captions,
+    see_counts,
+)
 from imtext.errors import ConfigError, DataError
 
 
@@ -99,7 +106,7 @@ def test_embeddings(images, captions, owner, codes):
 
 def test_published_counts_are_those_of_the_edition():
     one, report = dataset([["a"]], ["train"]), Report("coco", "")
-    see_counts(report, one, EDITIONS["COCO 2017, annotation files"], False)
+    see_counts(report, one, EDITIONS["coco 2017"], False)
     assert {finding.code for finding in report.findings} == {"counts", "split-absent"}
     assert report.counts["train"]["published"] == {"images": 118_287, "captions": 591_753}
     other = Report("own", "")

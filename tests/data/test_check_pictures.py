@@ -11,9 +11,8 @@ from folders import noise, plain
 from PIL import Image
 from scipy.fft import idctn
 
-from imtext.data import Dataset, load_dataset
-from imtext.data.check import Report, sections
-from imtext.data.check.sections import identical_pairs, look_at, near_pairs, see_pictures
+from imtext.data import Dataset, check, load_dataset
+from imtext.data.check import Report, identical_pairs, look_at, near_pairs, see_pictures
 
 
 def findings(data: Dataset) -> list:
@@ -115,7 +114,7 @@ def test_pairs_agree_with_the_comparison_of_all(tmp_path, monkeypatch):
     splits = {f"{i:02d}.png": ("train", "val", "test")[i // 5 % 3] for i in range(24)}
     for i, file in enumerate(splits):
         noise(i % 8).resize((100 + 10 * (i // 8), 90)).save(tmp_path / file)
-    monkeypatch.setattr(sections, "_BLOCK", 20)  # two or three rows at a time
+    monkeypatch.setattr(check, "BLOCK", 20)  # two or three rows at a time
     data = plain(tmp_path, splits, splits.values())
     looks = [look_at(data.image_path(i)) for i in range(24)]
     expected = set()

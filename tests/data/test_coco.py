@@ -11,8 +11,8 @@ import folders
 import pytest
 from folders import coco_file, entry, photos, write
 
-from imtext.data import coco, load_dataset
-from imtext.data.editions import Edition
+from imtext.data import load_dataset
+from imtext.data.assemble import EDITIONS, Edition
 from imtext.errors import ConfigError, DataError
 
 # Three images in the train file, three in the val file.
@@ -137,9 +137,9 @@ def test_published_counts(folder, monkeypatch):
     root = folder()
     refuses("captions_train2014.json: expected 82,783 images in split train", root, subset=False)
     images = {"train": 3, "val": 3}
-    monkeypatch.setitem(coco.COCO, "2014", Edition("small", images, {"train": 6, "val": 202_654}))
+    monkeypatch.setitem(EDITIONS, "coco 2014", Edition("small", images, {"train": 6, "val": 202_654}))
     refuses("expected 202,654 captions in split val .*, found 7; .*subset=True", root, subset=False)
-    monkeypatch.setitem(coco.COCO, "2014", Edition("small", images, {"train": 6, "val": 7}))
+    monkeypatch.setitem(EDITIONS, "coco 2014", Edition("small", images, {"train": 6, "val": 7}))
     assert load_dataset("coco", root).n_images == 6
 
 

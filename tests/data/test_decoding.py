@@ -10,7 +10,7 @@ import pytest
 from folders import plain
 from PIL import Image, PngImagePlugin
 
-from imtext.data.check.sections import look_at
+from imtext.data.check import look_at
 from imtext.data.images import ImageStore, decode, read_picture
 from imtext.errors import DataError
 from imtext.vision import image_extents

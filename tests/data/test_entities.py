@@ -13,7 +13,7 @@ import pytest
 from folders import entry, photos, write
 
 from imtext.data import Dataset, load_dataset
-from imtext.data.entities import parse_sentence
+from imtext.data.flickr import parse_sentence
 from imtext.data.generated import load_generated
 from imtext.errors import ConfigError
 from imtext.picturebook import generate

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from imtext.data.arrays import open_npy
-from imtext.data.features import ImageFeatures, index_array
+from imtext.data.dataset import ImageFeatures, index_array
+from imtext.data.precomp import open_npy
 from imtext.errors import DataError
 
 

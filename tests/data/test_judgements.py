@@ -9,7 +9,7 @@ import pytest
 from folders import plain, write
 
 from imtext.data import load_dataset
-from imtext.data.judgements import load_judgements, read_crowd_annotations, read_expert_annotations
+from imtext.data.judgements import load_judgements, read_annotations
 from imtext.errors import DataError
 
 EXPERT = ["a.jpg\tb.jpg#1\t1\t2\t3", "b.jpg\tb.jpg#0\t4\t4\t3", "c.jpg\ta.jpg#0\t1\t1\t1"]
@@ -65,7 +65,7 @@ def test_files_may_lie_in_the_root_itself(tmp_path, pets):
 def test_an_odd_expert_line_is_named(tmp_path, line, said):
     path = folder(tmp_path, [*EXPERT, line]) / "Flickr8k_text" / "ExpertAnnotations.txt"
     with pytest.raises(DataError, match=said) as raised:
-        read_expert_annotations(path)
+        read_annotations(path)
     assert f"{path}, line 4" in str(raised.value)
 
 
@@ -73,7 +73,7 @@ def test_an_odd_expert_line_is_named(tmp_path, line, said):
 def test_an_odd_crowd_line_is_named(tmp_path, cells):
     path = folder(tmp_path, crowd=[*CROWD, f"a.jpg\tb.jpg#0\t{cells}"]) / "Flickr8k_text"
     with pytest.raises(DataError, match="line 4: expected image.jpg<TAB>image.jpg#k and the share of yes"):
-        read_crowd_annotations(path / "CrowdFlowerAnnotations.txt")
+        read_annotations(path / "CrowdFlowerAnnotations.txt")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_files_that_are_splits_refuse(make):
     assert set(splits(data).values()) == {"train"}
     assert data.notes[0].startswith("all images are in split train, as the name train.csv says")
     root = make({"test.csv": "image,caption,split\na.jpg,A cow.,train\n"})
-    assert splits(load_dataset("own", root, captions="test.csv")) == {"a": "train"}
+    refuses("test.csv, line 2: expected split test, as the name of the file says, found 'train'", root)
 
 
 def test_split_column(make):
@@ -138,7 +138,7 @@ def test_groups(make):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.jpg,A dog.,,train\nb.jpg,A cat.,,\n", "line 3: unknown split ''; expected one of train"),
+        ("a.jpg,A dog.,,\nb.jpg,A cat.,,val\n", "line 2: expected a split, as other images have one"),
         ("a.jpg,A dog.,,training\n", "line 2: unknown split 'training'; expected one of train, val"),
         ("a.jpg,A dog.,,train\na.jpg,A dog.,,test\n", "line 3: image a.jpg is in split 'test', .*line 2"),
         ("a.jpg,A dog.,1,train\nb.jpg,A cat.,1,test\n", "line 3: group 1 .*test. is also at .*2 .*train."),

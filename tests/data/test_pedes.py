@@ -9,8 +9,8 @@ import folders
 import pytest
 from folders import photos, write
 
-from imtext.data import load_dataset, pedes
-from imtext.data.editions import Edition
+from imtext.data import load_dataset
+from imtext.data.assemble import EDITIONS, Edition
 
 # Person, split, file; file names repeat across folders, and persons do not stand in order.
 ROWS = (
@@ -94,9 +94,10 @@ def test_published_counts(folder, monkeypatch):
     root = folder()
     refuses("expected 34,054 images in split train .*, found 3; .*subset=True", root, subset=False)
     images, groups = {"train": 3, "val": 1, "test": 2}, {"train": 11_003}
-    monkeypatch.setattr(pedes, "PEDES", Edition("small", images, groups=groups))
+    monkeypatch.setitem(EDITIONS, "cuhk_pedes", Edition("small", images, groups=groups))
     refuses("expected 11,003 groups in split train .*, found 2; .*subset=True", root, subset=False)
-    monkeypatch.setattr(pedes, "PEDES", Edition("small", images, groups={"train": 2, "val": 1, "test": 1}))
+    groups = {"train": 2, "val": 1, "test": 1}
+    monkeypatch.setitem(EDITIONS, "cuhk_pedes", Edition("small", images, groups=groups))
     assert load_dataset("cuhk_pedes", root).n_images == 6
 
 

@@ -13,8 +13,8 @@ from folders import write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imtext.data.table import read_table
-from imtext.data.text import clean
+from imtext.data.files import clean
+from imtext.data.own import read_table
 from imtext.errors import ImtextError
 
 

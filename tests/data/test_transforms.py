@@ -14,7 +14,6 @@ from imtext.data.transforms import (
     _resized_crops_one_by_one,
     augment,
     centre,
-    mirror,
     normalise,
     random_boxes,
 )
@@ -87,11 +86,9 @@ def test_batched_crops_equal_torchvision(crop):
         assert (one_by_one - batched).abs().max() <= 1
 
 
-def test_centre_and_mirror():
+def test_centre():
     images = noise(2, 8, 8)
     assert torch.equal(centre(images, 4), images[:, :, 2:6, 2:6])
-    assert torch.equal(mirror(mirror(images)), images)
-    assert torch.equal(mirror(images)[..., 0], images[..., -1])
     with pytest.raises(ConfigError, match="crop=9: expected an integer from 1 to 8"):
         centre(images, 9)
 

@@ -13,8 +13,7 @@ from notebook_source import defined, sources, trained
 from PIL import Image
 
 from imtext.cli import main
-from imtext.data.dataset import Dataset
-from imtext.data.features import ImageFeatures
+from imtext.data.dataset import Dataset, ImageFeatures
 from imtext.errors import ConfigError, DataError, RunError
 from imtext.experiment import Absent, Crops, Given, Reranked, Result, Results, inputs_of
 from imtext.experiment import study as study_module
