@@ -253,7 +253,7 @@ def coco_caption_ids(data_root: str | os.PathLike[str], data: Dataset, year: str
             listed.pop(0)
         if not listed or not listed[0][1].isdigit():
             raise DataError(
-                f"{files.root}: expected the caption {caption[:60]!r} of image {image} and its number, found "
+                f"{files.root}: expected the caption {caption[:60]!r} for image {image}, numbered, found "
                 "other captions; pass the folder that the dataset was read from"
             )
         ids.append(int(listed.pop(0)[1]))

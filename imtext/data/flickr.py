@@ -207,11 +207,9 @@ def _annotations(files: Files) -> Path:
     for home in (files.root / folder for folder in files.folders):
         if (home / "Sentences").is_dir() and (home / "Annotations").is_dir():
             return home
-    found = "annotations.zip" if files.find("annotations.zip") else "none"
-    raise DataError(
-        f"{files.root}: expected a folder with Sentences and Annotations, found {found}; unpack "
-        "annotations.zip there"
-    )
+    packed = files.find("annotations.zip")
+    found = "annotations.zip; unpack it there" if packed else "none; unpack annotations.zip there"
+    raise DataError(f"{files.root}: expected a folder with Sentences and Annotations, found {found}")
 
 
 def _sentences(path: Path) -> list[str]:
@@ -290,10 +288,10 @@ def _xml(path: Path) -> Any:
     try:
         root = fromstring(text, forbid_dtd=True)
         if root.tag != "annotation":
-            raise ValueError(f"<{root.tag[:40]}> at the top")
+            raise ValueError(f"expected <annotation> at the top, found <{root.tag[:40]}>")
     except (DefusedXmlException, ParseError, ValueError) as error:
         raise DataError(
-            f"{path}: expected <annotation> in plain, complete XML, found {type(error).__name__} ({error}); "
+            f"{path}: expected plain, complete XML, found {type(error).__name__} ({error}); "
             "unpack annotations.zip again"
         ) from None
     return root

@@ -35,7 +35,7 @@ def test_pixels_in_the_order_of_the_dataset(data, tmp_path):
         batch.zero_()
     assert store.pixels[4, 0, 0, 0] == 40
     assert store.batch([]).shape == (0, 3, 8, 8)
-    with pytest.raises(DataError, match="images 0 to 4, asked for 5"):
+    with pytest.raises(DataError, match="indices 0 to 4, found 5"):
         store.batch([5])
 
 

@@ -93,7 +93,7 @@ def test_selections_find_their_rows(data, packed, tmp_path):
         assert_same(data.take(chosen), taken)
         assert len(store) == len(chosen) and np.shares_memory(store.pixels, whole.pixels)
         assert np.array_equal(store.batch(np.arange(len(chosen))).numpy(), whole.pixels[chosen])
-        with pytest.raises(DataError, match=f"images 0 to {len(chosen) - 1}, asked for"):
+        with pytest.raises(DataError, match=f"indices 0 to {len(chosen) - 1}, found"):
             store.batch([len(chosen)])
 
 

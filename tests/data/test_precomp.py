@@ -182,7 +182,7 @@ def test_ids_across_splits(tmp_path):
         ({"ids": range(15)}, "if every image has 5, pass captions_per_image=5"),
         ({"rows": np.ones((15, 4), np.float32).cumsum(0)}, "as many rows as captions, yet rows 0 and 1"),
         ({"rows": np.ones((3, 5), np.float32)}, "dev_ims.npy: expected 4 numbers an image, as train_ims.npy"),
-        ({"rows": np.ones((3, 4, 1, 1), np.float32)}, "(images, R, D) regions, found 3 x 4 x 1 x 1; reshape"),
+        ({"rows": np.ones((3, 4, 1, 1), np.float32)}, "found float32 (3, 4, 1, 1) in C order; reshape"),
         # Columns are never taken for rows.
         ({"rows": np.ones((4, 3), np.float32)}, "expected 5 captions for each of 4 rows"),
     ],
