@@ -61,6 +61,11 @@ def test_precision_of_what_computes_changes_no_draw():
     assert torch.equal(*found)
 
 
+def test_every_sample_has_its_own_crop():
+    out = augment(noise(1).expand(8, -1, -1, -1), 24, seeded(), flip=False)
+    assert len(out.flatten(1).unique(dim=0)) == 8
+
+
 def test_whole_image_without_flip_is_the_image():
     images, generator, boxes_alone = noise(), seeded(), seeded()
     assert torch.equal(augment(images, 32, generator, scale=(1.0, 1.0), flip=False), images)
