@@ -27,7 +27,7 @@ def picture(i: int, year: str = "2014") -> str:
 
 def native(split: str, year: str = "2014") -> dict:
     # Captions of one image lie apart in the published files; image 42 has three, the others two.
-    numbers = [(i, k) for k in range(3) for i in IDS[split] if k < 2 or i == 42]
+    numbers = [(i, k) for k in range(3) for i in reversed(IDS[split]) if k < 2 or i == 42]
     said = [(i, 1000 + 10 * i + k, f"Caption {k}  of {i}.\n") for i, k in numbers]
     return coco_file({i: picture(i, year) for i in IDS[split]}, said)
 

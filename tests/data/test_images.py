@@ -59,13 +59,13 @@ def test_short_side_and_centre(tmp_path, turned):
 
 def test_squash_keeps_the_whole_picture(tmp_path):
     array = np.zeros((30, 10, 3), np.uint8)
-    array[:15, :, 0] = array[:, :5, 1] = 200
+    array[:20, :, 0] = array[:, :5, 1] = 200
     square = np.random.default_rng(0).integers(0, 255, (20, 20, 3), np.uint8)
     for name, pixels in (("tall", array), ("wide", array.transpose(1, 0, 2)), ("square", square)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     tall, wide = (decode(tmp_path / name, 10, fit="squash") for name in ("tall.png", "wide.png"))
     assert np.array_equal(tall, wide.transpose(0, 2, 1)) and tall.shape == (3, 10, 10)
-    assert (tall[0, :3] == 200).all() and (tall[0, -3:] == 0).all()
+    assert (tall[0, :4] == 200).all() and (tall[0, -1] == 0).all()
     assert (tall[1, :, :4] == 200).all() and (tall[1, :, 6:] == 0).all()
     squashed = decode(tmp_path / "square.png", 10, "squash")
     assert np.array_equal(squashed, decode(tmp_path / "square.png", 10))
@@ -102,6 +102,12 @@ def test_large_jpeg_is_decoded_small_and_right(tmp_path, side, width, fit):
     Image.fromarray(ramp.repeat(width, 1).repeat(3, 2)).save(tmp_path / "x.jpg", quality=95)
     pixels = decode(tmp_path / "x.jpg", 32, fit).astype(int)
     assert np.abs(pixels[0, :, 16] - np.linspace(4, 251, 32)).max() < 5
+
+
+def test_a_large_jpeg_keeps_what_the_size_can_show(tmp_path):
+    stripes = ((np.arange(512) + 4) // 8 % 2 * 255).astype(np.uint8)
+    Image.fromarray(stripes[None].repeat(512, axis=0)).save(tmp_path / "x.jpg", quality=95)
+    assert decode(tmp_path / "x.jpg", 128).std() > 80
 
 
 def test_corrupt_image_is_named(data, tmp_path):

@@ -183,6 +183,10 @@ def test_read(what: str, tmp_path: Path) -> None:
     make(tmp_path)
     data = load(name, tmp_path)
     assert data.n_captions == captions
+    if name == "flickr30k_entities":
+        assert len(data.regions) == 3
+    if "with ids as" in what and name == "own":
+        assert data.image_ids == ("1", "2", "3")
     if name != "precomp" and not data.image_root.is_file():
         assert all(data.image_path(i).is_file() for i in range(data.n_images))
     if what.startswith(("metadata", "three")):
