@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from imtext.data.dataset import ImageFeatures, index_array
+from imtext.data.dataset import ImageFeatures
 from imtext.data.precomp import open_npy
 from imtext.errors import DataError
 
@@ -35,21 +35,13 @@ def test_rows_across_parts(shape):
 
 
 @pytest.mark.parametrize(
-    "images", [[5], [-1], [True, False], [0.0], 3, slice(2), [[0]], "ab", None]
+    "images", [[5], [-1], [True, False], [0.0], 3, slice(2), [[0]], np.zeros((0, 2)), "ab", [2**70], {1}]
 )
 def test_only_indices_choose_images(images):
     features = ImageFeatures(two_parts(), [6, 0, 3, 2, 0])
     for choose in (features.__getitem__, features.take):
         with pytest.raises(DataError, match="features: images: expected"):
             choose(images)
-
-
-def test_index_array_takes_what_python_has():
-    assert index_array([], "x", 0).dtype == np.int64
-    assert not index_array(range(3), "x", 3, 3).flags.writeable
-    for wrong in ([2**70], "abc", {1}, None, np.zeros((0, 2))):
-        with pytest.raises(DataError, match="x: expected a one-dimensional integer array"):
-            index_array(wrong, "x", 1)
 
 
 def test_fingerprint_follows_numbers_and_rows():

@@ -40,13 +40,6 @@ def test_pairs_are_joined_by_name_and_number(tmp_path, pets):
     assert crowd.value.tolist() == [1.0, pytest.approx(1 / 3)]
 
 
-def test_files_may_lie_in_the_root_itself(tmp_path, pets):
-    folder(tmp_path)
-    for path in (tmp_path / "Flickr8k_text").iterdir():
-        path.rename(tmp_path / path.name)
-    assert len(load_judgements(tmp_path, pets).expert) == 2
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
