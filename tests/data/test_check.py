@@ -6,20 +6,13 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from folders import coco_file, entry, noise, write
 
 from imtext.data.check import Finding, Report, check_dataset
 from imtext.errors import ConfigError, DataError
 
 SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
-
-
-def noise(seed: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
-    """A picture with a layout of its own: coarse noise made large."""
-    grey = np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    return Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)
 
 
 class Folder:
@@ -28,25 +21,16 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root, self.name = root, "mine"
         self.captions = {key: [f"A {key} thing .", f"The {key} thing ."] for key in SPLITS}
-        self.splits = dict(SPLITS)
         (root / "images").mkdir()
         for seed, key in enumerate(SPLITS):
-            noise(seed).save(self.image(key), quality=92)
+            noise(seed, (96, 64)).save(self.image(key), quality=92)
 
     def image(self, key: str) -> Path:
         return self.root / "images" / f"{key}.jpg"
 
-    def write(self) -> None:
-        images = [
-            {"imgid": i, "filename": f"{key}.jpg", "split": split, "sentences": [
-                {"raw": caption, "imgid": i} for caption in self.captions[key]]}
-            for i, (key, split) in enumerate(self.splits.items())
-        ]  # fmt: skip
-        content = json.dumps({"dataset": self.name, "images": images})
-        (self.root / "dataset_mine.json").write_text(content, encoding="utf-8")
-
     def check(self, **more: object) -> Report:
-        self.write()
+        images = [entry(f"{key}.jpg", split, self.captions[key]) for key, split in SPLITS.items()]
+        write(self.root / "dataset_mine.json", {"dataset": self.name, "images": images})
         return check_dataset("karpathy", self.root, n_jobs=1, **more)
 
 
@@ -60,16 +44,16 @@ def codes(report: Report) -> dict[str, Finding]:
 
 
 def test_what_is_right_is_called_right(folder):
+    noise(7).save(folder.image("a"), format="PNG")  # another kind than the name says
+    noise(8).convert("L").save(folder.image("b"))
+    noise(9).convert("CMYK").save(folder.image("c"))
     report = folder.check()
-    assert report.ok
-    assert report.findings == []
+    assert report.ok and report.findings == []
     lines = str(report).splitlines()
-    assert lines[0] == f"karpathy at {folder.root}: right"
-    assert lines[-1] == "To do: nothing."
-    facts = report.to_dict()
-    assert facts["counts"]["train"] == {"images": 3, "captions": 6, "groups": 3, "published": {}}
+    assert lines[0] == f"karpathy at {folder.root}: right" and lines[-1] == "To do: nothing."
     assert "  5 of 5 files decoded" in lines and "  per image: mean 2.00 (2 for 5 images)" in lines
-    json.dumps(facts, allow_nan=False)
+    facts = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert facts["counts"]["train"] == {"images": 3, "captions": 6, "groups": 3, "published": {}}
 
 
 def test_missing_images_are_counted_and_the_rest_is_examined(folder):
@@ -81,22 +65,12 @@ def test_missing_images_are_counted_and_the_rest_is_examined(folder):
     assert "2 of 5 images are missing" in found["reader"].message
     assert found["missing"].examples == ("b.jpg", "d.jpg")
     assert "3 of 5 files decoded" in report.seen["Pictures"]
-    assert "To do: fetch the missing images, or check the captions alone" in str(report)
-
-
-def test_without_pictures_files_may_be_absent(folder):
-    folder.image("a").unlink()
-    report = folder.check(pictures=False)
-    assert report.ok
-    assert list(codes(report)) == ["pictures-skipped"]
-    assert "Pictures" not in report.seen
-
-
-def test_no_image_at_all(folder):
-    for key in SPLITS:
+    assert "To do: fetch the missing images, or check the captions alone (--no-pictures)" in str(report)
+    for key in "ace":
         folder.image(key).unlink()
-    report = folder.check()
-    assert "--no-pictures" in str(report)
+    assert "--no-pictures" in str(folder.check())
+    report = folder.check(pictures=False)
+    assert report.ok and list(codes(report)) == ["pictures-skipped"] and "Pictures" not in report.seen
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -104,35 +78,23 @@ def test_a_truncated_jpeg_is_corrupt(folder, share):
     noise(0, (640, 480)).save(folder.image("c"), quality=92)
     whole = folder.image("c").read_bytes()
     folder.image("c").write_bytes(whole[: int(len(whole) * share)])
-    report = folder.check(duplicates=share > 0.5)
-    corrupt = codes(report)["corrupt"]
-    assert corrupt.level == "error"
-    assert len(corrupt.examples) == 1
+    corrupt = codes(folder.check(duplicates=share > 0.5))["corrupt"]
+    assert corrupt.level == "error" and len(corrupt.examples) == 1
     assert corrupt.examples[0].startswith("c.jpg: image file is truncated")
 
 
-def test_empty_files_text_and_folders_in_place_of_images(folder):
-    folder.image("a").write_bytes(b"")
-    folder.image("b").write_text("<html>404</html>", encoding="utf-8")
-    folder.image("c").unlink()
+def test_empty_files_text_folders_and_pipes_in_place_of_images(folder):
+    for key in "abce":
+        folder.image(key).unlink()
+    write(folder.image("a"), b"")
+    write(folder.image("b"), "<html>404</html>")
     folder.image("c").mkdir()
+    os.mkfifo(folder.image("e"))  # does not hang
     found = codes(folder.check())
     assert found["empty"].examples == ("a.jpg: 0 bytes",)
-    assert len(found["corrupt"].examples) == 2
-    assert "b.jpg: cannot identify image file" in found["corrupt"].examples[0]
-    assert found["corrupt"].examples[1] == "c.jpg: not a file"
-    if hasattr(os, "mkfifo"):  # a named pipe does not hang
-        folder.image("c").rmdir()
-        os.mkfifo(folder.image("c"))
-        assert codes(folder.check())["corrupt"].examples[1] == "c.jpg: not a file"
-
-
-def test_another_kind_of_image_than_the_name_says_is_fine(folder):
-    noise(7).save(folder.image("a"), format="PNG")
-    noise(8).convert("L").save(folder.image("b"))
-    noise(9).convert("CMYK").save(folder.image("c"))
-    report = folder.check()
-    assert report.findings == []
+    text, *others = found["corrupt"].examples
+    assert "b.jpg: cannot identify image file" in text
+    assert others == ["c.jpg: not a file", "e.jpg: not a file"]
 
 
 def test_wrong_counts_are_shown_for_each_split(folder):
@@ -144,34 +106,16 @@ def test_wrong_counts_are_shown_for_each_split(folder):
     assert "expected 6,000 images" in codes(report)["reader"].message
     assert report.seen["Counts"][-1] == "published: Flickr8k, split of Karpathy and Fei-Fei"
     assert report.to_dict()["counts"]["train"]["published"] == {"images": 6000}
-
-
-def test_a_subset_on_purpose_is_a_warning(folder):
-    folder.name = "flickr8k"
     report = folder.check(options={"subset": True})
-    assert report.ok
-    assert {finding.level for finding in report.findings} == {"warning"}
     assert report.verdict() == "right, 3 warnings"
 
 
 def test_what_cannot_be_read_at_all_has_the_readers_message_alone(folder):
-    folder.write()
-    path = folder.root / "dataset_mine.json"
-    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    (folder.root / "dataset_mine.json").write_text('{"images": [')
     report = check_dataset("karpathy", folder.root)
-    assert [finding.code for finding in report.findings] == ["reader"]
-    assert "dataset_mine.json: input data was truncated" in report.findings[0].message
-    assert report.seen == {}
-    assert not report.ok
-
-
-def test_an_image_that_is_there_twice_is_the_readers_finding(folder):
-    folder.splits["x"], folder.captions["x"] = "test", ["Again ."]
-    folder.write()
-    path = folder.root / "dataset_mine.json"
-    path.write_text(path.read_text(encoding="utf-8").replace("x.jpg", "a.jpg"), encoding="utf-8")
-    report = check_dataset("karpathy", folder.root)
-    assert "images[0] (split train); correct one of them" in report.findings[0].message
+    (finding,) = report.findings
+    assert finding.code == "reader" and "dataset_mine.json: input data was truncated" in finding.message
+    assert report.seen == {} and not report.ok
 
 
 def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
@@ -182,18 +126,12 @@ def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
     assert "5 of 5 files decoded" in report.seen["Pictures"]
 
 
-def test_what_the_reader_notes_is_a_remark(folder):
-    root = folder.root / "coco"
-    (root / "annotations").mkdir(parents=True)
-    content = {"images": [{"id": 1, "file_name": "1.jpg"}],
-               "annotations": [{"image_id": 1, "id": 1, "caption": "A dog ."}]}  # fmt: skip
-    (root / "annotations/captions_val2017.json").write_text(json.dumps(content), encoding="utf-8")
-    report = check_dataset("coco", root, pictures=False, options={"year": 2017})
+def test_what_the_reader_notes_is_a_remark(tmp_path):
+    write(tmp_path / "captions_val2017.json", coco_file({1: "1.jpg"}, [(1, 1, "A dog .")]))
+    report = check_dataset("coco", tmp_path, pictures=False, options={"year": 2017})
     levels = [(finding.level, finding.code) for finding in report.findings]
-    assert levels.count(("remark", "note")) == 2
-    assert ("warning", "split-absent") in levels
-    assert levels.count(("error", "counts")) == 2
-    assert "published 5,000" in str(report)
+    assert levels.count(("remark", "note")) == 2 and levels.count(("error", "counts")) == 2
+    assert ("warning", "split-absent") in levels and "published 5,000" in str(report)
 
 
 def test_generated_datasets_are_read_and_not_generated(tmp_path):

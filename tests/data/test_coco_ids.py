@@ -1,9 +1,8 @@
 """COCO's own numbers of captions, found again for a dataset that was read from its files."""
 
-import json
-
 import numpy as np
 import pytest
+from folders import coco_file, entry, write
 
 from imtext.data import load_dataset
 from imtext.data.coco import coco_caption_ids
@@ -16,38 +15,25 @@ CAPTIONS = {
 }
 
 
+FILES = {i: f"COCO_val2014_{i:012d}.jpg" for i in CAPTIONS}
+
+
 @pytest.fixture
 def native(tmp_path):
     """COCO's own file of the validation images, whose captions stand mixed."""
-    images = [{"id": i, "file_name": f"COCO_val2014_{i:012d}.jpg"} for i in CAPTIONS]
-    rows = [
-        {"image_id": image, "id": number, "caption": caption}
-        for k in range(4)
-        for image, found in CAPTIONS.items()
-        for caption, number in found[k : k + 1]
-    ]
-    folder = tmp_path / "annotations"
-    folder.mkdir()
-    (folder / "captions_val2014.json").write_text(json.dumps({"images": images, "annotations": rows}))
+    said = [(k, i, number, text) for i, found in CAPTIONS.items() for k, (text, number) in enumerate(found)]
+    write(tmp_path / "captions_val2014.json", coco_file(FILES, [one[1:] for one in sorted(said)]))
     return tmp_path
 
 
 @pytest.fixture
 def karpathy(tmp_path):
     """Karpathy's file alone."""
-    images = [
-        {
-            "cocoid": image,
-            "imgid": n,
-            "split": "test",
-            "filepath": "val2014",
-            "filename": f"COCO_val2014_{image:012d}.jpg",
-            "sentences": [{"raw": text, "sentid": number, "imgid": n} for text, number in found if text],
-            "sentids": [number for text, number in found if text],
-        }
-        for n, (image, found) in enumerate(CAPTIONS.items())
-    ]
-    (tmp_path / "dataset_coco.json").write_text(json.dumps({"dataset": "coco", "images": images}))
+    images = []
+    for image, found in CAPTIONS.items():
+        said = [{"raw": text, "sentid": number} for text, number in found if text]
+        images.append(entry(FILES[image], "test", (), cocoid=image) | {"sentences": said})
+    write(tmp_path / "dataset_coco.json", {"dataset": "coco", "images": images})
     return tmp_path
 
 
@@ -69,19 +55,14 @@ def test_every_caption_has_its_number(kind, request):
     assert found == {
         (42, "A dog.", 7), (42, "A dog.", 3), (42, "Two dogs.", 8), (73, "A cat.", 5), (73, "Cats.", 1),
     }  # fmt: skip
-    assert ids[data.image_of_caption == data.image_ids.index("42")].tolist() == [7, 3, 8]
-
-
-def test_a_split_alone(karpathy):
-    split = _load(karpathy).split("test")
-    assert sorted(coco_caption_ids(karpathy, split)) == [1, 3, 5, 7, 8]
+    assert ids[data.captions_of(data.image_ids.index("42"))].tolist() == [7, 3, 8]
+    assert coco_caption_ids(root, data.take([1])).tolist() == ids[data.captions_of(1)].tolist()
 
 
 def test_what_does_not_fit_is_named(native, tmp_path):
     data = _load(native)
-    (native / "annotations" / "captions_val2014.json").write_text(
-        (native / "annotations" / "captions_val2014.json").read_text().replace("Two dogs.", "Three dogs.")
-    )
+    path = native / "captions_val2014.json"
+    path.write_text(path.read_text().replace("Two dogs.", "Three dogs."))
     with pytest.raises(DataError, match="expected the caption 'Two dogs.' for image 42"):
         coco_caption_ids(native, data)
     empty = tmp_path / "empty"

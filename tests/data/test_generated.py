@@ -6,23 +6,23 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import refuses, write
 from PIL import Image
 
 from imtext.data import load_dataset
 from imtext.data.generated import default_root, minimal_pairs, scene_relevance
 from imtext.errors import ConfigError, DataError
 from imtext.picturebook import generate, render
-from imtext.picturebook.scenes import Sampler, layout, sample_scene
+from imtext.picturebook import write as book_writer
+from imtext.picturebook.scenes import Sampler, layout
 from imtext.picturebook.world import KINDS, PEOPLE
 from imtext.picturebook.write import tokens
 
@@ -54,37 +54,7 @@ def test_scenes_on_disk(root):
         assert dataset.split(split).image_ids == tuple(f"{split}_{i:05d}" for i in range(count))
     with Image.open(dataset.image_path(0)) as image:
         assert image.size == (64, 64) and image.mode == "RGB"
-    expected = {"images", "scenes.jsonl", "picturebook.json", "dataset_picturebook.json"}
-    assert set(os.listdir(root)) == expected
-
-
-def test_entities_files_agree_with_captions_and_boxes(root, tmp_path):
-    written = generate(tmp_path / "entities", "scenes", GROUPS, size=64, entities=True)
-    same = files(root)
-    assert same == {name: digest for name, digest in files(written).items() if name in same}
-    for split, count in GROUPS.items():
-        assert len((written / f"{split}.txt").read_text().split()) == count
-    entries = json.loads((written / "dataset_picturebook.json").read_text())["images"]
-    for entry in entries[:20]:
-        name = entry["filename"].removesuffix(".jpg")
-        lines = (written / "Sentences" / f"{name}.txt").read_text().splitlines()
-        assert len(lines) == 5
-        chains = set()
-        for line, sentence in zip(lines, entry["sentences"], strict=True):
-            chains |= set(re.findall(r"\[/EN#(\d+)/", line))
-            bare = re.sub(r"\[/EN#\d+/\S+ ([^\]]+)\]", r"\1", line)
-            assert bare.removesuffix(" .") + "." == sentence["raw"]
-            assert sentence["tokens"] == bare.lower().split()[:-1]
-        tree = ET.parse(written / "Annotations" / f"{name}.xml").getroot()
-        assert tree.findtext("size/width") == "64" and tree.findtext("filename") == entry["filename"]
-        assert {o.findtext("name") for o in tree.iter("object")} == chains
-        for thing in tree.iter("object"):
-            box = thing.find("bndbox")
-            if box is None:
-                assert thing.findtext("scene") is not None and thing.findtext("nobndbox") is not None
-                continue
-            x0, y0, x1, y1 = (int(box.findtext(k)) for k in ("xmin", "ymin", "xmax", "ymax"))
-            assert 1 <= x0 < x1 <= 64 and 1 <= y0 < y1 <= 64
+    assert set(os.listdir(root)) == {"images", "scenes.jsonl", "picturebook.json", "dataset_picturebook.json"}
 
 
 def test_the_form_of_cuhk_pedes(people):
@@ -99,8 +69,7 @@ def test_the_form_of_cuhk_pedes(people):
         assert entry["processed_tokens"] == [tokens(caption) for caption in entry["captions"]]
         with Image.open(people / "imgs" / entry["file_path"]) as image:
             assert image.size == (29, 64)
-    expected = {"reid_raw.json", "imgs", "pedestrians.jsonl", "pedestrians.json"}
-    assert {p.name for p in people.iterdir()} == expected
+    assert set(os.listdir(people)) == {"reid_raw.json", "imgs", "pedestrians.jsonl", "pedestrians.json"}
 
 
 def test_load_fills_phrases_regions_scenes_and_pairs(tmp_path):
@@ -111,10 +80,8 @@ def test_load_fills_phrases_regions_scenes_and_pairs(tmp_path):
         p = dataset.phrases
         words = dataset.captions[p.caption[k]].rstrip(".").split()[p.start[k] : p.stop[k]]
         assert " ".join(words) == p.words[k]
-    boxed = set(dataset.regions.chain.tolist())
-    visible = [t not in ("scene",) for t in dataset.phrases.type]
-    found = [int(c) in boxed for c in dataset.phrases.chain]
-    assert np.mean([f for f, v in zip(found, visible, strict=True) if v]) > 0.97
+    boxed = np.isin(dataset.phrases.chain, dataset.regions.chain)
+    assert boxed[np.array(dataset.phrases.type) != "scene"].mean() > 0.97
     pairs = minimal_pairs(dataset)
     assert [[dataset.image_ids[i] for i in p["images"]] for p in pairs] == [
         ["test_00000", "test_00001"],
@@ -148,7 +115,8 @@ def test_load_fills_the_attributes_of_persons(tmp_path):
 
 
 def test_same_bytes_for_the_same_seed_and_prefix_property(root, people, tmp_path):
-    assert files(generate(tmp_path / "again", "scenes", GROUPS, size=64)) == files(root)
+    again = files(generate(tmp_path / "again", "scenes", GROUPS, size=64, entities=True))
+    assert files(root).items() <= again.items()
     assert files(generate(tmp_path / "walk", "pedestrians", PERSONS, size=64)) == files(people)
     few = {"train": 9, "val": 3, "test": 3}
     for part, whole in (("scenes", root), ("pedestrians", people)):
@@ -201,87 +169,59 @@ def test_boxes_cover_what_the_thing_changes_in_the_picture():
         assert not changed.any()
 
 
-def test_sizes_and_pictures_differ():
-    scene = sample_scene(0, "train", 2)
-    for size in (64, 100, 128, 256):
-        assert render(scene, size)[0].size == (size, size)
-    a, b = (np.asarray(render(sample_scene(0, "train", i), 64)[0], np.int16) for i in (2, 3))
-    assert np.abs(a - b).mean() > 5 and a.std() > 20
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"train": -1}, "train=-1"),
-        ({"val": 2.5}, "val=2.5"),
         ({"train": 0, "val": 0, "test": 0}, "all 0"),
         ({"size": 32}, "size=32"),
-        ({"size": "128"}, "size='128'"),
         ({"seed": -3}, "seed=-3"),
         ({"dev": 3}, "unknown option 'dev'"),
     ],
 )
 @pytest.mark.parametrize("name", ["picturebook", "picturebook_pedestrians"])
 def test_parameters_out_of_range(tmp_path, name, options, words):
-    with pytest.raises(ConfigError, match=re.escape(words)):
-        load_dataset(name, tmp_path, **{**SMALL, **options})
+    refuses(name, words, tmp_path, ConfigError, **{**SMALL, **options})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_holds_something_else(tmp_path):
-    folder = tmp_path / "v2-train3-val1-test1-size64-seed0"
-    folder.mkdir()
-    (folder / "notes.txt").write_text("keep me")
-    with pytest.raises(DataError, match=r"picturebook\.json: expected the parameters.*remove the folder"):
-        load_dataset("picturebook", tmp_path, **SMALL)
-    assert (folder / "notes.txt").read_text() == "keep me"
+    notes = write(tmp_path / "v2-train3-val1-test1-size64-seed0" / "notes.txt", "keep me")
+    message = r"picturebook\.json: expected the parameters.*remove the folder"
+    refuses("picturebook", message, tmp_path, **SMALL)
+    assert notes.read_text() == "keep me"
 
 
-@pytest.mark.parametrize(
-    ("name", "images", "stamp", "lines"),
-    [
-        ("picturebook", "images/train_00002.jpg", "picturebook.json", "scenes.jsonl"),
-        ("picturebook_pedestrians", "imgs/train/00002_1.jpg", "pedestrians.json", "pedestrians.jsonl"),
-    ],
-)
-def test_a_folder_that_lost_files_or_is_cut_off(tmp_path, name, images, stamp, lines):
-    load_dataset(name, tmp_path, **SMALL)
-    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    whole = tmp_path / "whole"
-
-    def refused(words):
-        with pytest.raises(DataError, match=words + ".*remove the folder"):
-            load_dataset(name, tmp_path, **SMALL)
+@pytest.mark.parametrize("name", ["picturebook", "picturebook_pedestrians"])
+def test_a_folder_that_lost_files_or_is_cut_off(tmp_path, name):
+    def refused(words: str) -> None:
+        refuses(name, words + ".*remove the folder", tmp_path, **SMALL)
         shutil.rmtree(folder)
         shutil.copytree(whole, folder)
 
-    shutil.copytree(folder, whole)
-    (folder / images).unlink()
+    load_dataset(name, tmp_path, **SMALL)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    next(folder.rglob("*.jpg")).unlink()
     refused(r"json: expected \d+ images, found \d+")
-    (folder / stamp).write_text("{")
-    refused("json: expected the parameters of what is here")
-    about = json.loads((folder / stamp).read_text())
-    (folder / stamp).write_text(json.dumps({**about, "seed": 9}))
+    stamp = folder / ("pedestrians.json" if name.endswith("pedestrians") else "picturebook.json")
+    write(stamp, json.loads(stamp.read_text()) | {"seed": 9})
     refused("json: expected seed 0, found 9")
-    text = (folder / lines).read_text().splitlines()
-    (folder / lines).write_text("\n".join(text[:-1]) + "\n")
+    lines = next(folder.glob("*.jsonl"))
+    lines.write_text("".join(lines.read_text().splitlines(keepends=True)[:-1]))
     refused(r"jsonl: expected one JSON object for each of \d+ images, found LookupError")
-    (folder / lines).write_text("{")
-    refused("jsonl: expected one JSON object for each")
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    from imtext.picturebook import write
-
-    def full_disk(*args, calls=[], draw=write.render):  # noqa: B006
+    def full_disk(*args):
         calls.append(args)
         if len(calls) > 2:
             raise OSError(28, "No space left on device")
-        return draw(*args)
+        return render(*args)
 
-    monkeypatch.setattr(write, "render", full_disk)
-    with pytest.raises(DataError, match="cannot be written .No space left"):
-        load_dataset("picturebook", tmp_path, **SMALL)
+    calls = []
+    monkeypatch.setattr(book_writer, "render", full_disk)
+    refuses("picturebook", "cannot be written .No space left", tmp_path, **SMALL)
     assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
 
 
@@ -318,9 +258,3 @@ def test_default_root_follows_the_environment(tmp_path, monkeypatch):
     assert default_root() == tmp_path / "picturebook"
     assert load_dataset("picturebook", **SMALL).n_images == 5
     assert [p.name for p in default_root().iterdir() if p.is_dir()] == ["v2-train3-val1-test1-size64-seed0"]
-
-
-def test_committed_sheets_are_small_and_complete(repository):
-    shown = (repository / "book" / "datasets" / "picturebook.md").read_text()
-    sheets = [repository / "book" / "images" / name for name in re.findall(r"images/(\w+\.png)", shown)]
-    assert len(sheets) == 6 and sum(sheet.stat().st_size for sheet in sheets) < 1_500_000

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import plain, write
 
-from imtext.data import Dataset, load_dataset
+from imtext.data import load_dataset
 from imtext.data.judgements import load_judgements, read_annotations
 from imtext.errors import DataError
 
@@ -18,64 +19,38 @@ CROWD = ["a.jpg\ta.jpg#0\t1\t3\t0", "b.jpg\ta.jpg#1\t0.333333333333333\t1\t2", "
 @pytest.fixture
 def pets():
     """Two images in an order unlike that of their names, captions not image by image."""
-    return Dataset(
-        "pets",
-        Path("."),
-        ("x/b.jpg", "x/a.jpg"),
-        ("b", "a"),
-        ("b zero", "a zero", "b one", "a one"),
-        np.array([0, 1, 0, 1]),
-        np.array(["test", "test"]),
-        np.array([0, 1]),
-    )
+    said = {"captions": ("b zero", "a zero", "b one", "a one"), "image_of_caption": np.array([0, 1, 0, 1])}
+    return plain(Path("."), ("x/b.jpg", "x/a.jpg"), ["test", "test"], **said)
 
 
 def folder(tmp_path, expert=EXPERT, crowd=CROWD):
-    place = tmp_path / "Flickr8k_text"
-    place.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("ExpertAnnotations.txt", expert), ("CrowdFlowerAnnotations.txt", crowd)):
-        (place / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for name, rows in (("ExpertAnnotations.txt", expert), ("CrowdFlowerAnnotations.txt", crowd)):
+        write(tmp_path / "Flickr8k_text" / name, "".join(f"{row}\n" for row in rows))
     return tmp_path
 
 
 def test_pairs_are_joined_by_name_and_number(tmp_path, pets):
     found = load_judgements(folder(tmp_path), pets)
     expert, crowd = found.expert, found.crowd
-    assert [(int(i), pets.captions[s]) for i, s in zip(expert.image, expert.caption, strict=True)] == [
-        (1, "b one"),
-        (0, "b zero"),
-    ]
+    assert expert.image.tolist() == crowd.image.tolist() == [1, 0]
+    assert [pets.captions[s] for s in expert.caption] == ["b one", "b zero"]
     assert expert.value.tolist() == [2.0, pytest.approx(11 / 3)]
     assert expert.right(3).tolist() == [False, True] and expert.right(2.0).all()
-    assert [(int(i), pets.captions[s]) for i, s in zip(crowd.image, crowd.caption, strict=True)] == [
-        (1, "a zero"),
-        (0, "a one"),
-    ]
+    assert [pets.captions[s] for s in crowd.caption] == ["a zero", "a one"]
     assert crowd.value.tolist() == [1.0, pytest.approx(1 / 3)]
-
-
-def test_files_may_lie_in_the_root_itself(tmp_path, pets):
-    folder(tmp_path)
-    for path in (tmp_path / "Flickr8k_text").iterdir():
-        path.rename(tmp_path / path.name)
-    assert len(load_judgements(tmp_path, pets).expert) == 2
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("a.jpg\tb.jpg#1\t1\t2", "three scores"),
-        ("a.jpg\tb.jpg#1\t1\t2\t3\t4", "three scores"),
         ("a.jpg\tb.jpg#1\t0\t2\t3", "three scores"),
         ("a.jpg\tb.jpg#1\t1\t2\t5", "three scores"),
-        ("a.jpg\tb.jpg#1\t1\t2\tx", "three scores"),
         ("a.jpg\tb.jpg#1\t1\t2\t²", "three scores"),
         ("a.jpg\tb.jpg\t1\t2\t3", "image.jpg#k"),
-        ("a.jpg\tb.jpg#\t1\t2\t3", "image.jpg#k"),
         ("a.jpg\tb.jpg#-1\t1\t2\t3", "image.jpg#k"),
         ("a.jpg\tb.jpg#" + "1" * 5000 + "\t1\t2\t3", "image.jpg#k"),
         ("../a.jpg\tb.jpg#1\t1\t2\t3", "leaves the image folder"),
-        ("a.jpg\t/b.jpg#1\t1\t2\t3", "leaves the image folder"),
         (EXPERT[0], "is also at .*line 1"),
         ("a.jpg b.jpg#1 1 2 3", "TAB"),
     ],
@@ -87,36 +62,25 @@ def test_an_odd_expert_line_is_named(tmp_path, line, said):
     assert f"{path}, line 4" in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [
-        "0.5\t0\t0",
-        "0.33\t-1\t2",
-        "1\t1.0\t0",
-        "1\t1",
-    ],
-)
+@pytest.mark.parametrize("cells", ["0.5\t0\t0", "0.33\t-1\t2", "1\t1.0\t0", "1\t1"])
 def test_an_odd_crowd_line_is_named(tmp_path, cells):
     path = folder(tmp_path, crowd=[*CROWD, f"a.jpg\tb.jpg#0\t{cells}"]) / "Flickr8k_text"
     with pytest.raises(DataError, match="line 4: expected image.jpg<TAB>image.jpg#k and the share of yes"):
         read_annotations(path / "CrowdFlowerAnnotations.txt")
 
 
-def test_missing_empty_and_foreign_files(tmp_path, pets):
-    with pytest.raises(DataError, match=r"expected ExpertAnnotations.txt, found none; it comes with"):
-        load_judgements(tmp_path, pets)
-    folder(tmp_path, crowd=[])
-    with pytest.raises(DataError, match=r"CrowdFlowerAnnotations.txt: expected lines with .* found none"):
-        load_judgements(tmp_path, pets)
-    folder(tmp_path, expert=["z.jpg\tb.jpg#0\t1\t1\t1"])
-    with pytest.raises(DataError, match=r"judgements of images of dataset pets, found none among 1"):
-        load_judgements(tmp_path, pets)
-    folder(tmp_path, expert=[*EXPERT, "a.jpg\tb.jpg#2\t1\t1\t1"])
-    with pytest.raises(DataError, match=r"line 4: expected a caption of b.jpg, number 0 to 1, found #2"):
-        load_judgements(tmp_path, pets)
-    (tmp_path / "Flickr8k_text" / "ExpertAnnotations.txt").write_bytes(b"a.jpg\tb.jpg#0\t1\t1\t1\n\xff\n")
-    with pytest.raises(DataError, match=r"line 2: expected UTF-8"):
-        load_judgements(tmp_path, pets)
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, r"expected ExpertAnnotations.txt, found none; it comes with"),
+        ({"crowd": []}, r"CrowdFlowerAnnotations.txt: expected lines with .* found none"),
+        ({"expert": ["z.jpg\tb.jpg#0\t1\t1\t1"]}, "of images of dataset mine, found none among 1"),
+        ({"expert": [*EXPERT, "a.jpg\tb.jpg#2\t1\t1\t1"]}, r"line 4: .* of b.jpg, number 0 to 1, found #2"),
+    ],
+)
+def test_missing_empty_and_foreign_files(tmp_path, pets, files, message):
+    with pytest.raises(DataError, match=message):
+        load_judgements(tmp_path if files is None else folder(tmp_path, **files), pets)
 
 
 def test_the_published_files(shared_data):
@@ -129,8 +93,5 @@ def test_the_published_files(shared_data):
     assert found.expert.value[own].mean() > 3.9
     # The first line of the file, by hand.
     assert dataset.image_ids[found.expert.image[0]] == "1056338697_4f7d7ce270"
-    owner = dataset.image_of_caption[found.expert.caption[0]]
-    assert dataset.image_ids[owner] == "2549968784_39bfbe44f9"
-    assert dataset.captions_of(int(owner))[2] == found.expert.caption[0]
-    half = load_judgements(root, dataset.take(np.arange(500)))
-    assert 0 < len(half.expert) < 5822
+    owner = dataset.image_ids.index("2549968784_39bfbe44f9")
+    assert dataset.captions_of(owner)[2] == found.expert.caption[0]

@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from folders import coco_file, entry, photos, write
 
 from imtext.data import load_dataset
 from imtext.data.pack import write_pack
 from imtext.errors import ImtextError
 
 NAMES, SPLITS, IDS = ("a.jpg", "b.jpg", "c.jpg"), ("train", "val", "test"), (1, 2, 3)
+FIVE = [f"A dog {k} ." for k in range(5)]
 COCO = [f"COCO_val2014_{i:012d}.jpg" for i in IDS]
 BOX = "<xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>8</ymax>"
 PEDES = [{"split": s, "captions": ["A man", "A tall man"], "file_path": f"{folder}/a{i}.png", "id": i}
          for s, folder, i in zip(SPLITS, ("CUHK03", "Market", "cam_a"), IDS, strict=True)]  # fmt: skip
 
 
-def photos(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), "blue").save(path)
-
-
-def write(path: Path, content: Any, encoding: str = "utf-8") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = content if isinstance(content, str | bytes) else json.dumps(content)
-    path.write_bytes(text.encode(encoding) if isinstance(text, str) else text)
-
-
-def split_file(name: str, files: Any = NAMES, **more: Any) -> dict:
-    images = []
-    for i, (file, split) in enumerate(zip(files, SPLITS, strict=True)):
-        said = [{"raw": f"A dog {k} ."} for k in range(5)]
-        one = {"imgid": i, "filename": file, "split": split, "sentences": said}
-        images.append(one | {key: make(i) for key, make in more.items()})
-    return {"dataset": name, "images": images}
+def split_file(name: str) -> dict:
+    return {"dataset": name, "images": [entry(*one, FIVE) for one in zip(NAMES, SPLITS, strict=True)]}
 
 
 def coco_split() -> dict:
-    return split_file("coco", COCO, filepath=lambda i: "val2014", cocoid=lambda i: i + 1)
+    rows = zip(COCO, SPLITS, IDS, strict=True)
+    images = [entry(file, split, FIVE, filepath="val2014", cocoid=i) for file, split, i in rows]
+    return {"dataset": "coco", "images": images}
 
 
 def native(number: Callable[[int], Any] = int, files: Any = COCO) -> dict:
-    images = [{"id": number(i), "file_name": file} for i, file in zip(IDS, files, strict=True)]
-    said = [{"id": 10 * i + k, "image_id": number(i), "caption": f"A dog {k}"} for i in IDS for k in range(5)]
-    return {"images": images, "annotations": said}
+    said = [(number(i), 10 * i + k, text) for i in IDS for k, text in enumerate(FIVE)]
+    return coco_file(dict(zip(map(number, IDS), files, strict=True)), said)
 
 
 def kaggle8(root: Path) -> None:
     photos(*(root / "Images" / name for name in NAMES))
-    rows = [f"{name},A dog {k} .\n" for name in NAMES for k in range(5)]
+    rows = [f"{name},{text}\n" for name in NAMES for text in FIVE]
     write(root / "captions.txt", "image,caption\n" + "".join(rows))
 
 
 def kaggle30(root: Path) -> None:
     photos(*(root / "flickr30k_images" / "flickr30k_images" / name for name in NAMES))
-    rows = [f"{name}| {k}| A dog {k} .\n" for name in NAMES for k in range(5)]
+    rows = [f"{name}| {k}| {text}\n" for name in NAMES for k, text in enumerate(FIVE)]
     text = "image_name| comment_number| comment\n" + "".join(rows)
     write(root / "flickr30k_images" / "results.csv", text)
 
@@ -199,6 +183,10 @@ def test_read(what: str, tmp_path: Path) -> None:
     make(tmp_path)
     data = load(name, tmp_path)
     assert data.n_captions == captions
+    if name == "flickr30k_entities":
+        assert len(data.regions) == 3
+    if "with ids as" in what and name == "own":
+        assert data.image_ids == ("1", "2", "3")
     if name != "precomp" and not data.image_root.is_file():
         assert all(data.image_path(i).is_file() for i in range(data.n_images))
     if what.startswith(("metadata", "three")):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import photos, plain, write
 from PIL import Image
-from safetensors import safe_open
 
 import imtext.data.pack as pack_module
 from imtext.commands import data_pack
@@ -24,37 +23,28 @@ SIZE = 13
 CAPTIONS = ("a dog", "ein Hund läuft — schnell 🐕", "二匹の猫", "naïve\u2028café")
 
 
-def photographs(root: Path, count: int = 12, extras: bool = True) -> Dataset:
+def photographs(root: Path) -> Dataset:
     """Pictures of noise in all shapes, two captions each but for the first, three splits, pairs as groups."""
-    (root / "ü").mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0)
-    files = [f"ü/{i:02}.{'jpg' if i % 2 else 'png'}" for i in range(count)]
+    noise, files = np.random.default_rng(0), [f"ü/{i:02}.{'jpg' if i % 2 else 'png'}" for i in range(12)]
+    (root / "ü").mkdir(parents=True)
     for i, file in enumerate(files):
         pixels = noise.integers(0, 255, (20 + i, 40 - i, 3), np.uint8)
         Image.fromarray(pixels).save(root / file, quality=90)
-    owners = np.array([0, *np.repeat(np.arange(1, count), 2)])[::-1].copy()
-    chosen = np.array([4, 2, 2])
-    return Dataset(
-        "noise",
+    ids = tuple(f"id-{i}" for i in range(12))
+    owners = np.array([0, *np.repeat(np.arange(1, 12), 2)])[::-1].copy()
+    return plain(
         root,
-        tuple(files),
-        tuple(f"id-{i}" for i in range(count)),
-        tuple(f"{CAPTIONS[j % 4]} {j}" for j in range(len(owners))),
-        owners,
-        np.array([("train", "val", "test")[i // 2 % 3] for i in range(count)]),
-        np.arange(count) // 2 + 7,
-        ("two lines were odd", "ünïcode \\ \" '"),
-        Regions(np.array([[0, 0, 3, 4], [5, 5, 900, 901], [1, 1, 1, 1]]), chosen, [3, 0, 9])
-        if extras
-        else None,
-        Phrases([0, 3], [0, 1], [1, 2], ("a", "Hund ä"), [3, 0], ("animals", "")) if extras else None,
-        tuple({"id": f"id-{i}", "n": [1.5, None, {"ö": i}]} for i in range(count)) if extras else None,
+        files,
+        [("train", "val", "test")[i // 2 % 3] for i in range(12)],
+        image_ids=ids,
+        captions=[f"{CAPTIONS[j % 4]} {j}" for j in range(len(owners))],
+        image_of_caption=owners,
+        group_of_image=np.arange(12) // 2 + 7,
+        notes=("two lines were odd", "ünïcode \\ \" '"),
+        regions=Regions([[0, 0, 3, 4], [5, 5, 900, 901], [1, 1, 1, 1]], np.array([4, 2, 2]), [3, 0, 9]),
+        phrases=Phrases([0, 3], [0, 1], [1, 2], ("a", "Hund ä"), [3, 0], ("animals", "")),
+        scenes=tuple({"id": one, "n": [1.5, None, {"ö": one}]} for one in ids),
     )
-
-
-def vectors(count: int, dtype: type = np.float32) -> ImageFeatures:
-    numbers = np.random.default_rng(1).normal(size=(count + 3, 2, 5)).astype(dtype)
-    return ImageFeatures((numbers[:4], numbers[4:]), np.arange(count)[::-1] + 2)
 
 
 @pytest.fixture
@@ -68,19 +58,9 @@ def packed(data, tmp_path) -> Dataset:
 
 
 def assert_same(a: Dataset, b: Dataset) -> None:
-    for field in ("name", "image_files", "image_ids", "captions", "notes", "scenes"):
-        assert getattr(a, field) == getattr(b, field), field
-    for field in ("image_of_caption", "split_of_image", "group_of_image"):
-        assert np.array_equal(getattr(a, field), getattr(b, field)), field
-    assert replace(a, features=None).fingerprint() == replace(b, features=None).fingerprint()
-    for field, names in (
-        ("regions", ("boxes", "image_of_region", "chain")),
-        ("phrases", ("caption", "start", "stop", "words", "chain", "type")),
-    ):
-        one, other = getattr(a, field), getattr(b, field)
-        assert (one is None) == (other is None)
-        for name in names if one is not None else ():
-            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    """All but the place and the features."""
+    one, other = (asdict(replace(each, image_root=Path("."), features=None)) for each in (a, b))
+    np.testing.assert_equal(one, other)
 
 
 def test_everything_comes_back(data, packed, tmp_path):
@@ -88,8 +68,10 @@ def test_everything_comes_back(data, packed, tmp_path):
     assert_same(data, packed)
     assert_same(data, open_pack(packed.image_root, verify=True))
     assert {p.name for p in tmp_path.iterdir()} == {"photos", "noise.safetensors", ".noise.safetensors.lock"}
-    bare = photographs(tmp_path / "photos", extras=False)
-    assert_same(bare, open_pack(write_pack(bare, tmp_path / "new" / "bare.safetensors", size=4)))
+    none = Regions(np.empty((0, 4)), [], []), Phrases([], [], [], (), [], ())
+    for spans in ((None, None), none):  # no region is not the same as none
+        bare = replace(data, regions=spans[0], phrases=spans[1], scenes=None, notes=())
+        assert_same(bare, open_pack(write_pack(bare, tmp_path / "new" / "bare.safetensors", size=4)))
 
 
 @pytest.mark.parametrize("fit", ["cover", "squash"])
@@ -99,32 +81,20 @@ def test_pixels_are_those_of_the_files(data, tmp_path, fit):
     from_pack = ImageStore.open(pack, SIZE, tmp_path / "unused", fit=fit)
     assert np.array_equal(from_files.pixels, from_pack.pixels)
     assert isinstance(from_pack.pixels, np.memmap) and not from_pack.pixels.flags.writeable
-    assert (len(from_pack), from_pack.size, from_pack.fit) == (12, SIZE, fit)
     assert not (tmp_path / "unused").exists()
     assert np.array_equal(decode(pack.image_path(3), SIZE, fit), from_files.pixels[3])
 
 
 def test_selections_find_their_rows(data, packed, tmp_path):
     whole = ImageStore.open(packed, SIZE, tmp_path)
-    for chosen in (
-        [5],
-        [3, 4, 5],
-        [9, 0, 4],
-        np.arange(12)[::-1],
-        np.flatnonzero(data.split_of_image == "val"),
-    ):
+    for chosen in ([5], [3, 4, 5], [9, 0, 4], np.arange(12)[::-1]):
         taken = packed.take(chosen)
         store = ImageStore.open(taken, SIZE, tmp_path)
         assert_same(data.take(chosen), taken)
-        assert len(store) == len(chosen)
-        assert np.shares_memory(store.pixels, whole.pixels)
+        assert len(store) == len(chosen) and np.shares_memory(store.pixels, whole.pixels)
         assert np.array_equal(store.batch(np.arange(len(chosen))).numpy(), whole.pixels[chosen])
         with pytest.raises(DataError, match=f"indices 0 to {len(chosen) - 1}, found"):
             store.batch([len(chosen)])
-    run = ImageStore.open(packed.take([3, 4, 5]), SIZE, tmp_path)
-    assert run.rows is None and len(run.pixels) == 3
-    assert ImageStore.open(packed.split("train"), SIZE, tmp_path).rows.tolist() == [0, 1, 6, 7]
-    assert ImageStore.open(packed.split("test").take([1, 3]), SIZE, tmp_path).rows.tolist() == [5, 11]
 
 
 def test_fingerprint_is_that_of_the_content(data, packed, tmp_path):
@@ -137,24 +107,17 @@ def test_fingerprint_is_that_of_the_content(data, packed, tmp_path):
     assert ImageStore.open(other, SIZE, tmp_path).fingerprint not in prints
 
 
-def test_larger_pictures_are_enlarged_from_the_pack(packed, tmp_path):
-    store = ImageStore.open(packed.take([7, 2]), 20, tmp_path / "cache")
+@pytest.mark.parametrize("size", [20, 6])
+def test_other_sizes_are_scaled_from_the_pack(packed, tmp_path, size):
+    store = ImageStore.open(packed.take([7, 2]), size, tmp_path / "cache")
     with open_picture(packed, 2) as picture:
-        large = np.asarray(picture.resize((20, 20), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert np.array_equal(store.pixels[1], large)
-    assert np.array_equal(decode(packed.image_path(2), 20), large)
-
-
-def test_smaller_pictures_are_resized_from_the_pack(packed, tmp_path):
-    store = ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache")
-    assert store.pixels.shape == (2, 3, 6, 6)
-    with open_picture(packed, 2) as picture:
-        small = np.asarray(picture.resize((6, 6), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert np.array_equal(store.pixels[1], small)
-    assert ImageStore.open(packed.take([7, 2]), 6, tmp_path / "cache").fingerprint == store.fingerprint
-    twice = open_pack(write_pack(packed, tmp_path / "small.safetensors", size=6))
+        scaled = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert np.array_equal(store.pixels[1], scaled)
+    assert np.array_equal(decode(packed.image_path(2), size), scaled)
+    assert ImageStore.open(packed.take([7, 2]), size, tmp_path / "cache").fingerprint == store.fingerprint
+    twice = open_pack(write_pack(packed, tmp_path / "twice.safetensors", size=size))
     assert_same(packed, twice)
-    assert np.array_equal(ImageStore.open(twice, 6, tmp_path).pixels[2], small)
+    assert np.array_equal(ImageStore.open(twice, size, tmp_path).pixels[2], scaled)
 
 
 def test_what_the_pack_does_not_hold(data, packed, tmp_path):
@@ -180,27 +143,16 @@ def test_an_id_may_be_the_file_name_of_another_image(data, tmp_path):
     assert np.array_equal(np.asarray(open_picture(pack, 2)).transpose(2, 0, 1), store.pixels[2])
 
 
-def test_pictures_by_either_way(data, packed):
-    for i in (0, 3):
-        with open_picture(data, i) as whole, open_picture(packed, i) as square:
-            assert whole.size == (40 - i, 20 + i)
-            assert (square.size, square.mode) == ((SIZE, SIZE), "RGB")
-            assert np.array_equal(np.asarray(square).transpose(2, 0, 1), decode(data.image_path(i), SIZE))
-    data.image_path(0).write_bytes(b"no image")
-    with pytest.raises(DataError, match="00.png: expected an image, found: UnidentifiedImageError"):
-        open_picture(data, 0)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
 def test_features(data, tmp_path, dtype):
-    full = replace(data, features=vectors(12, dtype))
+    numbers = np.random.default_rng(1).normal(size=(15, 2, 5)).astype(dtype)
+    full = replace(data, features=ImageFeatures((numbers[:4], numbers[4:]), np.arange(12)[::-1] + 2))
     pack = open_pack(write_pack(full, tmp_path / "f.safetensors"), verify=True)
     assert_same(full, pack)
     assert isinstance(pack.features.parts[0], np.memmap)
     assert pack.features.parts[0].dtype == (np.float16 if dtype is np.float16 else np.float32)
-    assert np.array_equal(pack.features[range(12)], full.features[range(12)])
-    taken = pack.take([5, 1])
-    assert np.array_equal(taken.features[[0, 1]], full.features[[5, 1]])
+    for one, other in ((pack, full), (pack.take([5, 1]), full.take([5, 1]))):
+        assert np.array_equal(one.features[range(one.n_images)], other.features[range(one.n_images)])
     for ask in (lambda: ImageStore.open(pack, 8, tmp_path), lambda: open_picture(pack, 0)):
         with pytest.raises(DataError, match="holds features; pack the image files"):
             ask()
@@ -226,16 +178,6 @@ def test_a_corrupt_image_stops_or_is_left_out(data, tmp_path):
         write_pack(data, path, size=SIZE, on_corrupt="skip")
 
 
-def test_safetensors_opens_it(data, packed):
-    with safe_open(packed.image_root, "np") as file:
-        assert set(file.keys()) >= {"pixels", "texts", "checksums", "regions.boxes", "image_of_caption"}
-        assert file.get_tensor("pixels").shape == (12, 3, SIZE, SIZE)
-        texts = json.loads(file.get_tensor("texts").tobytes())
-        assert (texts["held"]["captions"][0], texts["about"]["fit"]) == (data.captions[0], "cover")
-    raw = packed.image_root.read_bytes()
-    assert int.from_bytes(raw[:8], "little") + 8 == 4096
-
-
 def test_a_whole_pack_of_the_same_files_is_left_alone(data, packed, tmp_path, monkeypatch):
     before = os.stat(packed.image_root)
     with monkeypatch.context() as patch:
@@ -254,48 +196,39 @@ def test_a_whole_pack_of_the_same_files_is_left_alone(data, packed, tmp_path, mo
     assert ImageStore.open(open_pack(packed.image_root), SIZE, tmp_path).pixels[0, 0].min() == 255
 
 
-def test_a_pack_is_loaded_by_name(data, tmp_path):
-    named = write_pack(replace(data, name="pets"), tmp_path / "named.pack", size=4, reader="karpathy")
-    assert load_dataset("karpathy", named).name == "pets"
-    assert load_dataset("karpathy", str(named), subset=True).name == "pets"
-    with pytest.raises(DataError, match="expected a pack of the dataset 'coco', found one of 'pets'; pass"):
+def test_pictures_and_packs_by_either_way(data, packed, tmp_path):
+    named = write_pack(data, tmp_path / "named.pack", size=4, reader="karpathy")
+    assert load_dataset("karpathy", str(named), subset=True).name == "mine"
+    with pytest.raises(DataError, match="expected a pack of the dataset 'coco', found one of 'mine'; pass"):
         load_dataset("coco", named)
-    with pytest.raises(ConfigError, match="unknown option 'subsett'"):
-        load_dataset("karpathy", named, subsett=True)
-    (tmp_path / "captions.csv").write_text("image,caption", encoding="utf-8")
-    with pytest.raises(DataError, match="captions.csv: expected a pack written by 'imtext data pack'"):
-        load_dataset("own", tmp_path / "captions.csv")
+    with open_picture(data, 3) as whole, open_picture(packed, 3) as square:
+        assert (whole.size, square.size, square.mode) == ((37, 23), (SIZE, SIZE), "RGB")
+        assert np.array_equal(np.asarray(square).transpose(2, 0, 1), decode(data.image_path(3), SIZE))
+    data.image_path(0).write_bytes(b"no image")
+    with pytest.raises(DataError, match="00.png: expected an image, found: UnidentifiedImageError"):
+        open_picture(data, 0)
+    with pytest.raises(DataError, match="00.png: expected a pack written by 'imtext data pack'"):
+        load_dataset("own", data.image_path(0))
 
 
-def test_commands(data, tmp_path, monkeypatch, capsys):
-    import imtext.data
-
-    asked = []
-    monkeypatch.setattr(imtext.data, "load_dataset", lambda *a, **o: asked.append((a, o)) or data)
-    data.image_path(3).write_bytes(b"x")
+def test_commands(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     data_pack.add(parser.add_subparsers())
-    out = tmp_path / "out.safetensors"
-    words = (
-        f"pack noise --root {tmp_path} --out {out} --size 8 --fit squash --skip-corrupt --option subset=true"
-    )
-    for line in (words, f"verify {out}"):
+
+    def run(line: str) -> str:
         arguments = parser.parse_args(line.split())
         assert not arguments.run(arguments)
-    assert asked == [(("noise", tmp_path), {"subset": True})]
-    said = capsys.readouterr().out
-    assert "11 images (8 pixels, squash)" in said
-    assert "1 images cannot be decoded (ü/03.jpg): dropped with their captions" in said
-    assert "noise: 11 images, 21 captions" in said
+        return capsys.readouterr().out
+
+    photos(tmp_path / "a.png", tmp_path / "b.png")
+    write(tmp_path / "captions.csv", "image,caption\na.png,A dog.\nb.png,A cat.\nc.png,A cow.\n")
+    write(tmp_path / "b.png", b"x")
+    out = tmp_path / "out.safetensors"
+    words = f"pack own --root {tmp_path} --out {out} --size 8"
+    said = run(f"{words} --fit squash --skip-corrupt --option subset=true")
+    assert "1 images (8 pixels, squash)" in said
+    assert "1 images cannot be decoded (b.png): dropped with their captions" in said
+    assert "own: 1 images, 1 captions" in run(f"verify {out}")
     for option in ("subset", "=1", "x=[", "x=" + "[" * 5000):
-        arguments = parser.parse_args(["pack", "noise", "--out", "x", "--option", option])
         with pytest.raises(ConfigError, match="expected KEY=VALUE"):
-            arguments.run(arguments)
-
-
-def test_no_region_and_no_phrase_are_not_the_same_as_none(data, tmp_path):
-    none = {"regions": Regions(np.empty((0, 4)), np.empty(0, int), np.empty(0, int))}
-    empty = replace(data, **none, phrases=Phrases([], [], [], (), [], ()), notes=())
-    back = open_pack(write_pack(empty, tmp_path / "e.safetensors", size=4))
-    assert_same(empty, back)
-    assert len(back.regions) == len(back.phrases) == 0
+            run(f"{words} --option {option}")

@@ -11,7 +11,6 @@ import pytest
 from imtext.picturebook import describe, plain_text, spans
 from imtext.picturebook.captions import LONGEST, SHORTEST
 from imtext.picturebook.pairs import EVERY, scene_of
-from imtext.picturebook.pieces import entities_text
 from imtext.picturebook.scenes import sample_scene, thing_by_id
 from imtext.picturebook.world import COLOURS, KINDS, SETTINGS
 
@@ -26,8 +25,7 @@ def described():
 def test_the_world_is_large_enough(described):
     assert len(SETTINGS) >= 8 and len(KINDS) >= 25 and len(COLOURS) >= 10
     assert {s["setting"] for s, _ in described} == set(SETTINGS)
-    kinds = Counter(t["kind"] for s, _ in described for t in s["things"])
-    assert len(kinds) >= 50
+    assert len({t["kind"] for s, _ in described for t in s["things"]}) >= 50
     assert {t["count"] for s, _ in described for t in s["things"]} == {1, 2, 3, 4}
     assert {t.get("size") for s, _ in described for t in s["things"]} >= {"small", "medium", "big"}
     deeds = {d["predicate"] for s, _ in described for d in s["deeds"]}
@@ -110,9 +108,6 @@ def test_scenes_depend_on_seed_split_and_index_alone():
     assert json.loads(json.dumps(sample_scene(0, "train", 5))) == sample_scene(0, "train", 5)
     others = [sample_scene(1, "train", 5), sample_scene(0, "val", 5), sample_scene(0, "train", 6)]
     assert all(sample_scene(0, "train", 5)["layout_seed"] != s["layout_seed"] for s in others)
-    assert [plain_text(c) for c in describe(0, "val", 3)[1]] == [
-        plain_text(c) for c in describe(0, "val", 3)[1]
-    ]
 
 
 def strip(scene):
@@ -139,6 +134,8 @@ def test_twins_differ_in_exactly_one_thing():
             assert fields <= {difference["field"], "extras"} and difference["field"] in fields
         seen[difference["kind"]] += 1
     assert set(seen) == {"attribute", "count", "relation"}
+    for split, index in (("train", 1), ("val", 10), ("test", 12)):
+        assert scene_of(0, split, index)[1] is None
 
 
 def test_captions_of_twins_mention_the_difference():
@@ -153,16 +150,3 @@ def test_captions_of_twins_mention_the_difference():
         told += sum(any(p.chain == chain for p in caption) for caption in captions)
         total += 5
     assert told > 0.6 * total
-
-
-def test_other_splits_hold_no_twins():
-    assert scene_of(0, "train", 1)[1] is None and scene_of(0, "val", 10)[1] is None
-    assert scene_of(0, "test", 12)[1] is None
-
-
-def test_entities_text_of_a_caption(described):
-    for _, captions in described[:50]:
-        for caption in captions:
-            text = entities_text(caption, 500)
-            bare = re.sub(r"\[/EN#\d+/\S+ ([^\]]+)\]", r"\1", text)
-            assert bare == plain_text(caption)[:-1] + " ."

@@ -5,42 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
+from folders import write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from imtext.data import load_dataset
 from imtext.data.files import clean
 from imtext.data.own import read_table
-from imtext.errors import DataError, ImtextError
+from imtext.errors import ImtextError
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A folder with the images ``a.jpg`` to ``f.jpg``, into which each test writes its caption file."""
-    root = tmp_path_factory.mktemp("own")
-    (root / "images").mkdir()
-    for name in "abcdef":
-        Image.new("RGB", (4, 4)).save(root / "images" / f"{name}.jpg")
-    return root
+    """A folder into which each test writes its table."""
+    return tmp_path_factory.mktemp("own")
 
 
 def table(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None):
-    path = root / name
-    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    return read_table(path, columns)
+    return read_table(write(root / name, content), columns)
 
 
-def pairs(root: Path, content: str | bytes, name: str = "t.csv", **columns: str | None) -> list[tuple]:
-    return [(row.file, caption) for row in table(root, content, name, **columns) for caption in row.captions]
+def pairs(*given, **columns: str | None) -> list[tuple]:
+    return [(row.file, caption) for row in table(*given, **columns) for caption in row.captions]
 
 
-def refuses(message: str, root: Path, content: str | bytes, name: str = "t.csv", **columns) -> None:
+def refuses(message: str, *given, **columns: str | None) -> None:
     with pytest.raises(ImtextError, match=message) as caught:
-        table(root, content, name, **columns)
+        table(*given, **columns)
     assert "\n" not in str(caught.value)
 
 
@@ -48,12 +42,8 @@ def refuses(message: str, root: Path, content: str | bytes, name: str = "t.csv",
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 def test_delimiters_line_ends_and_bom(folder, delimiter, ends, bom):
-    lines = [
-        ("image", "caption"),
-        ("a.jpg", "A dog."),
-        (),
-        ("b.jpg", "Un chien \u2028 noir, très gros; \u0085"),
-    ]
+    lines = [("image", "caption"), ("a.jpg", "A dog."), ()]
+    lines += [("b.jpg", "Un chien \u2028 noir, très gros; \u0085")]
     text = ends.join(delimiter.join(line) for line in lines if line or ends != "\r") + ends
     if delimiter in ",;":
         text = text.replace("Un", '"Un').replace("\u0085", '\u0085"')
@@ -65,40 +55,30 @@ def test_flickr30k_of_kaggle(folder):
     text = (
         "image_name| comment_number| comment\n"
         '1000.jpg| 0| Two young , White males ; one says " Hi " .\n'
-        '1000.jpg| 1| " Hi " says a man .\n'
         "2199200615.jpg| 4   A dog runs across the grass .\n"
     )
-    read = table(folder, text, "results.csv")
-    assert [(row.file, row.captions[0], row.where[-6:]) for row in read] == [
-        ("1000.jpg", 'Two young , White males ; one says " Hi " .', "line 2"),
-        ("1000.jpg", '" Hi " says a man .', "line 3"),
-        ("2199200615.jpg", "A dog runs across the grass .", "line 4"),
+    assert pairs(folder, text, "results.csv") == [
+        ("1000.jpg", 'Two young , White males ; one says " Hi " .'),
+        ("2199200615.jpg", "A dog runs across the grass ."),
     ]
     refuses("line 2: expected 3 fields", folder, text.splitlines()[0] + "\n1.jpg| A dog .\n")
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.TSV", "t.txt"])
 def test_a_file_of_tabs_has_no_quotes(folder, name):
-    text = 'image\tcaption\na.jpg\t"Welcome home\nb.jpg\tA sign says welcome"\nc.jpg\tA 5" disc, ""\n'
-    assert pairs(folder, text, name) == [
-        ("a.jpg", '"Welcome home'),
-        ("b.jpg", 'A sign says welcome"'),
-        ("c.jpg", 'A 5" disc, ""'),
-    ]
-    tab = "image\tcaption\na.jpg\ta\tdog\n"
-    refuses("line 2: expected 2 fields .* found 3: ", folder, tab, name)
+    text = 'image\tcaption\na.jpg\t"Welcome home\nb.jpg\tA 5" disc, ""\n'
+    assert pairs(folder, text, name) == [("a.jpg", '"Welcome home'), ("b.jpg", 'A 5" disc, ""')]
+    refuses("line 2: expected 2 fields .* found 3: ", folder, "image\tcaption\na.jpg\ta\tdog\n", name)
     # A comma separated table keeps its quotes, whatever its name.
-    quoted = 'image,caption\na.jpg,"A dog,\na cat"\n'
-    assert pairs(folder, quoted, name) == pairs(folder, quoted) == [("a.jpg", "A dog, a cat")]
+    assert pairs(folder, 'image,caption\na.jpg,"A dog,\na cat"\n', name) == [("a.jpg", "A dog, a cat")]
 
 
 def test_annotations_of_flickr30k_with_lists(folder):
     cell = json.dumps(["Two men.", 'A "man", two.']).replace('"', '""')
     text = f'raw,sentids,split,filename,img_id\n"{cell}","[0, 1]",train,1.jpg,0\n'
-    read = table(folder, text)
-    assert (read[0].file, read[0].captions) == ("1.jpg", ["Two men.", 'A "man", two.'])
-    refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,['A dog']\n")
-    refuses("line 2, a JSON list of captions: ", folder, "image,captions\n1.jpg,[3]\n")
+    assert pairs(folder, text) == [("1.jpg", "Two men."), ("1.jpg", 'A "man", two.')]
+    for cell in ("['A dog']", "[3]"):
+        refuses("line 2, a JSON list of captions: ", folder, f"image,captions\n1.jpg,{cell}\n")
     assert pairs(folder, "image,caption\n1.jpg,[sic]\n") == [("1.jpg", "[sic]")]
     assert pairs(folder, "image,captions\n1.jpg,[sic]\n2.jpg,A dog\n")[0] == ("1.jpg", "[sic]")
 
@@ -118,10 +98,7 @@ def test_quotes_line_breaks_and_line_numbers(folder):
     [
         ("a.jpg\n", "line 2: expected 2 fields .image, caption., found 1: a.jpg"),
         ("a.jpg,A dog\nb.jpg,A cat, black\n", "line 3: expected 2 fields .*, found 3: .*put quotes round"),
-        (
-            'a.jpg,"A dog\nb.jpg,A cat\n',
-            "line 2: expected fields with closed quotes, found: unexpected end of data",
-        ),
+        ('a.jpg,"A dog\nb.jpg,A cat\n', "line 2: expected fields with closed quotes, found: unexpected end"),
         ('a.jpg,A\nb.jpg,"A" dog\n', "line 3: expected fields with closed quotes, found: ',' expected after"),
         ("a.jpg," + "x" * 200_000, r"line 2: .* found: field larger than field limit \(131072\)"),
         ("", "expected rows with an image and a caption, found none"),
@@ -131,26 +108,13 @@ def test_rows_refused(folder, rows, message):
     refuses(message, folder, "image,caption\n" + rows)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "image",
-        "Image_Name",
-        "FILENAME",
-        "file name",
-        "file",
-        "filepath",
-        "file-path",
-        "image_path",
-        "img",
-        "path",
-    ],
-)
-@pytest.mark.parametrize(
-    "caption", ["caption", "Captions", "sentence", "text", "raw", "comment", "description", "title"]
-)
-def test_column_names(folder, name, caption):
-    assert pairs(folder, f"id,{caption},{name}\n1,A dog,a.jpg\n") == [("a.jpg", "A dog")]
+IMAGE = ("image", "Image_Name", "FILENAME", "file name", "file", "filepath", "file-path", "img", "path")
+CAPTION = ("caption", "Captions", "sentence", "text", "raw", "comment", "description", "title")
+
+
+def test_column_names(folder):
+    for name, caption in product(IMAGE, CAPTION):
+        assert pairs(folder, f"id,{caption},{name}\n1,A dog,a.jpg\n") == [("a.jpg", "A dog")]
 
 
 @pytest.mark.parametrize(
@@ -172,21 +136,15 @@ def test_columns_refused(folder, header, message):
 def test_columns_by_parameter(folder):
     text = "photo;title;text\na.jpg;A;A dog, black\n"
     assert pairs(folder, text, image="Photo", caption="text") == [("a.jpg", "A dog, black")]
-    refuses(
-        "expected one column with the caption .words., found none",
-        folder,
-        text,
-        image="photo",
-        caption="words",
-    )
+    words = {"image": "photo", "caption": "words"}
+    refuses("expected one column with the caption .words., found none", folder, text, **words)
     refuses("expected one column with the split .set., found none", folder, "image,text\na,b\n", split="set")
     assert pairs(folder, ",image,caption\n0,a.jpg,A dog\n") == [("a.jpg", "A dog")]
 
 
 def test_not_utf8(folder):
-    refuses(
-        "line 3: expected UTF-8, found byte 0xe9", folder, "image,caption\na,b\nc,café\n".encode("latin-1")
-    )
+    latin = "image,caption\na,b\nc,café\n".encode("latin-1")
+    refuses("line 3: expected UTF-8, found byte 0xe9", folder, latin)
     assert pairs(folder, "image,caption\na,b\n".encode("utf-16")) == [("a", "b")]
 
 
@@ -197,18 +155,17 @@ OBJECTS = [
 
 
 def test_json_and_json_lines(folder):
-    lines = "\n\n".join(json.dumps(entry) for entry in OBJECTS) + "\n"
-    for text, name, unit in (
-        (lines, "t.jsonl", "line"),
-        (json.dumps(OBJECTS), "t.json", "entry"),
-        (lines, "t.json", "line"),
+    lines = "\n\n".join(map(json.dumps, OBJECTS)) + "\n"
+    for text, name, where in (
+        *((lines, "t.jsonl", "line 3"), (lines, "t.json", "line 3")),
+        (json.dumps(OBJECTS), "t.json", "entry 1"),
     ):
         read = table(folder, text, name)
         assert [(row.file, row.captions, row.split, row.group) for row in read] == [
             ("a.jpg", ["A dog.", "Two dogs."], "train", "4"),
             ("b.jpg", ["A cat."], "dev", "x"),
         ]
-        assert read[1].where.endswith(f", {unit} {3 if unit == 'line' else 1}")
+        assert read[1].where.endswith(where)
 
 
 @pytest.mark.parametrize(
@@ -216,33 +173,21 @@ def test_json_and_json_lines(folder):
     [
         ('{"image": "a"', "line 1, one JSON object a line: input data was truncated"),
         ('{"image": "a", "text": "b"}\n[1]', "line 2, one JSON object a line: .*got `array`"),
-        ('{"image": "a", "text": null}', "line 1: expected the name of an image and a caption"),
         ('{"image": "a", "text": ["x", 3]}', "line 1: expected the name of an image and a caption"),
         ('{"image": 3, "text": "b"}', "line 1: expected the name of an image and a caption"),
         ('{"image": "a", "text": "b"}\n{"text": "b"}', "line 2: expected the name of an image"),
         ('{"image": "a", "text": "\\ud800"}', "line 1, one JSON object a line: "),
         ('{"image": "a\\u0000", "text": "b"}', "line 1 leaves the image folder"),
         ('{"image": "a", "file": "b", "text": "b"}', "with the image .*found image, file among"),
-        ("[" * 100_000, "line 1, one JSON object a line: "),
-        ('{"image": ' + "9" * 5000 + "}", "line 1, one JSON object a line: integer value out of range"),
+        ('{"a.jpg": ["A dog."]}', "expected one column with the image .* 'a.jpg'"),
         ("", "expected rows with an image and a caption, found none"),
+        ("[]", "expected rows .* found none"),
+        ("3", "expected `array`, got `int`"),
+        ("[3]", r"expected `object`, got `int` - at `\$\[0\]`"),
     ],
 )
-def test_json_lines_refused(folder, text, message):
-    refuses(message, folder, text, "t.jsonl")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"a.jpg": ["A dog."]}, "expected one column with the image .* 'a.jpg'"),
-        (3, "expected `array`, got `int`"),
-        ([], "expected rows .* found none"),
-        ([3], r"expected `object`, got `int` - at `\$\[0\]`"),
-    ],
-)
-def test_json_of_another_form(folder, content, message):
-    refuses(message, folder, json.dumps(content), "t.json")
+def test_json_refused(folder, text, message):
+    refuses(message, folder, text, "t.json" if text[:1] in ("3", "[") else "t.jsonl")
 
 
 CAPTIONS = st.text(
@@ -263,29 +208,6 @@ TRICKY = st.lists(
 def test_round_trip(folder, captions, delimiter, quoting, ends):
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator=ends)
-    writer.writerow(["image", "caption", "note"])
-    kept = [f"{caption}." for caption in captions]
-    writer.writerows((f"{'abcdef'[i]}.jpg", caption, "") for i, caption in enumerate(kept))
-    path = folder / "captions.csv"
-    path.write_bytes(buffer.getvalue().encode("utf-8"))
-    data = load_dataset("own", folder, captions=path.name)
-    assert list(data.captions) == [clean(caption) for caption in kept]
-    assert data.image_ids == tuple("abcdef"[: len(kept)])
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    content=st.binary(max_size=60)
-    | st.text(st.sampled_from('image,caption\n"\t;|{}[]:.jpg\\ud80\0 '), max_size=80).map(str.encode),
-    head=st.sampled_from(
-        [b"", b"image,caption\n", b'{"image": "a.jpg", "caption": ', b"image|caption\n", b"[{"]
-    ),
-    ending=st.sampled_from(["csv", "tsv", "txt", "json", "jsonl"]),
-)
-def test_any_bytes_are_read_or_refused(folder, content, head, ending):
-    path = folder / f"any.{ending}"
-    path.write_bytes(head + content)
-    try:
-        load_dataset("own", folder, captions=path.name)
-    except DataError as error:
-        assert "\n" not in str(error) and str(error).encode("utf-8")
+    kept = list(zip((f"{letter}.jpg" for letter in "abcdef"), [f"{one}." for one in captions], strict=False))
+    writer.writerows([("image", "caption", "note"), *((*pair, "") for pair in kept)])
+    assert pairs(folder, buffer.getvalue()) == [(image, clean(caption)) for image, caption in kept]

@@ -31,23 +31,13 @@ def noise(count: int = 6, height: int = 32, width: int = 32) -> torch.Tensor:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 90), (200, 40)])
 def test_boxes_lie_inside_and_cover_the_share(height, width):
-    boxes = random_boxes(2000, height, width, seeded(), scale=(0.3, 0.9))
+    boxes = random_boxes(4000, height, width, seeded(), scale=(0.3, 0.9))
     top, left, tall, wide = boxes.unbind(1)
-    assert (top >= 0).all()
-    assert (left >= 0).all()
-    assert (top + tall <= height).all()
-    assert (left + wide <= width).all()
+    assert top.min() == left.min() == 0
+    assert (top + tall).max() == height and (left + wide).max() == width
     share = tall * wide / (height * width)
-    assert share.min() > 0.27
-    assert share.max() < 0.93
+    assert share.min() > 0.27 and share.max() < 0.93
     assert abs(float(share.mean()) - 0.6) < 0.02
-
-
-def test_corners_are_reached():
-    boxes = random_boxes(4000, 16, 16, seeded(), scale=(0.5, 0.5))
-    assert (boxes[:, 0] == 0).any()
-    assert (boxes[:, 0] + boxes[:, 2] == 16).any()
-    assert (boxes[:, 1] + boxes[:, 3] == 16).any()
 
 
 def test_random_numbers_come_from_the_generator_alone():
@@ -72,9 +62,8 @@ def test_precision_of_what_computes_changes_no_draw():
 
 
 def test_every_sample_has_its_own_crop():
-    same = noise(1).expand(8, -1, -1, -1)
-    out = augment(same, 24, seeded())
-    assert len({tuple(image.flatten().tolist()) for image in out}) == 8
+    out = augment(noise(1).expand(8, -1, -1, -1), 24, seeded(), flip=False)
+    assert len(out.flatten(1).unique(dim=0)) == 8
 
 
 def test_whole_image_without_flip_is_the_image():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import cosine
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import evaluate, evaluate_scores, recall
@@ -18,10 +19,6 @@ from imtext.retrieval.similarity import as_rows, each
 
 def naive_ranks(images, captions, owners):
     """Loops over every query and every item, in float64; equal cosines (to 1e-12) go by index."""
-
-    def cosine(a, b):
-        scale = np.linalg.norm(a) * np.linalg.norm(b)
-        return float(np.dot(a, b) / scale) if scale else 0.0
 
     images, captions = np.asarray(images, dtype=np.float64), np.asarray(captions, dtype=np.float64)
     scores = [[cosine(image, caption) for caption in captions] for image in images]

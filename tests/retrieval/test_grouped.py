@@ -7,14 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import cosine
 
 from imtext.errors import DataError
 from imtext.retrieval import Evaluation, evaluate, evaluate_scores, recall
-
-
-def cosine(a, b):
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(np.dot(a, b) / scale) if scale else 0.0
 
 
 def naive_rank(row, targets):

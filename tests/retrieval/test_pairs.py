@@ -5,14 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from toys import cosine
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import cluster_bootstrap, told_apart, uncertainty
-
-
-def cosine(a, b):
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(np.dot(a, b) / scale) if scale else 0.0
 
 
 def naive(images, captions, owners, pairs):

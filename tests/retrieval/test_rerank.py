@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from toys import toy
 
 from imtext.retrieval import evaluate, evaluate_scores, rerank, reranking, similarity
 from imtext.retrieval.reranking import jaccard, mutual
@@ -97,16 +98,6 @@ def naive_distance(across, within_images, within_captions, k1, k2, weight, scale
 
 def rerank_scores(scores, images=None, captions=None, *settings, **more):
     return rerank(None, None, *settings, scores=scores, within=(images, captions), **more)
-
-
-def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
-    """Embeddings with a ragged number of captions per image, in no order."""
-    generator = np.random.default_rng(seed)
-    owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
-    generator.shuffle(owners)
-    images = generator.normal(size=(n, dimensions))
-    captions = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
-    return images, captions, owners
 
 
 def as_distance(scores, across, weight):

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from toys import toy
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import choose_rerank, evaluate, evaluate_reranked, evaluate_scores, rerank
 from imtext.retrieval.reranking import SCALES
-
-
-def toy(n=11, m=29, dimensions=5, strength=1.0, seed=0):
-    """Embeddings with a ragged number of captions per image, in no order."""
-    generator = np.random.default_rng(seed)
-    owners = np.concatenate([np.arange(n), generator.integers(0, n, m - n)])
-    generator.shuffle(owners)
-    images = generator.normal(size=(n, dimensions))
-    captions = generator.normal(size=(m, dimensions)) + strength * images[owners] + 0.4
-    return images, captions, owners
 
 
 def test_folds_are_searches_of_their_own():

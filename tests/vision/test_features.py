@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from random_pixels import Store
 from torch import nn
 
 from imtext.data.dataset import Dataset
@@ -16,22 +17,6 @@ from imtext.errors import ConfigError, DataError
 from imtext.threads import torch_threads
 from imtext.vision import cells, extract, load_backbone, pooled, stages, ten_crop
 from imtext.vision.features import CROPS, cell_boxes, crop_views, grid_cells, pool_stages
-
-
-class Store:
-    """Random pixels with the face of an ImageStore."""
-
-    def __init__(self, count: int = 300, size: int = 20, fingerprint: str = "f") -> None:
-        rng = np.random.default_rng(0)
-        self.pixels = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-        self.size, self.fingerprint = size, fingerprint
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def batch(self, indices) -> torch.Tensor:
-        return torch.from_numpy(self.pixels[np.asarray(indices)])
-
 
 DIMS = {"C1": 2, "C2": 3, "C3": 4, "C4": 5}
 
@@ -81,7 +66,7 @@ def drawn(store: Store, seed: int) -> torch.Tensor:
 
 
 def test_eval_is_the_mean_of_image_and_mirror(tmp_path):
-    store, net = Store(), Tiny()
+    store, net = Store(300, 20), Tiny()
     features = extract(net, store, tmp_path, crop=16)
     assert features.eval.shape == (2, 300, 5) and features.eval.dtype == np.float32
     assert features.train.shape == (0, 300, 5)
@@ -94,7 +79,7 @@ def test_eval_is_the_mean_of_image_and_mirror(tmp_path):
 
 
 def test_train_views_differ_and_follow_the_seed_alone(tmp_path):
-    store, net = Store(), Tiny()
+    store, net = Store(300, 20), Tiny()
     reference = extract(net, store, tmp_path / "a", crop=16, views=2)
     assert reference.train.shape == (2, 300, 5)
     assert not np.allclose(reference.train[0], reference.train[1])
@@ -107,7 +92,7 @@ def test_train_views_differ_and_follow_the_seed_alone(tmp_path):
 
 
 def test_second_call_does_not_run_the_backbone(tmp_path):
-    store, net = Store(), Tiny()
+    store, net = Store(300, 20), Tiny()
     first = extract(net, store, tmp_path, crop=16, views=2)
     assert net.seen[0] == 300 * 4
     again = extract(net, store, tmp_path, crop=16, views=2)
@@ -123,7 +108,7 @@ def test_second_call_does_not_run_the_backbone(tmp_path):
     ("change", "files"),
     [
         ({"backbone": Tiny("other")}, 2),
-        ({"store": Store(fingerprint="other")}, 2),
+        ({"store": Store(300, 20, fingerprint="other")}, 2),
         ({"crop": 15}, 2),
         ({"precision": "64"}, 2),
         ({"mirror": False}, 1),
@@ -136,7 +121,7 @@ def test_second_call_does_not_run_the_backbone(tmp_path):
     ],
 )
 def test_what_determines_the_result_has_a_file_of_its_own(tmp_path, change, files):
-    settings = {"backbone": Tiny(), "store": Store(40), "cache": tmp_path, "crop": 16, "views": 1}
+    settings = {"backbone": Tiny(), "store": Store(40, 20), "cache": tmp_path, "crop": 16, "views": 1}
     extract(**settings)
     extract(**{**settings, **change})
     assert len(list(tmp_path.glob("*.npy"))) == 2 + files
@@ -144,7 +129,7 @@ def test_what_determines_the_result_has_a_file_of_its_own(tmp_path, change, file
 
 @pytest.mark.parametrize("read", [pooled, stages, cells("C3", 4)])
 def test_a_broken_off_call_goes_on_and_ends_the_same(tmp_path, read):
-    store = Store()
+    store = Store(300, 20)
     whole = extract(Tiny(), store, tmp_path / "whole", read, 16, views=3)
     for stop_after in (300, 700, 1100, 1400):
         cut = tmp_path / f"cut{stop_after}"
@@ -163,7 +148,7 @@ def test_a_broken_off_call_goes_on_and_ends_the_same(tmp_path, read):
 
 
 def test_damaged_cache_is_built_again(tmp_path):
-    store = Store()
+    store = Store(300, 20)
     good = np.array(extract(Tiny(), store, tmp_path, crop=16).eval)
     file = next(tmp_path.glob("*.npy"))
     file.write_bytes(file.read_bytes()[:100])
@@ -171,7 +156,7 @@ def test_damaged_cache_is_built_again(tmp_path):
 
 
 def test_two_threads_compute_once(tmp_path):
-    store, net, results = Store(), Tiny(), []
+    store, net, results = Store(300, 20), Tiny(), []
     call = lambda: results.append(extract(net, store, tmp_path, crop=16))  # noqa: E731
     threads = [threading.Thread(target=call) for _ in range(3)]
     for thread in threads:
@@ -183,7 +168,7 @@ def test_two_threads_compute_once(tmp_path):
 
 
 def test_bad_parameters_and_broken_weights(tmp_path):
-    store = Store()
+    store = Store(300, 20)
     for wrong in ({"crop": 21}, {"crop": 0}, {"views": -1}, {"precision": "bf16"}, {"read": cells("C4", 9)}):
         with pytest.raises(ConfigError):
             extract(Tiny(), store, tmp_path, **{"crop": 16, **wrong})
@@ -221,7 +206,7 @@ def test_pooling_is_the_maximum_and_the_mean_of_every_channel():
 
 
 def test_stages_of_both_sides_and_of_training_views(tmp_path):
-    store, net = Store(150), Tiny()
+    store, net = Store(150, 20), Tiny()
     found = extract(net, store, tmp_path, stages, 16, views=2, seed=5)
     assert found.eval.shape == found.train.shape == (2, 150, 28) and found.eval.dtype == np.float32
     x = centre(store.batch(np.arange(150)), 16)
@@ -248,7 +233,7 @@ def cells_by_hand(maps: torch.Tensor, grid: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("stage", "grid"), [("C4", None), ("C3", 6), ("C3", 1), ("C4", 2)])
 def test_regions_are_the_cells_of_the_map(tmp_path, stage, grid):
-    net, store = Tiny(), Store(150)
+    net, store = Tiny(), Store(150, 20)
     maps = maps_of(net, centre(store.batch(np.arange(150)), 16))[stage]
     side = grid or maps.shape[-1]
     found = extract(net, store, tmp_path, cells(stage, grid), 16, views=2, mirror=False, seed=4)
@@ -296,7 +281,7 @@ def crops_by_hand(net: Tiny, store: Store, crop: int, crops: int) -> np.ndarray:
 @pytest.mark.parametrize("crops", CROPS)
 @pytest.mark.parametrize("crop", [16, 20])
 def test_features_are_means_over_the_crops(tmp_path, crops, crop):
-    net, store = Tiny(), Store(150)
+    net, store = Tiny(), Store(150, 20)
     found = extract(net, store, tmp_path, ten_crop(crops), crop, mirror=False).eval
     np.testing.assert_allclose(found[0], crops_by_hand(net, store, crop, crops), rtol=1e-4, atol=1e-6)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from random_pixels import Store
 from torch import nn
 
 from imtext.data.dataset import Dataset
@@ -17,21 +18,6 @@ from imtext.errors import ConfigError, DataError
 from imtext.threads import torch_threads
 from imtext.vision import box_features, extract, image_extents, load_backbone
 from imtext.vision.regions import mean_of_boxes, to_store
-
-
-class Store:
-    """Random pixels with the face of an ImageStore."""
-
-    def __init__(self, count: int = 9, size: int = 64, fit: str = "squash", fingerprint: str = "f") -> None:
-        rng = np.random.default_rng(0)
-        self.pixels = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-        self.size, self.fit, self.fingerprint = size, fit, fingerprint
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def batch(self, indices) -> torch.Tensor:
-        return torch.from_numpy(self.pixels[np.asarray(indices)])
 
 
 def features_of(net, store, boxes, image, extents, folder, *given, **options) -> np.ndarray:
@@ -93,7 +79,7 @@ EXTENTS = np.array([(64, 64), (100, 50), (30, 90)] * 3)
 
 
 def test_features_are_means_of_bilinear_samples(tmp_path):
-    store, net = Store(), Squares()
+    store, net = Store(9, 64), Squares()
     boxes, image = some_boxes(0, EXTENTS)
     got = features_of(net, store, boxes, image, EXTENTS, tmp_path, ("C2", "C4"))
     assert got.shape == (40, 53) and got.dtype == np.float32 and not got.flags.writeable
@@ -125,8 +111,8 @@ def test_both_ways_to_pool_agree():
 
 def test_geometry_is_appended_as_shares_of_the_image(tmp_path):
     boxes, image = np.array([[25, 10, 74, 29], [0, 0, 29, 89]]), np.array([1, 2])
-    plain = features_of(Squares(), Store(), boxes, image, EXTENTS, tmp_path)
-    more = features_of(Squares(), Store(), boxes, image, EXTENTS, tmp_path, geometry=True)
+    plain = features_of(Squares(), Store(9, 64), boxes, image, EXTENTS, tmp_path)
+    more = features_of(Squares(), Store(9, 64), boxes, image, EXTENTS, tmp_path, geometry=True)
     np.testing.assert_array_equal(more[:, :-4], plain)
     np.testing.assert_allclose(more[:, -4:], [[0.25, 0.2, 0.5, 0.4], [0, 0, 1, 1]], rtol=1e-6)
 
@@ -148,7 +134,7 @@ def test_cached_resumed_and_shared(tmp_path, monkeypatch):
     boxes, image = some_boxes(2, EXTENTS)
     net = Squares()
     call = lambda net, folder, **more: features_of(  # noqa: E731
-        net, Store(**more), boxes, image, EXTENTS, tmp_path / folder
+        net, Store(9, 64, **more), boxes, image, EXTENTS, tmp_path / folder
     )
     whole = call(net, "a")
     assert net.seen[0] == len(np.unique(image))
@@ -166,7 +152,7 @@ def test_cached_resumed_and_shared(tmp_path, monkeypatch):
 def test_what_is_refused_says_why(tmp_path):
     boxes, image = some_boxes(3, EXTENTS)
     call = lambda b=boxes, i=image, e=EXTENTS, **more: features_of(  # noqa: E731
-        Squares(), Store(), b, i, e, tmp_path, **more
+        Squares(), Store(9, 64), b, i, e, tmp_path, **more
     )
     with pytest.raises(ConfigError, match="stages='C5': expected one of C1, C2, C3, C4"):
         call(stages=("C5",))
@@ -180,7 +166,7 @@ def test_what_is_refused_says_why(tmp_path):
     broken = Squares()
     broken.broken = True
     with pytest.raises(DataError, match="regions of images 0 to 8 hold NaN"):
-        features_of(broken, Store(), boxes, image, EXTENTS, tmp_path)
+        features_of(broken, Store(9, 64), boxes, image, EXTENTS, tmp_path)
 
 
 def pictures(root: Path) -> Dataset:

@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_features import DIMS, Store, pooled_by_hand
+from random_pixels import Store
+from test_features import DIMS, pooled_by_hand
 from torch import nn
 
 from imtext.data.transforms import centre, normalise
