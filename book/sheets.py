@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imtext.picturebook import describe, describe_person, plain_text, portrait, render, roster, views
 from imtext.picturebook.draw.pedestrians import width_of
-from imtext.picturebook.english import gerund, third
 from imtext.picturebook.pairs import scene_of
 from imtext.picturebook.scenes import Sampler, Scene, layout, sample_scene
-from imtext.picturebook.words import WORDS
+from imtext.picturebook.words import WORDS, gerund, third
 from imtext.picturebook.world import KINDS, PEOPLE, SETTINGS
 
 INK, PAPER, SOFT = (44, 48, 58), (252, 251, 248), (120, 124, 134)
@@ -256,7 +255,7 @@ def pairs_sheet(size: int = 144) -> Image.Image:
 
 def boxes_sheet(size: int = 208) -> Image.Image:
     """Four images with the boxes of what their captions mention, phrase and box in one colour."""
-    gap, text = 14, 12
+    gap, text = 14, 11
     sheet = Image.new("RGB", (2 * (2 * size + gap) + gap, 2 * (size + gap) + gap), PAPER)
     pen = ImageDraw.Draw(sheet)
     wanted = (
@@ -294,7 +293,7 @@ def boxes_sheet(size: int = 208) -> Image.Image:
                     if piece.chain in mark:
                         pen.line((at, row + text + 2, at + wide - 4, row + text + 2), fill=mark[piece.chain])
                     at += wide
-            row += text + 9
+            row += text + 7
     return sheet
 
 

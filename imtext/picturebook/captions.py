@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from . import senses
-from .english import article, conjugate, plural
 from .pairs import scene_of
 from .pieces import Piece, Pieces, Statement, Values
 from .scenes import Scene, Thing, rng_for, thing_by_id, weighted
 from .words import WORDS as lexicon
-from .words import pick
+from .words import coloured, conjugate, noun_phrase, pick, plural
 from .world import KINDS
 
 RARE = 1.7  # Zipf exponent of the long tail
 SETTING_CHAIN = 1
 SHORTEST, LONGEST = 4, 25
 SPLITS = ("train", "val", "test")
+COLOURED = {"jeans": 0.5, "glasses": 0.0, "sunglasses": 0.0, "beard": 0.0}  # share that names the colour
 OUT, IN = Values(("outdoors",)), Values(("indoors",))
 
 
@@ -27,11 +28,94 @@ def describe(seed: int, split: str, index: int) -> tuple[Scene, list[Pieces]]:
     return scene, Writer(scene, rng_for(seed, split, index, "words"), difference).captions()
 
 
-class Writer:
+class Speaker:
+    """What captions of scenes and of pedestrians have in common: what is worn, where and when."""
+
+    def __init__(self, scene: Scene, rng: random.Random) -> None:
+        self.scene, self.rng = scene, rng
+
+    def tail(self, options: Sequence[str], share: float) -> list[str]:
+        """Now and then a word that says little."""
+        return [pick(self.rng, options, RARE)] if self.rng.random() < share else []
+
+    def worn(
+        self, item: dict[str, Any], adjectives: Sequence[str] = (), many: bool = False
+    ) -> tuple[str, list[Statement]]:
+        """A noun phrase for what a person, or each of several, wears or carries; and what it says."""
+        rng, pattern, after = self.rng, item.get("pattern", "plain"), ""
+        name = pick(rng, lexicon.clothes[item["name"]])
+        if many:
+            name = name.removeprefix("pair of ")
+            name = name if name in lexicon.plural else plural(name)
+        meant = senses.GARMENTS[name.removeprefix("pair of ")]
+        says, colours, patterns = [Statement("worn", meant)], [], []
+        if rng.random() < COLOURED.get(item["name"], 0.93):
+            colours = [pick(rng, lexicon.colour[item["colour"]])]
+            says.append(Statement("worn colour", senses.COLOURS[colours[0]], item=meant))
+        if pattern != "plain" and rng.random() < 0.84:
+            patterns = [pick(rng, lexicon.pattern[pattern])]
+            says.append(Statement("worn pattern", senses.PATTERNS[patterns[0]], item=meant))
+        if colours and patterns and "second" in item:
+            second, roll = pick(rng, lexicon.colour[item["second"]]), rng.random()
+            if roll < 0.36 or pattern == "print":
+                after = " " + coloured(pick(rng, lexicon.pattern_with[pattern]), second)
+                patterns = []
+            elif roll < 0.64:
+                colours = [f"{colours[0]} and {second}"]
+        order = (*colours, *patterns) if rng.random() < 0.7 else (*patterns, *colours)
+        return noun_phrase(name, [*adjectives, *order], "" if many else "a") + after, says
+
+    def place(self, share: float) -> Pieces:
+        """Where: the setting, or a feature of it."""
+        rng = self.rng
+        if rng.random() >= share:
+            return []
+        if self.scene["features"] and rng.random() < 0.24:
+            return self._feature()
+        entry = pick(rng, lexicon.places[self.scene["setting"]], 1.0)
+        link, bar, noun = entry.partition("|")
+        if not bar:  # "indoors" is said of every room
+            sky = entry in senses.SKIES
+            says = Statement("sky", senses.SKIES[entry]) if sky else Statement("place", senses.PLACES[entry])
+            return [Piece(entry, says=(says,))]
+        adjectives = self.tail(lexicon.tail["place"], 0.14)
+        loose = adjectives and noun.split()[-1] in lexicon.loose
+        settings = senses.PLACES[noun] & ({"night"} if "night" in link else senses.PLACES[noun])
+        text = noun_phrase(noun, adjectives, "a" if loose and rng.random() < 0.6 else "the")
+        return [Piece(link), Piece(text, SETTING_CHAIN, "scene", (Statement("place", settings),))]
+
+    def _feature(self) -> Pieces:
+        feature = self.rng.choice(self.scene["features"])
+        name = pick(self.rng, lexicon.features[feature["name"]])
+        before = "the" if self.rng.random() < 0.33 else "some" if name in lexicon.plural else "a"
+        says = (Statement("feature", senses.FEATURES[name]),)
+        named = Piece(noun_phrase(name, (), before), feature["id"], "other", says)
+        link = pick(self.rng, ("near", "in front of", "by", "not far from", "beside"))
+        if feature["name"] in ("moon", "vultures"):
+            link = "under"
+        elif self.rng.random() < 0.25:
+            return [Piece("with"), named, Piece("in the background")]
+        return [Piece(link), named]
+
+    def when(self, share: float, before: Pieces = ()) -> Pieces:
+        """Weather or time of day, and now and then a closing phrase of the long tail.
+
+        What `before` says already (at night, indoors) is not said again.
+        """
+        known = lexicon.said if self.scene["sky"] in ("starry", "indoor") else ()
+        said = any(word in piece.text for piece in before for word in known)
+        if self.rng.random() < share and not said:
+            words = pick(self.rng, lexicon.sky[self.scene["sky"]])
+            return [Piece(words, says=(Statement("sky", senses.SKIES[words]),))]
+        return [Piece(words) for words in self.tail(lexicon.tail["closers"], 0.05)]
+
+
+class Writer(Speaker):
     """Writes captions of one scene; `difference` is what a minimal pair turns on and wants mentioned."""
 
     def __init__(self, scene: Scene, rng: random.Random, difference: dict[str, Any] | None = None) -> None:
-        self.scene, self.rng, self.difference = scene, rng, difference
+        super().__init__(scene, rng)
+        self.difference = difference
         self.deeds = {d["subject"]: d for d in scene["deeds"]}
         self.leads = [u["things"][0] for u in scene["units"]]
         self.meant: dict[int, Values] = {}  # of a chain, the kinds that its last noun can mean
@@ -74,9 +158,6 @@ class Writer:
             share = max(share, 0.93)
         return self.rng.random() < share
 
-    def _tail(self, options: list[str], share: float) -> list[str]:
-        return [pick(self.rng, options, RARE)] if self.rng.random() < share else []
-
     def noun(self, thing: Thing, detail: float, vague: bool = False, dressed: bool = True) -> Pieces:
         """A noun phrase for a thing; `detail` in 0..1 is the share of its attributes that are named."""
         rng, kind = self.rng, thing["kind"]
@@ -95,7 +176,7 @@ class Writer:
             young = kind in ("boy", "girl")
             adjectives += [
                 w
-                for w in self._tail(pool, 0.12 if detail > 0.3 else 0.06)
+                for w in self.tail(pool, 0.12 if detail > 0.3 else 0.06)
                 if w not in adjectives and not (young and w in lexicon.tail["grown"])
             ]
             if thing.get("pattern", "plain") != "plain" and self._wanted(thing, "pattern", detail * 0.8):
@@ -115,11 +196,12 @@ class Writer:
         """A noun with its adjectives and a number; and what these say of kind and count."""
         n = thing["count"]
         if n == 1:
-            words, kind = " ".join([*adjectives, name]), {"kind": senses.NAMES[name]}
+            said = {"kind": senses.NAMES[name], "count": Values((1,))}
+            before = weighted(self.rng, {"a": 0.88, "the": 0.07, "one": 0.05})
             if name in senses.MASS:
-                return f"some {words}", kind
-            text = weighted(self.rng, {article(words): 0.88, f"the {words}": 0.07, f"one {words}": 0.05})
-            return text, {**kind, "count": Values((1,))}
+                before = "some"
+                del said["count"]
+            return noun_phrase(name, adjectives, before), said
         if self._wanted(thing, "count", 0.86):
             number = {2: "two", 3: "three", 4: "four"}[n]
             exact = self.difference is not None and self.difference["thing"] == thing["id"]
@@ -130,7 +212,7 @@ class Writer:
         said = {"kind": senses.NAMES[several], "count": senses.QUANTITIES[quantity]}
         if several in senses.MASS and quantity == "some":
             del said["count"]
-        return " ".join([quantity, *adjectives, several]), said
+        return noun_phrase(several, adjectives, quantity), said
 
     def _dress(self, thing: Thing, detail: float) -> Pieces:
         """Clothes, hair and extras after the noun of a person."""
@@ -145,34 +227,21 @@ class Writer:
         if "hair" in thing and rng.random() < detail * 0.22:
             hair = thing["hair"]
             long = ["long"] if hair["length"] == "long" and rng.random() < 0.5 else []
-            shade = pick(rng, senses.SHADES[hair["colour"]])
+            shade = pick(rng, lexicon.hair_colour[hair["colour"]])
             says = [Statement("hair", senses.HAIR_COLOURS[shade], thing["id"])]
             says += [Statement("length", Values(long), thing["id"])] if long else []
-            text = " ".join([*long, shade, "hair"])
+            text = noun_phrase("hair", [*long, shade], "")
             out += [Piece("with"), Piece(text, hair["id"], "bodyparts", tuple(says))]
         for item in thing.get("extras", ()):
             if rng.random() < detail * 0.6:
                 kind = "bodyparts" if item["name"] == "beard" else "clothing"
-                out += [Piece("with"), self._garment(thing, {**item, "pattern": "plain"}, kind)]
+                out += [Piece("with"), self._garment(thing, item, kind)]
         return out
 
     def _garment(self, thing: Thing, item: dict[str, Any], kind: str) -> Piece:
         """Something that a person, or each of several, wears."""
-        name = pick(self.rng, lexicon.clothes[item["name"]])
-        many, chain = thing["count"] > 1, thing["id"]
-        alone = name in lexicon.plural_clothes
-        noun = plural(name) if many and not alone else name
-        meant = senses.GARMENTS[noun]
-        says, adjectives = [Statement("worn", meant, chain)], []
-        if item["pattern"] != "plain" and self.rng.random() < 0.8:
-            adjectives.append(pick(self.rng, lexicon.pattern[item["pattern"]]))
-            says.append(Statement("worn pattern", senses.PATTERNS[adjectives[-1]], chain, item=meant))
-        colourless = {"jeans": 0.4, "sunglasses": 0.0, "beard": 0.0}.get(item["name"], 0.92)
-        if self.rng.random() < colourless:
-            adjectives.append(pick(self.rng, lexicon.colour[item["colour"]]))
-            says.append(Statement("worn colour", senses.COLOURS[adjectives[-1]], chain, item=meant))
-        words = " ".join([*adjectives, noun])
-        return Piece(words if alone or many else article(words), item["id"], kind, tuple(says))
+        words, says = self.worn(item, many=thing["count"] > 1)
+        return Piece(words, item["id"], kind, tuple(one._replace(thing=thing["id"]) for one in says))
 
     # -- predicates -----------------------------------------------------------------------------------
 
@@ -189,7 +258,7 @@ class Writer:
             verbs = senses.verbs_of(thing["type"], thing["action"]) or lexicon.ground_verbs
             verb = conjugate(pick(self.rng, verbs), form, many)
             alive = thing["type"] in ("people", "animals")
-            manner = self._tail(lexicon.tail["manner"], 0.14) if alive else []
+            manner = self.tail(lexicon.tail["manner"], 0.14) if alive else []
             says = ()
             # A bench cannot but stand: that says nothing.
             if verb not in senses.SEEN and any(len(KINDS[k].actions) > 1 for k in self.meant[thing["id"]]):
@@ -214,56 +283,6 @@ class Writer:
         """What a thing does before a relation is named; at least a form of be."""
         be = [Piece("are" if thing["count"] > 1 else "is")] if form != "participle" else []
         return self.does(thing, form, 0.62, 0.6) or be
-
-    def place(self, share: float) -> Pieces:
-        """Where: the setting, or a feature of it."""
-        rng = self.rng
-        if rng.random() >= share:
-            return []
-        if self.scene["features"] and rng.random() < 0.24:
-            return self._feature()
-        entry = pick(rng, lexicon.places[self.scene["setting"]], 1.0)
-        link, bar, noun = entry.partition("|")
-        if not bar:  # "indoors" is said of every room
-            sky = entry in senses.SKIES
-            says = Statement("sky", senses.SKIES[entry]) if sky else Statement("place", senses.PLACES[entry])
-            return [Piece(entry, says=(says,))]
-        adjectives = self._tail(lexicon.tail["place"], 0.14)
-        words = " ".join([*adjectives, noun])
-        loose = adjectives and noun.split()[-1] in lexicon.loose
-        settings = senses.PLACES[noun] & ({"night"} if "night" in link else senses.PLACES[noun])
-        text = article(words) if loose and rng.random() < 0.6 else f"the {words}"
-        return [Piece(link), Piece(text, SETTING_CHAIN, "scene", (Statement("place", settings),))]
-
-    def _feature(self) -> Pieces:
-        feature = self.rng.choice(self.scene["features"])
-        name = pick(self.rng, lexicon.features[feature["name"]])
-        if name in lexicon.plural_features:
-            words = f"the {name}" if self.rng.random() < 0.4 else f"some {name}"
-        else:
-            words = article(name) if self.rng.random() < 0.7 else f"the {name}"
-        named = Piece(words, feature["id"], "other", (Statement("feature", senses.FEATURES[name]),))
-        link = pick(self.rng, ("near", "in front of", "by", "not far from", "beside"))
-        if feature["name"] in ("moon", "vultures"):
-            link = "under"
-        elif self.rng.random() < 0.25:
-            return [Piece("with"), named, Piece("in the background")]
-        return [Piece(link), named]
-
-    def when(self, share: float, before: Pieces = ()) -> Pieces:
-        """Weather or time of day, and now and then a closing phrase of the long tail.
-
-        What `before` says already (at night, indoors) is not said again.
-        """
-        out = []
-        known = lexicon.said if self.scene["sky"] in ("starry", "indoor") else ()
-        said = any(word in piece.text for piece in before for word in known)
-        if self.rng.random() < share and not said:
-            words = pick(self.rng, lexicon.sky[self.scene["sky"]])
-            out.append(Piece(words, says=(Statement("sky", senses.SKIES[words]),)))
-        elif self.rng.random() < 0.05:
-            out.append(Piece(pick(self.rng, lexicon.tail["closers"], RARE)))
-        return out
 
     # -- captions ------------------------------------------------------------------------------------
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 
-from .english import article
+from .captions import Speaker
 from .persons import Person, View, hidden, item_arm, stream
 from .scenes import weighted
 from .words import PERSON_WORDS as lexicon
-from .words import WORDS, pick
+from .words import WORDS, article, coloured, gerund, noun_phrase, pick
 
 SHORTEST, LONGEST = 15, 30
 ATTEMPTS = 500  # two or three are usual
 WEAR = ("top", "lower", "shoes", "hat", "scarf", "glasses")
 HAVE = ("hair", "beard")
 DOES = ("bag", "item", "action", "arm")
-TAIL = 1.5  # Zipf exponent of what says little
 PERSON = [word for word in WORDS.tail["person"] if word not in lexicon.unsaid]
 CAPTIONS = 2  # of one picture
 
@@ -31,11 +30,12 @@ def describe_person(
     return list(said.items())
 
 
-class Phrases:
+class Phrases(Speaker):
     """Phrases about one person in one view; fields that the view hides are never named."""
 
     def __init__(self, person: Person, view: View, rng: random.Random) -> None:
-        self.person, self.view, self.rng = person, view, rng
+        super().__init__({"setting": view["place"], "sky": view["sky"], "features": ()}, rng)
+        self.person, self.view = person, view
         self.hidden = hidden(person, view)
         self.he, self.his, self.him = lexicon.pronoun[person["kind"]]
         self.old = person["hair"]["colour"] in ("gray", "white") and person["hair"]["style"] != "bald"
@@ -44,118 +44,70 @@ class Phrases:
         """A pattern of the lexicon with the pronouns of this person."""
         return text.format(he=self.he, his=self.his, him=self.him, **words)
 
-    def colour(self, name: str) -> str:
-        """A word for a colour."""
-        return pick(self.rng, lexicon.colour[name])
-
-    def _noun(self, name: str, adjectives: list[str], after: str = "") -> str:
-        """A noun with adjectives and its article where it takes one."""
-        if name.startswith("pair of "):
-            words = " ".join(["a pair of", *adjectives, name.removeprefix("pair of ")])
-        else:
-            words = " ".join([*adjectives, name])
-            if name not in lexicon.plural:
-                words = article(words)
-        return f"{words} {after}".strip()
-
-    def _style(self, share: float, pool: tuple[str, ...] = lexicon.style) -> list[str]:
-        return [pick(self.rng, pool, TAIL)] if self.rng.random() < share else []
-
     # -- what is worn ---------------------------------------------------------------------------------
-
-    def garment(self, item: dict, names: tuple[str, ...], plain: bool = False) -> str:
-        """A top or lower garment: colour and pattern, each left out at times."""
-        rng, after = self.rng, ""
-        colour = [self.colour(item["colour"])] if rng.random() < 0.94 else []
-        adjectives = self._style(0.07)
-        pattern = "plain" if plain else item["pattern"]
-        if pattern == "plain" or rng.random() > 0.86:
-            return self._noun(pick(rng, names), [*adjectives, *colour])
-        second, roll = self.colour(item["second"]), rng.random()
-        word = pick(rng, lexicon.pattern[pattern])
-        if colour and (roll < 0.36 or pattern == "print"):
-            after = self._put(pick(rng, lexicon.pattern_with[pattern]), second)
-            return self._noun(pick(rng, names), [*adjectives, *colour], after)
-        if colour and roll < 0.64:
-            colour = [f"{colour[0]} and {second}"]
-        mixed = [*colour, word] if rng.random() < 0.75 else [word, *colour]
-        return self._noun(pick(rng, names), [*adjectives, *mixed])
 
     def top(self) -> str:
         """The upper garment, sometimes with what shows under it."""
         top, rng = self.person["top"], self.rng
-        text = self.garment(
-            top, lexicon.top[top["name"]], top["pattern"] == "print" and "print" in self.hidden
-        )
+        if top["pattern"] == "print" and "print" in self.hidden:
+            top = {**top, "pattern": "plain"}
+        text, _ = self.worn(top, self.tail(lexicon.style, 0.07))
         if "inner" not in top or "inner" in self.hidden or rng.random() > 0.62:
             return text
         sleeves = "long sleeved shirt" if top["name"] == "vest" else "shirt"
-        under = article(f"{self.colour(top['inner'])} {pick(rng, (sleeves, 'shirt', sleeves))}")
+        name = pick(rng, (sleeves, "shirt", sleeves))
+        under = noun_phrase(name, [pick(rng, WORDS.colour[top["inner"]])])
         return f"{text} {pick(rng, ('over {u}', 'with {u} underneath', 'on top of {u}')).format(u=under)}"
 
     def lower(self) -> str:
         """Trousers, a skirt and the like."""
-        lower = self.person["lower"]
-        return self.garment(lower, lexicon.lower[lower["name"]])
+        return self.worn(self.person["lower"], self.tail(lexicon.style, 0.07))[0]
 
     def shoes(self) -> str:
         """What is on the feet."""
-        shoes = self.person["shoes"]
-        colour = [self.colour(shoes["colour"])] if self.rng.random() < 0.93 else []
-        return self._noun(
-            pick(self.rng, lexicon.shoes[shoes["name"]]), [*self._style(0.06, lexicon.shoe_style), *colour]
-        )
+        return self.worn(self.person["shoes"], self.tail(lexicon.shoe_style, 0.06))[0]
 
     def hat(self) -> str:
         """A hat."""
-        hat = self.person["hat"]
-        colour = [self.colour(hat["colour"])] if self.rng.random() < 0.9 else []
-        return self._noun(pick(self.rng, lexicon.hat[hat["name"]]), colour)
+        return self.worn(self.person["hat"])[0]
 
     def scarf(self) -> str:
         """A scarf."""
-        around = self.fill("around {his} neck") if self.rng.random() < 0.4 else ""
-        return self._noun(pick(self.rng, lexicon.scarf), [self.colour(self.person["scarf"])], around)
+        around = self.fill(" around {his} neck") if self.rng.random() < 0.4 else ""
+        return self.worn({"name": "scarf", "colour": self.person["scarf"]})[0] + around
 
     def glasses(self) -> str:
         """Glasses or sunglasses."""
-        return self._noun(pick(self.rng, lexicon.glasses[self.person["glasses"]]), [])
+        return self.worn({"name": self.person["glasses"]})[0]
 
     # -- hair -----------------------------------------------------------------------------------------
 
     def hair(self) -> str:
         """Hair as something one has: `long brown hair`."""
         hair = self.person["hair"]
-        colour = pick(self.rng, lexicon.hair_colour[hair["colour"]])
-        return self._put(pick(self.rng, lexicon.hair[hair["style"]], 1.0), colour)
+        colour = pick(self.rng, WORDS.hair_colour[hair["colour"]])
+        return self.fill(coloured(pick(self.rng, lexicon.hair[hair["style"]], 1.0), colour))
 
     def hair_is(self) -> str:
         """A caption about the hair."""
         hair = self.person["hair"]
         if hair["style"] == "bald":
             return f"{self.he} is bald"
-        colour = pick(self.rng, lexicon.hair_colour[hair["colour"]])
+        colour = pick(self.rng, WORDS.hair_colour[hair["colour"]])
         return f"{self.his} hair is {pick(self.rng, lexicon.hair_is[hair['style']]).format(c=colour)}"
 
     def beard(self) -> str:
         """A beard."""
-        colour = pick(self.rng, lexicon.hair_colour[self.person["hair"]["colour"]])
-        return self._put(pick(self.rng, lexicon.beard), colour)
-
-    def _put(self, text: str, colour: str, **words: str) -> str:
-        """A pattern of the lexicon with a colour, its article in agreement."""
-        return self.fill(text.replace("a {c}", "{C}"), c=colour, C=article(colour), **words)
+        colour = pick(self.rng, WORDS.hair_colour[self.person["hair"]["colour"]])
+        return coloured(pick(self.rng, lexicon.beard), colour)
 
     # -- what is done ---------------------------------------------------------------------------------
 
     def bag(self) -> str:
         """A bag and how it is carried: a participle, or a phrase with `with`."""
-        bag, rng = self.person["bag"], self.rng
-        colour = [self.colour(bag["colour"])] if rng.random() < 0.93 else []
-        named = self._noun(
-            pick(rng, lexicon.bag[bag["name"]]), [*self._style(0.1, lexicon.bag_style), *colour]
-        )
-        return self.fill(pick(rng, lexicon.bag_does[bag["name"]], 0.8), b=named)
+        bag = self.person["bag"]
+        named, _ = self.worn(bag, self.tail(lexicon.bag_style, 0.1))
+        return self.fill(pick(self.rng, lexicon.bag_does[bag["name"]], 0.8), b=named)
 
     def item(self) -> str:
         """What is held, and what is done with it."""
@@ -164,46 +116,26 @@ class Phrases:
         key = {"phone": how, "umbrella": "raised" if how == "raised" else "closed"}.get(
             item["name"], item["name"]
         )
-        colour = self.colour(item["colour"])
-        umbrella = pick(rng, lexicon.umbrella)
-        both = f"{colour} {umbrella}"
+        colour = pick(rng, WORDS.colour[item["colour"]])
+        both = f"{colour} {pick(rng, lexicon.umbrella)}"
         text = pick(rng, lexicon.item[key], 0.8)
         if "under {u}" in text and self.view["action"] != "walking":
             text = "standing under {u}"
-        return self._put(text, colour, u=article(both), v=both)
+        return self.fill(coloured(text, colour), u=article(both), v=both)
 
     def action(self) -> str:
-        """Walking or standing, where to, how and where."""
+        """Walking or standing, where to, how, where and when."""
         rng, view = self.rng, self.view
         walking = view["action"] == "walking"
-        parts = [pick(rng, lexicon.action[view["action"]])]
+        parts = [gerund(pick(rng, WORDS.verbs[view["action"]]))]
         roll = rng.random()
         if roll < 0.3:
             ways = lexicon.ways if walking else lexicon.stances
-            options = ways[view["view"]]
-            parts.append(self.fill(pick(rng, options)))
+            parts.append(self.fill(pick(rng, ways[view["view"]])))
         elif roll < 0.4 and walking:
             parts.append(pick(rng, WORDS.tail["manner"], 1.3))
-        if rng.random() < 0.62 or len(parts) == 1:
-            parts.append(self.place())
-        if (
-            rng.random() < 0.5
-            and view["light"] in lexicon.light
-            and not {"indoors", "inside"} & set(" ".join(parts).split())
-        ):
-            indoor = view["place"] in ("corridor", "station")
-            parts += [] if indoor else [pick(rng, lexicon.light[view["light"]])]
-        elif walking and rng.random() < 0.1:
-            parts.append(pick(rng, lexicon.closers, 1.2))
-        return " ".join(parts)
-
-    def place(self) -> str:
-        """Where the person is."""
-        walking = self.view["action"] == "walking"
-        options = [
-            w for w in lexicon.place[self.view["place"]] if walking or w.split()[0] not in lexicon.still
-        ]
-        return pick(self.rng, options, 0.8)
+        where = self.place(0.62 if len(parts) > 1 else 1.0)
+        return " ".join([*parts, *(piece.text for piece in (*where, *self.when(0.3, where)))])
 
     def arm(self) -> str:
         """What a free arm does."""
@@ -216,19 +148,17 @@ class Phrases:
     def who(self, definite: bool = False) -> str:
         """The person: `a young woman`, `the man`."""
         rng, kind = self.rng, self.person["kind"]
-        names = [n for n in lexicon.who[kind] if not (self.old and n == "girl")]
-        name, adjectives = pick(rng, names, 1.0), []
+        name, adjectives = pick(rng, WORDS.names[kind], 1.0), []
         if not definite:
             if self.person["build"] != "average" and rng.random() < 0.45:
                 adjectives.append(pick(rng, lexicon.age[self.person["build"]]))
-            elif kind in ("man", "woman") and name != "girl" and rng.random() < (0.4 if self.old else 0.16):
+            elif kind in ("man", "woman") and rng.random() < (0.4 if self.old else 0.16):
                 adjectives.append(pick(rng, lexicon.age["old" if self.old else "young"]))
             elif rng.random() < 0.05:
                 pool = [a for a in PERSON if kind in ("man", "woman") or a not in WORDS.tail["grown"]]
-                adjectives.append(pick(rng, pool, TAIL))
+                adjectives += self.tail(pool, 1.0)
             self.name = name
-        words = " ".join([*adjectives, self.name])
-        return f"the {words}" if definite or rng.random() < 0.34 else article(words)
+        return noun_phrase(self.name, adjectives, "the" if definite or rng.random() < 0.34 else "a")
 
     def facts(self) -> dict[str, float]:
         """What can be said of this view, and the share of descriptions that say it."""
@@ -346,7 +276,7 @@ class Describer:
             link = pick(rng, ("in", "wearing", "dressed in", "who is wearing"))
             return self._finite(f"{who} {link} {joined(wear)}", [], have, act)
         if roll < 0.44 and not who.startswith("the ") and not have:
-            opener = pick(rng, lexicon.openers)
+            opener = pick(rng, WORDS.tail["openers"], 1.4)
             return self._attached(
                 f"{opener} {who} {pick(rng, ('wearing', 'in', 'dressed in'))} {joined(wear)}", act
             )
@@ -422,12 +352,7 @@ class Describer:
         if fact in ("shoes", "lower", "bag", "hat") and not (
             fact == "lower" and person["lower"]["pattern"] != "plain"
         ):
-            table = {"shoes": lexicon.shoes, "lower": lexicon.lower, "bag": lexicon.bag, "hat": lexicon.hat}[
-                fact
-            ]
-            name = pick(rng, table[person[fact]["name"]])
-            if name.startswith("pair of "):
-                name = name.removeprefix("pair of ")
-            be = "are" if name in lexicon.plural else "is"
-            return f"{his} {name} {be} {self.phrases.colour(person[fact]['colour'])}"
+            name = pick(rng, WORDS.clothes[person[fact]["name"]]).removeprefix("pair of ")
+            be = "are" if name in WORDS.plural else "is"
+            return f"{his} {name} {be} {pick(rng, WORDS.colour[person[fact]['colour']])}"
         return ""

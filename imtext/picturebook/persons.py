@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from .scenes import rng_for, weighted
-from .world import LIGHTS, PLACES
+from .world import LIGHTS, SETTINGS
 from .world import WARDROBE as w
 
 Person = dict[str, Any]
@@ -184,19 +184,21 @@ def views(seed: int, split: str, index: int, person: Person) -> list[View]:
     sides = ["front", "left", "right", "back"]
     rng.shuffle(sides)
     sides.sort(key=lambda side: side == "back" and rng.random() < 0.4)  # from behind a little less often
-    places = rng.sample(sorted(PLACES), count)
+    places = rng.sample(sorted(SETTINGS), count)
     return [_view(rng, person, side, place) for side, place in zip(sides, places, strict=False)]
 
 
 def _view(rng: random.Random, person: Person, side: str, place: str) -> View:
     action = "walking" if rng.random() < 0.6 else "standing"
-    indoor = PLACES[place].indoor
+    indoor = SETTINGS[place].indoor
+    sky = rng.choice(SETTINGS[place].skies or ("indoor",))
     light = weighted(rng, {name: one["share"] for name, one in LIGHTS.items()})
     view: View = {
         "view": side,
         "action": action,
         "place": place,
-        "light": "warm" if indoor and light == "dusk" else light,
+        "sky": sky,
+        "light": "warm" if sky in ("indoor", "starry") and light == "dusk" else light,
         "arms": _arms(rng, person, side, action, indoor),
         "scale": round(rng.uniform(0.76, 0.87), 4),
         "x": round(rng.uniform(-0.05, 0.05), 4),

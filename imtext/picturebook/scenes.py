@@ -91,14 +91,14 @@ class Sampler:
         rng, name = self.rng, person["kind"]
         top = rng.choice(WARDROBE.scenes[name])
         colour = rng.choice(CLOTH)
-        pattern = "striped" if top in ("shirt", "sweater", "dress") and rng.random() < 0.2 else "plain"
+        pattern = "striped" if "striped" in WARDROBE.tops[top].patterns and rng.random() < 0.2 else "plain"
         clothes = [{"id": self.new_id(), "name": top, "colour": colour, "pattern": pattern}]
         if top != "dress":
             lower = weighted(
                 rng,
-                {"pants": 0.5, "jeans": 0.22, "shorts": 0.28}
+                {"trousers": 0.5, "jeans": 0.22, "shorts": 0.28}
                 if name in ("man", "boy")
-                else {"pants": 0.35, "skirt": 0.4, "shorts": 0.25},
+                else {"trousers": 0.35, "skirt": 0.4, "shorts": 0.25},
             )
             shades = ("blue",) if lower == "jeans" else [c for c in CLOTH if c != colour]
             clothes.append(

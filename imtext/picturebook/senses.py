@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from .english import conjugate, plural
 from .pieces import Values
 from .words import WORDS as lexicon
+from .words import conjugate, plural
 from .world import KINDS
 
 IDLE = ("standing", "lying")
@@ -48,10 +48,10 @@ NAMES = _names()
 SIZES = inverse(lexicon.size.items())
 PATTERNS = inverse(lexicon.pattern.items())
 COLOURS = inverse(lexicon.colour.items())
-SHADES = {**lexicon.colour, "red": lexicon.hair_red}  # of hair
-HAIR_COLOURS = inverse((shade, SHADES[shade]) for shade in ("black", "brown", "blond", "red", "gray"))
+HAIR_COLOURS = inverse(lexicon.hair_colour.items())
 QUANTITIES = {**inverse((int(n), words) for n, words in lexicon.count.items()), "some": Values((2, 3, 4))}
-GARMENTS = inverse((name, (*words, *map(plural, words))) for name, words in lexicon.clothes.items())
+_BARE = {name: [w.removeprefix("pair of ") for w in words] for name, words in lexicon.clothes.items()}
+GARMENTS = inverse((name, (*words, *map(plural, words))) for name, words in _BARE.items())
 FEATURES = inverse(lexicon.features.items())
 SKIES = inverse(lexicon.sky.items())
 SPATIAL = inverse(lexicon.spatial.items())

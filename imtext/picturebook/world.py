@@ -47,7 +47,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Setting:
-    """A place of scenes: its horizon from the top, colours, skies, nameable features, what is found there."""
+    """A place: its horizon from the top, colours, skies, nameable features, what is found there."""
 
     horizon: float
     ground: tuple[RGB, RGB, int]
@@ -58,16 +58,6 @@ class Setting:
     vehicles: tuple[str, ...] = ()
     skies: tuple[str, ...] = ()
     walls: tuple[RGB, ...] = ()
-    indoor: bool = False
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place of pedestrians: how high the ground reaches, variants of its colours, texture."""
-
-    horizon: float
-    grain: float
-    tones: tuple[tuple[RGB, RGB, RGB], ...]
     indoor: bool = False
 
 
@@ -98,21 +88,18 @@ def _colours(table: dict[str, list[int]]) -> dict[str, RGB]:
     return {name: tuple(rgb) for name, rgb in table.items()}
 
 
-_RGB, _KINDS, _PLACES = read("colours"), read("kinds"), read("settings")
+_RGB, _KINDS, _SETTINGS = read("colours"), read("kinds"), read("settings")
 COLOURS, HAIR, DENIM = _colours(_RGB["things"]), _colours(_RGB["hair"]), _colours(_RGB["denim"])
 PALETTE = COLOURS | _colours(_RGB["cloth"])
 """Colours of things, and of what pedestrians wear and carry."""
-SKIN, LEAVES, HOUSES, CARS, DISTANT = (
-    tuple(map(tuple, _RGB[name])) for name in ("skin", "leaves", "houses", "cars", "distant")
-)
+SKIN, LEAVES, HOUSES = (tuple(map(tuple, _RGB[name])) for name in ("skin", "leaves", "houses"))
 
 _GROUPS = {name: entries(text) for name, text in _KINDS["groups"].items()}
 CLOTH = _GROUPS["cloth"]
 KINDS: dict[str, Kind] = _rows(Kind, _KINDS["kinds"], _GROUPS)
 PEOPLE = ("man", "woman", "boy", "girl")
-SETTINGS: dict[str, Setting] = _rows(Setting, _PLACES["settings"], {"play": entries(_PLACES["play"])})
-PLACES: dict[str, Place] = _rows(Place, _PLACES["places"], {})
-SKIES, LIGHTS, FIGURES = _PLACES["skies"], _PLACES["lights"], read("figures")
+SETTINGS: dict[str, Setting] = _rows(Setting, _SETTINGS["settings"], {"play": entries(_SETTINGS["play"])})
+SKIES, LIGHTS, FIGURES = _SETTINGS["skies"], _SETTINGS["lights"], read("figures")
 
 
 def _wardrobe() -> SimpleNamespace:

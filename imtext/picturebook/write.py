@@ -18,7 +18,7 @@ from .persons import Person, hidden, roster, views
 from .pieces import Pieces, entities_text, plain_text, spans
 
 # Each raised whenever what is drawn or said changes.
-VERSIONS = {"scenes": 2, "pedestrians": 1}
+VERSIONS = {"scenes": 3, "pedestrians": 2}
 STAMPS = {"scenes": "picturebook.json", "pedestrians": "pedestrians.json"}
 UNITS = {"scenes": "groups", "pedestrians": "persons"}
 JPEG = {"quality": 92, "subsampling": 0}
@@ -235,7 +235,7 @@ def _write_person(
             "split": split,
             "index": index,
             "person": person,
-            "view": {key: view[key] for key in ("view", "action", "place", "light", "arms")},
+            "view": {key: view[key] for key in ("view", "action", "place", "sky", "light", "arms")},
             "hidden": sorted(hidden(person, view)),
             "named": [facts for _, facts in said],
         }

@@ -105,7 +105,7 @@ def test_load_fills_the_attributes_of_persons(tmp_path):
     for i, (scene, group) in enumerate(zip(dataset.scenes, dataset.group_of_image.tolist(), strict=True)):
         assert scene["file"] == dataset.image_files[i] and scene["split"] == dataset.split_of_image[i]
         assert persons.setdefault(group, scene["person"]) == scene["person"]
-    stamp = tmp_path / "pedestrians-v1-train6-val2-test3-size64-seed0" / "pedestrians.json"
+    stamp = tmp_path / "pedestrians-v2-train6-val2-test3-size64-seed0" / "pedestrians.json"
     written = stamp.stat().st_mtime_ns
     load_dataset("picturebook_pedestrians", tmp_path, train=6, val=2, test=3, size=64)
     assert stamp.stat().st_mtime_ns == written
@@ -186,7 +186,7 @@ def test_parameters_out_of_range(tmp_path, name, options, words):
 
 
 def test_a_folder_that_holds_something_else(tmp_path):
-    notes = write(tmp_path / "v2-train3-val1-test1-size64-seed0" / "notes.txt", "keep me")
+    notes = write(tmp_path / "v3-train3-val1-test1-size64-seed0" / "notes.txt", "keep me")
     message = r"picturebook\.json: expected the parameters.*remove the folder"
     refuses("picturebook", message, tmp_path, **SMALL)
     assert notes.read_text() == "keep me"
@@ -233,16 +233,16 @@ def test_a_killed_run_leaves_no_dataset_and_the_next_one_cleans_up(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     for _ in range(900):
-        if list(tmp_path.glob(".v2-*.tmp/images/*.jpg")):
+        if list(tmp_path.glob(".v3-*.tmp/images/*.jpg")):
             break
         time.sleep(0.05)
     process.kill()
     process.wait()
-    left = list(tmp_path.glob(".v2-*.tmp"))
-    assert left and not list(tmp_path.glob("v2-*"))
+    left = list(tmp_path.glob(".v3-*.tmp"))
+    assert left and not list(tmp_path.glob("v3-*"))
     left[0].rename(left[0].with_name(left[0].name.replace("train5000-val0-test0", "train3-val1-test1")))
     assert load_dataset("picturebook", tmp_path, **SMALL).n_images == 5
-    assert not list(tmp_path.glob(".v2-*.tmp"))
+    assert not list(tmp_path.glob(".v3-*.tmp"))
 
 
 @pytest.mark.parametrize(("name", "train"), [("picturebook", 280), ("picturebook_pedestrians", 256)])
@@ -257,4 +257,4 @@ def test_default_root_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("IMTEXT_DATA", str(tmp_path))
     assert default_root() == tmp_path / "picturebook"
     assert load_dataset("picturebook", **SMALL).n_images == 5
-    assert [p.name for p in default_root().iterdir() if p.is_dir()] == ["v2-train3-val1-test1-size64-seed0"]
+    assert [p.name for p in default_root().iterdir() if p.is_dir()] == ["v3-train3-val1-test1-size64-seed0"]

@@ -11,8 +11,9 @@ from imtext.picturebook import describe_person, hidden, portrait, roster, views
 from imtext.picturebook.descriptions import LONGEST, SHORTEST
 from imtext.picturebook.draw.pedestrians import width_of
 from imtext.picturebook.persons import DOUBLE, PARTS, key
-from imtext.picturebook.words import PERSON_WORDS as lexicon
-from imtext.picturebook.world import PALETTE, PLACES
+from imtext.picturebook.senses import inverse
+from imtext.picturebook.words import WORDS as lexicon
+from imtext.picturebook.world import PALETTE, SETTINGS
 from imtext.picturebook.world import WARDROBE as closet
 from imtext.picturebook.write import tokens
 
@@ -91,7 +92,7 @@ def test_pictures_are_portraits_and_the_same_each_time():
 
 
 def staged(**changes):
-    """A plain man, changed, standing in front of a wall without noise or cast."""
+    """A plain man, changed, standing in a hall without noise or cast."""
     person = {"kind": "man", "skin": 1, "side": 1, "build": "average", "beard": False, "hat": None}
     person |= {"hair": {"style": "short", "colour": "black"}, "glasses": "", "scarf": "", "item": None}
     person |= {"top": {"name": "t-shirt", "colour": "white", "pattern": "plain"}, "bag": None}
@@ -100,10 +101,12 @@ def staged(**changes):
     return {**person, **changes}
 
 
-def look(person, side, arms=("down", "down"), place="wall"):
-    view = {"view": side, "action": "standing", "place": place, "light": "day", "arms": list(arms)}
-    view |= {"scale": 0.82, "x": 0.0, "y": 0.95, "gain": 1.0, "contrast": 1.0, "cast": [0, 0, 0]}
-    return np.asarray(portrait(person, {**view, "blur": 0.0, "noise": 0.0, "draw_seed": 3}, 112), int)
+def look(person, side, place="gym"):
+    sky = (SETTINGS[place].skies or ("indoor",))[0]
+    view = {"view": side, "action": "standing", "arms": ["down", "down"], "place": place, "sky": sky}
+    view |= {"light": "day", "scale": 0.82, "x": 0.0, "y": 0.95, "gain": 1.0, "contrast": 1.0}
+    view |= {"cast": [0, 0, 0], "blur": 0.0, "noise": 0.0, "draw_seed": 3}
+    return np.asarray(portrait(person, view, 112), int)
 
 
 def close_to(pixels, colour, within=34):
@@ -146,7 +149,7 @@ def test_every_garment_style_and_place_can_be_drawn():
             people += [{"kind": kind, part: {**whole, "name": name, "style": name}} for name in names if name]
     for k, changes in enumerate(people):
         side = ("front", "back", "left", "right")[k % 4]
-        assert look(staged(**changes), side, place=sorted(PLACES)[k % len(PLACES)]).shape == (112, 50, 3)
+        assert look(staged(**changes), side, place=sorted(SETTINGS)[k % len(SETTINGS)]).shape == (112, 50, 3)
 
 
 # -- descriptions -------------------------------------------------------------------------------------
@@ -180,19 +183,10 @@ def test_pronouns_agree(said):
         assert not set(wrong) & set(tokens(text)), text
 
 
-def matches(text: str, phrases: dict[str, set[str]]) -> list[tuple[str, set[str]]]:
+def matches(text: str, phrases: dict[str, frozenset[str]]) -> list[tuple[str, frozenset[str]]]:
     """The longest phrases of a table found in a text, left to right, with what each can stand for."""
     pattern = "|".join(re.escape(p) for p in sorted(phrases, key=len, reverse=True))
     return [(m, phrases[m]) for m in re.findall(rf"(?<![\w-])(?:{pattern})(?![\w-])", text.lower())]
-
-
-def meanings(*tables: dict[str, tuple[str, ...]]) -> dict[str, set[str]]:
-    out: dict[str, set[str]] = {}
-    for table in tables:
-        for value, entries in table.items():
-            for entry in entries:
-                out.setdefault(entry, set()).add(value)
-    return out
 
 
 def colours_of(person: dict) -> set[str]:
@@ -204,14 +198,13 @@ def colours_of(person: dict) -> set[str]:
 
 
 def test_every_colour_named_is_one_the_person_has(said):
-    words = meanings(lexicon.colour, lexicon.hair_colour)
-    harmless = ("dark glasses", "in the dark", "in bright light", "in dim light")
+    words = inverse([*lexicon.colour.items(), *lexicon.hair_colour.items()])
+    tables = (*lexicon.places.values(), *lexicon.sky.values(), ("dark glasses",))
+    around = sorted((entry for entries in tables for entry in entries), key=len, reverse=True)
+    harmless = "|".join(entry.replace("|", r" (?:the (?:[\w-]+ )?|an? [\w-]+ )") for entry in around)
     found = 0
     for person, _, text, _ in said:
-        bare = text.lower()
-        for phrase in harmless:
-            bare = bare.replace(phrase, "")
-        for word, values in matches(bare, words):
+        for word, values in matches(re.sub(harmless, "", text.lower()), words):
             found += 1
             assert values & colours_of(person), f"{word!r} in {text!r}: {colours_of(person)}"
     assert found > 1500
@@ -221,8 +214,8 @@ def test_every_colour_named_is_one_the_person_has(said):
     ("part", "table"),
     [("lower", lexicon.lower), ("shoes", lexicon.shoes), ("bag", lexicon.bag), ("hat", lexicon.hat)],
 )
-def test_every_thing_named_is_one_the_person_has(said, part, table):
-    names = meanings({k: tuple(n.removeprefix("pair of ") for n in v) for k, v in table.items()})
+def test_every_thing_named_is_one_the_person_has(said, part, kinds):
+    names = inverse((k, [n.removeprefix("pair of ") for n in lexicon.clothes[k]]) for k in kinds)
     found = 0
     for person, _, text, facts in said:
         for word, values in matches(text, names):
@@ -239,8 +232,18 @@ def test_facts_named_are_facts_there(said):
         assert not set(facts) & hidden(person, view)
 
 
+def test_places_and_skies_named_are_those_of_the_view(said):
+    places = [(name, [e.replace("|", " the ") for e in entries]) for name, entries in lexicon.places.items()]
+    found = 0
+    for _, view, text, facts in said:
+        for _, values in matches(text, inverse([*places, *lexicon.sky.items()])) if "action" in facts else ():
+            found += 1
+            assert values & {view["place"], view["sky"]}, text
+    assert found > 200
+
+
 def test_tops_named_are_worn(said):
-    names = meanings(lexicon.top)
+    names = inverse((name, lexicon.clothes[name]) for name in closet.tops)
     extra = {"shirt", "long sleeved shirt"}  # what shows under a jacket
     for person, _, text, _ in said:
         for word, values in matches(re.sub("dress shoes|on top of|top knot", "", text), names):

@@ -6,15 +6,15 @@ from typing import Any
 
 from ..persons import IN_HAND
 from ..world import PALETTE
-from .body import Body, taper
+from .body import Body, Worn, taper
 from .canvas import Colour, Frame, Point, shade
 
 
-class Bag:
+class Bag(Worn):
     """The bag of a person; draw `behind`, then the torso, `strap`, the arms, then `front`."""
 
     def __init__(self, f: Frame, person: dict[str, Any], body: Body) -> None:
-        self.f, self.body = f, body
+        super().__init__(f, person, body)
         self.name = person["bag"]["name"] if person["bag"] else ""
         self.fill: Colour = PALETTE[person["bag"]["colour"]] if self.name else (0, 0, 0)
         self.s = body.build.shoulder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -29,8 +30,11 @@ def step(start: Point, angle: float, length: float) -> Point:
 class Body:
     """Joints of one person in one view; arms and legs are pairs, the second nearer to the viewer."""
 
+    half = False  # whether the face of one seen from the side is turned half to the viewer
+    builds = FIGURES["walkers"]
+
     def __init__(self, person: dict[str, Any], view: dict[str, Any]) -> None:
-        self.build = b = SimpleNamespace(**FIGURES["walkers"][person["kind"]])
+        self.build = b = SimpleNamespace(**self.builds[person["kind"]])
         self.side = view["view"] in ("left", "right")
         self.back = view["view"] == "back"
         self.girth = g = GIRTH[person["build"]]
@@ -100,6 +104,17 @@ class Body:
             (h + flare, hem),
         )
         return (*half, *((-x, y) for x, y in reversed(half)))
+
+
+class Worn:
+    """Something on a body, drawn in a frame; what a scene asks the box of belongs to a part."""
+
+    def __init__(self, f: Frame, person: dict[str, Any], body: Body) -> None:
+        self.f, self.person, self.body = f, person, body
+
+    def part(self, name: str) -> AbstractContextManager[None]:
+        """While open, what is drawn belongs to a part of a scene: `top`, `lower`, `hair`, `hat` ..."""
+        return self.f.canvas.part(self.person.get("chains", {}).get(name, 0))
 
 
 @lru_cache(maxsize=64)

@@ -65,39 +65,28 @@ def outline(text: str) -> tuple[Point, ...]:
     return tuple((float(x), float(y)) for x, y in (pair.split() for pair in text.split(",")))
 
 
+def supersampling(size: int) -> int:
+    """How many canvas pixels make one pixel of an image of `size`."""
+    return 3 if size < 128 else 2
+
+
 class Canvas:
-    """An image under the brush, with a record of the extents of open parts."""
+    """A square image under the brush, with a record of the extents of open parts."""
 
     def __init__(self, image: Image.Image) -> None:
         self.image = image
-        self.side, self.high = image.size
+        self.side = image.size[0]
         self.pen = ImageDraw.Draw(image, "RGBA")
         self.ink = max(1, round(self.side / 190))
         self.open: list[list[float]] = []
         self.member = 0  # which of a chain's members is being drawn
         self.extents: dict[tuple[int, int], list[float]] = {}
 
-    def poly(self, points: Sequence[Point], fill: Colour) -> None:
-        """A polygon; x and y of this and the next are shares of the picture, y from the top."""
-        self.pen.polygon([(x * self.side, y * self.high) for x, y in points], fill=fill)
-
-    def rect(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, edge: Colour | None = None
-    ) -> None:
-        """A rectangle."""
+    def rect(self, x0: float, y0: float, x1: float, y1: float, fill: Colour) -> None:
+        """A rectangle between two corners in shares of the picture, y from the top."""
         x0, x1 = sorted((x0 * self.side, x1 * self.side))
-        y0, y1 = sorted((y0 * self.high, y1 * self.high))
-        self.pen.rectangle((x0, y0, x1, y1), fill=fill, outline=edge)
-
-    def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
-        """An ellipse around (x, y)."""
-        box = ((x - rx) * self.side, (y - ry) * self.high, (x + rx) * self.side, (y + ry) * self.high)
-        self.pen.ellipse(box, fill=fill)
-
-    def line(self, points: Sequence[Point], fill: Colour, width: float = 0.004) -> None:
-        """A line; `width` in heights of the picture."""
-        pixels = [(x * self.side, y * self.high) for x, y in points]
-        self.pen.line(pixels, fill=fill, width=max(1, round(width * self.high)))
+        y0, y1 = sorted((y0 * self.side, y1 * self.side))
+        self.pen.rectangle((x0, y0, x1, y1), fill=fill)
 
     @contextmanager
     def part(self, chain: int) -> Iterator[None]:

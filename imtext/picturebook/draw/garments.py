@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..world import DENIM, PALETTE, SKIN, WARDROBE
-from .body import Body, Cloth, taper
+from .body import Body, Cloth, Worn, taper
 from .canvas import Colour, Frame, Point, shade
 
 Person = dict[str, Any]
@@ -24,11 +24,11 @@ def _cloth(f: Frame, garment: dict[str, Any]) -> Cloth:
     return Cloth(f, table[garment["colour"]], garment["pattern"], second)
 
 
-class Dressed:
+class Dressed(Worn):
     """A person's clothes on a body, drawn piece by piece from `figure.draw`."""
 
     def __init__(self, f: Frame, person: Person, body: Body) -> None:
-        self.f, self.person, self.body = f, person, body
+        super().__init__(f, person, body)
         self.skin = SKIN[person["skin"]]
         self.garment = WARDROBE.tops[person["top"]["name"]]
         self.top = _cloth(f, person["top"])
@@ -38,17 +38,21 @@ class Dressed:
     # -- legs -----------------------------------------------------------------------------------------
 
     def legs(self) -> None:
-        """Both legs with what they wear, then a skirt over them."""
+        """Both legs with what they wear."""
         lower = self.person["lower"]
         cloth = _cloth(self.f, lower) if lower else None
         for k in (0, 1):
             self._leg(k, lower, cloth)
+
+    def skirt(self) -> None:
+        """A skirt over the legs."""
+        lower = self.person["lower"]
         if lower and lower["name"] == "skirt":
-            b = self.body.build
-            hem = b.knee + 0.045
-            shape = self._flared(b.hip + 0.07, hem, 0.035)
-            cloth.poly(shape)
-            self._folds(shape, cloth.fill)
+            b, cloth = self.body.build, _cloth(self.f, lower)
+            shape = self._flared(b.hip + 0.07, b.knee + 0.045, 0.035)
+            with self.part("lower"):
+                cloth.poly(shape)
+                self._folds(shape, cloth.fill)
             cloth.flush()
 
     def _leg(self, k: int, lower: dict[str, Any] | None, cloth: Cloth | None) -> None:
@@ -64,7 +68,8 @@ class Dressed:
         if boots:
             self._shoe(k, tone)
         if name == "shorts":
-            cloth.taper((hip, along(hip, knee, 0.86)), (thick * 1.12, thick * 1.05), tone)
+            with self.part("lower"):
+                cloth.taper((hip, along(hip, knee, 0.86)), (thick * 1.12, thick * 1.05), tone)
         elif name in ("trousers", "jeans", "leggings"):
             loose = {
                 "trousers": (1.1, 0.86, 0.78),
@@ -75,7 +80,8 @@ class Dressed:
             widths = tuple(thick * w for w in loose[name])
             if boots:
                 widths = (widths[0], widths[1], widths[2] * 0.9)
-            cloth.taper((hip, knee, end), widths, tone)
+            with self.part("lower"):
+                cloth.taper((hip, knee, end), widths, tone)
             if name == "jeans":
                 f.line((along(hip, knee, 0.2), knee, end), shade(cloth.fill, 0.78 * tone))
         if cloth is not None:
@@ -337,13 +343,13 @@ class Dressed:
         f.oval(*h, wide * 0.44, wide * 0.5, skin)
         bulk = 1.18 if self.name in ("coat", "jacket", "hoodie", "sweater", "vest") else 1.06
         cloth = self.top if self.name != "vest" else Cloth(f, self.inner)
-        if sleeves == 2:
-            cloth.taper(
-                (a, e, along(e, h, 0.88)), (wide * bulk * 1.05, wide * bulk * 0.92, wide * bulk * 0.74), tone
-            )
-        elif sleeves == 1:
-            short = 0.8 if self.name != "dress" else 0.5
-            cloth.taper((a, along(a, e, short)), (wide * 1.16, wide * 1.14), tone)
+        with self.part("top"):
+            if sleeves == 2:
+                widths = (wide * bulk * 1.05, wide * bulk * 0.92, wide * bulk * 0.74)
+                cloth.taper((a, e, along(e, h, 0.88)), widths, tone)
+            elif sleeves == 1:
+                short = 0.8 if self.name != "dress" else 0.5
+                cloth.taper((a, along(a, e, short)), (wide * 1.16, wide * 1.14), tone)
         if sleeves:
             x, y = a
             f.oval(x, y, wide * bulk * 0.52, wide * bulk * 0.5, shade(cloth.fill, tone), False)

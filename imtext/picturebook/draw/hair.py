@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..world import HAIR, PALETTE, SKIN, read
-from .body import Body
+from .body import Body, Worn
 from .canvas import Colour, Frame, mix, outline, shade, smooth
 
 SHAPES = {
@@ -15,17 +15,17 @@ SHAPES = {
 LOOSE = ("long", "bob", "braids")
 
 
-class Head:
+class Head(Worn):
     """The head of a person: `behind` first, then the body, then `draw`, then `over` what is on the back."""
 
     def __init__(self, f: Frame, person: dict[str, Any], body: Body) -> None:
-        self.f, self.person, self.body = f, person, body
+        super().__init__(f, person, body)
         self.skin: Colour = SKIN[person["skin"]]
         self.hair: Colour = HAIR[person["hair"]["colour"]]
         self.style = person["hair"]["style"]
         self.x, self.y = body.head
         self.r = body.radius
-        self.w = self.r * (0.86 if body.side else 0.76)
+        self.w = self.r * (0.94 if body.half else 0.86 if body.side else 0.76)
 
     def _blob(self, points: tuple[tuple[float, float], ...], fill: Colour | None = None) -> None:
         """A soft shape in units of the head."""
@@ -47,8 +47,11 @@ class Head:
             self._side()
         else:
             self._front()
-        self._tufts()
-        self._hat()
+        with self.part("hair"):
+            self._tufts()
+        if self.person["hat"]:
+            with self.part("hat"):
+                self._hat(self.person["hat"])
 
     # -- front ----------------------------------------------------------------------------------------
 
@@ -113,28 +116,38 @@ class Head:
 
     def _side(self) -> None:
         f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
-        f.poly(
-            [(x + w * p, y + r * q) for p, q in ((0.8, 0.12), (1.2, -0.22), (0.78, -0.3))],
-            shade(self.skin, 0.94),
-        )
-        f.oval(x, y, w, r, self.skin)
-        f.oval(x + w * 0.55, y + r * 0.04, w * 0.1, r * 0.12, (34, 28, 30), False)
-        f.line(((x + w * 0.5, y - r * 0.54), (x + w * 0.86, y - r * 0.5)), (160, 76, 74), 0.008)
+        if self.body.half:
+            f.oval(x, y, w, r, self.skin)
+            for p in (0.22, 0.66):
+                f.oval(x + p * r, y + r * 0.08, r * 0.1, r * 0.15, (30, 26, 30), False)
+            smile = ((x + r * 0.2, y - r * 0.4), (x + r * 0.45, y - r * 0.5), (x + r * 0.66, y - r * 0.38))
+            f.line(smile, (150, 50, 50), 0.014)
+        else:
+            nose = ((0.8, 0.12), (1.2, -0.22), (0.78, -0.3))
+            f.poly([(x + w * p, y + r * q) for p, q in nose], shade(self.skin, 0.94))
+            f.oval(x, y, w, r, self.skin)
+            f.oval(x + w * 0.55, y + r * 0.04, w * 0.1, r * 0.12, (34, 28, 30), False)
+            f.line(((x + w * 0.5, y - r * 0.54), (x + w * 0.86, y - r * 0.5)), (160, 76, 74), 0.008)
         if self.person["beard"]:
-            self._blob(SHAPES["beard_side"], shade(self.hair, 0.92))
-        self._glasses((0.62,))
-        if self.style in SHAPES["side"]:
-            self._blob(
-                SHAPES["side"][self.style],
-                mix(self.hair, self.skin, 0.3) if self.style == "shaved" else self.hair,
-            )
-        elif self.style == "curly":
+            with self.part("beard"):
+                self._blob(SHAPES["beard_side"], shade(self.hair, 0.92))
+        with self.part("sunglasses"):
+            self._glasses((0.22, 0.66) if self.body.half else (0.62,))
+        with self.part("hair"):
+            self._hair_from_the_side()
+        if self.style not in LOOSE and self.style != "curly":
+            f.oval(x - w * 0.14, y - r * 0.1, w * 0.16, r * 0.2, shade(self.skin, 0.88))
+
+    def _hair_from_the_side(self) -> None:
+        f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
+        if self.style == "curly":
             for p, q in SHAPES["curls"][:6]:
                 f.oval(x + (p * 0.95 - 0.1) * w, y + q * r, w * 0.5, r * 0.42, self.hair)
             for p, q in SHAPES["curls_side"]:
                 f.oval(x + p * w, y + q * r, w * 0.55, r * 0.46, self.hair, False)
-        if self.style not in LOOSE and self.style != "curly":
-            f.oval(x - w * 0.14, y - r * 0.1, w * 0.16, r * 0.2, shade(self.skin, 0.88))
+        elif self.style in SHAPES["side"]:
+            cut = mix(self.hair, self.skin, 0.3) if self.style == "shaved" else self.hair
+            self._blob(SHAPES["side"][self.style], cut)
 
     def _tufts(self) -> None:
         """Buns and braids."""
@@ -165,10 +178,7 @@ class Head:
             self._blob(SHAPES["tail_side"])
             f.oval(x - w * 1.06, y + r * 0.54, w * 0.16, r * 0.2, (170, 60, 80), False)
 
-    def _hat(self) -> None:
-        hat = self.person["hat"]
-        if not hat:
-            return
+    def _hat(self, hat: dict[str, str]) -> None:
         f, x, y, w, r = self.f, self.x, self.y, self.w, self.r
         fill, name = PALETTE[hat["colour"]], hat["name"]
         side = self.body.side
@@ -190,6 +200,9 @@ class Head:
             f.oval(
                 x, y + r * 1.42, w * 0.26, r * 0.22, shade(fill, 1.5) if sum(fill) < 500 else shade(fill, 0.8)
             )
+        elif name == "helmet":
+            f.oval(x - w * 0.4, y + r * 1.05, w * 0.32, r * 0.16, shade(fill, 1.6), False)
+            f.line(((x - w * 0.5, y + r * 0.35), (x - w * 0.05, y - r * 0.85)), (40, 40, 40), 0.012)
         elif side:
             f.limb(((x + w * 0.4, y + r * 0.38), (x + w * 1.85, y + r * 0.3)), r * 0.2, shade(fill, 0.82))
         elif self.body.back:

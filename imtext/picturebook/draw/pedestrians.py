@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from ..persons import Person, View, item_arm
-from ..world import LIGHTS
+from ..world import LIGHTS, SETTINGS
+from .backdrops import backdrop, weather
 from .bags import Bag, held
 from .body import Body
-from .canvas import Canvas, Frame
+from .canvas import Canvas, Frame, supersampling
 from .garments import Dressed
 from .hair import Head
-from .places import backdrop
 
 WIDTH = 0.45  # of the height
 CHILD = {"boy": 0.8, "girl": 0.8}
@@ -32,18 +32,24 @@ def width_of(size: int) -> int:
 
 def portrait(person: Person, view: View, size: int) -> Image.Image:
     """The picture of a person, `size` pixels high and 0.45 of that wide."""
-    factor = 3 if size <= 160 else 2
-    high, wide = size * factor, width_of(size) * factor
+    factor = supersampling(size)
+    side, wide = size * factor, width_of(size) * factor
     rng = random.Random(view["draw_seed"])
-    canvas = backdrop(view["place"], wide, high, rng)
-    canvas.ink = max(1, round(high / 260))
-    _figure(canvas, person, view, wide, high)
-    return _finish(canvas.image.reduce(factor), view, rng)
+    middle = rng.uniform(0.25, 0.75)  # of the window on the place
+    beside = middle + rng.choice((-1, 1)) * rng.uniform(0.1, 0.2)
+    feature = {"id": 0, "name": rng.choice(SETTINGS[view["place"]].features), "x": beside}
+    scene = {"setting": view["place"], "sky": view["sky"], "features": [feature]}
+    canvas = backdrop({**scene, "draw_seed": view["draw_seed"]}, side)
+    canvas.ink = max(1, round(side / 260))
+    _figure(canvas, person, view, middle)
+    weather(canvas, view["sky"], rng)
+    left = round(middle * side - wide / 2)
+    return _finish(canvas.image.crop((left, 0, left + wide, side)).reduce(factor), view, rng)
 
 
-def _figure(canvas: Canvas, person: Person, view: View, wide: int, high: int) -> None:
+def _figure(canvas: Canvas, person: Person, view: View, middle: float) -> None:
     side = view["view"]
-    unit = high * view["scale"] * CHILD.get(person["kind"], 1.0)
+    height = view["scale"] * CHILD.get(person["kind"], 1.0)
     body = Body(person, view)
     bag_side = -person["side"] if side == "back" else person["side"]
     facing = {"left": -1, "right": 1}.get(side, bag_side)
@@ -51,9 +57,8 @@ def _figure(canvas: Canvas, person: Person, view: View, wide: int, high: int) ->
     if person["bag"] and person["bag"]["name"] == "suitcase":
         shift = 0.085 if side in ("left", "right") else -0.08
     if person["item"] and "raised" in view["arms"]:
-        unit *= 0.9
-    x = wide * (0.5 + view["x"]) + facing * shift * unit
-    f = Frame(canvas, x, high * view["y"], unit, facing)
+        height *= 0.9
+    f = canvas.frame(middle + WIDTH * view["x"] + facing * shift * height, view["y"], height, facing)
     f.shadow(0, 0.4)
     draw(f, person, view, body)
 
@@ -84,6 +89,7 @@ def draw(f: Frame, person: Person, view: View, body: Body) -> None:
     for j in sorted(behind):
         arm(j)
     clothes.legs()
+    clothes.skirt()
     clothes.neck()
     clothes.torso()
     clothes.scarf()

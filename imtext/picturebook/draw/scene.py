@@ -9,13 +9,12 @@ from typing import Any
 from PIL import Image
 
 from ..scenes import SIZE_FACTOR, Scene, Thing, thing_by_id
-from ..world import COLOURS, KINDS, PEOPLE, SETTINGS
+from ..world import COLOURS, KINDS, PEOPLE
 from .animals import animal
-from .canvas import Canvas
-from .drawings import FEATURES, THINGS, draw, facts_of
-from .ground import backdrop, finish
+from .backdrops import backdrop, finish, weather
+from .canvas import Canvas, supersampling
+from .drawings import THINGS, draw, facts_of
 from .people import Figure
-from .scenery import draw_setting, weather
 
 RIDING = {
     "bicycle": ("biking", 0.60, -0.13),
@@ -29,35 +28,17 @@ HUNG = ("bucket", "basket", "suitcase")
 SOFT_GROUND = {"floating", "flying", "sailing"}
 
 
-def supersampling(size: int) -> int:
-    """How many canvas pixels make one pixel of an image of `size`."""
-    return 3 if size < 128 else 2
-
-
 def render(scene: Scene, size: int) -> tuple[Image.Image, dict[int, list[list[int]]]]:
     """The picture of a scene, and for each chain the boxes `[x0, y0, x1, y1]` of its members.
 
     Boxes are in pixels from 0, both ends included; a member smaller than two pixels is left out.
     """
-    rng = random.Random(scene["draw_seed"])
-    canvas = Canvas(backdrop(scene, size * supersampling(size), rng))
-    draw_setting(canvas, scene, rng)
-    _draw_features(canvas, scene, random.Random(scene["draw_seed"] + 1))
+    canvas = backdrop(scene, size * supersampling(size))
     deeds = {d["subject"]: d for d in scene["deeds"]}
     for unit in sorted(scene["units"], key=lambda u: u["y"]):
         Unit(canvas, scene, unit, deeds.get(unit["things"][0])).draw()
     weather(canvas, scene["sky"], random.Random(scene["draw_seed"] + 2))
     return finish(canvas.image, scene["sky"], size), _boxes(canvas, size)
-
-
-def _draw_features(canvas: Canvas, scene: Scene, rng: random.Random) -> None:
-    """The nameable features of a scene at their places."""
-    canvas.member = 0
-    for feature in scene["features"]:
-        row, base = FEATURES[feature["name"]], SETTINGS[scene["setting"]].horizon
-        with canvas.part(feature["id"]):
-            frame = canvas.frame(feature["x"], base + row["below"], row["height"] * rng.uniform(0.92, 1.08))
-            draw(frame, row["strokes"])
 
 
 def _boxes(canvas: Canvas, size: int) -> dict[int, list[list[int]]]:

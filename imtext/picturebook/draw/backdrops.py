@@ -1,14 +1,60 @@
-"""What makes a setting: trees, hills, sea, houses, furniture along the wall, weather."""
+"""What lies behind people and things: sky, ground, walls, and what makes a setting."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from ..world import HOUSES, LEAVES, SETTINGS
+import numpy as np
+from PIL import Image, ImageChops
+
+from ..world import HOUSES, LEAVES, SETTINGS, SKIES
 from .canvas import Canvas, Colour, mix, shade
+from .drawings import FEATURES, draw
+
+
+@lru_cache(maxsize=16)
+def _texture(side: int) -> np.ndarray:
+    """Noise of three grain sizes in -1..1, one tile per canvas size."""
+    rng = np.random.default_rng(20)
+    total = np.zeros((side, side), np.float32)
+    for cells_y, cells_x, weight in ((side // 2, side // 3, 0.5), (side // 6, side // 14, 0.3), (24, 8, 0.3)):
+        coarse = rng.random((max(cells_y, 2), max(cells_x, 2)), dtype=np.float32)
+        image = Image.fromarray((coarse * 255).astype(np.uint8)).resize(
+            (side, side), Image.Resampling.BILINEAR
+        )
+        total += (np.asarray(image, np.float32) / 127.5 - 1) * weight
+    return total
+
+
+def _rows(setting: str, sky: str, wall: int, side: int) -> np.ndarray:
+    """The plain gradients `(side, 1, 3)` of a setting."""
+    place = SETTINGS[setting]
+    horizon = round(place.horizon * side)
+    if place.walls:
+        base = np.array(place.walls[wall % len(place.walls)], np.float32)
+        top, bottom = base * 0.94, np.minimum(base * 1.03, 255)
+    else:
+        top, bottom = (np.array(SKIES[sky][where], np.float32) for where in ("above", "low"))
+    far, near, _ = place.ground
+    t = np.linspace(0, 1, horizon, dtype=np.float32)[:, None]
+    above = top + (bottom - top) * t**0.9
+    t = np.linspace(0, 1, side - horizon, dtype=np.float32)[:, None]
+    below = np.array(far, np.float32) * (1 - t) + np.array(near, np.float32) * t
+    return np.concatenate([above, below])[:, None, :]
+
+
+@lru_cache(maxsize=64)
+def _textured(setting: str, sky: str, wall: int, side: int) -> Image.Image:
+    """Gradients and texture of a setting, drawn once per process."""
+    horizon = round(SETTINGS[setting].horizon * side)
+    strength = np.full((side, 1), 1.2, np.float32)
+    strength[horizon:, 0] = SETTINGS[setting].ground[2] * np.linspace(0.6, 1.5, side - horizon)
+    pixels = _rows(setting, sky, wall, side) + (_texture(side) * strength)[:, :, None]
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def cloud(c: Canvas, x: float, y: float, w: float, fill: Colour) -> None:
@@ -75,9 +121,8 @@ def ripples(c: Canvas, rng: random.Random, y0: float, y1: float, fill: Colour, n
         c.pen.line((x * c.side, y * c.side, (x + w) * c.side, y * c.side), fill=fill, width=c.ink)
 
 
-def sky(c: Canvas, scene: dict[str, Any], rng: random.Random, horizon: float) -> None:
+def sky(c: Canvas, kind: str, rng: random.Random, horizon: float) -> None:
     """Sun, clouds or stars."""
-    kind = scene["sky"]
     if kind in ("sunny", "sunset"):
         x = rng.uniform(0.1, 0.9)
         f = c.frame(x, rng.uniform(0.08, 0.16) if kind == "sunny" else horizon * 0.8, 1.0)
@@ -299,12 +344,23 @@ SCENERY: dict[str, Callable[[Canvas, random.Random, float], None]] = {
 }
 
 
-def draw_setting(c: Canvas, scene: dict[str, Any], rng: random.Random) -> None:
-    """Everything that lies behind the things of the scene, but for its nameable features."""
-    horizon = SETTINGS[scene["setting"]].horizon
-    if not scene["indoor"]:
-        sky(c, scene, rng, horizon)
-    SCENERY[scene["setting"]](c, rng, horizon)
+def backdrop(scene: dict[str, Any], side: int) -> Canvas:
+    """Everything that lies behind the things of a scene, `side` pixels square."""
+    setting, rng = scene["setting"], random.Random(scene["draw_seed"])
+    place = SETTINGS[setting]
+    wall = rng.randrange(12) % (len(place.walls) or 1)
+    ground = _textured(setting, scene["sky"], wall, side)
+    canvas = Canvas(ImageChops.offset(ground, rng.randrange(side), 0))
+    if not place.indoor:
+        sky(canvas, scene["sky"], rng, place.horizon)
+    SCENERY[setting](canvas, rng, place.horizon)
+    rng = random.Random(scene["draw_seed"] + 1)
+    for feature in scene["features"]:
+        row = FEATURES[feature["name"]]
+        height = row["height"] * rng.uniform(0.92, 1.08)
+        with canvas.part(feature["id"]):
+            draw(canvas.frame(feature["x"], place.horizon + row["below"], height), row["strokes"])
+    return canvas
 
 
 def weather(c: Canvas, kind: str, rng: random.Random) -> None:
@@ -317,3 +373,22 @@ def weather(c: Canvas, kind: str, rng: random.Random) -> None:
         for _ in range(70):
             x, y, r = rng.random() * c.side, rng.random() * c.side, rng.uniform(0.004, 0.009) * c.side
             c.pen.ellipse((x - r, y - r, x + r, y + r), fill=(255, 255, 255, 215))
+
+
+@lru_cache(maxsize=8)
+def _vignette(size: int) -> Image.Image:
+    """White in the middle, a little darker in the corners."""
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    grey = 255 * np.minimum(1.03 - 0.09 * (axis[:, None] ** 2 + axis[None, :] ** 2), 1)
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _curve(sky: str) -> list[int]:
+    return [min(255, round(level * tint)) for tint in SKIES[sky]["tint"] for level in range(256)]
+
+
+def finish(image: Image.Image, sky: str, size: int) -> Image.Image:
+    """Scale the canvas down to `size` and set the light of the hour."""
+    small = image.reduce(image.size[0] // size)
+    return ImageChops.multiply(small.point(_curve(sky)), _vignette(size))
