@@ -179,7 +179,7 @@ def extract(
 
     def middle(view: int, first: int, images: Tensor) -> list[Tensor]:
         crops = crop_views(images, crop, read.crops)
-        return [transforms.mirror(one) for one in crops] if view else crops
+        return [one.flip(-1) for one in crops] if view else crops
 
     def drawn(view: int, first: int, images: Tensor) -> list[Tensor]:
         state = np.random.SeedSequence([seed, view, first]).generate_state(1, np.uint64)[0]
@@ -303,7 +303,7 @@ def crop_views(images: Tensor, crop: int, crops: int = 10) -> list[Tensor]:
     if crops >= 5:
         ends = slice(None, crop), slice(-crop, None)
         views += [images[..., y, x] for y in ends for x in ends]
-    return views if crops in (1, 5) else views + [transforms.mirror(view) for view in views]
+    return views if crops in (1, 5) else views + [view.flip(-1) for view in views]
 
 
 def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:

@@ -211,8 +211,13 @@ def test_every_colour_named_is_one_the_person_has(said):
 
 
 @pytest.mark.parametrize(
-    ("part", "table"),
-    [("lower", lexicon.lower), ("shoes", lexicon.shoes), ("bag", lexicon.bag), ("hat", lexicon.hat)],
+    ("part", "kinds"),
+    [
+        ("lower", closet.lower_colours),
+        ("shoes", {name for table in closet.shoes.values() for name in table}),
+        ("bag", {name for table in closet.bags.values() for name in table if name}),
+        ("hat", closet.hats),
+    ],
 )
 def test_every_thing_named_is_one_the_person_has(said, part, kinds):
     names = inverse((k, [n.removeprefix("pair of ") for n in lexicon.clothes[k]]) for k in kinds)
