@@ -364,7 +364,7 @@ def test_every_claim_is_tested(models, study, results):
     verdicts = study.verdicts(results, models.claims(), single_network.collapsed(curves), None)
     assert {verdict.word for verdict in verdicts} == {"not judged"}  # in this profile
     found, claims = {verdict.claim.id for verdict in verdicts}, single_network.PAPER.claims
-    few = {"alike_captions_lie_near"}  # no two of these captions say the same in other words
+    few = {"alike_captions_lie_near", "order_changes"}  # no captions as alike, no models as close
     assert found == set(claims) - few
     rows_alone = {verdict.claim.id for verdict in study.verdicts(results)} | {"softmax_prevents_collapse"}
     assert found - rows_alone == {one.id for one in claims.values() if one.table == "3"} - few
