@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -73,7 +74,7 @@ class _Captions(Struct):
     annotations: list[_Annotation]
 
 
-def _number(value: Id) -> str:
+def id_text(value: Any) -> str:
     """An id as text, empty for none; tables of numbers write 1 as 1.0."""
     whole = isinstance(value, float) and value.is_integer()
     return "" if value is None else str(int(value) if whole else value)
@@ -117,9 +118,9 @@ def read_split(path: Path, files: Files) -> Found:
             clean(" ".join(sentence.tokens or []) if sentence.raw is None else sentence.raw)
             for sentence in entry.sentences
         ]
-        number = _number(entry.cocoid)
+        number = id_text(entry.cocoid)
         also = f"{number:0>12}.jpg" if number else ""
-        numbers = [_number(sentence.sentid) for sentence in entry.sentences]
+        numbers = [id_text(sentence.sentid) for sentence in entry.sentences]
         pictures.append(Picture(file, captions, entry.split, where, number, also=also, numbers=numbers))
     name = content.dataset or path.stem.removeprefix("dataset_")
     return Found(name, path, files, pictures, EDITIONS.get(f"karpathy {name}"))
@@ -134,19 +135,19 @@ def read_captions(path: Path, split: str, folder: str = "") -> list[Picture]:
     content = read_json(path, _Captions)
     pictures = []
     for i, image in enumerate(content.images):
-        where, number = f"{path}, images[{i}]", _number(image.id)
+        where, number = f"{path}, images[{i}]", id_text(image.id)
         file = f"{folder}{relative(image.file_name, where)}"
         pictures.append(Picture(file, [], split, where, number, also=f"{number:0>12}.jpg"))
     by_id = {picture.id: picture for picture in pictures}
     for j, annotation in enumerate(content.annotations):
-        owner = by_id.get(_number(annotation.image_id))
+        owner = by_id.get(id_text(annotation.image_id))
         if owner is None:
             raise DataError(
                 f"{path}, annotations[{j}]: image_id {annotation.image_id} is not among the images of the "
                 "file; add the image or remove the annotation"
             )
         owner.captions.append(clean(annotation.caption))
-        owner.numbers.append(_number(annotation.id))
+        owner.numbers.append(id_text(annotation.id))
     return pictures
 
 

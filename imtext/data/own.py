@@ -24,7 +24,7 @@ from msgspec import Raw
 
 from imtext.check import number, whole
 from imtext.data.assemble import WORDS, Found, Picture
-from imtext.data.coco import read_captions, read_split
+from imtext.data.coco import id_text, read_captions, read_split
 from imtext.data.files import Files, bare, clean, decode, lines, read_json, read_text, relative
 from imtext.errors import ConfigError, DataError
 
@@ -256,8 +256,7 @@ def read_table(path: Path, columns: Mapping[str, str | None] | None = None) -> l
             )
         picture = Picture(relative(image.strip(), where), [clean(one) for one in captions], "", where)
         for role in values.keys() - {"image", "caption"}:
-            value = values[role][0]
-            setattr(picture, role, "" if value is None else str(value).strip())
+            setattr(picture, role, id_text(values[role][0]).strip())
         rows.append(picture)
     return rows
 

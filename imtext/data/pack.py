@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from imtext.check import one_of, whole
 from imtext.data import Dataset, ImageFeatures, Phrases, Regions
 from imtext.data.decoding import FITS, as_square, decode_file, squares, stamps, without
+from imtext.data.files import relative
 from imtext.errors import DataError
 from imtext.files import told
 from imtext.progress import progress
@@ -82,6 +83,8 @@ class Pack:
             said, checksums = json.loads(arrays.pop("texts").tobytes()), arrays.pop("checksums")
             features = ImageFeatures((main,), np.arange(len(main))) if name == "features" else None
             dataset = _dataset(path, {**said["held"], **arrays}, features)
+            for file in dataset.image_files:
+                relative(file, "it")
             if features is None and shape != (dataset.n_images, 3, shape[-1], shape[-1]):
                 raise ValueError(f"pixels of shape {shape}")
             return cls(path, main, dataset, dict(said["about"]), checksums)
@@ -106,9 +109,8 @@ class Pack:
         try:
             return np.array([self._row_of[by][name] for name in names], dtype=np.int64)
         except KeyError as other:
-            raise DataError(
-                f"{self.path}: holds no image {other}; open the pack that this dataset was read from"
-            ) from None
+            hint = "open the pack that this dataset was read from"
+            raise DataError(f"{self.path}: holds no image {other}; {hint}") from None
 
     def pictures(self, fit: str | None = None) -> np.memmap:
         """The pixels. Raises DataError in a pack of features, or of pictures with another fit."""

@@ -7,10 +7,11 @@ import os
 import unicodedata
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import folders
 import pytest
-from folders import photos, write
+from folders import coco_file, photos, write
 
 from imtext.data import load_dataset
 from imtext.data.flickr import read_tokens
@@ -23,10 +24,10 @@ PLAIN = "image,caption\na.jpg,A dog.\nb.jpg,A cat.\na.jpg,A black dog.\nc.jpg,A 
 def make(tmp_path):
     """Write caption files and images ``a.jpg, b.jpg, c.jpg`` (or others); returns the folder."""
 
-    def put(files: dict[str, str], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
+    def put(files: dict[str, Any], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
         photos(*(tmp_path / at / name for name in images))
-        for name, text in files.items():
-            write(tmp_path / name, text)
+        for name, content in files.items():
+            write(tmp_path / name, content)
         return tmp_path
 
     return put
@@ -118,6 +119,12 @@ def test_split_column(make):
     assert data.notes[0].startswith("no split is given")
 
 
+def test_an_image_that_two_files_list_is_refused(make):
+    one, other = (coco_file({i: "a.jpg"}, [(i, 1, "A dog.")]) for i in (1, 2))
+    root = make({"train.json": one, "test.json": other})
+    refuses("image a.jpg .split train. is also at .*test.json", root)
+
+
 def test_groups(make):
     rows = "image,caption,person_id\na.jpg,A dog.,9\nb.jpg,A cat.,eve\nc.jpg,A bird.,9\na.jpg,A pup.,9\n"
     data = load_dataset("own", make({"captions.csv": rows}))
@@ -126,9 +133,10 @@ def test_groups(make):
     assert "groups for train / val / test" in data.notes[0]
     data = load_dataset("own", make({"captions.csv": rows}), columns={"group": None})
     assert data.group_of_image.tolist() == [0, 1, 2]
-    as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in (("a.jpg", 7), ("b.jpg", "7"))]
+    persons = (("a.jpg", 7), ("b.jpg", "7"), ("c.jpg", 7.0))
+    as_json = [{"image": n, "text": "A dog.", "identity": g} for n, g in persons]
     data = load_dataset("own", make({"x.json": json.dumps(as_json)}), captions="x.json")
-    assert data.group_of_image.tolist() == [0, 0]
+    assert data.group_of_image.tolist() == [0, 0, 0]
     by_id = load_dataset("own", make({"captions.csv": rows.replace("person_id", "id")}))
     assert by_id.group_of_image.tolist() == [0, 1, 0] and "the same 'id' are one group" in by_id.notes[0]
     plain = load_dataset("own", make({"captions.csv": rows.replace("person_id", "breed")}))

@@ -12,7 +12,7 @@ from torch import nn
 
 from imtext.data.dataset import Dataset
 from imtext.data.images import ImageStore
-from imtext.data.transforms import augment, centre, mirror, normalise
+from imtext.data.transforms import augment, centre, normalise
 from imtext.errors import ConfigError, DataError
 from imtext.threads import torch_threads
 from imtext.vision import cells, extract, load_backbone, pooled, stages, ten_crop
@@ -72,7 +72,7 @@ def test_eval_is_the_mean_of_image_and_mirror(tmp_path):
     assert features.train.shape == (0, 300, 5)
     x = centre(store.batch(np.arange(300)), 16)
     with torch.no_grad():
-        one, two = (net(normalise(v, net.mean, net.std)) for v in (x, mirror(x)))
+        one, two = (net(normalise(v, net.mean, net.std)) for v in (x, x.flip(-1)))
     np.testing.assert_allclose(features.eval, torch.stack([one, two]).numpy(), rtol=1e-5, atol=1e-6)
     plain = extract(net, store, tmp_path, crop=16, mirror=False)
     np.testing.assert_allclose(plain.eval[0], one.numpy(), rtol=1e-5, atol=1e-6)
@@ -210,7 +210,7 @@ def test_stages_of_both_sides_and_of_training_views(tmp_path):
     found = extract(net, store, tmp_path, stages, 16, views=2, seed=5)
     assert found.eval.shape == found.train.shape == (2, 150, 28) and found.eval.dtype == np.float32
     x = centre(store.batch(np.arange(150)), 16)
-    for side, view in zip(found.eval, (x, mirror(x)), strict=True):
+    for side, view in zip(found.eval, (x, x.flip(-1)), strict=True):
         np.testing.assert_allclose(side, pooled_by_hand(maps_of(net, view)), rtol=1e-4, atol=1e-5)
     expected = pooled_by_hand(maps_of(net, drawn(store, 5)))
     np.testing.assert_allclose(found.train[1, 128:], expected, rtol=1e-4, atol=1e-5)
@@ -303,7 +303,7 @@ def test_a_real_backbone_stays_as_it_was(tmp_path):
     assert features.eval.shape == (2, 4, 1280) and np.isfinite(features.train).all()
     x = centre(Store(count=4, size=40).batch(np.arange(4)), 32)
     with torch.inference_mode():
-        one, two = (net.eval()(normalise(v, net.mean, net.std)) for v in (x, mirror(x)))
+        one, two = (net.eval()(normalise(v, net.mean, net.std)) for v in (x, x.flip(-1)))
     np.testing.assert_allclose(features.eval, torch.stack([one, two]).numpy(), rtol=1e-3, atol=1e-4)
 
 
