@@ -179,7 +179,7 @@ def extract(
 
     def middle(view: int, first: int, images: Tensor) -> list[Tensor]:
         crops = crop_views(images, crop, read.crops)
-        return [transforms.mirror(one) for one in crops] if view else crops
+        return [one.flip(-1) for one in crops] if view else crops
 
     def drawn(view: int, first: int, images: Tensor) -> list[Tensor]:
         state = np.random.SeedSequence([seed, view, first]).generate_state(1, np.uint64)[0]
