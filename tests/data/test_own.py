@@ -7,10 +7,11 @@ import os
 import unicodedata
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import folders
 import pytest
-from folders import photos, write
+from folders import coco_file, photos, write
 
 from imtext.data import load_dataset
 from imtext.data.flickr import read_tokens
@@ -23,10 +24,10 @@ PLAIN = "image,caption\na.jpg,A dog.\nb.jpg,A cat.\na.jpg,A black dog.\nc.jpg,A 
 def make(tmp_path):
     """Write caption files and images ``a.jpg, b.jpg, c.jpg`` (or others); returns the folder."""
 
-    def put(files: dict[str, str], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
+    def put(files: dict[str, Any], images=("a.jpg", "b.jpg", "c.jpg"), at="images"):
         photos(*(tmp_path / at / name for name in images))
-        for name, text in files.items():
-            write(tmp_path / name, text)
+        for name, content in files.items():
+            write(tmp_path / name, content)
         return tmp_path
 
     return put
@@ -119,10 +120,8 @@ def test_split_column(make):
 
 
 def test_an_image_that_two_files_list_is_refused(make):
-    said = [{"image_id": 1, "caption": "A dog."}]
-    form = json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": said})
-    other = form.replace(": 1", ": 2")
-    root = make({"train.json": form, "test.json": other})
+    one, other = (coco_file({i: "a.jpg"}, [(i, 1, "A dog.")]) for i in (1, 2))
+    root = make({"train.json": one, "test.json": other})
     refuses("image a.jpg .split train. is also at .*test.json", root)
 
 
