@@ -6,7 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import re
 import sys
 import threading
 import time
@@ -19,21 +18,23 @@ from typing import Any
 from imtext.errors import ConfigError, RunError
 from imtext.files import read_object, write_json
 from imtext.progress import PROGRESS_FILE
-from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
-from imtext.publish.parameters import (
+from imtext.publish.notebooks import (
     FOLDERS,
-    absolute_folder,
-    absolute_folders,
+    INJECTED,
     check_names,
     declared_parameters,
+    find_notebooks,
+    normalise_file,
+    normalise_notebook,
+    tagged,
+    write_notebook,
 )
-from imtext.publish.stage import digest_files, digest_sources, find_notebooks, make_stage
+from imtext.publish.pages import COLOURS, digest_files, digest_sources, make_stage
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
 # Environment variables of the library that name a folder.
 _FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookProgress:
@@ -107,7 +108,7 @@ def execute_book(
     notebooks = find_notebooks(root, names)
     for source in notebooks:
         check_names(source, parameters)
-    given, stage, waiting = absolute_folders(parameters), make_stage(root, build), []
+    given, stage, waiting = parameters, make_stage(root, build), []
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for source in notebooks:
         target = stage / "notebooks" / source.name
@@ -133,13 +134,20 @@ def _execute(given: tuple[Path, Path, Mapping[str, Any], Path, Path, str]) -> No
     partial = _run_papermill(source, work, parameters, target.parent)
     notebook = normalise_notebook(nbformat.read(partial, as_version=4), published=True)
     for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
+        if tagged(cell, INJECTED):
             # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
             shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
             cell.source = PythonTranslator.codify({**parameters, **shown})
     write_notebook(notebook, target)
     record.parent.mkdir(exist_ok=True)
     write_json(record, {"key": key, "output": digest_files([target], target.parent.parent)})
+
+
+def execute_notebook(source: Path, parameters: Mapping[str, Any], out: Path) -> Path:
+    """Execute a copy of a notebook in the folder ``out``, and return it. Raises as `execute_book` does."""
+    check_names(source, parameters)
+    os.environ.setdefault(RUNS_FOLDER, "_build/runs")
+    return _run_papermill(source, out, parameters, source.parent)
 
 
 def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
@@ -171,8 +179,9 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
     with NotebookProgress(source.stem, news=work / f"{source.stem}.news") as shown:
         # The kernel inherits the environment; the library writes into this file where its work has got to.
         os.environ[PROGRESS_FILE] = str(shown.news)
-        folders = {name: os.environ[name] for name in _FOLDER_VARIABLES if os.environ.get(name)}
-        os.environ.update({name: absolute_folder(folder) for name, folder in folders.items()})
+        for name in _FOLDER_VARIABLES:
+            if os.environ.get(name):  # from where the user stands: a notebook runs in another folder
+                os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
         try:
             papermill.execute_notebook(
                 str(source.resolve()),
@@ -188,7 +197,7 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
         except papermill.PapermillExecutionError as error:
             first = next((line for line in error.source.splitlines() if line.strip()), "").strip()
             said = f"cell {error.cell_index} ({first}) failed: {error.ename}: {error.evalue}"
-            plain = _COLOURS.sub("", said)
+            plain = COLOURS.sub("", said)
             raise RunError(f"{source}: {plain}; the whole output is in {partial}") from None
         except DeadKernelError as error:
             raise RunError(f"{source}: stopped at {shown.text}: {error}; see {partial}") from None

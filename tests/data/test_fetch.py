@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
@@ -19,7 +18,7 @@ import filelock
 import pytest
 from fetch_server import IMAGES, QUICK, Served, serving, sources, zipped
 
-from imtext.commands import data_fetch
+from imtext.cli import app
 from imtext.data import fetch as room
 from imtext.data.fetch import SOURCES, Transfer, fetch, listing, unpack
 from imtext.errors import ConfigError, DataError
@@ -328,10 +327,7 @@ def test_damage(tmp_path):
 
 
 def run(*words: str) -> None:
-    parser = argparse.ArgumentParser()
-    data_fetch.add(parser.add_subparsers())
-    arguments = parser.parse_args(["fetch", *words])
-    arguments.run(arguments)
+    app(["data", "fetch", *words])
 
 
 def test_list_prints_sizes_and_checksums(capsys):

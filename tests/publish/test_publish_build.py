@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError, RunError
-from imtext.publish.build import build_book
-from imtext.publish.stage import make_stage
+from imtext.publish.pages import build_book, make_stage
 
 pytest.importorskip("jupyter_book")
 

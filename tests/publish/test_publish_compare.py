@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imtext.errors import RunError
-from imtext.publish.compare import compare_book
+from imtext.cli import main
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -34,11 +33,13 @@ def test_the_same_text_passes(committed: Path) -> None:
     executed = committed / "_build" / "stage" / "notebooks" / "paper.ipynb"
     given = cell("profile", tags=["injected-parameters"])
     save(executed, given, cell("other", tags=["nbval-ignore-output"]), cell("2", "b"))
-    compare_book(committed, committed / "_build")
+    assert main(["book", "compare", "--root", str(committed)]) == 0
 
 
 @pytest.mark.parametrize("cells", [(cell("2"), cell("3")), (cell("2"),), (cell("2"), cell("2"), cell("4"))])
-def test_other_text_and_other_cells_are_named(committed: Path, cells: tuple[dict, ...]) -> None:
+def test_other_text_and_other_cells_are_named(
+    committed: Path, cells: tuple[dict, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     save(committed / "_build" / "stage" / "notebooks" / "paper.ipynb", *cells)
-    with pytest.raises(RunError, match=r"outputs differ .* paper \(code cells "):
-        compare_book(committed, committed / "_build")
+    assert main(["book", "compare", "--root", str(committed)]) == 1
+    assert "paper: outputs differ from the committed ones (code cells " in capsys.readouterr().out

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from imtext.cli import main
 from imtext.errors import ConfigError, RunError
-from imtext.publish.__main__ import main
 from imtext.publish.execute import execute_book, refresh
-from imtext.publish.normalise import normalise_file
-from imtext.publish.stage import digest_sources, make_stage
+from imtext.publish.notebooks import normalise_file
+from imtext.publish.pages import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("papermill")
@@ -105,7 +105,7 @@ def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: 
     monkeypatch.setattr("sys.stdout", terminal := Terminal())
     code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
     write(root / "notebooks" / "a.ipynb", code)
-    assert main(["execute", "--profile", "smoke"]) == 0
+    assert main(["book", "make", "--only", "execute", "--profile", "smoke"]) == 0
     assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
 
 
@@ -123,7 +123,7 @@ for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
     (Path(folder) / "made").mkdir(parents=True)"""
     write(root / "notebooks" / "a.ipynb", code)
     relative = ["-p", "data_root", str(data.relative_to(root)), "-p", "runs_dir", "own/runs"]
-    assert main(["execute", "--profile", "smoke", *relative]) == 0
+    assert main(["book", "make", "--only", "execute", "--profile", "smoke", *relative]) == 0
     for folder in ("own/runs", "runs of all", "data/drawn"):
         assert (root / folder / "made").is_dir()
     staged = root / "_build" / "stage" / "notebooks" / "a.ipynb"
@@ -136,7 +136,7 @@ for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
 def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
     write(root / "notebooks" / "b.ipynb", "print('never run')")
-    assert main(["execute", "--root", str(root), "--profile", "smoke"]) == 1
+    assert main(["book", "make", "--root", str(root), "--profile", "smoke"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "a.ipynb: cell 4" in error
     assert "ValueError: too few pictures" in error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.publish.parameters import check_names, declared_parameters
+from imtext.publish.notebooks import check_names, declared_parameters
 
 nbformat = pytest.importorskip("nbformat")
 

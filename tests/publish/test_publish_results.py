@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imtext.cli import main
 from imtext.errors import DataError, RunError
 from imtext.experiment import compute
 from imtext.papers import intra_modal
 from imtext.publish import results
-from imtext.publish.__main__ import main
 from imtext.report import read_published
 
 nbformat = pytest.importorskip("nbformat")
@@ -40,7 +40,7 @@ base = Experiment(
 ROWS = """rows = {"l1": base, "hinges": base.but(loss={"constraint": None})}"""
 # The third checkpoint is that of the first epoch of the second row.
 KILLED = """import os, signal, sys
-from imtext.publish.__main__ import main
+from imtext.cli import main
 from imtext.training import loop
 keep, kept = loop._keep, []
 def die(*given):
@@ -62,7 +62,8 @@ def write(root: Path, rows: str = ROWS) -> None:
 
 
 def command(root: Path, *more: str) -> list[str]:
-    return ["results", "--root", str(root), "--profile", "smoke", "-p", "runs_dir", str(root / "runs"), *more]
+    at = ["--root", str(root), "--profile", "smoke", "-p", "runs_dir", str(root / "runs")]
+    return ["book", "results", *at, *more]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -200,7 +201,7 @@ def test_damaged_files_are_one_line(copy, capsys, name, old, new, says):
     assert old in content
     path.write_bytes(content.replace(old, new))
     before = files(copy)
-    assert main(command(copy)) == 1
+    assert main(command(copy)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line and path.name in line and files(copy) == before
 
