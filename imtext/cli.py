@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,7 +37,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-book = app.command(App("book", help="Execute the notebooks, build the pages, publish runs."))
+book = app.command(App("book", help="Execute the notebooks of this checkout, build the pages, publish runs."))
 data = app.command(App("data", help="Fetch a dataset, check it, pack it into one file."))
 runs = app.command(App("runs", help="List, show or remove stored runs."))
 
@@ -55,9 +53,8 @@ Pairs = Annotated[
     Parameter(name=("-p", "--option"), metavar="NAME VALUE", allow_leading_hyphen=True),
 ]
 Device = Literal["auto", "cpu", "cuda"]
-Json = Annotated[bool, Parameter(name="--json")]
 RunsDir = Annotated[Place, Parameter(env_var="IMTEXT_RUNS", help="folder of runs")]
-RUNS_DIR = Path("runs")
+HERE, BUILD, RUNS = Path(), Path("_build"), Path("runs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,7 +115,7 @@ def evaluate(
     *,
     captions_per_image: int | None = None,
     folds: int = 1,
-    as_json: Json = False,
+    json_: bool = False,
     device: Device = "cpu",
 ) -> None:
     """Recalls, ranks and R-sum of embeddings in a file.
@@ -133,7 +130,7 @@ def evaluate(
         embeddings: the file or folder
         captions_per_image: captions of each image, in the order of the images, instead of image_of_caption
         folds: mean over this many consecutive blocks of images (COCO 1K: 5)
-        as_json: print one JSON object instead of a table
+        json_: print one JSON object instead of a table
         device: where to compute
     """
     from imtext.retrieval import evaluate, load_embeddings
@@ -144,7 +141,7 @@ def evaluate(
         result = evaluate(*arrays, folds=folds, device=resolve_device(device))
     except DataError as error:
         raise DataError(f"{embeddings}: {error}") from None
-    if as_json:
+    if json_:
         print(json.dumps(result.to_dict(), allow_nan=False))
         return
     blocks = f", mean of {folds} folds" if folds > 1 else ""
@@ -197,25 +194,8 @@ def notebook(name: str, /, *, p: Pairs = (), out: Place = Path("_build/notebooks
     from imtext.publish.execute import execute_notebook
     from imtext.publish.notebooks import find_notebooks
 
-    path = Path(name)
-    (source,) = [path] if path.is_file() else find_notebooks(Path(), [name])
+    (source,) = [Path(name)] if os.path.isfile(name) else find_notebooks(HERE, [name])
     print(f"wrote {execute_notebook(source, values(p), out)}")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Checkout:
-    """Where the book lies, and where it is built."""
-
-    root: Place = Path()
-    "the repository"
-    build: Place | None = None
-    "the build folder (default: _build of the repository)"
-
-    @property
-    def places(self) -> tuple[Path, Path]:
-        """Both folders."""
-        return self.root, self.build or self.root / "_build"
 
 
 @book.command
@@ -226,7 +206,7 @@ def make(
     at_once: PositiveInt = 1,
     force: bool = False,
     only: Literal["execute", "build"] | None = None,
-    where: Checkout = Checkout(),
+    build: Place = BUILD,
 ) -> None:
     """Execute the notebooks for which something changed, and build the pages.
 
@@ -239,22 +219,19 @@ def make(
         at_once: notebooks side by side
         force: execute also where nothing changed
         only: one of the two steps
+        build: the build folder
     """
-    from imtext.publish.execute import execute_book, spoken_time
-    from imtext.publish.pages import build_book, make_stage
+    from imtext.publish.execute import execute_book
+    from imtext.publish.pages import build_book
 
-    began = time.monotonic()
     if only != "build":
-        execute_book(*where.places, {"profile": profile} | values(p), names, force, at_once)
+        execute_book(HERE, build, {"profile": profile} | values(p), names, force, at_once)
     if only != "execute":
-        make_stage(*where.places)
-        index = build_book(where.places[1])
-        spent = spoken_time(time.monotonic() - began)
-        print(f"\nThe book is ready ({spent} in all). Open\n  {index.resolve()}")
+        print(f"\nThe book is ready. Open\n  {build_book(HERE, build).resolve()}")
 
 
 @book.command
-def compare(*names: str, where: Checkout = Checkout()) -> int:
+def compare(*names: str, build: Place = BUILD) -> int:
     """Compare the notebooks executed in the profile smoke with the committed ones.
 
     Exit code 1 where they show something else.
@@ -263,16 +240,17 @@ def compare(*names: str, where: Checkout = Checkout()) -> int:
 
     Args:
         names: names of notebooks (default: all)
+        build: the build folder
     """
     from imtext.publish.notebooks import compare_book
 
-    different = compare_book(*where.places, names)
+    different = compare_book(HERE, build, names)
     print("\n".join(different) or "  what the notebooks show is as committed")
     return int(bool(different))
 
 
 @book.command
-def normalise(*names: str, where: Checkout = Checkout()) -> None:
+def normalise(*names: str) -> None:
     """Bring the committed notebooks into their committed form.
 
     For example: imtext book normalise
@@ -282,26 +260,27 @@ def normalise(*names: str, where: Checkout = Checkout()) -> None:
     """
     from imtext.publish.notebooks import find_notebooks, normalise_file
 
-    for path in find_notebooks(where.root, names):
+    for path in find_notebooks(HERE, names):
         print(f"  {path.name}: {'normalised' if normalise_file(path) else 'as it should be'}")
 
 
 @book.command
-def refresh(*names: str, where: Checkout = Checkout()) -> None:
+def refresh(*names: str, build: Place = BUILD) -> None:
     """Execute the committed notebooks in place, in the profile smoke.
 
     For example: imtext book refresh intra_modal
 
     Args:
         names: names of notebooks (default: all)
+        build: the build folder
     """
     from imtext.publish.execute import refresh
 
-    refresh(*where.places, names)
+    refresh(HERE, build, names)
 
 
 @book.command
-def results(*names: str, profile: str = "full", p: Pairs = (), where: Checkout = Checkout()) -> None:
+def results(*names: str, profile: str = "full", p: Pairs = (), build: Place = BUILD) -> None:
     """Train the rows that results/ does not hold, and publish each as it is finished.
 
     For example: imtext book results -p dataset flickr8k -p data_root photographs
@@ -310,23 +289,18 @@ def results(*names: str, profile: str = "full", p: Pairs = (), where: Checkout =
         names: names of notebooks (default: all)
         profile: smoke, quick, full or paper
         p: parameter of the notebooks; may be repeated
+        build: the build folder
     """
     from imtext.publish.results import publish_results
 
-    publish_results(*where.places, names, {"profile": profile} | values(p))
+    publish_results(HERE, build, names, {"profile": profile} | values(p))
 
 
 @data.command
-def fetch(
-    name: str,
-    /,
-    *,
-    root: Place | None = None,
-    parts: str | None = None,
-    only_list: Annotated[bool, Parameter(name="--list")] = False,
-) -> None:
+def fetch(name: str, /, *, root: Place | None = None, parts: str | None = None) -> None:
     """Bring a dataset into a folder, or say what has to be requested for it.
 
+    Without --root the parts are listed, with sizes and checksums.
     A download that broke goes on where it stopped; what is there and right
     is left alone. Checksums are those that were published.
 
@@ -335,16 +309,13 @@ def fetch(
     Args:
         name: flickr8k or coco; to be requested: flickr30k, flickr30k_entities, cuhk_pedes, *_precomp
         root: folder of the dataset
-        parts: which parts, with commas between; --list names them
-        only_list: print the parts with sizes and checksums
+        parts: which parts, with commas between
     """
     from imtext.data.fetch import fetch, listing
 
-    if only_list:
-        print(listing(name))
-        return
     if root is None:
-        raise ConfigError("--root: expected the folder that the dataset goes to, found none; add --root DIR")
+        print(f"{listing(name)}\nTo fetch them add --root DIR.")
+        return
     chosen = None if parts is None else [part.strip() for part in parts.split(",")]
     fetch(name, root, chosen, say=lambda line: print(line, flush=True))
 
@@ -355,7 +326,7 @@ def check(
     /,
     *,
     root: Place,
-    as_json: Json = False,
+    json_: bool = False,
     no_pictures: bool = False,
     no_duplicates: bool = False,
     jobs: PositiveInt | None = None,
@@ -371,7 +342,7 @@ def check(
     Args:
         name: a dataset such as flickr8k or coco, or embeddings for a file of them
         root: the folder, or the file
-        as_json: print one JSON object instead of a report
+        json_: print one JSON object instead of a report
         no_pictures: captions only; image files may be absent
         no_duplicates: do not compare pictures
         jobs: decoding threads (default: cores)
@@ -385,7 +356,7 @@ def check(
     else:
         wanted = {"pictures": not no_pictures, "duplicates": not no_duplicates}
         report = check_dataset(name, root, **wanted, n_jobs=jobs, options=options)
-    print(json.dumps(report.to_dict(), allow_nan=False) if as_json else report)
+    print(json.dumps(report.to_dict(), allow_nan=False) if json_ else report)
     return int(not report.ok)
 
 
@@ -438,12 +409,11 @@ def pack(
     from imtext.data import load_dataset
     from imtext.data.pack import open_pack, write_pack
 
-    start = time.perf_counter()
     dataset = load_dataset(name, root, **values(p))
     corrupt = "skip" if skip_corrupt else "raise"
     write_pack(dataset, out, size=size, fit=fit, reader=name, on_corrupt=corrupt)
     new = open_pack(out).notes[len(dataset.notes) :]
-    print(f"wrote {_described(out, start)}", *new, sep="\n")
+    print(f"wrote {_described(out)}", *new, sep="\n")
 
 
 @data.command
@@ -457,23 +427,20 @@ def verify(file: Place, /) -> None:
     """
     from imtext.data.pack import open_pack
 
-    start = time.perf_counter()
-    dataset = open_pack(file, verify=True)
-    print(f"{dataset.summary()}\nwhole: {_described(file, start)}")
+    print(f"{open_pack(file, verify=True).summary()}\nwhole: {_described(file)}")
 
 
-def _described(path: Path, start: float) -> str:
-    """Name and bytes of a pack, what it holds, and the time since ``start``."""
+def _described(path: Path) -> str:
+    """Name and bytes of a pack, and what it holds."""
     from imtext.data.pack import opened
 
     pack = opened(path)
     about = f"{pack.size} pixels, {pack.about['fit']}" if pack.size else "features"
-    found = f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {len(pack.main):,} images ({about})"
-    return f"{found}, {time.perf_counter() - start:,.1f} s"
+    return f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {len(pack.main):,} images ({about})"
 
 
 @runs.command(name="list")
-def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS_DIR) -> int:
+def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
     """Runs with their state, R-sum, seed, profile, dataset, date and size.
 
     Exit code 1 where a run is damaged.
@@ -508,7 +475,7 @@ def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS_DIR) -> int:
 
 
 @runs.command
-def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS_DIR) -> int:
+def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
     """Everything about one run as YAML: configuration, provenance, metrics, files.
 
     Exit code 1 where the run is damaged.
@@ -530,8 +497,8 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS_DIR) -> 
     bad = found["state"] == DAMAGED
     about = {name: str(found[name]) for name in ("study", "folder", "state", "reason")}
     if not bad:
-        parts = ("config", "provenance", "metrics")
-        about |= {name: read_object(folder / f"{name}.json") for name in parts}
+        for name in ("config", "provenance", "metrics"):
+            about[name] = read_object(folder / f"{name}.json")
     about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
     print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
     return int(bad)
@@ -539,11 +506,7 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS_DIR) -> 
 
 @runs.command
 def remove(
-    *names: str,
-    unfinished: bool = False,
-    cache: bool = False,
-    yes: bool = False,
-    runs_dir: RunsDir = RUNS_DIR,
+    *names: str, unfinished: bool = False, cache: bool = False, yes: bool = False, runs_dir: RunsDir = RUNS
 ) -> None:
     """Remove runs, all unfinished runs, or the cache. Without --yes nothing is removed.
 
@@ -586,7 +549,3 @@ def _size(count: float) -> str:
     from tqdm import tqdm
 
     return tqdm.format_sizeof(count, "B")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,21 +20,16 @@ COLUMNS = 5  # pictures beside each other in a picture
 
 _PAGE = """<!doctype html>
 <html lang="en">
-<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 0 auto; padding: 2rem 1.25rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
 </style>
-</head>
-<body>
 <h1>{title}</h1>
 <p>{about}</p>
 {pictures}
-</body>
-</html>
 """
 
 
@@ -66,7 +61,6 @@ class Answer:
         lines = [f"{one.rank:>3}  {one.score:6.3f}  {one.image.name}  {one.captions[0]}" for one in self.hits]
         return "\n".join([f"{self.query}  ({self.gallery})", *lines])
 
-    @property
     def title(self) -> str:
         """What stands above the pictures."""
         return f"Captions for {self.picture.name}" if self.picture else f"“{self.query}”"
@@ -165,25 +159,24 @@ def _html(answer: Answer) -> str:
 
     about = f"The {len(answer.hits)} best of {answer.gallery}, by {answer.measure}."
     pictures = Gallery([answer.cells()])._repr_html_()
-    return _PAGE.format(title=html.escape(answer.title), about=html.escape(about), pictures=pictures)
+    return _PAGE.format(title=html.escape(answer.title()), about=html.escape(about), pictures=pictures)
 
 
 def _draw(answer: Answer) -> Any:
-    """Rows of pictures, each over its lines."""
+    """Rows of pictures, each beneath its score and its first caption."""
     from matplotlib.figure import Figure
 
     from imtext.report.style import text_as_written
 
     cells = answer.cells()
     rows = -(-len(cells) // COLUMNS)
-    figure = Figure((2.6 * COLUMNS, 3.4 * rows + 0.7), facecolor="white", layout="constrained")
+    figure = Figure((2.6 * COLUMNS, 3.6 * rows + 0.5), facecolor="white", layout="constrained")
     with text_as_written():
-        figure.suptitle(textwrap.shorten(answer.title, 200, placeholder=" …"), fontsize=13)
-        for axis in (axes := figure.subplots(rows, COLUMNS, squeeze=False).ravel()):
-            axis.axis("off")
-        for axis, (picture, lines) in zip(axes, cells, strict=False):
+        figure.suptitle(textwrap.shorten(answer.title(), 200, placeholder=" …"), fontsize=13)
+        for place, (picture, lines) in enumerate(cells, start=1):
+            axis = figure.add_subplot(rows, COLUMNS, place)
             axis.imshow(picture)
-            about, caption = (textwrap.fill(text, 32, max_lines=4) for text in [*lines, ""][:2])
-            axis.set_title(about, fontsize=9)
-            axis.text(0.5, -0.04, caption, transform=axis.transAxes, ha="center", va="top", fontsize=9)
+            axis.axis("off")
+            above = [textwrap.fill(line, 32, max_lines=4, placeholder=" …") for line in lines[:2]]
+            axis.set_title("\n".join(above), fontsize=9)
     return figure

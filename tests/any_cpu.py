@@ -49,10 +49,10 @@ def run(setting: dict[str, str], notebooks: list[str]) -> tuple[bool, str]:
         return True, f"{name}: not on this processor"
     shutil.rmtree(build, ignore_errors=True)
     began = time.monotonic()
-    where = ["--root", str(ROOT), "--build", str(build), *notebooks]
+    where = ["--build", str(build), *notebooks]
     for step in (["make", "--only", "execute", "--profile", "smoke"], ["compare"]):
         command = [sys.executable, "-m", "imtext", "book", *step, *where]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             break
     said = (done.stderr + done.stdout).strip() if done.returncode else "as committed"

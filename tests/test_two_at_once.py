@@ -46,9 +46,22 @@ def test_two_notebooks_share_their_runs(notebook: Path, tmp_path: Path) -> None:
         "IMTEXT_PROGRESS": str(news),
         "JUPYTER_PLATFORM_DIRS": "1",
     }
-    outs = [tmp_path / f"out{k}" for k in range(2)]
-    given = [sys.executable, "-m", "imtext", "notebook", notebook, "-p", "runs_dir", runs]
-    commands = [[*given, "--out", out] for out in outs]
+    outs = [tmp_path / f"out{k}.ipynb" for k in range(2)]
+    commands = [
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            str(notebook),
+            str(out),
+            "-p",
+            "runs_dir",
+            str(runs),
+            "-k",
+            "python3",
+        ]
+        for out in outs
+    ]
     running = [
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -58,7 +71,7 @@ def test_two_notebooks_share_their_runs(notebook: Path, tmp_path: Path) -> None:
     for process in running:
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said[-2000:]
-    shown = [nbformat.read(out / "small.ipynb", as_version=4).cells[-1].outputs[0].text for out in outs]
+    shown = [nbformat.read(out, as_version=4).cells[-1].outputs[0].text for out in outs]
     assert shown[0] == shown[1]
     assert shown[0].count("\n") == 4  # a header, two rows and the end
     lines = news.read_text(encoding="utf-8").splitlines()

@@ -8,10 +8,9 @@ ran it is refused. papermill only warns of an unknown parameter; here it is refu
 from __future__ import annotations
 
 import ast
-import difflib
+import itertools
 import re
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,8 @@ from imtext.errors import ConfigError, RunError
 from imtext.files import atomic
 
 FOLDERS = ("data_root", "runs_dir")
-NOT_COMPARED = "nbval-ignore-output"
 INJECTED = "injected-parameters"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-KEPT_CELL_METADATA = ("mystnb", "tags")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 MACHINE_PATH = re.compile(
     r"(?<![\w.$}~:/-])/(?:home|root|work|tmp|var|opt|usr|mnt|srv|private|Users|content|data\d*)/[\w.-]+"
@@ -30,18 +27,22 @@ MACHINE_PATH = re.compile(
 )
 
 
-def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
+def find_notebooks(root: Path, names: Iterable[str] = (), parameters: Collection[str] = ()) -> list[Path]:
     """The notebooks of the book, or those named (``instance_loss``, with or without folder and suffix).
 
     Raises:
-        ConfigError: a name is not that of a notebook.
+        ConfigError: a name is not that of a notebook, or one of them does not take one of the ``parameters``.
     """
     present = {path.stem: path for path in sorted((root / "notebooks").glob("*.ipynb"))}
     stems = [Path(name).stem for name in names]
     for stem in stems:
         if stem not in present:
             raise ConfigError(f"no notebook named '{stem}'; there are: {', '.join(present) or 'none'}")
-    return [present[stem] for stem in stems or present]
+    found = [present[stem] for stem in stems or present]
+    if parameters:
+        for path in found:
+            check_names(path, parameters)
+    return found
 
 
 def tagged(cell: Any, tag: str) -> bool:
@@ -49,7 +50,7 @@ def tagged(cell: Any, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def declared_parameters(path: str | Path) -> dict[str, Any]:
+def declared_parameters(path: Path) -> dict[str, Any]:
     """Names and defaults of the parameters that a notebook declares in its cell tagged ``parameters``.
 
     Raises:
@@ -63,19 +64,16 @@ def declared_parameters(path: str | Path) -> dict[str, Any]:
         lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
         return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
     except (OSError, ValueError, SyntaxError, KeyError, AttributeError) as error:
-        raise ConfigError(
-            f"{path}: expected a notebook with a cell of plain assignments tagged 'parameters' ({error})"
-        ) from None
+        expected = "a notebook with a cell of plain assignments tagged 'parameters'"
+        raise ConfigError(f"{path}: expected {expected} ({error})") from None
 
 
-def check_names(path: str | Path, parameters: Mapping[str, Any]) -> None:
+def check_names(path: Path, parameters: Iterable[str]) -> None:
     """Refuse a parameter that the notebook does not declare. Raises ConfigError, which names those it has."""
     declared = declared_parameters(path)
     for name in parameters:
         if name not in declared:
-            near = difflib.get_close_matches(name, declared, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"{path}: unknown parameter '{name}'; it takes {', '.join(declared)}{hint}")
+            raise ConfigError(f"{path}: unknown parameter '{name}'; it takes {', '.join(declared)}")
 
 
 def normalise_notebook(notebook: Any, published: bool = False) -> Any:
@@ -87,18 +85,16 @@ def normalise_notebook(notebook: Any, published: bool = False) -> Any:
     notebook.cells = [cell for cell in notebook.cells if published or not tagged(cell, INJECTED)]
     notebook.metadata = type(notebook.metadata)(kernelspec=KERNELSPEC, language_info={"name": "python"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    count = 0
+    numbers = itertools.count(1)
     for index, cell in enumerate(notebook.cells):
-        cell.metadata = type(cell.metadata)(
-            {key: cell.metadata[key] for key in KEPT_CELL_METADATA if cell.metadata.get(key)}
-        )
+        kept = {key: cell.metadata[key] for key in ("mystnb", "tags") if cell.metadata.get(key)}
+        cell.metadata = type(cell.metadata)(kept)
         cell.setdefault("id", f"cell-{index:03d}")
         if tagged(cell, INJECTED):
             cell["id"] = "parameters-of-this-run"
         if cell.cell_type == "code":
             if cell.execution_count is not None:
-                count += 1
-                cell.execution_count = count
+                cell.execution_count = next(numbers)
             cell.outputs = _merged(cell.outputs)
             for output in cell.outputs:
                 if output.output_type == "execute_result":
@@ -111,7 +107,7 @@ def normalise_notebook(notebook: Any, published: bool = False) -> Any:
 def _merged(outputs: list[Any]) -> list[Any]:
     """Neighbouring pieces of one stream become one: how they were cut depends on timing."""
     merged = []
-    for stream, pieces in groupby(outputs, key=lambda output: output.get("name")):
+    for stream, pieces in itertools.groupby(outputs, key=lambda output: output.get("name")):
         first, *others = pieces
         merged.append(first)
         if stream is None:
@@ -125,6 +121,20 @@ def texts_of(output: Any) -> dict[str, str]:
     """What a cell's output shows as text, by kind."""
     shown = {"text": output.get("text"), **output.get("data", {})}
     return {kind: value for kind, value in shown.items() if kind.startswith("text") and value is not None}
+
+
+def publish_notebook(executed: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+    """Write an executed notebook in the committed form, with the parameters of its run."""
+    import nbformat
+    from papermill.translators import PythonTranslator
+
+    notebook = normalise_notebook(nbformat.read(executed, as_version=4), published=True)
+    # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
+    shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
+    for cell in notebook.cells:
+        if tagged(cell, INJECTED):
+            cell.source = PythonTranslator.codify({**parameters, **shown})
+    write_notebook(notebook, target)
 
 
 def normalise_file(path: Path) -> bool:
@@ -157,10 +167,8 @@ def refuse_unfit(notebook: Any, name: str) -> None:
                 raise RunError(f"{name}: cell {index} holds an error ({output.ename}); mend it and run again")
             texts += texts_of(output).values()
         if found := MACHINE_PATH.search("\n".join(texts)):
-            raise RunError(
-                f"{name}: cell {index} holds a path of this machine ({found.group(0)}); "
-                "print a relative path, or a file's name"
-            )
+            said = f"a path of this machine ({found.group(0)}); print a relative path, or a file's name"
+            raise RunError(f"{name}: cell {index} holds {said}")
 
 
 def dump_notebook(notebook: Any) -> str:
@@ -184,22 +192,16 @@ def compare_book(root: Path, build: Path, names: Iterable[str] = ()) -> list[str
     """
     different = []
     for path in find_notebooks(root, names):
-        committed, executed = _shown(path), _shown(build / "stage" / "notebooks" / path.name)
-        cells = [str(number) for number, cell in committed.items() if executed.get(number) != cell]
-        if cells or len(committed) != len(executed):
-            named = ", ".join(cells) or "of another number"
-            different.append(f"{path.stem}: outputs differ from the committed ones (code cells {named})")
+        both = itertools.zip_longest(_shown(path), _shown(build / "stage" / "notebooks" / path.name))
+        if cells := [str(number) for number, (here, there) in enumerate(both, start=1) if here != there]:
+            different.append(f"{path.stem}: code cells {', '.join(cells)} show something else than committed")
     return different
 
 
-def _shown(path: Path) -> dict[int, list[dict[str, str]]]:
-    """What each compared code cell shows, by its number from 1."""
+def _shown(path: Path) -> list[list[dict[str, str]]]:
+    """What each code cell shows, nothing of those that are not compared."""
     import nbformat
 
-    notebook = normalise_notebook(nbformat.read(path, as_version=4))
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return {
-        number: [texts_of(output) for output in cell.outputs]
-        for number, cell in enumerate(code, start=1)
-        if not tagged(cell, NOT_COMPARED)
-    }
+    cells = normalise_notebook(nbformat.read(path, as_version=4)).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    return [[] if tagged(cell, "nbval-ignore-output") else list(map(texts_of, cell.outputs)) for cell in code]

@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from imtext.errors import ConfigError, RunError
+from imtext.files import digest
 from imtext.publish.notebooks import find_notebooks
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -54,9 +55,8 @@ def make_stage(root: Path, build: Path) -> Path:
 def digest_files(paths: Iterable[Path], base: Path) -> str:
     """One hash of the names (relative to ``base``) and contents of files; folders are passed over."""
     total = hashlib.sha256()
-    for path in sorted(path for path in paths if path.is_file()):
-        total.update(path.relative_to(base).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(filter(Path.is_file, paths)):
+        total.update(f"{path.relative_to(base).as_posix()}\0{digest(path)}".encode())
     return total.hexdigest()
 
 
@@ -67,11 +67,11 @@ def digest_sources(package: Path = PACKAGE) -> str:
     return digest_files((path for path in paths if path.relative_to(package).parts[0] not in others), package)
 
 
-def build_book(build: Path) -> Path:
-    """Build ``build/stage`` into ``build/html``; returns the page to open.
+def build_book(root: Path, build: Path) -> Path:
+    """Build the book into ``build/html``; returns the page to open.
 
     Raises:
-        ConfigError: the build folder is not called ``_build``.
+        ConfigError: ``root`` does not hold the book, or the build folder is not called ``_build``.
         RunError: jupyter-book warned or failed; the message says where its log is.
     """
     if build.name != "_build":
@@ -80,7 +80,7 @@ def build_book(build: Path) -> Path:
     print("  book: building the pages", flush=True)
     # jupyter-book never removes a page that has left the book.
     shutil.rmtree(build / "html", ignore_errors=True)
-    where = [str(build / "stage"), "--path-output", str(build.parent)]
+    where = [str(make_stage(root, build)), "--path-output", str(build.parent)]
     strict = ["-W", "-n", "--keep-going", "--all"]
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", *where, *strict]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -93,23 +93,6 @@ def build_book(build: Path) -> Path:
     return build / "html" / "index.html"
 
 
-def defining_name(target: str) -> str | None:
-    """The name of an object under the module that defines it, or None where there is no such object.
-
-    >>> defining_name("imtext.runs.RunStore")
-    'imtext.runs.store.RunStore'
-    >>> defining_name("imtext.runs.nothing") is None
-    True
-    """
-    if not target.startswith("imtext."):
-        return None
-    try:
-        found = resolve_name(target)
-        return f"{found.__module__}.{found.__qualname__}"
-    except (ValueError, ImportError, AttributeError):
-        return None
-
-
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("missing-reference", _resolve)
@@ -117,8 +100,13 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
-    name = defining_name(node["reftarget"]) if node.get("refdomain") == "py" else None
-    if name in (None, node["reftarget"]):
+    """A link to a name under its package as one to the name under the module that defines it."""
+    if node.get("refdomain") != "py" or not node["reftarget"].startswith("imtext."):
+        return None
+    try:
+        found = resolve_name(node["reftarget"])
+        name = f"{found.__module__}.{found.__qualname__}"
+    except (ImportError, AttributeError):
         return None
     domain = env.get_domain("py")
     return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, content)

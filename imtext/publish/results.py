@@ -29,7 +29,7 @@ from imtext.experiment.study import Measures
 from imtext.files import atomic, write_json
 from imtext.papers import across
 from imtext.publish.execute import RUNS_FOLDER
-from imtext.publish.notebooks import check_names, find_notebooks, tagged
+from imtext.publish.notebooks import find_notebooks, tagged
 from imtext.report import Claim, Published, Verdict, read_published, results_folder
 from imtext.report.published import TABLES, notes_of
 from imtext.runs import Run, RunStore, config_hash
@@ -47,9 +47,7 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
             run then.
         RunError, TrainingError, DataError: as their messages say.
     """
-    notebooks = find_notebooks(root, names)
-    for path in notebooks:
-        check_names(path, parameters)
+    notebooks = find_notebooks(root, names, parameters)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for given in [defined(path, parameters) for path in notebooks]:
         Publisher(given["study"], given["rows"]).publish(given.get("others"))

@@ -23,8 +23,9 @@ def save(path: Path, *cells: dict) -> None:
 
 
 @pytest.fixture
-def committed(tmp_path: Path) -> Path:
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A book of one notebook: a picture that is not compared, and a table that is."""
+    monkeypatch.chdir(tmp_path)
     save(tmp_path / "notebooks" / "paper.ipynb", cell("1", tags=["nbval-ignore-output"]), cell("2", "a"))
     return tmp_path
 
@@ -33,7 +34,7 @@ def test_the_same_text_passes(committed: Path) -> None:
     executed = committed / "_build" / "stage" / "notebooks" / "paper.ipynb"
     given = cell("profile", tags=["injected-parameters"])
     save(executed, given, cell("other", tags=["nbval-ignore-output"]), cell("2", "b"))
-    assert main(["book", "compare", "--root", str(committed)]) == 0
+    assert main(["book", "compare"]) == 0
 
 
 @pytest.mark.parametrize("cells", [(cell("2"), cell("3")), (cell("2"),), (cell("2"), cell("2"), cell("4"))])
@@ -41,5 +42,5 @@ def test_other_text_and_other_cells_are_named(
     committed: Path, cells: tuple[dict, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(committed / "_build" / "stage" / "notebooks" / "paper.ipynb", *cells)
-    assert main(["book", "compare", "--root", str(committed)]) == 1
-    assert "paper: outputs differ from the committed ones (code cells " in capsys.readouterr().out
+    assert main(["book", "compare"]) == 1
+    assert "paper: code cells 2" in capsys.readouterr().out

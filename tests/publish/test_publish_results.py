@@ -62,8 +62,7 @@ def write(root: Path, rows: str = ROWS) -> None:
 
 
 def command(root: Path, *more: str) -> list[str]:
-    at = ["--root", str(root), "--profile", "smoke", "-p", "runs_dir", str(root / "runs")]
-    return ["book", "results", *at, *more]
+    return ["book", "results", "--profile", "smoke", "-p", "runs_dir", str(root / "runs"), *more]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -77,6 +76,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
     write(root)
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
         patch.setenv("IMTEXT_DATA", str(root / "data"))
         patch.setenv("IMTEXT_RESULTS", str(root / "results"))
         environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
@@ -90,6 +90,7 @@ def copy(root, tmp_path, monkeypatch):
     """The same folder, all published, to be changed."""
     assert main(command(root)) == 0
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMTEXT_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
@@ -209,7 +210,7 @@ def test_damaged_files_are_one_line(copy, capsys, name, old, new, says):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("-p", "sedes", "1"), "did you mean 'seeds'"),
+        (("-p", "sedes", "1"), "it takes dataset, data_root, profile, seeds,"),
         (("-p", "tables", "99"), "parameter tables"),
         (("-p", "seeds", "x"), "parameter seeds"),
         (("--profile", "large"), "parameter profile"),
