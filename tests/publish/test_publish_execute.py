@@ -189,7 +189,8 @@ def test_one_notebook_is_executed_into_a_folder(
 ) -> None:
     monkeypatch.chdir(root)
     monkeypatch.delenv("IMTEXT_RUNS", raising=False)
-    path = write(root / "notebooks" / "a.ipynb", "import os", "print(profile, seeds, os.getenv('IMTEXT_RUNS'))")
+    code = "import os; print(profile, seeds, os.environ['IMTEXT_RUNS'])"
+    path = write(root / "notebooks" / "a.ipynb", code)
     before = path.read_bytes()
     for name, out in (("a", "_build/notebooks"), (str(path), "own")):
         more = [] if name == "a" else ["--out", out]
