@@ -23,7 +23,6 @@ STAMP := $(VENV)/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := book
-START := $(shell date +%s)
 # A value as one word of the shell, whatever it holds; make's own functions (abspath) cut at spaces.
 quoted = '$(subst ','\'',$(1))'
 
@@ -41,7 +40,7 @@ TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci
 .PHONY: book test any-cpu refresh results picture normalise venv clean distclean constraints
 
 book: $(STAMP)
-	@$(PY) -m imtext.publish book --profile $(call quoted,$(PROFILE)) --since $(START) \
+	@$(PY) -m imtext book make --profile $(call quoted,$(PROFILE)) \
 	    $(if $(FORCE),--force) $(if $(AT_ONCE),--at-once $(call quoted,$(AT_ONCE))) $(PARAMETERS)
 
 # A second call where no file changed says so in a second; FORCE=1 runs everything again.
@@ -66,13 +65,13 @@ test: $(STAMP)
 # Trained anew: a kept run would hide that the library's numbers have changed.
 refresh: $(STAMP)
 	@rm -rf _build/refresh-runs
-	@CI=true IMTEXT_RUNS=$(call quoted,$(CURDIR)/_build/refresh-runs) $(PY) -m imtext.publish refresh
+	@CI=true IMTEXT_RUNS=$(call quoted,$(CURDIR)/_build/refresh-runs) $(PY) -m imtext book refresh
 	@CI=true $(PY) tests/golden/frozen.py _build/refresh-runs
 
 results: PROFILE = full
 results: JOBS = auto
 results: $(STAMP)
-	@$(PY) -m imtext.publish results $(foreach paper,$(PAPERS),$(call quoted,$(paper))) \
+	@$(PY) -m imtext book results $(foreach paper,$(PAPERS),$(call quoted,$(paper))) \
 	    --profile $(call quoted,$(PROFILE)) $(PARAMETERS) $(call given,tables,$(TABLES)) \
 	    $(call given,runs_dir,$(RUNS)) $(call given,jobs,$(JOBS))
 
@@ -86,7 +85,7 @@ picture: $(STAMP)
 	@$(PY) tests/book/headless_browser.py _build/html $(call quoted,$(PAGE)) book/images/page.png
 
 normalise: $(STAMP)
-	@$(PY) -m imtext.publish normalise
+	@$(PY) -m imtext book normalise
 
 venv: $(STAMP)
 

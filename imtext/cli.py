@@ -1,23 +1,60 @@
-"""The command ``imtext``: evaluate embeddings, search with a trained model, data and runs.
+"""The command ``imtext``: the book, one notebook, data, runs, embeddings in a file, search.
 
-A command is a pair of functions: ``_add_<name>`` declares its arguments, ``_<name>`` does it. What a user can
-cause ends as one line on standard error and exit code 2. Heavy modules are imported by the command that
-needs them, so that ``imtext --help`` answers at once.
+A command is a function: its annotations say what it takes, its docstring is its help. What a user can cause
+ends as one line on standard error and exit code 2. Heavy modules are imported by the command that needs
+them, so that ``imtext --help`` answers at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.help import DefaultFormatter, PanelSpec
+from cyclopts.types import PositiveInt
+from rich.box import Box
 
 from imtext import __version__
-from imtext.commands import data, runs
-from imtext.commands.common import add_command, device_here, typed_path
-from imtext.errors import ConfigError, DataError, ImtextError, print_anything
+from imtext.errors import ConfigError, DataError, ImtextError, one_line, print_anything
+
+app = App(
+    "imtext",
+    help="Image-text embeddings: reproduce, evaluate, search.",
+    version=f"imtext {__version__}",
+    help_flags="--help",
+    help_format="plaintext",
+    help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 3))),
+    default_parameter=Parameter(negative=(), json_list=False, show_default=lambda value: value or None),
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+)
+app.register_install_completion_command()
+book = app.command(App("book", help="Execute the notebooks of this checkout, build the pages, publish runs."))
+data = app.command(App("data", help="Fetch a dataset, check it, pack it into one file."))
+runs = app.command(App("runs", help="List, show or remove stored runs."))
+
+
+def typed_path(_: Any, tokens: Sequence[Any]) -> Path:
+    """A path as it was typed; the shell leaves the ``~`` of ``--root=~/pets`` alone."""
+    return Path(os.path.expanduser(tokens[0].value))
+
+
+Place = Annotated[Path, Parameter(converter=typed_path)]
+Pairs = Annotated[
+    tuple[tuple[str, str], ...],
+    Parameter(name=("-p", "--option"), metavar="NAME VALUE", allow_leading_hyphen=True),
+]
+Device = Literal["auto", "cpu", "cuda"]
+RunsDir = Annotated[Place, Parameter(env_var="IMTEXT_RUNS", help="folder of runs")]
+HERE, BUILD, RUNS = Path(), Path("_build"), Path("runs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,99 +66,486 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     print_anything()
-    arguments = _parser().parse_args(argv)
     try:
-        code = arguments.run(arguments) or 0
+        code = app(argv) or 0
         sys.stdout.flush()
     except ImtextError as error:
         print(f"imtext: error: {error}", file=sys.stderr)
+        return 2
+    except CycloptsError as error:
+        command = " ".join(("imtext", *(error.command_chain or ())))
+        print(f"imtext: error: {one_line(error)} See {command} --help.", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("imtext: stopped", file=sys.stderr)
+        print("imtext: stopped; the same command goes on from what was finished", file=sys.stderr)
         return 130
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = "Image-text embeddings: evaluate, search, reproduce."
-    parser = argparse.ArgumentParser(prog="imtext", description=about)
-    parser.add_argument("--version", action="version", version=f"imtext {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_evaluate, _add_search, data.add, runs.add):
-        add(commands)
-    return parser
+def values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """What ``-p NAME VALUE`` gives: a value is YAML, a folder as it is written, from where the user stands.
+
+    Raises:
+        ConfigError: a value is not YAML.
+
+    >>> values([("seeds", "[0, 1]"), ("subset", "true"), ("data_root", "/data/../photographs #2")])
+    {'seeds': [0, 1], 'subset': True, 'data_root': '/photographs #2'}
+    """
+    import yaml
+
+    from imtext.publish.notebooks import FOLDERS
+
+    found = {}
+    for name, text in pairs:
+        try:
+            folder = name in FOLDERS
+            found[name] = os.path.abspath(os.path.expanduser(text)) if folder else yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ConfigError(f"-p {name} {text}: cannot be read; write text, a number or a list") from None
+    return found
 
 
-def _add_evaluate(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "evaluate",
-        "recalls, ranks and R-sum of embeddings in a file",
-        _evaluate,
-        "An .npz or .safetensors file, or a folder of .npy files, with images (N, D), captions (M, D) and "
-        "image_of_caption (M,), the index of each caption's image. Scores are cosines; ties go by index.",
-    )
-    parser.add_argument("embeddings", type=typed_path, metavar="EMBEDDINGS")
-    about = (
-        "K captions for each image, in the order of the images, instead of image_of_caption; "
-        "images that are there K times are taken once"
-    )
-    parser.add_argument("--captions-per-image", type=int, metavar="K", help=about)
-    about = "mean over this many consecutive blocks of images (COCO 1K: 5)"
-    parser.add_argument("--folds", type=int, default=1, help=about)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--device", default=None, help="cpu (default), cuda or auto")
+@app.command
+def evaluate(
+    embeddings: Place,
+    /,
+    *,
+    captions_per_image: int | None = None,
+    folds: int = 1,
+    json_: bool = False,
+    device: Device = "cpu",
+) -> None:
+    """Recalls, ranks and R-sum of embeddings in a file.
 
+    An .npz or .safetensors file, or a folder of .npy files, with images
+    (N, D), captions (M, D) and image_of_caption (M,), the index of each
+    caption's image. Scores are cosines; ties go by index.
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+    For example: imtext evaluate embeddings.npz --folds 5
+
+    Args:
+        embeddings: the file or folder
+        captions_per_image: captions of each image, in the order of the images, instead of image_of_caption
+        folds: mean over this many consecutive blocks of images (COCO 1K: 5)
+        json_: print one JSON object instead of a table
+        device: where to compute
+    """
     from imtext.retrieval import evaluate, load_embeddings
+    from imtext.training.device import resolve_device
 
-    arrays = load_embeddings(arguments.embeddings, arguments.captions_per_image)
-    device = device_here(arguments.device)
+    arrays = load_embeddings(embeddings, captions_per_image)
     try:
-        result = evaluate(*arrays, folds=arguments.folds, device=device)
+        result = evaluate(*arrays, folds=folds, device=resolve_device(device))
     except DataError as error:
-        raise DataError(f"{arguments.embeddings}: {error}") from None
-    if arguments.json:
+        raise DataError(f"{embeddings}: {error}") from None
+    if json_:
         print(json.dumps(result.to_dict(), allow_nan=False))
         return
-    folds = f", mean of {result.folds} folds" if result.folds > 1 else ""
-    print(f"{result.image_query.n:,} images, {result.text_query.n:,} captions{folds}\n{result}")
+    blocks = f", mean of {folds} folds" if folds > 1 else ""
+    print(f"{result.image_query.n:,} images, {result.text_query.n:,} captions{blocks}\n{result}")
 
 
-def _add_search(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "search",
-        "ask a trained model for the images of a caption, or the captions of an image",
-        _search,
-        "The gallery is the test split that the run was evaluated on.",
-    )
-    parser.add_argument("run_dir", type=typed_path, metavar="RUN", help="the folder of a finished run")
-    parser.add_argument("query", metavar="QUERY", help="a caption in quotes, or the path of an image file")
-    parser.add_argument("--top", type=int, default=5, help="number of answers (default: 5)")
-    parser.add_argument("--out", type=typed_path, default=None, help="also write a page: .html or .png")
-    parser.add_argument("--device", default="auto", help="auto (default: a GPU if there is one), cpu or cuda")
+@app.command
+def search(
+    run: Place, query: str, /, *, top: PositiveInt = 5, out: Place | None = None, device: Device = "auto"
+) -> None:
+    """Ask a trained model for the images of a caption, or the captions of an image.
 
+    The gallery is the test split that the run was evaluated on.
 
-def _search(arguments: argparse.Namespace) -> None:
+    For example: imtext search runs/intra_modal/l1-0123456789 "a black dog"
+
+    Args:
+        run: the folder of a finished run
+        query: a caption in quotes, or the path of an image file
+        top: number of answers
+        out: also write a page, .html or .png
+        device: where to compute; auto is a GPU if there is one
+    """
+    import imtext
     from imtext.search import check_out, search, write_answer
+    from imtext.training.device import resolve_device
 
-    if arguments.top < 1:
-        raise ConfigError(f"--top: expected a positive whole number, found {arguments.top}")
-    if arguments.out is not None:
-        check_out(arguments.out)
-    device = device_here(arguments.device)
-    from imtext import load
-
-    answer = search(load(arguments.run_dir, device), arguments.query, arguments.top)
+    if out is not None:
+        check_out(out)
+    answer = search(imtext.load(run, resolve_device(device)), query, top)
     print(answer)
-    if arguments.out is not None:
-        print(f"wrote {write_answer(answer, arguments.out)}")
+    if out is not None:
+        print(f"wrote {write_answer(answer, out)}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@app.command
+def notebook(name: str, /, *, p: Pairs = (), out: Place = Path("_build/notebooks")) -> None:
+    """Execute one notebook, with parameters of your own.
+
+    Its runs are kept in _build/runs, if the parameter runs_dir names no
+    other folder. The notebook itself is left as it is.
+
+    For example: imtext notebook intra_modal -p profile quick -p seeds "[0, 1]"
+
+    Args:
+        name: a notebook of the book, such as intra_modal, or the path of one
+        p: parameter of the notebook; may be repeated
+        out: folder that the executed notebook goes to
+    """
+    from imtext.publish.execute import execute_notebook
+    from imtext.publish.notebooks import find_notebooks
+
+    (source,) = [Path(name)] if os.path.isfile(name) else find_notebooks(HERE, [name])
+    print(f"wrote {execute_notebook(source, values(p), out)}")
+
+
+@book.command
+def make(
+    *names: str,
+    profile: str = "quick",
+    p: Pairs = (),
+    at_once: PositiveInt = 1,
+    force: bool = False,
+    only: Literal["execute", "build"] | None = None,
+    build: Place = BUILD,
+) -> None:
+    """Execute the notebooks for which something changed, and build the pages.
+
+    For example: imtext book make --profile smoke
+
+    Args:
+        names: names of notebooks (default: all)
+        profile: smoke, quick, full or paper
+        p: parameter of the notebooks; may be repeated
+        at_once: notebooks side by side
+        force: execute also where nothing changed
+        only: one of the two steps
+        build: the build folder
+    """
+    from imtext.publish.execute import execute_book
+    from imtext.publish.pages import build_book
+
+    if only != "build":
+        execute_book(HERE, build, {"profile": profile} | values(p), names, force, at_once)
+    if only != "execute":
+        print(f"\nThe book is ready. Open\n  {build_book(HERE, build).resolve()}")
+
+
+@book.command
+def compare(*names: str, build: Place = BUILD) -> int:
+    """Compare the notebooks executed in the profile smoke with the committed ones.
+
+    Exit code 1 where they show something else.
+
+    For example: imtext book compare
+
+    Args:
+        names: names of notebooks (default: all)
+        build: the build folder
+    """
+    from imtext.publish.notebooks import compare_book
+
+    different = compare_book(HERE, build, names)
+    print("\n".join(different) or "  what the notebooks show is as committed")
+    return int(bool(different))
+
+
+@book.command
+def normalise(*names: str) -> None:
+    """Bring the committed notebooks into their committed form.
+
+    For example: imtext book normalise
+
+    Args:
+        names: names of notebooks (default: all)
+    """
+    from imtext.publish.notebooks import find_notebooks, normalise_file
+
+    for path in find_notebooks(HERE, names):
+        print(f"  {path.name}: {'normalised' if normalise_file(path) else 'as it should be'}")
+
+
+@book.command
+def refresh(*names: str, build: Place = BUILD) -> None:
+    """Execute the committed notebooks in place, in the profile smoke.
+
+    For example: imtext book refresh intra_modal
+
+    Args:
+        names: names of notebooks (default: all)
+        build: the build folder
+    """
+    from imtext.publish.execute import refresh
+
+    refresh(HERE, build, names)
+
+
+@book.command
+def results(*names: str, profile: str = "full", p: Pairs = (), build: Place = BUILD) -> None:
+    """Train the rows that results/ does not hold, and publish each as it is finished.
+
+    For example: imtext book results -p dataset flickr8k -p data_root photographs
+
+    Args:
+        names: names of notebooks (default: all)
+        profile: smoke, quick, full or paper
+        p: parameter of the notebooks; may be repeated
+        build: the build folder
+    """
+    from imtext.publish.results import publish_results
+
+    publish_results(HERE, build, names, {"profile": profile} | values(p))
+
+
+@data.command
+def fetch(name: str, /, *, root: Place | None = None, parts: str | None = None) -> None:
+    """Bring a dataset into a folder, or say what has to be requested for it.
+
+    Without --root the parts are listed, with sizes and checksums.
+    A download that broke goes on where it stopped; what is there and right
+    is left alone. Checksums are those that were published.
+
+    For example: imtext data fetch flickr8k --root ~/data/flickr8k
+
+    Args:
+        name: flickr8k or coco; to be requested: flickr30k, flickr30k_entities, cuhk_pedes, *_precomp
+        root: folder of the dataset
+        parts: which parts, with commas between
+    """
+    from imtext.data.fetch import fetch, listing
+
+    if root is None:
+        print(f"{listing(name)}\nTo fetch them add --root DIR.")
+        return
+    chosen = None if parts is None else [part.strip() for part in parts.split(",")]
+    fetch(name, root, chosen, say=lambda line: print(line, flush=True))
+
+
+@data.command
+def check(
+    name: str,
+    /,
+    *,
+    root: Place,
+    json_: bool = False,
+    no_pictures: bool = False,
+    no_duplicates: bool = False,
+    jobs: PositiveInt | None = None,
+    p: Pairs = (),
+) -> int:
+    """Compare a dataset with what it should be: counts, captions, image files, duplicates.
+
+    Exit code: 0 no errors, 1 errors were found, 2 it could not be checked.
+    Warnings and remarks do not change it.
+
+    For example: imtext data check coco --root ~/data/coco -p year 2017
+
+    Args:
+        name: a dataset such as flickr8k or coco, or embeddings for a file of them
+        root: the folder, or the file
+        json_: print one JSON object instead of a report
+        no_pictures: captions only; image files may be absent
+        no_duplicates: do not compare pictures
+        jobs: decoding threads (default: cores)
+        p: option of the reader, such as subset true; may be repeated
+    """
+    from imtext.data.check import check_dataset
+
+    options = values(p)
+    if name == "embeddings":
+        report = _check_embeddings(root, options)
+    else:
+        wanted = {"pictures": not no_pictures, "duplicates": not no_duplicates}
+        report = check_dataset(name, root, **wanted, n_jobs=jobs, options=options)
+    print(json.dumps(report.to_dict(), allow_nan=False) if json_ else report)
+    return int(not report.ok)
+
+
+def _check_embeddings(root: Path, options: dict[str, Any]) -> Any:
+    """The report on a file of embeddings; what cannot be read is an error of the report."""
+    from imtext.data.check import Finding, Report, check_arrays
+    from imtext.retrieval import load_embeddings
+
+    if options:
+        raise ConfigError(f"-p {next(iter(options))}: embeddings take no options")
+    if not root.exists():
+        raise DataError(f"root={root}: expected a file of embeddings, found nothing; correct --root")
+    try:
+        arrays = load_embeddings(root)
+    except DataError as error:
+        refused = Finding("error", "reader", f"the reader refuses it: {error}")
+        return Report("embeddings", str(root), [refused])
+    return check_arrays(str(root), *arrays)
+
+
+@data.command
+def pack(
+    name: str,
+    /,
+    *,
+    out: Place,
+    root: Place | None = None,
+    size: int = 256,
+    fit: Literal["cover", "squash"] = "cover",
+    skip_corrupt: bool = False,
+    p: Pairs = (),
+) -> None:
+    """Write a dataset into one memory-mapped file.
+
+    The file holds the pictures at one size, or the features where the
+    dataset comes as such, with all captions, splits and boxes. Give it as
+    data_root, in place of the folder.
+
+    For example: imtext data pack flickr8k --root ~/data/flickr8k --out pack.safetensors
+
+    Args:
+        name: name of the dataset, such as flickr8k or coco
+        out: the pack to write
+        root: folder of the dataset
+        size: side of the pictures in pixels
+        fit: crop the centre, or squeeze the whole picture into the square
+        skip_corrupt: leave out images that cannot be decoded
+        p: option of the reader, such as subset true; may be repeated
+    """
+    from imtext.data import load_dataset
+    from imtext.data.pack import open_pack, write_pack
+
+    dataset = load_dataset(name, root, **values(p))
+    corrupt = "skip" if skip_corrupt else "raise"
+    write_pack(dataset, out, size=size, fit=fit, reader=name, on_corrupt=corrupt)
+    new = open_pack(out).notes[len(dataset.notes) :]
+    print(f"wrote {_described(out)}", *new, sep="\n")
+
+
+@data.command
+def verify(file: Place, /) -> None:
+    """Compare a pack with its checksums.
+
+    For example: imtext data verify pack.safetensors
+
+    Args:
+        file: a pack written by 'imtext data pack'
+    """
+    from imtext.data.pack import open_pack
+
+    print(f"{open_pack(file, verify=True).summary()}\nwhole: {_described(file)}")
+
+
+def _described(path: Path) -> str:
+    """Name and bytes of a pack, and what it holds."""
+    from imtext.data.pack import opened
+
+    pack = opened(path)
+    about = f"{pack.size} pixels, {pack.about['fit']}" if pack.size else "features"
+    return f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {len(pack.main):,} images ({about})"
+
+
+@runs.command(name="list")
+def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
+    """Runs with their state, R-sum, seed, profile, dataset, date and size.
+
+    Exit code 1 where a run is damaged.
+
+    For example: imtext runs list --runs-dir _build/runs
+
+    Args:
+        verify: read every file and compare its digest
+    """
+    import pandas as pd
+
+    from imtext.files import size_of
+    from imtext.runs.listing import CACHE, DAMAGED, list_runs
+
+    found = list_runs(runs_dir, verify)
+    if not found:
+        print(f"no runs in {runs_dir}")
+        return 0
+    columns = ["study", "run", "state", "rsum", "seed", "profile", "dataset", "date", "minutes", "size"]
+    frame = pd.DataFrame(found, dtype=object).fillna("")
+    frame["run"] += "-" + frame["hash"]
+    frame["size"] = frame["bytes"].map(_size)
+    text = frame[columns].to_string(index=False, float_format="{:.1f}".format)
+    print("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text))
+    for reason in filter(None, frame["reason"]):
+        print(one_line(reason))
+    states = Counter(frame["state"])
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    print(f"{counts}; {_size(frame['bytes'].sum())} in {runs_dir}")
+    print(f"cache of pixels and features: {_size(size_of(runs_dir / CACHE))} (remove --cache removes it)")
+    return int(DAMAGED in states)
+
+
+@runs.command
+def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
+    """Everything about one run as YAML: configuration, provenance, metrics, files.
+
+    Exit code 1 where the run is damaged.
+
+    For example: imtext runs show intra_modal/l1
+
+    Args:
+        run: the run's folder, or the beginning of its name where only one run begins so
+        verify: read every file and compare its digest
+    """
+    import yaml
+
+    from imtext.files import read_object
+    from imtext.runs.listing import DAMAGED, find_run, look_at
+    from imtext.runs.store import files_of
+
+    folder = find_run(runs_dir, run)
+    found = look_at(folder, verify)
+    bad = found["state"] == DAMAGED
+    about = {name: str(found[name]) for name in ("study", "folder", "state", "reason")}
+    if not bad:
+        for name in ("config", "provenance", "metrics"):
+            about[name] = read_object(folder / f"{name}.json")
+    about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
+    print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
+    return int(bad)
+
+
+@runs.command
+def remove(
+    *names: str, unfinished: bool = False, cache: bool = False, yes: bool = False, runs_dir: RunsDir = RUNS
+) -> None:
+    """Remove runs, all unfinished runs, or the cache. Without --yes nothing is removed.
+
+    For example: imtext runs remove --unfinished --yes
+
+    Args:
+        names: folders of runs, or beginnings of names with which only one run begins
+        unfinished: all unfinished runs that nobody works on
+        cache: stored pixels and features
+        yes: do it
+    """
+    from imtext.files import size_of
+    from imtext.runs import listing
+
+    if not (names or unfinished or cache):
+        raise ConfigError("nothing to remove: name a run, or give --unfinished or --cache")
+    # All are found before the first one goes.
+    folders = [listing.find_run(runs_dir, name) for name in names]
+    if unfinished:
+        found = listing.list_runs(runs_dir)
+        folders += [run["folder"] for run in found if run["state"] == listing.UNFINISHED]
+    stored = runs_dir / listing.CACHE
+    freed = 0
+    for path in (*dict.fromkeys(folders), *([stored] if cache and stored.is_dir() else [])):
+        freed += size_of(path)
+        print(one_line(f"{'removing' if yes else 'would remove'} {path} ({_size(size_of(path))})"))
+        if yes and path == stored:
+            listing.remove_cache(runs_dir)
+        elif yes:
+            listing.remove_run(path)
+    print(f"{'freed' if yes else 'nothing was removed; --yes frees'} {_size(freed)}")
+
+
+def _size(count: float) -> str:
+    """Bytes in words.
+
+    >>> _size(48_528)
+    '48.5kB'
+    """
+    from tqdm import tqdm
+
+    return tqdm.format_sizeof(count, "B")

@@ -49,13 +49,13 @@ def run(setting: dict[str, str], notebooks: list[str]) -> tuple[bool, str]:
         return True, f"{name}: not on this processor"
     shutil.rmtree(build, ignore_errors=True)
     began = time.monotonic()
-    where = ["--root", str(ROOT), "--build", str(build), *notebooks]
-    for step in (["execute", "--profile", "smoke"], ["compare"]):
-        command = [sys.executable, "-m", "imtext.publish", *step, *where]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    where = ["--build", str(build), *notebooks]
+    for step in (["make", "--only", "execute", "--profile", "smoke"], ["compare"]):
+        command = [sys.executable, "-m", "imtext", "book", *step, *where]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             break
-    said = done.stderr.strip() or "as committed"
+    said = (done.stderr + done.stdout).strip() if done.returncode else "as committed"
     return done.returncode == 0, f"{name}: {said} ({time.monotonic() - began:.0f} s)"
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imtext.publish.normalise import dump_notebook, normalise_notebook, refuse_unfit
-from imtext.publish.parameters import declared_parameters
+from imtext.publish.notebooks import declared_parameters, dump_notebook, normalise_notebook, refuse_unfit
 
 nbformat = pytest.importorskip("nbformat")
 

@@ -35,18 +35,18 @@ def test_make_targets_exist(repository: Path) -> None:
 def test_imtext_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     cli = pytest.importorskip("imtext.cli")
     text = README.read_text(encoding="utf-8")
-    for command in set(re.findall(r"\bimtext (evaluate|search|notebook)\b", text)):
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([command, "--help"])
-        assert stopped.value.code == 0
-        assert capsys.readouterr().out
+    found = set(re.findall(r"\bimtext ((?:book|data|runs) \w+|evaluate|notebook|search)\b", text))
+    assert {"evaluate", "search", "notebook", "data fetch", "runs list"} <= found
+    for command in found:
+        assert cli.main([*command.split(), "--help"]) == 0
+        assert f"Usage: imtext {command} " in capsys.readouterr().out
 
 
-def test_papermill_parameters_exist(repository: Path) -> None:
-    from imtext.publish.parameters import declared_parameters
+def test_parameters_exist(repository: Path) -> None:
+    from imtext.publish.notebooks import declared_parameters
 
-    for line in (line for text in blocks("sh") for line in text.splitlines() if line.startswith("papermill")):
-        path = repository / line.split()[1]
-        if not path.is_file():
-            pytest.skip("the notebook is not there yet")
+    commands = re.findall(r"^imtext notebook (\w+)(.*)$", "\n".join(blocks("sh")), re.MULTILINE)
+    assert commands
+    for name, line in commands:
+        path = repository / "notebooks" / f"{name}.ipynb"
         assert set(re.findall(r"-p (\w+)", line)) <= set(declared_parameters(path))

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
-import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from imtext.errors import ConfigError, RunError
-from imtext.files import read_object, write_json
+from imtext.errors import RunError
+from imtext.files import json_bytes, read_object, write_json
 from imtext.progress import PROGRESS_FILE
-from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
-from imtext.publish.parameters import (
-    FOLDERS,
-    absolute_folder,
-    absolute_folders,
-    check_names,
-    declared_parameters,
-)
-from imtext.publish.stage import digest_files, digest_sources, find_notebooks, make_stage
+from imtext.publish.notebooks import check_names, find_notebooks, normalise_file, publish_notebook
+from imtext.publish.pages import COLOURS, digest_files, digest_sources, make_stage
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
 # Environment variables of the library that name a folder.
 _FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookProgress:
@@ -73,19 +64,9 @@ class NotebookProgress:
 
     def _write(self, end: str = "") -> None:
         news = self.news.read_text(encoding="utf-8").splitlines() if self.news.is_file() else []
-        spent, text = spoken_time(time.monotonic() - self.began), ": ".join([self.text, *news[-1:]])
-        line = f"  {self.name}  {spent:>11}  {text}"[:110]
-        whole = f"\r{line:<110}{end}" if sys.stdout.isatty() else f"{line}\n"
-        print(whole, end="", flush=True)
-
-
-def spoken_time(seconds: float) -> str:
-    """A duration for people.
-
-    >>> spoken_time(83.4), spoken_time(5), spoken_time(3700)
-    ('1 min 23 s', '0 min 5 s', '61 min 40 s')
-    """
-    return "{} min {} s".format(*divmod(round(seconds), 60))
+        spent = timedelta(seconds=round(time.monotonic() - self.began))
+        line = f"  {self.name}  {spent}  {': '.join([self.text, *news[-1:]])}"[:110]
+        print(f"\r{line:<110}{end}" if sys.stdout.isatty() else f"{line}\n", end="", flush=True)
 
 
 def execute_book(
@@ -104,10 +85,8 @@ def execute_book(
         ConfigError: a parameter is unknown; nothing has run then.
         RunError: a cell failed; the message names the notebook, the cell and the error.
     """
-    notebooks = find_notebooks(root, names)
-    for source in notebooks:
-        check_names(source, parameters)
-    given, stage, waiting = absolute_folders(parameters), make_stage(root, build), []
+    notebooks = find_notebooks(root, names, parameters)
+    given, stage, waiting = parameters, make_stage(root, build), []
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for source in notebooks:
         target = stage / "notebooks" / source.name
@@ -126,34 +105,27 @@ def _execute(given: tuple[Path, Path, Mapping[str, Any], Path, Path, str]) -> No
 
     ``work`` holds it while it runs, and keeps it after a failure.
     """
-    import nbformat
-    from papermill.translators import PythonTranslator
-
     source, target, parameters, work, record, key = given
     partial = _run_papermill(source, work, parameters, target.parent)
-    notebook = normalise_notebook(nbformat.read(partial, as_version=4), published=True)
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
-            shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
-            cell.source = PythonTranslator.codify({**parameters, **shown})
-    write_notebook(notebook, target)
+    publish_notebook(partial, target, parameters)
     record.parent.mkdir(exist_ok=True)
     write_json(record, {"key": key, "output": digest_files([target], target.parent.parent)})
+
+
+def execute_notebook(source: Path, parameters: Mapping[str, Any], out: Path) -> Path:
+    """Execute a copy of a notebook in the folder ``out``, and return it. Raises as `execute_book` does."""
+    check_names(source, parameters)
+    os.environ.setdefault(RUNS_FOLDER, "_build/runs")
+    return _run_papermill(source, out, parameters, source.parent)
 
 
 def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
     """Execute the committed notebooks in place, with the defaults they declare, and normalise them.
 
     Raises:
-        ConfigError: a notebook's default profile is not ``smoke``.
         RunError: a cell failed; the committed notebook is left as it was.
     """
-    notebooks = find_notebooks(root, names)
-    for path in notebooks:
-        if declared_parameters(path).get("profile") != "smoke":
-            raise ConfigError(f"{path}: the default of 'profile' must be 'smoke', which is what is committed")
-    for path in notebooks:
+    for path in find_notebooks(root, names):
         # Executed where it lies, so that relative paths mean what they mean to nbval.
         partial = _run_papermill(path, build / "refreshing", {}, path.parent)
         normalise_file(partial)
@@ -171,8 +143,9 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
     with NotebookProgress(source.stem, news=work / f"{source.stem}.news") as shown:
         # The kernel inherits the environment; the library writes into this file where its work has got to.
         os.environ[PROGRESS_FILE] = str(shown.news)
-        folders = {name: os.environ[name] for name in _FOLDER_VARIABLES if os.environ.get(name)}
-        os.environ.update({name: absolute_folder(folder) for name, folder in folders.items()})
+        for name in _FOLDER_VARIABLES:
+            if os.environ.get(name):  # from where the user stands: a notebook runs in another folder
+                os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
         try:
             papermill.execute_notebook(
                 str(source.resolve()),
@@ -187,9 +160,8 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
             )
         except papermill.PapermillExecutionError as error:
             first = next((line for line in error.source.splitlines() if line.strip()), "").strip()
-            said = f"cell {error.cell_index} ({first}) failed: {error.ename}: {error.evalue}"
-            plain = _COLOURS.sub("", said)
-            raise RunError(f"{source}: {plain}; the whole output is in {partial}") from None
+            said = COLOURS.sub("", f"({first}) failed: {error.ename}: {error.evalue}")
+            raise RunError(f"{source}: cell {error.cell_index} {said}; see {partial}") from None
         except DeadKernelError as error:
             raise RunError(f"{source}: stopped at {shown.text}: {error}; see {partial}") from None
         finally:
@@ -207,4 +179,4 @@ def _key(root: Path, source: Path, parameters: Mapping[str, Any]) -> str:
         "parameters": parameters,
         "versions": [version(name) for name in packages],
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json_bytes(parts)).hexdigest()

@@ -29,8 +29,7 @@ from imtext.experiment.study import Measures
 from imtext.files import atomic, write_json
 from imtext.papers import across
 from imtext.publish.execute import RUNS_FOLDER
-from imtext.publish.parameters import absolute_folders, check_names
-from imtext.publish.stage import find_notebooks
+from imtext.publish.notebooks import find_notebooks, tagged
 from imtext.report import Claim, Published, Verdict, read_published, results_folder
 from imtext.report.published import TABLES, notes_of
 from imtext.runs import Run, RunStore, config_hash
@@ -48,11 +47,9 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
             run then.
         RunError, TrainingError, DataError: as their messages say.
     """
-    notebooks = find_notebooks(root, names)
-    for path in notebooks:
-        check_names(path, parameters)
+    notebooks = find_notebooks(root, names, parameters)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
-    for given in [defined(path, absolute_folders(parameters)) for path in notebooks]:
+    for given in [defined(path, parameters) for path in notebooks]:
         Publisher(given["study"], given["rows"]).publish(given.get("others"))
 
 
@@ -83,7 +80,7 @@ def defined(path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise
         except Exception as error:
             raise ConfigError(f"{path}: code cell {number} fails with these parameters ({error!r})") from None
-        if "parameters" in cell.metadata.get("tags", []):
+        if tagged(cell, "parameters"):
             names |= parameters
     return names
 

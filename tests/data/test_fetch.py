@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
@@ -20,7 +19,7 @@ import pytest
 from fetch_server import IMAGES, QUICK, Served, serving, sources, zipped
 from folders import write
 
-from imtext.commands import data_fetch
+from imtext.cli import app
 from imtext.data import fetch as room
 from imtext.data.fetch import SOURCES, Transfer, fetch, listing, unpack
 from imtext.errors import ConfigError, DataError
@@ -313,21 +312,23 @@ def test_damage(archive):
         refused(archive, content, "found damage")
 
 
-def run(line: str) -> None:
-    parser = argparse.ArgumentParser()
-    data_fetch.add(parser.add_subparsers())
-    arguments = parser.parse_args(["fetch", *line.split()])
-    arguments.run(arguments)
+def run(*words: str) -> None:
+    app(["data", "fetch", *words])
 
 
 def test_list_prints_sizes_and_checksums(capsys):
-    run("coco --list")
+    run("coco")
     printed = capsys.readouterr().out
     assert "* train2014        13.5 GB     82,783 files *.jpg in train2014" in printed
     assert "sha256:69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929" in printed
     assert "* karpathy         36.7 MB" in printed
     for name in SOURCES:
         assert SOURCES[name].terms in listing(name)
+
+
+def test_the_parts_are_checked(tmp_path):
+    with pytest.raises(ConfigError, match="no part 'train2015'; its parts are: annotations2014"):
+        run("coco", "--root", str(tmp_path), "--parts", "train2014, train2015")
 
 
 def test_the_published_sources_are_sound():

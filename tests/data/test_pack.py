@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from folders import photos, plain, write
 from PIL import Image
 
 import imtext.data.pack as pack_module
-from imtext.commands import data_pack
+from imtext.cli import app
 from imtext.data import Dataset, ImageFeatures, Phrases, Regions, load_dataset
 from imtext.data.images import ImageStore, decode, open_picture
 from imtext.data.pack import open_pack, write_pack
@@ -212,12 +211,8 @@ def test_pictures_and_packs_by_either_way(data, packed, tmp_path):
 
 
 def test_commands(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    data_pack.add(parser.add_subparsers())
-
     def run(line: str) -> str:
-        arguments = parser.parse_args(line.split())
-        assert not arguments.run(arguments)
+        assert not app(f"data {line}")
         return capsys.readouterr().out
 
     photos(tmp_path / "a.png", tmp_path / "b.png")
@@ -225,10 +220,10 @@ def test_commands(tmp_path, capsys):
     write(tmp_path / "b.png", b"x")
     out = tmp_path / "out.safetensors"
     words = f"pack own --root {tmp_path} --out {out} --size 8"
-    said = run(f"{words} --fit squash --skip-corrupt --option subset=true")
+    said = run(f"{words} --fit squash --skip-corrupt -p subset true")
     assert "1 images (8 pixels, squash)" in said
     assert "1 images cannot be decoded (b.png): dropped with their captions" in said
     assert "own: 1 images, 1 captions" in run(f"verify {out}")
-    for option in ("subset", "=1", "x=[", "x=" + "[" * 5000):
-        with pytest.raises(ConfigError, match="expected KEY=VALUE"):
-            run(f"{words} --option {option}")
+    for value in ("[", "[" * 5000):
+        with pytest.raises(ConfigError, match="-p x .* cannot be read; write text, a number or a list"):
+            app(["data", "pack", "own", "--out", "x", "-p", "x", value])

@@ -24,8 +24,8 @@ def test_the_row_of_the_page_is_trained_and_stands_at_the_foot(tmp_path, monkeyp
 def test_the_overrides_of_the_page_are_taken():
     import yaml
 
-    commands = re.findall(r"papermill notebooks/(\w+).ipynb .* -y '(.*)'", PAGE.read_text(encoding="utf-8"))
+    commands = re.findall(r"imtext notebook (\w+) -p overrides '(.*)'", PAGE.read_text(encoding="utf-8"))
     assert len(commands) == 2
     for name, given in commands:
-        plain, changed = defined(name), defined(name, **yaml.safe_load(given))
+        plain, changed = defined(name), defined(name, overrides=yaml.safe_load(given))
         assert plain["rows"].keys() == changed["rows"].keys() and plain["rows"] != changed["rows"]

@@ -13,7 +13,7 @@ from imtext.cli import main
 from imtext.data import GENERATED, READERS
 
 # Where the examples hold fewer images than the publisher states.
-CUT = ("--option", "subset=true")
+CUT = ("-p", "subset", "true")
 FORMATS: dict[str, tuple[str, Callable[[Path], None], tuple[str, ...]]] = {
     "flickr8k": ("flickr8k", examples.flickr8k, CUT),
     "flickr30k": ("flickr30k", examples.flickr30k, CUT),

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError, RunError
-from imtext.publish.build import build_book
-from imtext.publish.stage import make_stage
+from imtext.publish.pages import build_book
 
 pytest.importorskip("jupyter_book")
 
@@ -28,8 +27,7 @@ def root(tmp_path: Path, repository: Path) -> Path:
 def test_a_page_is_built_and_a_warning_is_an_error(root: Path) -> None:
     intro, build = root / "book" / "intro.md", root / "_build"
     intro.write_text("# Intro\n\n$x^2$\n", encoding="utf-8")
-    make_stage(root, build)
-    index = build_book(build)
+    index = build_book(root, build)
     assert index.is_file()
     page = (build / "html" / "book" / "intro.html").read_text(encoding="utf-8")
     assert "mathjax/tex-chtml.js" in page
@@ -37,9 +35,8 @@ def test_a_page_is_built_and_a_warning_is_an_error(root: Path) -> None:
     stray = build / "html" / "left_over.html"
     stray.write_text("", encoding="utf-8")
     intro.write_text("# Intro\n\n{ref}`nowhere` {py:func}`imtext.absent`\n", encoding="utf-8")
-    make_stage(root, build)
     with pytest.raises(RunError, match="complaints"):
-        build_book(build)
+        build_book(root, build)
     assert "nowhere" in (build / "html.log").read_text(encoding="utf-8")
     assert "imtext.absent" in (build / "html.log").read_text(encoding="utf-8")
     assert not stray.exists()
@@ -47,4 +44,4 @@ def test_a_page_is_built_and_a_warning_is_an_error(root: Path) -> None:
 
 def test_the_build_folder_has_one_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="_build"):
-        build_book(tmp_path / "elsewhere")
+        build_book(tmp_path, tmp_path / "elsewhere")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from imtext.cli import main
 from imtext.errors import ConfigError, RunError
-from imtext.publish.__main__ import main
 from imtext.publish.execute import execute_book, refresh
-from imtext.publish.normalise import normalise_file
-from imtext.publish.stage import digest_sources, make_stage
+from imtext.publish.notebooks import normalise_file
+from imtext.publish.pages import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("papermill")
@@ -105,7 +105,7 @@ def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: 
     monkeypatch.setattr("sys.stdout", terminal := Terminal())
     code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
     write(root / "notebooks" / "a.ipynb", code)
-    assert main(["execute", "--profile", "smoke"]) == 0
+    assert main(["book", "make", "--only", "execute", "--profile", "smoke"]) == 0
     assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
 
 
@@ -123,7 +123,7 @@ for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
     (Path(folder) / "made").mkdir(parents=True)"""
     write(root / "notebooks" / "a.ipynb", code)
     relative = ["-p", "data_root", str(data.relative_to(root)), "-p", "runs_dir", "own/runs"]
-    assert main(["execute", "--profile", "smoke", *relative]) == 0
+    assert main(["book", "make", "--only", "execute", "--profile", "smoke", *relative]) == 0
     for folder in ("own/runs", "runs of all", "data/drawn"):
         assert (root / folder / "made").is_dir()
     staged = root / "_build" / "stage" / "notebooks" / "a.ipynb"
@@ -133,10 +133,13 @@ for folder in (runs_dir, os.environ["IMTEXT_RUNS"], os.environ["IMTEXT_DATA"]):
     assert "photographs" in injected.source and "data/" not in injected.source
 
 
-def test_a_failed_cell_stops_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_cell_stops_everything(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
     write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
     write(root / "notebooks" / "b.ipynb", "print('never run')")
-    assert main(["execute", "--root", str(root), "--profile", "smoke"]) == 1
+    assert main(["book", "make", "--profile", "smoke"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "a.ipynb: cell 4" in error
     assert "ValueError: too few pictures" in error
@@ -173,15 +176,32 @@ def test_refresh_is_a_fixed_point(root: Path) -> None:
     assert path.read_text(encoding="utf-8") == first
 
 
-def test_refresh_wants_the_smoke_profile_and_keeps_the_old_on_failure(root: Path) -> None:
+def test_refresh_keeps_the_old_on_failure(root: Path) -> None:
     path = write(root / "notebooks" / "a.ipynb", "raise ValueError('no')")
     before = path.read_bytes()
     with pytest.raises(RunError, match="no"):
         refresh(root, root / "_build")
     assert path.read_bytes() == before
-    path.write_text(before.decode().replace("smoke", "quick"), encoding="utf-8")
-    with pytest.raises(ConfigError, match="must be 'smoke'"):
-        refresh(root, root / "_build")
+
+
+def test_one_notebook_is_executed_into_a_folder(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("IMTEXT_RUNS", raising=False)
+    code = "import os; print(profile, seeds, os.environ['IMTEXT_RUNS'])"
+    path = write(root / "notebooks" / "a.ipynb", code)
+    before = path.read_bytes()
+    for name, out in (("a", "_build/notebooks"), (str(path), "own")):
+        more = [] if name == "a" else ["--out", out]
+        assert main(["notebook", name, "-p", "profile", "quick", "-p", "seeds", "[0, 1]", *more]) == 0
+        executed = nbformat.read(root / out / "a.ipynb", as_version=4)
+        assert executed.cells[-1].outputs[0].text == f"quick [0, 1] {root / '_build' / 'runs'}\n"
+    assert path.read_bytes() == before
+    assert f"wrote {Path('own', 'a.ipynb')}" in capsys.readouterr().out
+    for wrong in (["b"], ["a", "-p", "sedes", "1"], [str(root / "_toc.yml")]):
+        assert main(["notebook", *wrong]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_other_sources_count_by_name_and_content(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import RunError
-from imtext.publish.normalise import normalise_file, normalise_notebook
+from imtext.publish.notebooks import normalise_file, normalise_notebook
 
 nbformat = pytest.importorskip("nbformat")
 

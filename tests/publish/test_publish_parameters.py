@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.publish.parameters import check_names, declared_parameters
+from imtext.publish.notebooks import check_names, declared_parameters
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -32,7 +32,7 @@ def test_names_and_defaults_are_read(notebook: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("sedes", "did you mean 'seeds'"), ("nonsense", "it takes dataset, data_root, seeds")]
+    ("name", "says"), [("sedes", "unknown parameter 'sedes'"), ("none", "it takes dataset, data_root, seeds")]
 )
 def test_an_unknown_name_is_one_clear_line(notebook: Path, name: str, says: str) -> None:
     check_names(notebook, {"seeds": [1]})

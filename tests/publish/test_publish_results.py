@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imtext.cli import main
 from imtext.errors import DataError, RunError
 from imtext.experiment import compute
 from imtext.papers import intra_modal
 from imtext.publish import results
-from imtext.publish.__main__ import main
 from imtext.report import read_published
 
 nbformat = pytest.importorskip("nbformat")
@@ -40,7 +40,7 @@ base = Experiment(
 ROWS = """rows = {"l1": base, "hinges": base.but(loss={"constraint": None})}"""
 # The third checkpoint is that of the first epoch of the second row.
 KILLED = """import os, signal, sys
-from imtext.publish.__main__ import main
+from imtext.cli import main
 from imtext.training import loop
 keep, kept = loop._keep, []
 def die(*given):
@@ -62,7 +62,7 @@ def write(root: Path, rows: str = ROWS) -> None:
 
 
 def command(root: Path, *more: str) -> list[str]:
-    return ["results", "--root", str(root), "--profile", "smoke", "-p", "runs_dir", str(root / "runs"), *more]
+    return ["book", "results", "--profile", "smoke", "-p", "runs_dir", str(root / "runs"), *more]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -76,6 +76,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
     write(root)
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
         patch.setenv("IMTEXT_DATA", str(root / "data"))
         patch.setenv("IMTEXT_RESULTS", str(root / "results"))
         environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
@@ -89,6 +90,7 @@ def copy(root, tmp_path, monkeypatch):
     """The same folder, all published, to be changed."""
     assert main(command(root)) == 0
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMTEXT_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
@@ -200,7 +202,7 @@ def test_damaged_files_are_one_line(copy, capsys, name, old, new, says):
     assert old in content
     path.write_bytes(content.replace(old, new))
     before = files(copy)
-    assert main(command(copy)) == 1
+    assert main(command(copy)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line and path.name in line and files(copy) == before
 
@@ -208,7 +210,7 @@ def test_damaged_files_are_one_line(copy, capsys, name, old, new, says):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("-p", "sedes", "1"), "did you mean 'seeds'"),
+        (("-p", "sedes", "1"), "it takes dataset, data_root, profile, seeds,"),
         (("-p", "tables", "99"), "parameter tables"),
         (("-p", "seeds", "x"), "parameter seeds"),
         (("--profile", "large"), "parameter profile"),

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
 
-from imtext.commands import runs as command
+from imtext.cli import app
 from imtext.errors import ConfigError, RunError
 from imtext.runs import RunStore
 
 
 def imtext(*words: object) -> int:
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers(required=True))
-    arguments = parser.parse_args(["runs", *map(str, words)])
-    return arguments.run(arguments) or 0
+    return app(["runs", *map(str, words)]) or 0
 
 
 def make(root: Path, slug: str, seed: int = 0, rsum: float = 61.5, study: str = "tables") -> Path:

@@ -1,0 +1,207 @@
+"""Notebooks: which there are, their parameters, the one form that is committed, and what they show.
+
+The committed form is such that executing a notebook again changes nothing: out go timing, kernel details and
+papermill's notes; execution counts run 1, 2, 3 …; memory addresses become ``0x0``; a path of the machine that
+ran it is refused. papermill only warns of an unknown parameter; here it is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imtext.errors import ConfigError, RunError
+from imtext.files import atomic
+
+FOLDERS = ("data_root", "runs_dir")
+INJECTED = "injected-parameters"
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.$}~:/-])/(?:home|root|work|tmp|var|opt|usr|mnt|srv|private|Users|content|data\d*)/[\w.-]+"
+    r"|\b[A-Za-z]:\\\\?Users\\"
+)
+
+
+def find_notebooks(root: Path, names: Iterable[str] = (), parameters: Collection[str] = ()) -> list[Path]:
+    """The notebooks of the book, or those named (``instance_loss``, with or without folder and suffix).
+
+    Raises:
+        ConfigError: a name is not that of a notebook, or one of them does not take one of the ``parameters``.
+    """
+    present = {path.stem: path for path in sorted((root / "notebooks").glob("*.ipynb"))}
+    stems = [Path(name).stem for name in names]
+    for stem in stems:
+        if stem not in present:
+            raise ConfigError(f"no notebook named '{stem}'; there are: {', '.join(present) or 'none'}")
+    found = [present[stem] for stem in stems or present]
+    if parameters:
+        for path in found:
+            check_names(path, parameters)
+    return found
+
+
+def tagged(cell: Any, tag: str) -> bool:
+    """Whether a cell bears a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def declared_parameters(path: Path) -> dict[str, Any]:
+    """Names and defaults of the parameters that a notebook declares in its cell tagged ``parameters``.
+
+    Raises:
+        ConfigError: the notebook cannot be read, or has no such cell, or a default is not a plain value.
+    """
+    import nbformat
+
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+        (source,) = [cell.source for cell in cells if tagged(cell, "parameters")]
+        lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
+        return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
+    except (OSError, ValueError, SyntaxError, KeyError, AttributeError) as error:
+        expected = "a notebook with a cell of plain assignments tagged 'parameters'"
+        raise ConfigError(f"{path}: expected {expected} ({error})") from None
+
+
+def check_names(path: Path, parameters: Iterable[str]) -> None:
+    """Refuse a parameter that the notebook does not declare. Raises ConfigError, which names those it has."""
+    declared = declared_parameters(path)
+    for name in parameters:
+        if name not in declared:
+            raise ConfigError(f"{path}: unknown parameter '{name}'; it takes {', '.join(declared)}")
+
+
+def normalise_notebook(notebook: Any, published: bool = False) -> Any:
+    """Bring a notebook into the committed form, in place.
+
+    ``published`` keeps the cell in which papermill wrote the parameters of this run, so that the page
+    shows them.
+    """
+    notebook.cells = [cell for cell in notebook.cells if published or not tagged(cell, INJECTED)]
+    notebook.metadata = type(notebook.metadata)(kernelspec=KERNELSPEC, language_info={"name": "python"})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    numbers = itertools.count(1)
+    for index, cell in enumerate(notebook.cells):
+        kept = {key: cell.metadata[key] for key in ("mystnb", "tags") if cell.metadata.get(key)}
+        cell.metadata = type(cell.metadata)(kept)
+        cell.setdefault("id", f"cell-{index:03d}")
+        if tagged(cell, INJECTED):
+            cell["id"] = "parameters-of-this-run"
+        if cell.cell_type == "code":
+            if cell.execution_count is not None:
+                cell.execution_count = next(numbers)
+            cell.outputs = _merged(cell.outputs)
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = cell.execution_count
+                for kind, value in texts_of(output).items():
+                    (output if kind == "text" else output.data)[kind] = ADDRESS.sub("0x0", value)
+    return notebook
+
+
+def _merged(outputs: list[Any]) -> list[Any]:
+    """Neighbouring pieces of one stream become one: how they were cut depends on timing."""
+    merged = []
+    for stream, pieces in itertools.groupby(outputs, key=lambda output: output.get("name")):
+        first, *others = pieces
+        merged.append(first)
+        if stream is None:
+            merged += others
+        else:
+            first.text += "".join(output.text for output in others)
+    return merged
+
+
+def texts_of(output: Any) -> dict[str, str]:
+    """What a cell's output shows as text, by kind."""
+    shown = {"text": output.get("text"), **output.get("data", {})}
+    return {kind: value for kind, value in shown.items() if kind.startswith("text") and value is not None}
+
+
+def publish_notebook(executed: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+    """Write an executed notebook in the committed form, with the parameters of its run."""
+    import nbformat
+    from papermill.translators import PythonTranslator
+
+    notebook = normalise_notebook(nbformat.read(executed, as_version=4), published=True)
+    # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
+    shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
+    for cell in notebook.cells:
+        if tagged(cell, INJECTED):
+            cell.source = PythonTranslator.codify({**parameters, **shown})
+    write_notebook(notebook, target)
+
+
+def normalise_file(path: Path) -> bool:
+    """Normalise a notebook file in place; returns whether it changed.
+
+    Raises:
+        RunError: it holds an error, or a path of this machine, or a cell that was never run.
+    """
+    import nbformat
+
+    before = path.read_text(encoding="utf-8")
+    notebook = normalise_notebook(nbformat.reads(before, as_version=4))
+    refuse_unfit(notebook, str(path))
+    write_notebook(notebook, path)
+    return path.read_text(encoding="utf-8") != before
+
+
+def refuse_unfit(notebook: Any, name: str) -> None:
+    """Refuse a notebook that must not be committed.
+
+    Raises:
+        RunError: names the notebook, the cell and the reason.
+    """
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            raise RunError(f"{name}: cell {index} was never run; execute the notebook (make refresh)")
+        texts = [cell.source]
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                raise RunError(f"{name}: cell {index} holds an error ({output.ename}); mend it and run again")
+            texts += texts_of(output).values()
+        if found := MACHINE_PATH.search("\n".join(texts)):
+            said = f"a path of this machine ({found.group(0)}); print a relative path, or a file's name"
+            raise RunError(f"{name}: cell {index} holds {said}")
+
+
+def dump_notebook(notebook: Any) -> str:
+    """A notebook as text: sorted keys, one-space indent, one newline at the end."""
+    import nbformat
+
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+
+
+def write_notebook(notebook: Any, path: Path) -> None:
+    """Write a notebook whole or not at all."""
+    with atomic(path, RunError) as temporary:
+        temporary.write_text(dump_notebook(notebook), encoding="utf-8")
+
+
+def compare_book(root: Path, build: Path, names: Iterable[str] = ()) -> list[str]:
+    """Where the notebooks executed into ``build/stage`` show something else than the committed ones.
+
+    Pictures, and cells tagged ``nbval-ignore-output``, are left out, as nbval leaves them out. Returns a line
+    for each notebook that differs, which names the cells.
+    """
+    different = []
+    for path in find_notebooks(root, names):
+        both = itertools.zip_longest(_shown(path), _shown(build / "stage" / "notebooks" / path.name))
+        if cells := [str(number) for number, (here, there) in enumerate(both, start=1) if here != there]:
+            different.append(f"{path.stem}: code cells {', '.join(cells)} show something else than committed")
+    return different
+
+
+def _shown(path: Path) -> list[list[dict[str, str]]]:
+    """What each code cell shows, nothing of those that are not compared."""
+    import nbformat
+
+    cells = normalise_notebook(nbformat.read(path, as_version=4)).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    return [[] if tagged(cell, "nbval-ignore-output") else list(map(texts_of, cell.outputs)) for cell in code]

@@ -1,0 +1,112 @@
+"""The pages: a copy of the book's tree with the executed notebooks, and the static site built from it.
+
+To Sphinx this module is an extension. ``imtext.losses.instance_loss`` is what a reader imports; the API page
+lists it where it is defined, as ``imtext.losses.instance.instance_loss``. A link in either spelling works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from imtext.errors import ConfigError, RunError
+from imtext.files import digest
+from imtext.publish.notebooks import find_notebooks
+
+PACKAGE = Path(__file__).resolve().parent.parent
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+_WARNING = re.compile(r"WARNING|ERROR|Error\b|Traceback")
+
+
+def make_stage(root: Path, build: Path) -> Path:
+    """Bring ``build/stage`` level with the book's tree under ``root``; executed notebooks there stay.
+
+    A notebook that has no executed copy yet is staged as committed. What left the tree leaves the stage.
+
+    Raises:
+        ConfigError: ``root`` does not hold the book.
+    """
+    if not (root / "_config.yml").is_file():
+        raise ConfigError(f"{root}: no _config.yml here; run from the root of the repository")
+    stage, notebooks = build / "stage", find_notebooks(root)
+    staged = stage / "notebooks"
+    staged.mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, stage)
+    for name in ("book", "results"):
+        shutil.rmtree(stage / name, ignore_errors=True)
+        shutil.copytree(root / name, stage / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in {path.name for path in staged.glob("*.ipynb")} - {path.name for path in notebooks}:
+        (staged / name).unlink()
+    for path in notebooks:
+        if not (staged / path.name).exists():
+            shutil.copy(path, staged)
+    return stage
+
+
+def digest_files(paths: Iterable[Path], base: Path) -> str:
+    """One hash of the names (relative to ``base``) and contents of files; folders are passed over."""
+    total = hashlib.sha256()
+    for path in sorted(filter(Path.is_file, paths)):
+        total.update(f"{path.relative_to(base).as_posix()}\0{digest(path)}".encode())
+    return total.hexdigest()
+
+
+def digest_sources(package: Path = PACKAGE) -> str:
+    """One hash of what can change a number: the package without publishing and the command line."""
+    paths = (path for pattern in ("*.py", "*.yaml") for path in package.rglob(pattern))
+    others = ("publish", "cli.py", "search.py")
+    return digest_files((path for path in paths if path.relative_to(package).parts[0] not in others), package)
+
+
+def build_book(root: Path, build: Path) -> Path:
+    """Build the book into ``build/html``; returns the page to open.
+
+    Raises:
+        ConfigError: ``root`` does not hold the book, or the build folder is not called ``_build``.
+        RunError: jupyter-book warned or failed; the message says where its log is.
+    """
+    if build.name != "_build":
+        # jupyter-book appends this name to the output folder it is given.
+        raise ConfigError(f"{build}: the build folder must be called _build; write {build / '_build'}")
+    print("  book: building the pages", flush=True)
+    # jupyter-book never removes a page that has left the book.
+    shutil.rmtree(build / "html", ignore_errors=True)
+    where = [str(make_stage(root, build)), "--path-output", str(build.parent)]
+    strict = ["-W", "-n", "--keep-going", "--all"]
+    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", *where, *strict]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said, log = COLOURS.sub("", done.stdout), build / "html.log"
+    log.write_text(said, encoding="utf-8")
+    if done.returncode != 0:
+        complaints = [line for line in said.splitlines() if _WARNING.search(line)]
+        print("\n".join(complaints[:40]), file=sys.stderr)
+        raise RunError(f"the book was not built: {len(complaints)} complaints, mend them; all are in {log}")
+    return build / "html" / "index.html"
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("missing-reference", _resolve)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """A link to a name under its package as one to the name under the module that defines it."""
+    if node.get("refdomain") != "py" or not node["reftarget"].startswith("imtext."):
+        return None
+    try:
+        found = resolve_name(node["reftarget"])
+        name = f"{found.__module__}.{found.__qualname__}"
+    except (ImportError, AttributeError):
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, content)
