@@ -1,4 +1,4 @@
-"""``imtext runs``: list, show and remove what the run store holds."""
+"""``imtext runs``: list, show, train and remove what the run store holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMING = "RUN is a run's folder, or the beginning of its name where only one ru
 
 def add(commands: Any) -> None:
     """Declare ``imtext runs`` with its actions."""
-    about = "list, show or remove stored runs"
+    about = "list, show, train or remove stored runs"
     parser = commands.add_parser("runs", help=about, description=f"{about.capitalize()}.")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     about = "runs with their state, R-sum, seed, profile, dataset, date and size"
@@ -25,6 +25,11 @@ def add(commands: Any) -> None:
     shown.add_argument("name", metavar="RUN")
     for action in (listed, shown):
         action.add_argument("--verify", action="store_true", help="read every file and compare its digest")
+
+    about = "train rows in folders of unfinished runs, which a notebook with jobs=0 writes"
+    trained = add_command(actions, "train", about, _train)
+    trained.add_argument("folders", nargs="+", metavar="FOLDER")
+    trained.add_argument("--cluster", default="", metavar="dask://HOST:PORT", help="a scheduler of Dask")
 
     about = "remove runs, all unfinished runs, or the cache"
     removed = add_command(actions, "remove", about, _remove, f"{_NAMING} Without --yes nothing is removed.")
@@ -87,6 +92,14 @@ def _show(arguments: argparse.Namespace) -> int:
     about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
     print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
     return int(bad)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from imtext.experiment.compute import train
+    from imtext.papers import phrases
+
+    for _, run in train(arguments.folders, arguments.cluster, phrases):
+        print(run.dir)
 
 
 def _remove(arguments: argparse.Namespace) -> None:
