@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
             pair = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")}
             sub.add_argument("-p", dest="parameters", default=[], **pair)
         if name in ("execute", "book"):
-            sub.add_argument("--at-once", type=int, default=1, metavar="N", help="notebooks side by side")
+            about = "notebooks side by side (default: 2, or 1 on one core or a GPU)"
+            sub.add_argument("--at-once", type=int, default=0, metavar="N", help=about)
             sub.add_argument("--since", type=float, help=argparse.SUPPRESS)
             sub.add_argument("--force", action="store_true", help="also where nothing changed")
     return parser

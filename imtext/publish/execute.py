@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import ConfigError, RunError
+from imtext.experiment.compute import jobs_here
 from imtext.files import read_object, write_json
 from imtext.progress import PROGRESS_FILE
 from imtext.publish.normalise import normalise_file, normalise_notebook, write_notebook
@@ -28,6 +29,7 @@ from imtext.publish.parameters import (
     declared_parameters,
 )
 from imtext.publish.stage import digest_files, digest_sources, find_notebooks, make_stage
+from imtext.training.device import resolve_device
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
@@ -94,11 +96,11 @@ def execute_book(
     parameters: Mapping[str, Any],
     names: Iterable[str] = (),
     force: bool = False,
-    at_once: int = 1,
+    at_once: int = 0,
 ) -> None:
     """Execute the book's notebooks into the stage; those that nothing relevant has touched are kept.
 
-    ``at_once``: so many notebooks beside each other.
+    ``at_once``: so many notebooks beside each other; 0: two where rows are trained side by side.
 
     Raises:
         ConfigError: a parameter is unknown; nothing has run then.
@@ -116,6 +118,9 @@ def execute_book(
             print(f"  {source.stem}: nothing changed, kept")
         else:
             waiting.append((source, target, given, build / "executing", record, key))
+    if not at_once:  # rows of the second fill the gaps of the first; more would wait for slots, in memory
+        jobs, device = parameters.get("jobs", "auto"), resolve_device(parameters.get("device", "auto"))
+        at_once = min(2, len(waiting), jobs_here(jobs if isinstance(jobs, int) else "auto", "", device)) or 1
     # A process each: papermill changes the folder and the environment of the one it runs in.
     with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         list((map if at_once == 1 else pool.map)(_execute, waiting))
