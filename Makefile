@@ -1,8 +1,8 @@
 # Two commands: `make book` reads, `make test` checks. Everything they write lies in .venv and _build.
 #
-#   make book                       execute the notebooks (quick profile, 2 CPU cores) and build the book
+#   make book                       execute the notebooks (quick profile, every CPU core) and build the book
 #   make book PROFILE=smoke         a look of minutes; PROFILE=paper is for a GPU
-#   make book AT_ONCE=2             two notebooks beside each other
+#   make book JOBS=1 AT_ONCE=1      one row and one notebook at a time; else as cores and memory allow
 #   make book DATASET=flickr8k DATA_ROOT=/data/flickr8k DEVICE=cuda
 #   make test                       ruff, import contracts, pytest with doctests, strict nbval, on 2 cores
 #   make test JOBS=8                the same on eight
@@ -34,6 +34,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 given = $(if $(2),-p $(1) $(call quoted,$(2)))
 PARAMETERS = $(call given,dataset,$(DATASET)) $(call given,data_root,$(DATA_ROOT)) \
 	$(call given,device,$(DEVICE)) $(call given,seeds,$(SEEDS))
+# JOBS as its default is for the tests.
+ROWS = $(if $(filter command,$(origin JOBS)),$(call given,jobs,$(JOBS)))
 TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci \
 	Makefile pyproject.toml constraints.txt environment.yml README.md CITATION.cff _config.yml _toc.yml
 
@@ -41,7 +43,7 @@ TESTED := imtext tests notebooks book benchmarks results _build/html .github .ci
 
 book: $(STAMP)
 	@$(PY) -m imtext book make --profile $(call quoted,$(PROFILE)) \
-	    $(if $(FORCE),--force) $(if $(AT_ONCE),--at-once $(call quoted,$(AT_ONCE))) $(PARAMETERS)
+	    $(if $(FORCE),--force) $(if $(AT_ONCE),--at-once $(call quoted,$(AT_ONCE))) $(PARAMETERS) $(ROWS)
 
 # A second call where no file changed says so in a second; FORCE=1 runs everything again.
 test: $(STAMP)

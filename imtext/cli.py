@@ -39,7 +39,7 @@ app = App(
 app.register_install_completion_command()
 book = app.command(App("book", help="Execute the notebooks of this checkout, build the pages, publish runs."))
 data = app.command(App("data", help="Fetch a dataset, check it, pack it into one file."))
-runs = app.command(App("runs", help="List, show or remove stored runs."))
+runs = app.command(App("runs", help="List, show, train or remove stored runs."))
 
 
 def typed_path(_: Any, tokens: Sequence[Any]) -> Path:
@@ -203,7 +203,7 @@ def make(
     *names: str,
     profile: str = "quick",
     p: Pairs = (),
-    at_once: PositiveInt = 1,
+    at_once: PositiveInt | None = None,
     force: bool = False,
     only: Literal["execute", "build"] | None = None,
     build: Place = BUILD,
@@ -216,7 +216,7 @@ def make(
         names: names of notebooks (default: all)
         profile: smoke, quick, full or paper
         p: parameter of the notebooks; may be repeated
-        at_once: notebooks side by side
+        at_once: notebooks side by side (default: 2, or 1 on one core or a GPU)
         force: execute also where nothing changed
         only: one of the two steps
         build: the build folder
@@ -502,6 +502,23 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
     about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
     print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
     return int(bad)
+
+
+@runs.command
+def train(*folders: Place, cluster: str = "") -> None:
+    """Train rows in folders of unfinished runs, which a notebook with jobs=0 writes.
+
+    For example: imtext runs train _build/runs/intra_modal/*.partial
+
+    Args:
+        folders: folders of runs
+        cluster: scheduler of Dask whose workers train them, dask://HOST:PORT
+    """
+    from imtext.experiment.compute import train
+    from imtext.papers import phrases
+
+    for _, run in train(folders, cluster, phrases):
+        print(run.dir)
 
 
 @runs.command

@@ -54,7 +54,9 @@ def trained(folder: Path) -> list:
     """The results of rows on pooled features, of two stages, and of features that are fitted."""
     from imtext import experiment as parts
     from imtext.papers import instance_loss
+    from imtext.training import loop
 
+    loop.KEEP_EVERY = 0.0
     lite = {"backbone": "efficientnet_lite0", "size": 64, "crop": 64}
     data, recipe = parts.Data(24, 12, 12), parts.Recipe(8, 2e-3, 12)
     text, net = parts.KnownWords(), parts.Dual(width=0.125, dim=32)

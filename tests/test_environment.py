@@ -42,7 +42,7 @@ def project(repository: Path) -> dict:
 def requirements(repository: Path) -> list[str]:
     """What make installs: the core and every extra but those that name others."""
     extras = project(repository)["optional-dependencies"]
-    named = [one for extra in ("text", "vision", "study", "book", "test") for one in extras[extra]]
+    named = [one for extra in ("text", "vision", "study", "book", "cluster", "test") for one in extras[extra]]
     return [*project(repository)["dependencies"], *(one for one in named if not one.startswith("imtext["))]
 
 

@@ -85,6 +85,8 @@ def test_book_passes_nothing_that_was_not_given(checkout: Checkout) -> None:
     assert given[4:] == ["--profile", "quick"]
     ((_, given, _),) = checkout.make("book", "FORCE=1", "SEEDS=[0, 1]")
     assert given[-4:] == ["--force", "-p", "seeds", "[0, 1]"]
+    ((_, given, _),) = checkout.make("book", "JOBS=1", "AT_ONCE=3")
+    assert given[-5:] == ["--at-once", "3", "-p", "jobs", "1"]
 
 
 def test_results_are_made_with_the_full_profile(checkout: Checkout) -> None:

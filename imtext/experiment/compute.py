@@ -6,41 +6,48 @@ Runs are returned where finished, resumed where broken off, and computed side by
 from __future__ import annotations
 
 import os
+import platform
+import shlex
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import cycle
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import joblib
 import numpy as np
 import torch
-from filelock import AcquireReturnProxy, FileLock, Timeout
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy import sparse
 from torch import nn
 
 from imtext.data.dataset import Dataset
-from imtext.errors import RunError
-from imtext.experiment.experiment import Experiment, plain
+from imtext.errors import ConfigError, RunError
+from imtext.experiment.experiment import Experiment, plain, rebuilt
 from imtext.experiment.source import SPLITS, Places, source_of
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.retrieval import evaluate, evaluate_scores
 from imtext.runs import Run, RunStore, provenance
+from imtext.runs.store import PARTIAL, beside
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
 
-MODEL, FOLDS, GALLERY = "model.safetensors", 5, 1_000
+MODEL, ROW, FOLDS, GALLERY = "model.safetensors", "row.json", 5, 1_000
 BYTES_OF_A_ROW = 3 * 2**30
 Metrics = dict[str, dict[str, float]]
 # Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
 Answers = Callable[[str], dict[str, Any]]
+# Threads and precision are those of a whole process: a worker of several threads computes one row at a time.
+_ONE_HERE = threading.Lock()
 
 
 class Inputs:
@@ -117,7 +124,8 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
-    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+    for name in ("checkpoint.pt", ROW):
+        (run.dir / name).unlink(missing_ok=True)
 
 
 def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
@@ -274,7 +282,8 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
 
     Args:
         row: with what it starts from; runs_dir: the run store's root.
-        jobs: how many rows all processes on this folder together train at a time.
+        jobs: how many rows all processes of this machine on this folder together train at a time; 0 leaves
+            that to the caller.
 
     Raises:
         RunError, TrainingError, DataError: as their messages say.
@@ -285,17 +294,22 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
     starts = [run_one(start, runs_dir, jobs) for start in row.starts]
     threads = 1 if row.places.device == "cpu" else torch.get_num_threads()
     exact = working_precision(row.experiment.precision)
-    with store.open(row.paper, row.slug, config) as run, torch_threads(threads), exact:
+    with store.open(row.paper, row.slug, config) as run, _ONE_HERE, torch_threads(threads), exact:
         if not run.finished:
-            with _slot(Path(runs_dir) / "cache" / "slots", jobs):
+            run.save_json(ROW, plain(row))
+            with _slot(Path(runs_dir) / "cache" / "slots" / platform.node(), jobs):
                 compute(row, run, starts)
     return run
 
 
 def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterator[tuple[Row, Run]]:
-    """Rows with their runs as these come in: those that are there, those that others start from, the others.
+    """Rows with their runs as these come in, first those that are there; rows only started from come too.
 
-    A row that is only started from comes too. What stops one row is raised.
+    They are computed by so many processes of this machine, or by the workers of `joblib.parallel_config`,
+    which fill the caches too. With 0 ``jobs`` they are written down for ``imtext runs train``.
+
+    Raises:
+        RunError: rows were written down; or what stops one row.
     """
     store, waiting = RunStore(runs_dir), []
     for row in dict.fromkeys(rows):
@@ -303,18 +317,71 @@ def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterat
             yield row, run
         else:
             waiting.append(row)
-    for inputs in dict.fromkeys(row.inputs for row in waiting):
-        for split in SPLITS:  # fills the caches on disk that rows share
-            inputs.image.cached(split)
-    if first := list(dict.fromkeys(start for row in waiting for start in row.starts)):
-        yield from finished(first, runs_dir, jobs)
-    waiting = [row for row in waiting if row not in first]
-    one = joblib.delayed(lambda row: (row, run_one(row, runs_dir, jobs)))
+    waiting, root = behind_starts(waiting), Path(runs_dir).resolve()
+    backend, workers = joblib.parallel.get_active_backend()
+    here = isinstance(backend, joblib.parallel.BACKENDS["loky"])
+    if waiting and here and not jobs:
+        for row in waiting:
+            with store.open(row.paper, row.slug, row.config()) as run:
+                run.save_json(ROW, plain(row))
+        partial = f"{shlex.quote(str(runs_dir))}/*/*{PARTIAL}"
+        raise RunError(f"{len(waiting)} rows wait for `imtext runs train {partial}`; run this again after it")
+    how = "generator_unordered" if backend.supports_return_generator else "list"
+    parallel = joblib.Parallel(min(jobs, len(waiting)) or 1 if here else workers or -1, return_as=how)
+    one = joblib.delayed(lambda row: (row, run_one(row, runs_dir, jobs) if here else run_one(row, root, 0)))
+    readings = {row.inputs: row for row in waiting}.values()
     with warnings.catch_warnings():
         # joblib replaces a worker that has grown; the row it was given is not lost.
         warnings.filterwarnings("ignore", message="A worker stopped")
-        parallel = joblib.Parallel(min(jobs, len(waiting)) or 1, return_as="generator_unordered")
+        list(map(_fill_caches, readings) if here else parallel(map(joblib.delayed(_fill_caches), readings)))
         yield from parallel(map(one, waiting))
+
+
+def behind_starts(rows: Sequence[Row]) -> list[Row]:
+    """Rows behind all that they start from; those that start from others before those that do not."""
+    first = list(dict.fromkeys(start for row in rows for start in row.starts))
+    others = sorted((row for row in rows if row not in first), key=lambda row: not row.starts)
+    return [*(behind_starts(first) if first else ()), *others]
+
+
+def _fill_caches(row: Row) -> None:
+    """Fill the caches on disk that rows share."""
+    for split in SPLITS:
+        row.inputs.image.cached(split)
+
+
+def train(folders: Sequence[str | Path], cluster: str = "", *more: ModuleType) -> Iterator[tuple[Row, Run]]:
+    """Rows that lie in folders of unfinished runs, with their runs as these come in.
+
+    Args:
+        folders: in one folder of runs; what is finished by now is passed over.
+        cluster: ``dask://HOST:PORT`` of a scheduler whose workers compute them; "" for this machine.
+        more: as for :func:`imtext.experiment.experiment.rebuilt`.
+
+    Raises:
+        ConfigError: no such cluster; RunError: a folder without a row of this data, or what stops one row.
+    """
+    folders, rows = [Path(folder).resolve() for folder in folders], []
+    store = RunStore(folders[0].parents[1])
+    for final in (beside(folder, "") for folder in folders):
+        if not Run(final).finished:
+            rows.append(row := rebuilt(Run(beside(final, PARTIAL)).load_json(ROW), *more))
+            if store.folder(row.paper, row.slug, row.config()) != final:
+                raise RunError(f"{final}: a row of other data, or of another folder than {store.root}")
+    device = rows[0].places.device if rows else "cpu"
+    client = _client(cluster) if cluster else nullcontext()
+    with client, joblib.parallel_config("dask" if cluster else "loky"):
+        yield from finished(rows, store.root, jobs_here("auto", "", device))
+
+
+def _client(cluster: str) -> AbstractContextManager:
+    try:
+        from distributed import Client
+
+        return Client(cluster.replace("dask://", "tcp://"))
+    except (ImportError, OSError, ValueError) as error:
+        known = "expected dask://HOST:PORT of a Dask scheduler, and imtext[cluster] here"
+        raise ConfigError(f"cluster {cluster!r}: {known} ({error})") from None
 
 
 def jobs_here(jobs: int | str, profile: str, device: str) -> int:
@@ -333,8 +400,10 @@ def jobs_here(jobs: int | str, profile: str, device: str) -> int:
     return max(1, cores)
 
 
-def _slot(folder: Path, jobs: int) -> AcquireReturnProxy:
-    """One of so many places, which all processes that train into the same runs share, held as a context."""
+def _slot(folder: Path, jobs: int) -> AbstractContextManager:
+    """One of so many places, which all processes that train into the same runs share; of 0 none is needed."""
+    if not jobs:
+        return nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
     for number in cycle(range(jobs)):
         with suppress(Timeout):

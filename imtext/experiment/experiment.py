@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from types import UnionType
+from importlib import import_module
+from types import ModuleType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from imtext.errors import ConfigError
@@ -114,6 +115,19 @@ def plain(value: Any) -> Any:
         kept = {one.name: plain(own) for one, own in held.items() if own or "optional" not in one.metadata}
         return {"kind": type(value).__name__, **kept}
     return [plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def rebuilt(value: Any, *more: ModuleType) -> Any:
+    """What `plain` wrote, as parts again; ``more``: modules that have parts of their own.
+
+    >>> rebuilt(plain(Data(train=3))) == Data(train=3)
+    True
+    """
+    if isinstance(value, dict):
+        modules = (import_module("imtext.experiment"), *more)  # the first imports this module
+        kind = next(vars(module)[value["kind"]] for module in modules if value["kind"] in vars(module))
+        return kind(**{name: rebuilt(one, *more) for name, one in value.items() if name != "kind"})
+    return tuple(rebuilt(one, *more) for one in value) if isinstance(value, list) else value
 
 
 def differences(first: Any, second: Any, where: str = "") -> dict[str, tuple[Any, Any]]:

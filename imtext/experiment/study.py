@@ -41,7 +41,7 @@ class Parameters:
         seeds: a list, one integer, or a text such as ``"0,1,2"``.
         tables: ``"all"`` or a list (or text) of table numbers.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        jobs: rows side by side, ``"auto"`` or a number.
+        jobs: rows side by side, ``"auto"`` or a number; 0 writes them down for ``imtext runs train``.
         runs_dir: None is the folder that the environment variable ``IMTEXT_RUNS`` names, else ``runs``.
         overrides: settings by part, such as ``{"recipe": {"epochs": 1}}``.
     """
@@ -67,8 +67,8 @@ class Parameters:
         """
         given = changed(Parameters(), vars(self), "parameter ")
         one_of("parameter profile", given.profile, PROFILES)
-        if given.jobs != "auto" and (isinstance(given.jobs, str) or given.jobs < 1):
-            raise ConfigError(f"parameter jobs: 'auto' or a whole number from 1, found {given.jobs!r}")
+        if given.jobs != "auto" and (isinstance(given.jobs, str) or given.jobs < 0):
+            raise ConfigError(f"parameter jobs: 'auto' or a whole number from 0, found {given.jobs!r}")
         seeds, tables = _listed(given.seeds), _listed(given.tables)
         if not all(map(str.isdecimal, seeds)) or not 0 < len(seeds) == len(set(seeds)):
             raise ConfigError(f"parameter seeds: different whole numbers, [0, 1, 2], found {given.seeds!r}")

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from imtext.errors import RunError
+from imtext.experiment.compute import jobs_here
 from imtext.files import json_bytes, read_object, write_json
 from imtext.progress import PROGRESS_FILE
 from imtext.publish.notebooks import check_names, find_notebooks, normalise_file, publish_notebook
 from imtext.publish.pages import COLOURS, digest_files, digest_sources, make_stage
+from imtext.training.device import resolve_device
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
@@ -75,11 +77,11 @@ def execute_book(
     parameters: Mapping[str, Any],
     names: Iterable[str] = (),
     force: bool = False,
-    at_once: int = 1,
+    at_once: int | None = None,
 ) -> None:
     """Execute the book's notebooks into the stage; those that nothing relevant has touched are kept.
 
-    ``at_once``: so many notebooks beside each other.
+    ``at_once``: so many notebooks beside each other; None: two where rows are trained side by side.
 
     Raises:
         ConfigError: a parameter is unknown; nothing has run then.
@@ -95,6 +97,9 @@ def execute_book(
             print(f"  {source.stem}: nothing changed, kept")
         else:
             waiting.append((source, target, given, build / "executing", record, key))
+    if at_once is None:  # rows of the second fill the gaps of the first; more would wait for slots, in memory
+        jobs, device = parameters.get("jobs", "auto"), resolve_device(parameters.get("device", "auto"))
+        at_once = min(2, len(waiting), jobs_here(jobs if isinstance(jobs, int) else "auto", "", device)) or 1
     # A process each: papermill changes the folder and the environment of the one it runs in.
     with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         list((map if at_once == 1 else pool.map)(_execute, waiting))

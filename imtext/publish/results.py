@@ -40,7 +40,7 @@ MOST_BYTES = 2 * 2**20
 def publish_results(root: Path, build: Path, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
     """Train what is not published of the rows of notebooks, and publish each row as it is finished.
 
-    Killed, the same call goes on from the last whole epoch of each row.
+    Killed, the same call goes on from the last checkpoint of each row.
 
     Raises:
         ConfigError: a parameter is unknown or wrong, or runs of another profile are published; nothing has

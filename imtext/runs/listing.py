@@ -100,11 +100,8 @@ def find_run(root: Path, name: str) -> Path:
     path = Path(name).absolute()
     if is_run(path):
         return path
-    found = [
-        folder
-        for folder in run_folders(root)
-        if name and (folder.name.startswith(name) or f"{folder.parent.name}/{folder.name}".startswith(name))
-    ]
+    folders = run_folders(root) if name else []
+    found = [one for one in folders if one.name.startswith(name.removeprefix(f"{one.parent.name}/"))]
     if len(found) != 1:
         raise RunError(f"{name}: {len(found)} runs in {root} begin like this; `imtext runs list` names them")
     return found[0]

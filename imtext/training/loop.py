@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from operator import length_hint
 from pathlib import Path
@@ -20,6 +21,8 @@ from imtext.training.device import Fabric
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
+# Seconds of training that a kill may cost, beside the epoch it falls into.
+KEEP_EVERY = 60.0
 # Steps on a GPU before their losses are looked at: reading one waits for the device.
 LOOK_EVERY = {"cuda": 10}
 Batches = Callable[[int], Iterable[dict[str, Tensor]]]
@@ -37,8 +40,8 @@ def fit(
 ) -> pd.DataFrame:
     """Train ``objective`` and return its curves, one row an epoch.
 
-    A checkpoint is kept after every epoch, and every random number depends on (seed, epoch) alone: a run
-    that was broken off goes on from its last whole epoch and ends with the numbers of one that was not.
+    A checkpoint is kept after an epoch, at most one a minute, and every random number depends on (seed,
+    epoch) alone: a run that was broken off goes on from there and ends with the numbers of one that was not.
 
     Args:
         fabric: device and precision.
@@ -56,17 +59,20 @@ def fit(
         Curves: ``epoch``, ``loss`` and whatever else the objective reports, means over the epoch.
 
     Raises:
-        TrainingError: where the loss or its gradient is not finite; the last good checkpoint stays.
+        TrainingError: where the loss or its gradient is not finite; the last checkpoint stays.
     """
     optimizer = recipe.optimizer(objective)
     model, optimizer = fabric.setup(objective, optimizer)
     start, curves = _resume(fabric, model, optimizer, folder)
+    kept = time.monotonic()
     for epoch in range(start, recipe.epochs):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         objective.epoch = epoch
         curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
         curves[-1] |= validate(epoch + 1)
-        _keep(model, optimizer, folder, epoch + 1, curves)
+        if time.monotonic() - kept >= KEEP_EVERY:
+            _keep(model, optimizer, folder, epoch + 1, curves)
+            kept = time.monotonic()
         announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")
     return pd.DataFrame(curves)
 
@@ -122,10 +128,9 @@ def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int
             if captions is not None:
                 names = ", ".join(map(str, captions[:4].tolist()))
                 which = f" (training captions {names}{', ...' * (len(captions) > 4)})"
-            kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished"
             raise TrainingError(
                 f"{label}: the loss or its gradient is not finite in epoch {epoch + 1}, "
-                f"batch {step}{which}; {kept}; try a lower learning rate, or look at that batch"
+                f"batch {step}{which}; try a lower learning rate, or look at that batch"
             )
     recent.clear()
 

@@ -184,6 +184,7 @@ def test_a_row_broken_off_ends_with_the_same_numbers(made, tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
+        patch.setattr(loop, "KEEP_EVERY", 0.0)
         patch.setattr(loop, "_keep", stop)
         with pytest.raises(KeyboardInterrupt):
             run_one(row, tmp_path / "broken")

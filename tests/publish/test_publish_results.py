@@ -42,7 +42,7 @@ ROWS = """rows = {"l1": base, "hinges": base.but(loss={"constraint": None})}"""
 KILLED = """import os, signal, sys
 from imtext.cli import main
 from imtext.training import loop
-keep, kept = loop._keep, []
+keep, kept, loop.KEEP_EVERY = loop._keep, [], 0.0
 def die(*given):
     keep(*given)
     kept.append(given)

@@ -135,8 +135,10 @@ def test_every_write_of_a_run_may_fail(tmp_path, monkeypatch, owner, name, code)
     assert 1 < number < 59
 
 
-def test_a_full_disk_at_a_checkpoint(tmp_path):
-    from imtext.training import Recipe, fit, make_fabric
+def test_a_full_disk_at_a_checkpoint(tmp_path, monkeypatch):
+    from imtext.training import Recipe, fit, loop, make_fabric
+
+    monkeypatch.setattr(loop, "KEEP_EVERY", 0.0)
 
     class Objective(nn.Module):
         def __init__(self) -> None:

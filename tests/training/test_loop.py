@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from imtext.errors import ConfigError, TrainingError
-from imtext.training import Recipe, fit, make_fabric
+from imtext.training import Recipe, fit, loop, make_fabric
 from imtext.training.loop import LOOK_EVERY
 
 SCRIPT = textwrap.dedent(
@@ -21,10 +22,11 @@ SCRIPT = textwrap.dedent(
     from pathlib import Path
     import torch
     from torch import nn
-    from imtext.training import Recipe, fit, make_fabric
+    from imtext.training import Recipe, fit, loop, make_fabric
 
     torch.set_num_threads(1)
     save = torch.save
+    loop.KEEP_EVERY = 0.0
 
     class Objective(nn.Module):
         def __init__(self):
@@ -109,17 +111,28 @@ def constant(value, steps=2):
 
 
 @pytest.mark.parametrize("clip", [None, 2.0])
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, clip):
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch, clip):
+    monkeypatch.setattr(loop, "KEEP_EVERY", 0.0)
+
     def batches(epoch):
         yield {"x": torch.ones(2, 2), "captions": torch.tensor([5, 6])}
         bad = float("nan") if epoch == 1 else 1.0
         yield {"x": torch.full((2, 2), bad), "captions": torch.tensor([7, 9])}
         yield {"x": torch.ones(2, 2), "captions": torch.tensor([1, 2])}
 
-    named = r"not finite in epoch 2, batch 2 \(training captions 7, 9\); the checkpoint of epoch 1 is kept"
+    named = r"not finite in epoch 2, batch 2 \(training captions 7, 9\); try a lower learning rate"
     with pytest.raises(TrainingError, match=named):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=3, lr=0.1, clip=clip), batches, tmp_path)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+
+
+def test_a_checkpoint_is_kept_once_a_minute(tmp_path, monkeypatch):
+    clock, kept = iter(range(0, 1000, 25)), []
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(loop, "_keep", lambda model, optimizer, folder, epoch, curves: kept.append(epoch))
+    fit(make_fabric("cpu"), Linear(), Recipe(epochs=9, lr=0.1), constant(1.0), tmp_path)
+    # After 25, 50 and 75 seconds; the next minute begins when it is written, and so on.
+    assert kept == [3, 6, 9]
 
 
 class Root(nn.Module):
@@ -151,7 +164,7 @@ def test_a_loss_read_now_and_then_still_names_the_first_bad_batch(tmp_path, monk
             x = torch.full((2, 2), float("inf") if step >= bad else 1.0)
             yield {"x": x, "captions": torch.arange(step, step + 6)}
 
-    named = rf"epoch 1, batch {bad} \(training captions {bad}, .*, \.\.\.\); no epoch was finished"
+    named = rf"epoch 1, batch {bad} \(training captions {bad}, .*, \.\.\.\); try a lower"
     with pytest.raises(TrainingError, match=named):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1, clip=clip), batches, tmp_path)
 
