@@ -1,4 +1,4 @@
-"""``imtext runs``: list, show and remove what the run store holds."""
+"""``imtext runs``: list, show, train and remove what the run store holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMING = "RUN is a run's folder, or the beginning of its name where only one ru
 
 def add(commands: Any) -> None:
     """Declare ``imtext runs`` with its actions."""
-    about = "list, show or remove stored runs"
+    about = "list, show, train or remove stored runs"
     parser = commands.add_parser("runs", help=about, description=f"{about.capitalize()}.")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     about = "runs with their state, R-sum, seed, profile, dataset, date and size"
@@ -26,6 +26,11 @@ def add(commands: Any) -> None:
     for action in (listed, shown):
         action.add_argument("--verify", action="store_true", help="read every file and compare its digest")
 
+    about = "train an unfinished row from its folder"
+    trained = add_command(actions, "train", about, _train, _NAMING)
+    trained.add_argument("name", metavar="RUN")
+    trained.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs that share each batch")
+
     about = "remove runs, all unfinished runs, or the cache"
     removed = add_command(actions, "remove", about, _remove, f"{_NAMING} Without --yes nothing is removed.")
     removed.add_argument("--unfinished", action="store_true", help="all unfinished runs that nobody works on")
@@ -33,7 +38,7 @@ def add(commands: Any) -> None:
     removed.add_argument("--yes", action="store_true", help="do it")
 
     removed.add_argument("names", nargs="*", metavar="RUN")
-    for action in (listed, shown, removed):
+    for action in (listed, shown, trained, removed):
         action.add_argument(
             "--runs-dir",
             type=typed_path,
@@ -87,6 +92,14 @@ def _show(arguments: argparse.Namespace) -> int:
     about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
     print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
     return int(bad)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from imtext.experiment.compute import train_together
+    from imtext.runs.listing import find_run
+
+    folder = find_run(arguments.runs_dir, arguments.name)
+    print(train_together(folder, arguments.devices).dir)
 
 
 def _remove(arguments: argparse.Namespace) -> None:

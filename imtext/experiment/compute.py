@@ -6,10 +6,11 @@ Runs are returned where finished, resumed where broken off, and computed side by
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import cycle
@@ -19,15 +20,15 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from filelock import AcquireReturnProxy, FileLock, Timeout
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy import sparse
 from torch import nn
 
 from imtext.data.dataset import Dataset
-from imtext.errors import RunError
-from imtext.experiment.experiment import Experiment, plain
+from imtext.errors import ImtextError, RunError
+from imtext.experiment.experiment import Experiment, plain, rebuilt
 from imtext.experiment.source import SPLITS, Places, source_of
 from imtext.precision import working_precision
 from imtext.progress import announce
@@ -35,8 +36,9 @@ from imtext.retrieval import evaluate, evaluate_scores
 from imtext.runs import Run, RunStore, provenance
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
+from imtext.training.device import of_first, processes
 
-MODEL, FOLDS, GALLERY = "model.safetensors", 5, 1_000
+MODEL, ROW, FOLDS, GALLERY = "model.safetensors", "row.json", 5, 1_000
 BYTES_OF_A_ROW = 3 * 2**30
 Metrics = dict[str, dict[str, float]]
 # Of a split by name: ``images (N, D)`` and ``captions (M, D)``, or ``scores (N, M)``.
@@ -107,17 +109,21 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     """Everything a run holds; metrics come last. ``starts``: finished runs of the rows it goes on from."""
     began, one = time.perf_counter(), row.experiment
     work = partial(trained, row) if hasattr(one.network, "build") else partial(one.network.compute, row)
-    answers = work(run, starts)
+    if not processes()[0] or work.func is trained:  # of several processes the first does all but the training
+        answers = work(run, starts)
+    if processes()[0]:
+        return
     announce(f"{row.slug}, seed {one.seed}: evaluating")
     metrics = {}
     for split in ("val", "test"):
         metrics |= row.inputs.image.evaluate(split, answers(split), run)
     about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed}
-    about["edition"] = row.inputs.source.dataset.edition
+    about |= {"edition": row.inputs.source.dataset.edition, "devices": processes()[1]}
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
-    (run.dir / "checkpoint.pt").unlink(missing_ok=True)
+    for name in ("checkpoint.pt", ROW):
+        (run.dir / name).unlink(missing_ok=True)
 
 
 def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
@@ -138,9 +144,10 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
     label, more = f"{row.slug}, seed {experiment.seed}", partial(validated, objective.net, inputs, fabric)
     with inputs.image.training(objective.net):
         curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label, more)
-    run.save_table("curves.csv", curves)
-    run.save_tensors(MODEL, objective.state_dict())
-    inputs.text.save(run)
+    if fabric.is_global_zero:
+        run.save_table("curves.csv", curves)
+        run.save_tensors(MODEL, objective.state_dict())
+        inputs.text.save(run)
     return partial(answers_of, faster(objective.net.eval()), inputs, fabric)
 
 
@@ -274,22 +281,49 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
 
     Args:
         row: with what it starts from; runs_dir: the run store's root.
-        jobs: how many rows all processes on this folder together train at a time.
+        jobs: how many rows all processes on this folder together train at a time; 0: however many there are.
 
     Raises:
         RunError, TrainingError, DataError: as their messages say.
     """
     store, config = RunStore(runs_dir), row.config()
-    if done := store.get(row.paper, row.slug, config):
+    if done := of_first(store.get(row.paper, row.slug, config)):
         return done
     starts = [run_one(start, runs_dir, jobs) for start in row.starts]
     threads = 1 if row.places.device == "cpu" else torch.get_num_threads()
     exact = working_precision(row.experiment.precision)
-    with store.open(row.paper, row.slug, config) as run, torch_threads(threads), exact:
+    first = processes()[0] == 0  # of several, which locks the run, and alone writes into it
+    opened = store.open(row.paper, row.slug, config) if first else nullcontext()
+    with opened as run, torch_threads(threads), exact:
+        run = of_first(run)
         if not run.finished:
-            with _slot(Path(runs_dir) / "cache" / "slots", jobs):
+            if first:
+                run.save_json(ROW, plain(row))
+            with _slot(Path(runs_dir) / "cache" / "slots", jobs if first else 0):
                 compute(row, run, starts)
-    return run
+    return of_first(run)
+
+
+def train_together(folder: Path, devices: int = 1) -> Run:
+    """The run of a row whose values lie in a folder, finished or trained now by several devices.
+
+    Each device gets a process that runs the command this one was started with: not for a notebook.
+
+    Raises:
+        ConfigError: more GPUs than there are, or batch norm on several CPUs.
+        RunError, TrainingError, DataError: there is no row in it, or as for `run_one`.
+    """
+    if Run(folder).finished:
+        return Run(folder)
+    row = rebuilt(Run(folder).load_json(ROW))
+    make_fabric(row.places.device, devices)
+    try:
+        run = run_one(row, folder.parents[1], 0)
+    except ImtextError:
+        if processes()[0]:  # the first process says it
+            sys.exit(2)
+        raise
+    return run if processes()[0] == 0 else sys.exit()
 
 
 def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterator[tuple[Row, Run]]:
@@ -333,8 +367,10 @@ def jobs_here(jobs: int | str, profile: str, device: str) -> int:
     return max(1, cores)
 
 
-def _slot(folder: Path, jobs: int) -> AcquireReturnProxy:
-    """One of so many places, which all processes that train into the same runs share, held as a context."""
+def _slot(folder: Path, jobs: int) -> AbstractContextManager[Any]:
+    """One of so many places, which all processes that train into the same runs share; of 0 none is needed."""
+    if not jobs:
+        return nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
     for number in cycle(range(jobs)):
         with suppress(Timeout):

@@ -13,7 +13,7 @@ from imtext import experiment as parts
 from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, RunError
 from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_weights, pair_scores, unit
-from imtext.experiment.experiment import Experiment
+from imtext.experiment.experiment import Experiment, rebuilt
 from imtext.experiment.source import Places
 from imtext.models import CCA
 from imtext.runs import Run
@@ -119,19 +119,6 @@ def load(run: str | Path, device: str = "cpu") -> Encoder:
         RunError: a folder that holds no finished run, a damaged one, or one of another kind.
     """
     return Encoder(Run(Path(run)), device)
-
-
-def rebuilt(value: Any) -> Any:
-    """What `imtext.experiment.experiment.plain` wrote, as parts again.
-
-    >>> from imtext.experiment.experiment import plain
-    >>> rebuilt(plain(parts.Hinges(margin=0.1))) == parts.Hinges(margin=0.1)
-    True
-    """
-    if isinstance(value, dict):
-        kind = getattr(parts, value["kind"])
-        return kind(**{name: rebuilt(one) for name, one in value.items() if name != "kind"})
-    return tuple(map(rebuilt, value)) if isinstance(value, list) else value
 
 
 def _listed(given: Any, example: str) -> None:

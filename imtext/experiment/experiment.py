@@ -116,6 +116,20 @@ def plain(value: Any) -> Any:
     return [plain(one) for one in value] if isinstance(value, tuple) else value
 
 
+def rebuilt(value: Any) -> Any:
+    """What `plain` wrote, as parts again.
+
+    >>> rebuilt(plain(Data(train=3))) == Data(train=3)
+    True
+    """
+    from imtext import experiment as parts  # which imports this module
+
+    if isinstance(value, dict):
+        kind = getattr(parts, value["kind"])
+        return kind(**{name: rebuilt(one) for name, one in value.items() if name != "kind"})
+    return tuple(map(rebuilt, value)) if isinstance(value, list) else value
+
+
 def differences(first: Any, second: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
     """Fields in which two experiments differ, by dotted name.
 

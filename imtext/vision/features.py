@@ -320,7 +320,8 @@ def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:
 def map_side(backbone: Backbone, stage: str, crop: int) -> int:
     """Cells along a side of the stage map of a ``crop x crop`` picture, found by trying."""
     with torch.inference_mode():
-        return backbone.fused().cpu().stages(torch.zeros(1, 3, crop, crop))[stage].shape[-1]
+        net, picture = backbone.fused().cpu().float(), torch.zeros(1, 3, crop, crop, dtype=torch.float32)
+        return net.stages(picture)[stage].shape[-1]
 
 
 def cell_boxes(side: int, grid: int | None = None, crop: int = 1, size: int = 1) -> np.ndarray:
