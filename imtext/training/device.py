@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -12,10 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 try:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
 except ImportError:  # a machine with the whole of Lightning has it under another name
     from lightning.fabric import Fabric
-    from lightning.fabric.strategies import DDPStrategy
 
 from imtext.check import whole
 from imtext.errors import ConfigError
@@ -61,11 +58,9 @@ def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
     devices = max(devices, processes()[1])
     exact = "64-true" if torch.get_default_dtype() == torch.float64 else "32-true"
     precision = "bf16-mixed" if device == "cuda" else exact
-    # A day: the first process evaluates alone, while the others wait.
-    together = DDPStrategy(find_unused_parameters=True, timeout=timedelta(days=1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        strategy = together if devices > 1 else "auto"
+        strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
         fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
         fabric.launch()
     return fabric
@@ -77,7 +72,7 @@ def processes() -> tuple[int, int]:
     >>> processes()
     (0, 1)
     """
-    together = distributed.is_available() and distributed.is_initialized()
+    together = distributed.is_initialized()
     return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
 
 
