@@ -505,19 +505,26 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
 
 
 @runs.command
-def train(*folders: Place, cluster: str = "") -> None:
+def train(folder: Place, /, *others: Place, devices: PositiveInt = 1, cluster: str = "") -> None:
     """Train rows in folders of unfinished runs, which a notebook with jobs=0 writes.
 
     For example: imtext runs train _build/runs/intra_modal/*.partial
 
     Args:
-        folders: folders of runs
-        cluster: scheduler of Dask whose workers train them, dask://HOST:PORT
+        folder: folder of a run
+        others: more of them
+        devices: GPUs that share each batch of one row
+        cluster: scheduler of Dask whose workers train the rows, dask://HOST:PORT
     """
-    from imtext.experiment.compute import train
+    from imtext.experiment import compute
     from imtext.papers import phrases
 
-    for _, run in train(folders, cluster, phrases):
+    if devices > 1:
+        if others or cluster:
+            raise ConfigError("--devices shares one row among GPUs: name one folder, and no cluster")
+        print(compute.train_together(folder, devices, phrases).dir)
+        return
+    for _, run in compute.train([folder, *others], cluster, phrases):
         print(run.dir)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import sys
 import threading
 import time
 import warnings
@@ -30,7 +31,7 @@ from scipy import sparse
 from torch import nn
 
 from imtext.data.dataset import Dataset
-from imtext.errors import ConfigError, RunError
+from imtext.errors import ConfigError, ImtextError, RunError
 from imtext.experiment.experiment import Experiment, plain, rebuilt
 from imtext.experiment.source import SPLITS, Places, source_of
 from imtext.precision import working_precision
@@ -40,6 +41,7 @@ from imtext.runs import Run, RunStore, provenance
 from imtext.runs.store import PARTIAL, beside
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
+from imtext.training.device import of_first, processes
 
 MODEL, ROW, FOLDS, GALLERY = "model.safetensors", "row.json", 5, 1_000
 BYTES_OF_A_ROW = 3 * 2**30
@@ -114,13 +116,16 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     """Everything a run holds; metrics come last. ``starts``: finished runs of the rows it goes on from."""
     began, one = time.perf_counter(), row.experiment
     work = partial(trained, row) if hasattr(one.network, "build") else partial(one.network.compute, row)
-    answers = work(run, starts)
+    if not processes()[0] or work.func is trained:  # of several processes the first does all but the training
+        answers = work(run, starts)
+    if processes()[0]:
+        return
     announce(f"{row.slug}, seed {one.seed}: evaluating")
     metrics = {}
     for split in ("val", "test"):
         metrics |= row.inputs.image.evaluate(split, answers(split), run)
     about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed}
-    about["edition"] = row.inputs.source.dataset.edition
+    about |= {"edition": row.inputs.source.dataset.edition, "devices": processes()[1]}
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
@@ -146,9 +151,10 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
     label, more = f"{row.slug}, seed {experiment.seed}", partial(validated, objective.net, inputs, fabric)
     with inputs.image.training(objective.net):
         curves = fit(fabric, objective, experiment.recipe, batches, run.dir, experiment.seed, label, more)
-    run.save_table("curves.csv", curves)
-    run.save_tensors(MODEL, objective.state_dict())
-    inputs.text.save(run)
+    if fabric.is_global_zero:
+        run.save_table("curves.csv", curves)
+        run.save_tensors(MODEL, objective.state_dict())
+        inputs.text.save(run)
     return partial(answers_of, faster(objective.net.eval()), inputs, fabric)
 
 
@@ -289,17 +295,44 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
         RunError, TrainingError, DataError: as their messages say.
     """
     store, config = RunStore(runs_dir), row.config()
-    if done := store.get(row.paper, row.slug, config):
+    if done := of_first(store.get(row.paper, row.slug, config)):
         return done
     starts = [run_one(start, runs_dir, jobs) for start in row.starts]
     threads = 1 if row.places.device == "cpu" else torch.get_num_threads()
     exact = working_precision(row.experiment.precision)
-    with store.open(row.paper, row.slug, config) as run, _ONE_HERE, torch_threads(threads), exact:
+    first = processes()[0] == 0  # of several, which locks the run, and alone writes into it
+    opened = store.open(row.paper, row.slug, config) if first else nullcontext()
+    with opened as run, _ONE_HERE, torch_threads(threads), exact:
+        run = of_first(run)
         if not run.finished:
-            run.save_json(ROW, plain(row))
-            with _slot(Path(runs_dir) / "cache" / "slots" / platform.node(), jobs):
+            if first:
+                run.save_json(ROW, plain(row))
+            with _slot(Path(runs_dir) / "cache" / "slots" / platform.node(), jobs if first else 0):
                 compute(row, run, starts)
-    return run
+    return of_first(run)
+
+
+def train_together(folder: Path, devices: int = 1, *more: ModuleType) -> Run:
+    """The run of a row whose values lie in a folder, finished or trained now by several devices.
+
+    Each device gets a process that runs the command this one was started with: not for a notebook. ``more``
+    is as for :func:`imtext.experiment.experiment.rebuilt`.
+
+    Raises:
+        ConfigError: more GPUs than there are, or batch norm on several CPUs.
+        RunError, TrainingError, DataError: there is no row in it, or as for `run_one`.
+    """
+    if Run(folder).finished:
+        return Run(folder)
+    row = rebuilt(Run(folder).load_json(ROW), *more)
+    make_fabric(row.places.device, devices)
+    try:
+        run = run_one(row, folder.parents[1], 0)
+    except ImtextError:
+        if processes()[0]:  # the first process says it
+            sys.exit(2)
+        raise
+    return run if processes()[0] == 0 else sys.exit()
 
 
 def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterator[tuple[Row, Run]]:

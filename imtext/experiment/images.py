@@ -155,7 +155,8 @@ class FrozenImages(OfCNN):
 
     def train(self) -> CachedFeatures:
         """Training images: a random view of each."""
-        return CachedFeatures(self.part.training(self.cached("train"), self.backbone))
+        views = self.part.training(self.cached("train"), self.backbone)
+        return CachedFeatures(views, self.source.places.device)
 
 
 class CropImages(OfCNN):
@@ -177,7 +178,7 @@ class CropImages(OfCNN):
 
     def train(self) -> Pixels:
         """Training images: a random crop of each, mirrored half of the time."""
-        return Pixels(self.cached("train"), self.part.crop, self.backbone.mean, self.backbone.std)
+        return Pixels(self.cached("train"), self.part.crop, self.backbone, self.source.places.device)
 
     def rows(self) -> np.ndarray:
         """The number of each training image in the place of a row: batches read its pixels."""
@@ -240,7 +241,8 @@ class ImagesBeside(SideBySide, Images):
 
     def train(self) -> CachedFeatures:
         """Training images; all parts show the same view of one."""
-        return CachedFeatures(np.concatenate([part.train().views for part in self.parts], axis=2))
+        views = np.concatenate([part.train().views for part in self.parts], axis=2)
+        return CachedFeatures(views, self.source.places.device)
 
 
 Images.beside = ImagesBeside

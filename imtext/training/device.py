@@ -1,16 +1,20 @@
-"""Where and how precisely a run computes."""
+"""Where and how precisely a run computes, and what the processes tell one another that train it together."""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 try:
     from lightning_fabric import Fabric
 except ImportError:  # a machine with the whole of Lightning has it under another name
     from lightning.fabric import Fabric
 
+from imtext.check import whole
 from imtext.errors import ConfigError
 
 
@@ -32,17 +36,104 @@ def resolve_device(device: str = "auto") -> str:
     return device
 
 
-def make_fabric(device: str = "cpu") -> Fabric:
-    """Fabric for one device: bfloat16 autocast on a GPU, PyTorch's default type on a CPU.
+def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
+    """Fabric: bfloat16 autocast on a GPU, PyTorch's default type on a CPU.
+
+    Args:
+        device: as for `resolve_device`.
+        devices: with more than one, this command is started once more for each of the others. Later calls in
+            these processes are for all of them, whatever they ask for.
+
+    Raises:
+        ConfigError: a device that is not there, or more GPUs than there are.
 
     >>> str(make_fabric("cpu").device)
     'cpu'
     """
     device = resolve_device(device)
+    if device == "cuda":
+        whole("devices", devices, 1, torch.cuda.device_count())
     # Gradients of saturated softmaxes and hinges underflow, and a CPU is slow with denormal numbers.
     torch.set_flush_denormal(True)
-    whole = "64-true" if torch.get_default_dtype() == torch.float64 else "32-true"
-    precision = "bf16-mixed" if device == "cuda" else whole
+    devices = max(devices, processes()[1])
+    exact = "64-true" if torch.get_default_dtype() == torch.float64 else "32-true"
+    precision = "bf16-mixed" if device == "cuda" else exact
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
+        fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
+        fabric.launch()
+    return fabric
+
+
+def processes() -> tuple[int, int]:
+    """Rank of this process among those that train together, from 0, and their number.
+
+    >>> processes()
+    (0, 1)
+    """
+    together = distributed.is_initialized()
+    return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+
+
+def of_first(value: Any) -> Any:
+    """What the first process has, in all of them; each has to call it."""
+    held = [value]
+    if processes()[1] > 1:
+        distributed.broadcast_object_list(held)
+    return held[0]
+
+
+def share(rows: Any) -> Any:
+    """Of a batch ``(B, ...)`` the rows of this process: every second one of two, and so on."""
+    rank, count = processes()
+    return rows[rank::count]
+
+
+class _Gather(torch.autograd.Function):
+    """Rows ``(b, ...)`` of each of W processes to ``(b, W, ...)`` of all; gradients go back to it.
+
+    They are added up: each process has the whole loss, so the network gets W times its gradient, which DDP's
+    mean over the processes makes right. Parameters of the loss itself have the same gradient everywhere, and
+    so has the mean.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(processes()[1])]
+        distributed.all_gather(parts, rows)
+        return torch.stack(parts, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        distributed.all_reduce(gradient)
+        return gradient[:, processes()[0]]
+
+
+def gathered(rows: Tensor, total: int) -> Tensor:
+    """The rows ``(B, ...)`` of a whole batch of ``total``, of which each process has its `share`."""
+    count = processes()[1]
+    if count == 1:
+        return rows
+    missing = -(-total // count) - len(rows)
+    equal = torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])  # as all_gather wants them
+    return _Gather.apply(equal).flatten(0, 1)[:total]
+
+
+def synchronise_norms(fabric: Fabric, module: nn.Module) -> None:
+    """Let the batch norms that are trained see the whole batch, where several processes have shares of it.
+
+    Raises:
+        ConfigError: on a CPU, for which PyTorch has no such batch norm.
+    """
+    if fabric.world_size == 1:
+        return
+    from timm.layers import convert_sync_batchnorm  # it knows timm's own, with an activation in them
+
+    for parent in list(module.train().modules()):
+        for name, norm in parent.named_children():
+            if isinstance(norm, _BatchNorm) and norm.training:
+                if fabric.device.type == "cpu":
+                    raise ConfigError("devices: batch norm of several is for GPUs; on a CPU take 1")
+                setattr(parent, name, convert_sync_batchnorm(norm))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from imtext.errors import TrainingError
 from imtext.files import atomic
 from imtext.progress import announce
-from imtext.training.device import Fabric
+from imtext.training.device import Fabric, processes, synchronise_norms
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -61,16 +61,19 @@ def fit(
     Raises:
         TrainingError: where the loss or its gradient is not finite; the last checkpoint stays.
     """
+    synchronise_norms(fabric, objective)
     optimizer = recipe.optimizer(objective)
     model, optimizer = fabric.setup(objective, optimizer)
     start, curves = _resume(fabric, model, optimizer, folder)
     kept = time.monotonic()
     for epoch in range(start, recipe.epochs):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        # Each of several processes drops other numbers out; a rank of 0 leaves the seed as it is.
+        words = [seed, epoch, processes()[0]]
+        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
         objective.epoch = epoch
         curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
         curves[-1] |= validate(epoch + 1)
-        if time.monotonic() - kept >= KEEP_EVERY:
+        if time.monotonic() - kept >= KEEP_EVERY and fabric.is_global_zero:
             _keep(model, optimizer, folder, epoch + 1, curves)
             kept = time.monotonic()
         announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")

@@ -14,6 +14,7 @@ from imtext.check import number, one_of, whole
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint
 from imtext.models import Joint
+from imtext.training.device import gathered, share
 from imtext.unit import unit_rows
 
 RELEASED = "released"
@@ -24,10 +25,12 @@ Batch = dict[str, Tensor]
 class Objective(nn.Module):
     """A network and its loss, ``loss(embedded, batch)`` of what ``embed(batch)`` gives, kept apart.
 
-    ``epoch`` is set by :func:`imtext.training.fit`.
+    Where several processes train together each embeds its share of the batch, and each takes the loss of the
+    whole. ``sides`` names what they share; ``epoch`` is set by :func:`imtext.training.fit`.
     """
 
     epoch = 0
+    sides: tuple[str, ...] = ("images", "codes", "lengths")
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -39,7 +42,12 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """The loss of a batch and what is reported beside it."""
-        return self.loss(self.embed(batch), batch)
+        own = {name: share(batch[name]) for name in self.sides if batch.get(name) is not None}
+        embedded = self.embed(batch | own)
+        if isinstance(embedded, Tensor):
+            return self.loss(gathered(embedded, len(batch[self.sides[0]])), batch)
+        pairs = zip(embedded, self.sides, strict=False)
+        return self.loss(tuple(gathered(rows, len(batch[side])) for rows, side in pairs), batch)
 
 
 class Ranked(Objective):
@@ -103,8 +111,8 @@ class HingeObjective(Ranked):
 
     Args:
         net: a :func:`~imtext.models.vse` (or any network whose call with images, codes and lengths, or None,
-            gives embeddings ``(B, D)`` of both sides), or one with ``scores``, such as SCAN, whose call gives
-            scores ``(B, B)``.
+            gives embeddings ``(B, D)`` of both sides), or one with ``embed_regions``, ``embed_words`` and
+            ``scores`` as SCAN has them.
         margin: on the similarity (papers: 0.2).
         negatives: ``"hardest"`` (VSE++), ``"all"`` (VSE0, and the first epochs of others) or ``"mean"``.
         all_epochs: epochs at the start in which all negatives count before ``negatives`` do.
@@ -133,6 +141,15 @@ class HingeObjective(Ranked):
         if constraint is not None and hasattr(net, "scores"):
             raise ConfigError(f"constraint: {type(net).__name__} scores pairs, it embeds no side; take None")
         self.constraint = constraint
+
+    def embed(self, batch: Batch) -> Any:
+        """Embeddings ``(B, D)`` of both sides, or scores of all images, or a share, with all captions."""
+        if not hasattr(self.net, "scores"):
+            return super().embed(batch)
+        total = len(batch["groups"])
+        words, counts = self.net.embed_words(batch["codes"], batch.get("lengths"))
+        regions = self.net.embed_regions(batch["images"])
+        return self.net.scores(regions, gathered(words, total), None, gathered(counts, total))
 
     def loss(self, embedded: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Batch:
         """The hinges of embeddings or scores, and the constraint of both sides beside them (Eq. 3)."""
@@ -196,21 +213,24 @@ class DualPathObjective(Ranked):
             raise ConfigError(f"weights={weights}: expected (rank, image, text), none negative, one not zero")
         self.instance, self.text_instance, self.weights = instance, text_instance, weights
 
-    def embed(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Embeddings ``(B, D)`` of images and captions, and the classes of the captions ``(B,)``."""
-        codes, classes = batch["codes"], batch.get("classes", batch["groups"])
-        if self.weights[0] and self.negatives == RELEASED:
-            codes, classes = self._with_candidates(batch, classes)
-        return *self.net(batch["images"], codes), classes
+    def forward(self, batch: Batch) -> Batch:
+        """The loss of a batch and what is reported beside it."""
+        released = self.weights[0] and self.negatives == RELEASED
+        return super().forward(self._with_candidates(batch) if released else batch)
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Embeddings ``(B, D)`` of images and captions."""
+        return self.net(batch["images"], batch["codes"])
 
     def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
         """The three terms; ``image_error`` and ``text_error`` of those with a weight."""
-        images, captions, text_classes = embedded
+        images, captions = embedded
         rank, visual, textual = self.weights
         loss, out = images.new_zeros(()), {}
         if rank:
             loss = loss + rank * self._ranking(images, captions, batch["groups"])
         image_classes = batch.get("classes", batch["groups"])
+        text_classes = batch.get("text_classes", image_classes)
         text_instance = self.text_instance or self.instance
         of_images = "image", visual, self.instance, images, image_classes
         of_captions = "text", textual, text_instance, captions, text_classes
@@ -232,8 +252,9 @@ class DualPathObjective(Ranked):
         return losses.quadruple_ranking_loss(*sides, self.margin) / len(images)
 
     @torch.no_grad()
-    def _with_candidates(self, batch: Batch, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and classes of the captions, the hardest candidates in place of the second half's."""
+    def _with_candidates(self, batch: Batch) -> Batch:
+        """The batch with the hardest candidates and their classes in place of the second half's captions."""
+        classes = batch.get("classes", batch["groups"]).clone()
         half, training = len(classes) // 2, self.net.training
         self.net.eval()
         images, candidates = self.net(batch["images"][:half], batch["candidates"])
@@ -241,10 +262,10 @@ class DualPathObjective(Ranked):
         # Autocast would make the product bfloat16, in which neighbouring similarities tie.
         with torch.autocast(images.device.type, enabled=False):
             chosen = (unit_rows(images) @ unit_rows(candidates).T).argmax(1)
-        codes, classes = batch["codes"].clone(), classes.clone()
+        codes = batch["codes"].clone()
         codes[half : 2 * half] = batch["candidates"][chosen]
         classes[half : 2 * half] = batch["candidate_classes"][chosen]
-        return codes, classes
+        return batch | {"codes": codes, "text_classes": classes}
 
 
 def _error(logits: Tensor, classes: Tensor) -> Tensor:
@@ -264,6 +285,8 @@ class StructureObjective(Objective):
     >>> sorted(objective(batch))
     ['loss']
     """
+
+    sides = ("images", "texts")
 
     def __init__(self, net: Joint, **options: Any) -> None:
         super().__init__(net)
@@ -307,6 +330,8 @@ class SingleObjective(Objective):
     >>> sorted(objective(batch | {"is_text": torch.tensor([False, True])}))
     ['centre', 'directions', 'error', 'loss', 'softmax', 'spread', 'text_error']
     """
+
+    sides = ("inputs", "is_text")
 
     def __init__(
         self, net: nn.Module, classes: int, weight: float = 0.003, softmax: bool = True, scale: float = 0.0

@@ -43,6 +43,8 @@ _VERSION = 3
 _CHUNK = 128
 # Images of a forward pass: 16 fit the caches of a CPU (measured: 1.8 times as fast as 128).
 _BATCH = {"cpu": 16}
+# Chunks at a time: on a GPU few keep it busy, and each needs memory there.
+_SIDE_BY_SIDE = {"cuda": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +164,9 @@ def extract(
         views: number of augmented views for training (Instance Loss paper, section 6.2: random crops, flips).
         mirror: whether ``eval`` holds the mirror image as well (section 6.2 averages the two embeddings).
         seed: of the training views.
-        device: where the backbone runs.
-        precision: ``"32"``; or ``"64"``, slower, whose features are the same on every processor. Features are
-            kept in float32 whichever it is.
+        device: where the backbone runs; features of a CPU and of a GPU are kept apart.
+        precision: ``"32"``, on a GPU bfloat16 autocast; or ``"64"``, slower, whose features are the same on
+            every processor. Features are kept in float32 whichever it is.
         evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, ...)``.
 
     Raises:
@@ -195,12 +197,23 @@ def extract(
         "precision": precision,
         "settings": dict(read.settings),
     }
-    kept = _Kept(backbone, store, Path(cache).expanduser(), read, crop, torch.device(device), precision)
+    kept = _Kept(backbone, store, Path(cache).expanduser(), read, crop, numbered(device), precision)
+    if kept.device.type != "cpu":  # which rounds otherwise, and resizes by other kernels
+        about["device"] = kept.device.type
     sides = (2 if mirror else 1) if evaluation else 0
     return Features(
         kept.array(sides, middle, {**about, "sides": sides, "crops": read.crops}),
         kept.array(views, drawn, {**about, "views": views, "seed": seed}),
     )
+
+
+def numbered(device: str | torch.device) -> torch.device:
+    """A device with its number, which threads would not know of a GPU.
+
+    >>> numbered("cpu")
+    device(type='cpu')
+    """
+    return torch.empty(0, device=device).device
 
 
 @dataclass(frozen=True)
@@ -246,7 +259,7 @@ class _Kept:
         A forward pass of a few small images gains little from several threads (measured: nothing at 16 images
         on two), and one thread gives the same digits for any number of cores.
         """
-        threads = torch.get_num_threads()
+        threads = _SIDE_BY_SIDE.get(self.device.type, torch.get_num_threads())
         with torch_threads(1), ThreadPoolExecutor(threads) as pool:
             for a in range(0, len(chunks), 4 * threads):  # not all at once: what waits is held in memory
                 yield from pool.map(lambda chunk: self._rows(net, *chunk, crops), chunks[a : a + 4 * threads])
@@ -268,7 +281,10 @@ class _Kept:
         for a in range(0, len(images), batch):
             x = transforms.normalise(crops[a : a + batch], net.mean, net.std, DTYPES[self.precision])
             x = x.contiguous(memory_format=torch.channels_last)
-            parts.append(self.read.read(net, x, images[a : a + batch]).float())
+            # A GPU's own precision, as in training; a thread begins without autocast.
+            half = self.device.type == "cuda" and self.precision == "32"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                parts.append(self.read.read(net, x, images[a : a + batch]).float())
         return torch.cat(parts)
 
 
@@ -320,7 +336,8 @@ def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:
 def map_side(backbone: Backbone, stage: str, crop: int) -> int:
     """Cells along a side of the stage map of a ``crop x crop`` picture, found by trying."""
     with torch.inference_mode():
-        return backbone.fused().cpu().stages(torch.zeros(1, 3, crop, crop))[stage].shape[-1]
+        net, picture = backbone.fused().cpu().float(), torch.zeros(1, 3, crop, crop, dtype=torch.float32)
+        return net.stages(picture)[stage].shape[-1]
 
 
 def cell_boxes(side: int, grid: int | None = None, crop: int = 1, size: int = 1) -> np.ndarray:

@@ -29,13 +29,16 @@ class Scores(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.regions, self.words = nn.Linear(3, 4), nn.Embedding(10, 4)
+        self.embed_regions, self.words = nn.Linear(3, 4), nn.Embedding(10, 4)
 
-    def scores(self, regions, words):
+    def embed_words(self, codes, lengths=None):
+        return self.words(codes), (codes > 0).sum(1)
+
+    def scores(self, regions, words, region_counts=None, word_counts=None):
         return torch.einsum("nrd,mwd->nmrw", regions, words).amax(2).sum(2)
 
     def forward(self, features, codes, lengths=None):
-        return self.scores(self.regions(features), self.words(codes))
+        return self.scores(self.embed_regions(features), self.words(codes))
 
 
 @pytest.mark.parametrize(
