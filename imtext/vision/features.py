@@ -303,7 +303,7 @@ def crop_views(images: Tensor, crop: int, crops: int = 10) -> list[Tensor]:
     if crops >= 5:
         ends = slice(None, crop), slice(-crop, None)
         views += [images[..., y, x] for y in ends for x in ends]
-    return views if crops in (1, 5) else views + [transforms.mirror(view) for view in views]
+    return views if crops in (1, 5) else views + [view.flip(-1) for view in views]
 
 
 def grid_cells(maps: Tensor, grid: int | None = None) -> Tensor:
