@@ -30,7 +30,7 @@ app = App(
     help_flags="--help",
     help_format="plaintext",
     help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 3))),
-    default_parameter=Parameter(negative=(), json_list=False, show_default=lambda value: value or None),
+    default_parameter=Parameter(negative=(), allow_repeating=True, show_default=lambda one: one or None),
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -50,7 +50,7 @@ def typed_path(_: Any, tokens: Sequence[Any]) -> Path:
 Place = Annotated[Path, Parameter(converter=typed_path)]
 Pairs = Annotated[
     tuple[tuple[str, str], ...],
-    Parameter(name=("-p", "--option"), metavar="NAME VALUE", allow_leading_hyphen=True),
+    Parameter(name=("-p", "--option"), metavar="NAME VALUE", allow_leading_hyphen=True, json_list=False),
 ]
 Device = Literal["auto", "cpu", "cuda"]
 RunsDir = Annotated[Place, Parameter(env_var="IMTEXT_RUNS", help="folder of runs")]
