@@ -157,8 +157,8 @@ def other_numbers(paper: Paper, **here: Any) -> Styler:
     lines = {}
     for group in paper.values.values():
         for one in group["numbers"].values():
-            line = plain(one["value"]), ours(one.get("here", EM_DASH)), html.escape(group["section"])
-            lines[group["caption"], one["what"]] = line
+            cells = plain(one["value"]), ours(one.get("here", EM_DASH)), group["section"]
+            lines[group["caption"], one["what"]] = cells
     frame = pd.DataFrame(lines, ["Paper", "Here", "Section"]).T
     return styled(frame, f"{paper.name}-numbers", "<strong>The paper's other numbers</strong>.")
 
@@ -171,8 +171,8 @@ def arithmetic(paper: Paper) -> Styler:
     """
     lines = []
     for one in paper.arithmetic:
-        how, said, (shown, terms) = one.get("how", "−"), one["claimed"], _terms(paper, one)
-        found = [HOW[how](*own) for own in terms]
+        said, (shown, terms) = one["claimed"], _terms(paper, one)
+        found = [HOW[one.get("how", "−")](*own) for own in terms]
         half = 0 if isinstance(said, list) else 0.5 * 10.0 ** Decimal(str(said)).as_tuple().exponent
         low, high = said if isinstance(said, list) else (said - half, said + half)
         right = [low - 1e-9 <= value <= high + 1e-9 for value in (*found, sum(found) / len(found))]
