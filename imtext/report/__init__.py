@@ -2,9 +2,9 @@
 
 # ruff: noqa: F401 - what is imported here is what the package offers
 
-from imtext.report.claims import Verdict, claims_table, decide
+from imtext.report.claims import Verdict, claims_table, decide, not_tested
 from imtext.report.evidence import Evidence, from_parts, from_samples, from_scores
 from imtext.report.paper import Claim, Paper, PaperTable, paper_table, paper_values, read_paper
 from imtext.report.published import NOTES, Published, read_published, results_folder
 from imtext.report.style import use_house_style
-from imtext.report.tables import as_printed, over_seeds, side_by_side
+from imtext.report.tables import arithmetic, as_printed, other_numbers, over_seeds, side_by_side

@@ -32,8 +32,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from imtext.report.evidence import Evidence
-from imtext.report.markup import MINUS, styled
-from imtext.report.paper import EM_DASH, Claim
+from imtext.report.markup import size, styled
+from imtext.report.paper import EM_DASH, Claim, Paper
 from imtext.report.tables import describe
 
 # The words for one difference, the worst first.
@@ -117,14 +117,19 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
     return styled(frame, uuid, f"{caption}Here: {source}.", "claims", looks)
 
 
+def not_tested(paper: Paper) -> Styler:
+    """The sentences of a paper that no claim tests, and why not."""
+    names = {"text": "Sentence", "section": "Section", "because": "Not tested, because"}
+    frame = pd.DataFrame(paper.untested, columns=list(names)).map(html.escape).rename(columns=names)
+    return styled(frame, f"{paper.name}-untested", "<strong>Not tested</strong>.", "claims").hide(axis=0)
+
+
 def _cells(verdict: Verdict) -> list[str]:
     """The line of a claim as HTML."""
     claim, sign = verdict.claim, SIGNS[verdict.word][0]
     here = [f"{html.escape(one.name)}:<br><span>{one.show()}</span>" for one in verdict.evidence]
     if claim.bounds and here:
-        low, high = claim.bounds
-        size = f"{low:g} to {high:g}".replace("-", MINUS) if low > float("-inf") else f"at most {high:g}"
-        here.append(f"<small>claimed: {size} {html.escape(verdict.evidence[0].unit)}</small>")
+        here.append(f"<small>claimed: {size(*claim.bounds)} {html.escape(verdict.evidence[0].unit)}</small>")
     reason = f"<br><small>{html.escape(verdict.reason)}</small>" if verdict.reason else ""
     return [
         f"{html.escape(claim.text)} <small>({html.escape(claim.section)})</small>",

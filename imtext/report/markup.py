@@ -25,6 +25,26 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
+def plain(value: float) -> str:
+    """A number as a paper prints it, with commas and a true minus, four decimals at most.
+
+    >>> plain(113287), plain(-0.25), plain(55.4 - 49.2)
+    ('113,287', '−0.25', '6.2')
+    """
+    return f"{round(value, 4):,.10g}".replace("-", MINUS)
+
+
+def size(low: float, high: float) -> str:
+    """A range that may be open at one end.
+
+    >>> size(1, 2), size(float("-inf"), 1), size(0, float("inf"))
+    ('1 to 2', 'at most 1', 'at least 0')
+    """
+    if low == float("-inf"):
+        return f"at most {plain(high)}"
+    return f"at least {plain(low)}" if high == float("inf") else f"{plain(low)} to {plain(high)}"
+
+
 def styled(
     frame: pd.DataFrame,
     uuid: str,

@@ -132,12 +132,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """Tables by number, claims by id, and single numbers by name and name, in the paper's order."""
+    """What a paper prints and says, in its order.
+
+    `tables` by number, `claims` by id; `values`: groups of single numbers, by name; `arithmetic`: what it
+    computes from its numbers; `untested`: sentences that no claim tests, and why not.
+    """
 
     name: str
     tables: Mapping[str, PaperTable]
     claims: Mapping[str, Claim]
-    values: Mapping[str, Mapping[str, float]]
+    values: Mapping[str, Mapping[str, Any]]
+    arithmetic: Sequence[Mapping[str, Any]] = ()
+    untested: Sequence[Mapping[str, str]] = ()
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -163,7 +169,9 @@ def read_paper(name: str) -> Paper:
         name,
         {number: _table(name, number, raw) for number, raw in file["tables"].items()},
         {raw["id"]: Claim(**raw) for raw in file["claims"]},
-        {key: raw["numbers"] for key, raw in file["values"].items()},
+        file["values"],
+        file.get("arithmetic", ()),
+        file.get("untested", ()),
     )
 
 
@@ -182,7 +190,8 @@ def paper_values(paper: str, name: str) -> dict[str, float]:
     >>> paper_values("instance_loss", "figure_5")["s_full"]
     0.0914
     """
-    return dict(known(read_paper(paper).values, name, f"{paper}: values"))
+    numbers = known(read_paper(paper).values, name, f"{paper}: values")["numbers"]
+    return {key: one["value"] for key, one in numbers.items()}
 
 
 def known(entries: Mapping[str, Any], name: str, what: str) -> Any:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from imtext.report.markup import signed, styled
-from imtext.report.paper import EM_DASH, PaperTable, Row, known
+from imtext.report.markup import plain, signed, size, styled
+from imtext.report.paper import EM_DASH, Paper, PaperTable, Row, known
 
 # What stands in a line about where numbers come from, in its order.
 FACTS = ("dataset", "about", "profile", "groups", "gallery", "seeds", "device")
 FACTS += ("hardware", "commit", "date", "note")
+# How a paper computes from its numbers, and the words for what comes out beside what it says.
+HOW = {"−": lambda a, b: a - b, "%": lambda a, b: 100 * (a / b - 1), "÷": lambda a, b: a / b}
+HOW |= {"+": lambda *terms: sum(terms), "×": lambda *terms: math.prod(terms)}
+AGREES, ON_AVERAGE, DIFFERS = ("✓", "agrees", "yes"), ("≈", "on average", "yes"), ("≠", "differs", "open")
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +133,73 @@ def as_printed(table: PaperTable) -> Styler:
     frame.columns = pd.MultiIndex.from_tuples([(one.group, one.label) for one in table.columns])
     caption = f"<strong>Table {table.number}</strong> as printed: {html.escape(table.caption)}."
     return styled(frame, f"{table.id}-printed", caption)
+
+
+def other_numbers(paper: Paper, **here: Any) -> Styler:
+    """The numbers of a paper's figures and running text, beside ours.
+
+    Args:
+        here: what the paper's file names where it says how ours is read, such as ``{base.loss.margin}``; a
+            name that is not given, or None, leaves the cell empty.
+    """
+
+    def ours(said: str) -> str:
+        found = re.search(r"\w+", said)
+        return said.format(**here) if found and here.get(found[0]) is not None else EM_DASH
+
+    lines = {}
+    for group in paper.values.values():
+        for one in group["numbers"].values():
+            line = plain(one["value"]), html.escape(ours(one.get("here", ""))), html.escape(group["section"])
+            lines[group["caption"], one["what"]] = line
+    frame = pd.DataFrame(lines, ["Paper", "Here", "Section"]).T
+    return styled(frame, f"{paper.name}-numbers", "<strong>The paper's other numbers</strong>.")
+
+
+def arithmetic(paper: Paper) -> Styler:
+    """What a paper computes from its numbers, computed again from the cells of its tables.
+
+    Of several cells the mean stands there, with the smallest and the largest. It *agrees* where each is as
+    the paper says, to the digits that it prints; *on average* where only the mean is.
+    """
+    lines, looks = [], []
+    for one in paper.arithmetic:
+        how, said = one.get("how", "−"), one["claimed"]
+        parts = list(_terms(paper, one))
+        found = [HOW[how](*terms) for _, terms in parts]
+        half = 0 if isinstance(said, list) else 0.5 * 10.0 ** Decimal(str(said)).as_tuple().exponent
+        low, high = said if isinstance(said, list) else (said - half, said + half)
+        right = [low - 1e-9 <= value <= high + 1e-9 for value in (*found, sum(found) / len(found))]
+        sign, word, look = AGREES if all(right) else ON_AVERAGE if right[-1] else DIFFERS
+        ends = plain(min(found)), plain(max(found))
+        spread = f"<br><small>{' to '.join(ends)}</small>" * (len({*ends}) > 1)
+        shown = [f"{html.escape(name)}{f' {how} '.join(map(plain, terms))}" for name, terms in parts]
+        lines.append([
+            f"{html.escape(one['said'])} <small>({html.escape(one['section'])})</small>",
+            size(*said) if isinstance(said, list) else plain(said),
+            f"<small>{'<br>'.join(shown)}</small>",
+            plain(sum(found) / len(found)) + spread,
+            f"<strong><i>{sign}</i> {word}</strong>",
+        ])  # fmt: skip
+        looks.append(["", "", "", "", look])
+    frame = pd.DataFrame(lines, range(1, len(lines) + 1), ["Paper", "Says", "From", "Is", "Word"])
+    caption = "<strong>The paper's arithmetic</strong>."
+    return styled(frame, f"{paper.name}-arithmetic", caption, "claims", looks)
+
+
+def _terms(paper: Paper, one: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
+    """What each computation is of, and its terms: single numbers, or cells of rows in the same column."""
+    if "numbers" in one:
+        names = [name.split(".") for name in one["numbers"]]
+        yield "", [paper.values[group]["numbers"][name]["value"] for group, name in names]
+        return
+    table = paper.tables[one["table"]]
+    labels = {row.id: ", ".join(filter(None, [row.block, row.label])) for row in table.rows}
+    for column in table.columns:
+        for rows in one["pairs"] if column.id in one["columns"] else ():
+            name = f" {one.get('how', '−')} ".join(labels[row] for row in rows)
+            where = f"Table {table.number}, {column.group} {column.label}, {name}: "
+            yield where, [table.cells.at[row, column.id].item() for row in rows]
 
 
 def _cells(table: PaperTable, row: Row, numbers: pd.DataFrame, digits: int | None = None) -> list[str]:

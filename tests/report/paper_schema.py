@@ -42,6 +42,10 @@ _COMPARED_MAY = {
     **dict.fromkeys(("phrases", "ap"), bool),
 }
 _VALUES = {"caption": str, "section": str, "numbers": dict}
+_VALUE = {"value": (int, float), "what": str}
+_SUM = {"said": str, "section": str, "claimed": (int, float, list)}
+_SUM_MAY = {"how": str, "table": str, "columns": list, "pairs": list, "numbers": list}
+_UNTESTED = dict.fromkeys(("text", "section", "because"), str)
 
 
 def _fields(item: Any, where: str, must: dict[str, Any], may: dict[str, Any] | None = None) -> None:
@@ -156,7 +160,7 @@ def check_paper(document: Any, name: str) -> None:
     Traceback (most recent call last):
     imtext.errors.DataError: x.yaml: field 'title' is missing; add it
     """
-    _fields(document, name, _PAPER)
+    _fields(document, name, _PAPER, {"arithmetic": list, "untested": list})
     for number, table in document["tables"].items():
         if not isinstance(number, str):
             raise DataError(f"{name}: table number {number!r} should be text; put it in quotes")
@@ -165,8 +169,10 @@ def check_paper(document: Any, name: str) -> None:
         where = f"{name}: values {key}"
         _fields(values, where, _VALUES)
         for item, value in values["numbers"].items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise DataError(f"{where}, {item}: expected a number, found {value!r}; mend it")
+            _fields(value, f"{where}, {item}", _VALUE, {"here": str})
+    for key, must, may in (("arithmetic", _SUM, _SUM_MAY), ("untested", _UNTESTED, None)):
+        for number, item in enumerate(document.get(key, ()), start=1):
+            _fields(item, f"{name}: {key} {number}", must, may)
     for number, claim in enumerate(document["claims"], start=1):
         _check_claim(claim, f"{name}: claim {number}")
     _unique([claim["id"] for claim in document["claims"]], f"{name}: claims")

@@ -75,6 +75,8 @@ DOUBLED = {"row": "full_stage2", "column": "image_query_r1", "value": 1, "sectio
         (lambda d, t: t.update(prose=[DOUBLED]), "itself prints"),
         (lambda d, t: d["tables"]["1"]["prose"].append(STRAY), "no cell"),
         (lambda d, t: t["rows"][0].update(over="x"), "over 'x' is no row"),
+        (lambda d, t: d["values"]["figure_5"]["numbers"].update(x={}), "figure_5, x: field 'value'"),
+        (lambda d, t: d["untested"].append({"text": "x"}), "untested .* 'section' is missing"),
         (lambda d, t: d["claims"].append(d["claims"][0]), "claims: id"),
         (lambda d, t: d["claims"][0].update(bounds=[5, 5]), "bounds should rise"),
         (lambda d, t: d["claims"][0].update(bounds=[2, 1]), "bounds should rise"),

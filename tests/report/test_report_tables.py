@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 
 from imtext.errors import ConfigError
 from imtext.report import as_printed, over_seeds, paper_table, read_paper, side_by_side
+from imtext.report.claims import not_tested
 from imtext.report.markup import signed
-from imtext.report.paper import FOLDER
+from imtext.report.paper import FOLDER, Row
+from imtext.report.tables import arithmetic, other_numbers
 
+PAPERS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 PROVENANCE = {"dataset": "picture<book>", "profile": "smoke", "seeds": [0, 1], "device": "cpu"}
 
 
@@ -113,12 +117,58 @@ def test_extra_rows_stand_at_the_foot_where_we_have_them(ours):
     assert body[-1] == ["Chance", "here", "0.10", "—", "—", "—"] and len(body) == 5
 
 
-@pytest.mark.parametrize("paper", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("paper", PAPERS)
 def test_every_table_of_every_paper_is_shown(paper):
     for table in read_paper(paper).tables.values():
         text = side_by_side(table, table.cells - 0.01, PROVENANCE).to_html()
         assert ">here<" in text and "nan" not in text
         assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
+
+
+COUNTED = {"caption": "Counted", "section": "6", "numbers": {
+    "a": {"value": 1200, "what": "a", "here": "{base[size]:,}"}, "b": {"value": 0.5, "what": "b"},
+}}  # fmt: skip
+
+
+def test_other_numbers_stand_beside_what_is_given():
+    paper = replace(read_paper("instance_loss"), values={"counted": COUNTED})
+    line = ["Counted", "a", "1,200", "6,000", "6"]
+    assert _lines(other_numbers(paper, base={"size": 6000}))[1:] == [line, ["b", "0.5", "—", "6"]]
+    for nothing in ({}, {"base": None}):
+        assert _lines(other_numbers(paper, **nothing))[1][3] == "—"
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ({"claimed": 6.2, "pairs": [["a", "c"]]}, ["6.2", "6.2", "✓ agrees"]),
+        ({"claimed": 6, "pairs": [["a", "c"]]}, ["6", "6.2", "✓ agrees"]),
+        ({"claimed": 6.3, "pairs": [["a", "c"]]}, ["6.3", "6.2", "≠ differs"]),
+        ({"claimed": [7, 9], "pairs": [["a", "b"]]}, ["7 to 9", "9 8 to 10", "≈ on average"]),
+        ({"claimed": [7, 10], "pairs": [["a", "b"]]}, ["7 to 10", "9 8 to 10", "✓ agrees"]),
+        ({"claimed": 25, "how": "%", "pairs": [["a", "b"]]}, ["25", "22.5 20 to 25", "≠ differs"]),
+        ({"claimed": 1200.5, "how": "+", "numbers": ["n.a", "n.b"]}, ["1,200.5", "1,200.5", "✓ agrees"]),
+        ({"claimed": 600, "how": "×", "numbers": ["n.a", "n.b"]}, ["600", "600", "✓ agrees"]),
+        ({"claimed": 2400, "how": "÷", "numbers": ["n.a", "n.b"]}, ["2,400", "2,400", "✓ agrees"]),
+    ],
+)
+def test_arithmetic_is_done_again(entry, found):
+    columns = ["image_query_r1", "text_query_r1"]
+    cells = pd.DataFrame([[50.0, 48.0], [40.0, 40.0], [43.8, 41.8]], [*"abc"], columns)
+    table = replace(paper_table("instance_loss", 3), rows=[Row(one, one) for one in "abc"], cells=cells)
+    said = [{"said": "x", "section": "6", "table": "3", "columns": columns} | entry]
+    paper = read_paper("instance_loss")
+    paper = replace(paper, tables={"3": table}, values={"n": COUNTED}, arithmetic=said)
+    _, (_, _, claimed, _, *rest) = _lines(arithmetic(paper))
+    assert [claimed, *rest] == found
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_what_else_a_paper_says_is_shown(name):
+    paper = read_paper(name)
+    assert len(_lines(arithmetic(paper))) == 1 + len(paper.arithmetic)
+    assert len(_lines(not_tested(paper))) == 1 + len(paper.untested)
+    assert len(_lines(other_numbers(paper))) == 1 + sum(len(one["numbers"]) for one in paper.values.values())
 
 
 def test_labels_are_escaped(ours):
