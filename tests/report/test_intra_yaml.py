@@ -45,8 +45,9 @@ def test_the_method_has_rows_of_its_own():
 def test_rows_are_in_order_of_their_sums():
     for number, rows in SHAPES.items():
         sums = list(paper_table(PAPER, number).cells["rsum"])
-        parts = [sums[:9], sums[9:]] if number == "1" else [sums]
-        assert sum(map(len, parts)) == rows and all(pd.Series(part).dropna().is_monotonic_increasing for part in parts)
+        parts = [pd.Series(part) for part in ((sums[:9], sums[9:]) if number == "1" else (sums,))]
+        assert sum(map(len, parts)) == rows
+        assert all(part.dropna().is_monotonic_increasing for part in parts)
 
 
 def test_settings_of_the_paper():
