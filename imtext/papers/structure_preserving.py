@@ -133,6 +133,16 @@ def weight_sweep(results: Results, weights: Mapping[float, str]) -> Figure | Non
 
 
 @none_of_absent
+def phrase_counts(result: Result) -> dict[str, float]:
+    """Section 3.3, first seed: training pairs of region and phrase, and the recall of all proposals."""
+    pairs = pd.DataFrame(result.rows[0].inputs.image.pairs(result.seeds[0]), columns=["region", "phrase"])
+    unique = pairs.drop_duplicates()
+    found = {"pairs": len(pairs), "unique pairs": len(unique), "unique phrases": unique["phrase"].nunique()}
+    found["regions of one phrase"] = int((unique["region"].value_counts() == 1).sum())
+    return found | {"all proposals": result.metrics()["r100"].iloc[0]}
+
+
+@none_of_absent
 def localised(*results: Result, count: int = 4, least: int = 3, most_words: int = 16) -> Gallery:
     """Figure 3: drawn test captions; each model's first box of each phrase, and the true one in white.
 

@@ -1,6 +1,7 @@
 """A paper as its file in ``papers/`` says: what it prints, which rows fill its tables, what it claims.
 
-A cell of a table is either a number that the paper prints, in the table or in its running text, or empty.
+A cell of a table is either a number that the paper prints, in the table or in its running text, or that
+another paper repeats from it, or empty.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Row:
 
     `run` is the notebook's row that fills the line here, '' for none; `read` the split it is read on; `over`
     the row of the table that this one is to be compared with; `where`: on "coco" or "other" data alone, or,
-    with "5K", not where the test split is the field's gallery of 1,000 images.
+    with "5K", not where the test split is the field's gallery of 1,000 images. `visual`, `textual`: what
+    reads images and captions, where the paper has such columns.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Row:
     read: str = "test"
     over: str = ""
     where: str = ""
+    visual: str = ""
+    textual: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +72,8 @@ class PaperTable:
     """One table of a paper; its `id` is unique across papers, such as 'instance_loss-table-2'.
 
     `rows` are the paper's, `ours` those that this repository adds; `cells` are the numbers of the paper's
-    rows, of which those of `prose` are from its running text: floats (R rows, C columns) by the ids of both,
-    NaN where the paper has none.
+    rows: floats (R rows, C columns) by the ids of both, NaN where the paper has none. Those of `prose` are
+    from its running text, or are repeated `by` another paper.
     """
 
     id: str

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -26,7 +25,7 @@ FACTS += ("hardware", "commit", "date", "note")
 # How a paper computes from its numbers, and the words for what comes out beside what it says.
 HOW = {"−": lambda a, b: a - b, "%": lambda a, b: 100 * (a / b - 1), "÷": lambda a, b: a / b}
 HOW |= {"+": lambda *terms: sum(terms), "×": lambda *terms: math.prod(terms)}
-AGREES, ON_AVERAGE, DIFFERS = ("✓", "agrees", "yes"), ("≈", "on average", "yes"), ("≠", "differs", "open")
+AGREES, ON_AVERAGE, DIFFERS = "✓ agrees", "≈ on average", "≠ differs"
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
@@ -122,15 +121,21 @@ def side_by_side(
 
 
 def as_printed(table: PaperTable) -> Styler:
-    """The paper's own table. A small p marks a number from its running text."""
+    """The paper's own table. A small p marks a number from its running text, a small r one that another paper
+    repeats from it.
+    """
     mixed = len({row.own for row in table.rows}) == 2
+    told = [name for name in ("visual", "textual") if any(getattr(row, name) for row in table.rows)]
     frame = pd.DataFrame({one.id: table.cells[one.id].map(one.show) for one in table.columns})
     for item in table.prose:
-        frame.at[item["row"], item["column"]] += "<sup>p</sup>"
+        frame.at[item["row"], item["column"]] += f"<sup>{'r' if 'by' in item else 'p'}</sup>"
+    for place, name in enumerate(told):
+        frame.insert(place, name, [html.escape(getattr(row, name)) for row in table.rows])
     labels = [f"this paper: {row.label}" if mixed and row.own else row.label for row in table.rows]
     blocks = [row.block for row in table.rows]
     frame.index = pd.MultiIndex.from_arrays([blocks, labels]) if any(blocks) else pd.Index(labels)
-    frame.columns = pd.MultiIndex.from_tuples([(one.group, one.label) for one in table.columns])
+    heads = [("", name.capitalize()) for name in told] + [(one.group, one.label) for one in table.columns]
+    frame.columns = pd.MultiIndex.from_tuples(heads)
     caption = f"<strong>Table {table.number}</strong> as printed: {html.escape(table.caption)}."
     return styled(frame, f"{table.id}-printed", caption)
 
@@ -139,18 +144,20 @@ def other_numbers(paper: Paper, **here: Any) -> Styler:
     """The numbers of a paper's figures and running text, beside ours.
 
     Args:
-        here: what the paper's file names where it says how ours is read, such as ``{base.loss.margin}``; a
-            name that is not given, or None, leaves the cell empty.
+        here: what the paper's file names where it says how ours is read, such as ``{base.loss.margin}``; of
+            what is not given, or None, or has no such part, the cell stays empty.
     """
 
     def ours(said: str) -> str:
-        found = re.search(r"\w+", said)
-        return said.format(**here) if found and here.get(found[0]) is not None else EM_DASH
+        try:
+            return html.escape(said.format(**here))
+        except (LookupError, AttributeError, TypeError):
+            return EM_DASH
 
     lines = {}
     for group in paper.values.values():
         for one in group["numbers"].values():
-            line = plain(one["value"]), html.escape(ours(one.get("here", ""))), html.escape(group["section"])
+            line = plain(one["value"]), ours(one.get("here", EM_DASH)), html.escape(group["section"])
             lines[group["caption"], one["what"]] = line
     frame = pd.DataFrame(lines, ["Paper", "Here", "Section"]).T
     return styled(frame, f"{paper.name}-numbers", "<strong>The paper's other numbers</strong>.")
@@ -162,44 +169,43 @@ def arithmetic(paper: Paper) -> Styler:
     Of several cells the mean stands there, with the smallest and the largest. It *agrees* where each is as
     the paper says, to the digits that it prints; *on average* where only the mean is.
     """
-    lines, looks = [], []
+    lines = []
     for one in paper.arithmetic:
-        how, said = one.get("how", "−"), one["claimed"]
-        parts = list(_terms(paper, one))
-        found = [HOW[how](*terms) for _, terms in parts]
+        how, said, (shown, terms) = one.get("how", "−"), one["claimed"], _terms(paper, one)
+        found = [HOW[how](*own) for own in terms]
         half = 0 if isinstance(said, list) else 0.5 * 10.0 ** Decimal(str(said)).as_tuple().exponent
         low, high = said if isinstance(said, list) else (said - half, said + half)
         right = [low - 1e-9 <= value <= high + 1e-9 for value in (*found, sum(found) / len(found))]
-        sign, word, look = AGREES if all(right) else ON_AVERAGE if right[-1] else DIFFERS
         ends = plain(min(found)), plain(max(found))
-        spread = f"<br><small>{' to '.join(ends)}</small>" * (len({*ends}) > 1)
-        shown = [f"{html.escape(name)}{f' {how} '.join(map(plain, terms))}" for name, terms in parts]
         lines.append([
             f"{html.escape(one['said'])} <small>({html.escape(one['section'])})</small>",
             size(*said) if isinstance(said, list) else plain(said),
-            f"<small>{'<br>'.join(shown)}</small>",
-            plain(sum(found) / len(found)) + spread,
-            f"<strong><i>{sign}</i> {word}</strong>",
+            f"<small>{'<br>'.join(map(html.escape, shown))}</small>",
+            plain(sum(found) / len(found)) + f"<br><small>{' to '.join(ends)}</small>" * (len({*ends}) > 1),
+            AGREES if all(right) else ON_AVERAGE if right[-1] else DIFFERS,
         ])  # fmt: skip
-        looks.append(["", "", "", "", look])
     frame = pd.DataFrame(lines, range(1, len(lines) + 1), ["Paper", "Says", "From", "Is", "Word"])
-    caption = "<strong>The paper's arithmetic</strong>."
-    return styled(frame, f"{paper.name}-arithmetic", caption, "claims", looks)
+    return styled(frame, f"{paper.name}-arithmetic", "<strong>The paper's arithmetic</strong>.", "claims")
 
 
-def _terms(paper: Paper, one: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
-    """What each computation is of, and its terms: single numbers, or cells of rows in the same column."""
+def _terms(paper: Paper, one: Mapping[str, Any]) -> tuple[list[str], list[list[float]]]:
+    """What is computed from: lines of words, and the terms of each computation."""
+    how = f" {one.get('how', '−')} "
     if "numbers" in one:
         names = [name.split(".") for name in one["numbers"]]
-        yield "", [paper.values[group]["numbers"][name]["value"] for group, name in names]
-        return
+        terms = [paper.values[group]["numbers"][name]["value"] for group, name in names]
+        return [how.join(map(plain, terms))], [terms]
     table = paper.tables[one["table"]]
+    columns = [column for column in table.columns if column.id in one["columns"]]
     labels = {row.id: ", ".join(filter(None, [row.block, row.label])) for row in table.rows}
-    for column in table.columns:
-        for rows in one["pairs"] if column.id in one["columns"] else ():
-            name = f" {one.get('how', '−')} ".join(labels[row] for row in rows)
-            where = f"Table {table.number}, {column.group} {column.label}, {name}: "
-            yield where, [table.cells.at[row, column.id].item() for row in rows]
+    heads = ", ".join(f"{column.group} {column.label}" for column in columns)
+    shown, terms = [f"Table {table.number}, {heads}"], []
+    for rows in one["pairs"]:
+        cells = [[table.cells.at[row, column.id].item() for row in rows] for column in columns]
+        said = [how.join(map(column.show, own)) for column, own in zip(columns, cells, strict=True)]
+        shown.append(f"{how.join(map(labels.get, rows))}: {', '.join(said)}")
+        terms += cells
+    return shown, terms
 
 
 def _cells(table: PaperTable, row: Row, numbers: pd.DataFrame, digits: int | None = None) -> list[str]:

@@ -24,7 +24,7 @@ _ROW = {"id": str, "label": str, "values": list}
 _FILLED = {"run": str, "read": str, "over": str, "where": str}
 _ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": str, **_FILLED}
 _OURS = {"id": str, "label": str, "run": str}
-_PROSE = {"row": str, "column": str, "value": (int, float), "section": str}
+_PROSE = {"row": str, "column": str, "value": (int, float)}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
 _CLAIM_MAY = {
     "bounds": list,
@@ -98,7 +98,7 @@ def _check_prose(table: dict[str, Any], where: str) -> None:
     rows = {row["id"]: row for row in table["rows"]}
     for number, item in enumerate(table.get("prose", ()), start=1):
         place = f"{where}, prose {number}"
-        _fields(item, place, _PROSE)
+        _fields(item, place, _PROSE, {"section": str, "by": str})
         if item["row"] not in rows or item["column"] not in columns:
             raise DataError(
                 f"{place}: no cell ({item['row']!r}, {item['column']!r}) in this table; mend the ids"

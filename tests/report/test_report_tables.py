@@ -235,7 +235,11 @@ def test_what_ran_is_a_column(ours):
 def test_blocks_become_an_outer_label():
     text = as_printed(paper_table("instance_loss", 8)).to_html()
     assert text.count("1K test images") == 1 and text.count("5K test images") == 1
-    assert "2<sup>p</sup>" in as_printed(paper_table("instance_loss", 1)).to_html()
+    printed = as_printed(paper_table("instance_loss", 1)).to_html()
+    assert "2<sup>p</sup>" in printed and "80.9<sup>r</sup>" in printed
+    assert printed.count("4 × ft CNN") == 1
+    persons = as_printed(paper_table("instance_loss", 7)).to_html()
+    assert "Visual" in persons and "Textual" not in persons
 
 
 def test_over_seeds_against_a_loop():
