@@ -544,8 +544,11 @@ def test_what_is_published_of_the_models(models):
 
 @pytest.mark.parametrize(
     ("profile", "dataset"),
-    [("smoke", "picturebook"), ("quick", "picturebook"), ("quick", "coco"), ("paper", "coco")],
-)
+    [
+        ("smoke", "picturebook"), ("quick", "picturebook"), ("quick", "coco"), ("full", "flickr8k"),
+        ("paper", "coco"),
+    ],
+)  # fmt: skip
 def test_the_models_of_other_papers_are_rows_of_their_notebooks(profile, dataset, tmp_path):
     given = {"dataset": dataset, "data_root": str(tmp_path), "profile": profile, "device": "cpu"}
     others = defined("single_network", **given)["others"]

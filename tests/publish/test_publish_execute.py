@@ -139,7 +139,7 @@ def test_a_failed_cell_stops_everything(
     monkeypatch.chdir(root)
     write(root / "notebooks" / "a.ipynb", "x = 1", "print('first')\nraise ValueError('too few pictures')")
     write(root / "notebooks" / "b.ipynb", "print('never run')")
-    assert main(["book", "make", "--profile", "smoke"]) == 2
+    assert main(["book", "make", "--profile", "smoke", "--at-once", "1"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "a.ipynb: cell 4" in error
     assert "ValueError: too few pictures" in error

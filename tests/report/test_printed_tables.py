@@ -11,16 +11,16 @@ from imtext.report import paper_table, read_paper
 RECALLS = [f"{side}_r{k}" for side in ("image_query", "text_query") for k in (1, 5, 10)]
 SHAPES = {
     "instance_loss": [(23, 8), (5, 4), (4, 2), (3, 2), (2, 4), (2, 4), (8, 4), (22, 8)],
-    "intra_modal": [(16, 7), (15, 7), (5, 7)],
+    "intra_modal": [(18, 7), (15, 7), (5, 7)],
     "rich_features": [(4, 7), (31, 7), (16, 7), (28, 7), (4, 4), (9, 7), (7, 7), (2, 7), (2, 7), (2, 7)],
-    "single_network": [(10, 6), (7, 6)],
+    "single_network": [(10, 6), (7, 6), (24, 1)],
     "structure_preserving": [(17, 6), (12, 6), (9, 4)],
 }
-# Cells that a paper prints as a dash.
+# Cells that a paper prints as a dash, and no other paper repeats.
 EMPTY = {
-    "intra_modal": [0, 0, 0],
-    "rich_features": [0, 9, 9, 6, 0, 3, 3, 3, 0, 0],
-    "single_network": [10, 2],
+    "intra_modal": [14, 0, 0],
+    "rich_features": [0, 6, 7, 3, 0, 0, 1, 0, 0, 0],
+    "single_network": [10, 2, 0],
     "structure_preserving": [0, 0, 0],
 }
 # Printed R-sums that are not the sums of their recalls, and those sums.
@@ -32,7 +32,7 @@ ODD = {
     ("rich_features", "3", "sco"): 369.6,
     ("rich_features", "7", "avg_4_max_1234"): 375.3,
 }
-CLAIMS = dict(zip(SHAPES, (28, 17, 27, 17, 28), strict=True))
+CLAIMS = dict(zip(SHAPES, (28, 17, 35, 18, 28), strict=True))
 # Table, row, column, value; i5 is recall at 5 of image queries, t10 recall at 10 of text queries.
 TYPED = {
     "instance_loss": """
@@ -132,10 +132,14 @@ QUOTED = {
     l1_best 3 rsum l1 l2 cosine msd;
     l1_best_r1 3 r1 l1 l2 cosine msd;
     l1_adds_four 3 rsum l1 lambda_0;
+    network_beats_vse 2 rsum vse; network_beats_vse 3 rsum lambda_0;
     released_cosine_helps 3 rsum cosine lambda_0;
     released_distance_helps 3 rsum msd l2 l1 lambda_0""",
     "rich_features": """
     margin_two_tenths_best 1 rsum margin_0_2 margin_0_1 margin_0_3 margin_0_6;
+    ensemble_beats_earlier 2 r1,r5,r10 ensemble sco; ensemble_beats_earlier 2 image_query_r10 gxn;
+    rfe_beats_earlier 4 rsum rfe sco;
+    scan_rfe_pair_beats_scan_pair_everywhere 4 r1,r5,r10 scan_rfe_t_i_avg_i_t_lse scan_t_i_avg_i_t_lse;
     scan_rfe_beats_scan_each 2 rsum scan_rfe_t_i_lse scan_t_i_lse scan_rfe_t_i_avg scan_t_i_avg;
     scan_rfe_beats_scan_each 2 rsum scan_rfe_i_t_lse scan_i_t_lse scan_rfe_i_t_avg scan_i_t_avg;
     scan_rfe_pair_beats_scan_pair 2 r1 scan_rfe_t_i_avg_t_i_lse scan_t_i_lse_i_t_avg;
@@ -145,6 +149,11 @@ QUOTED = {
     ti_avg_best_variant 2 rsum scan_rfe_t_i_avg scan_rfe_t_i_lse scan_rfe_i_t_lse scan_rfe_i_t_avg;
     mean_words_help 6 r1 gru_emb_avg vse;
     mean_words_help 8 r1 gru_emb_avg vse;
+    mean_words_help_at_ten 6 r10 gru_emb_avg vse;
+    mean_words_help_at_ten 8 r10 gru_emb_avg vse;
+    bigru_helps_at_ten 6 r10 bigru vse;
+    four_maxima_beat_rich_text 6 rsum avg_4_max_4 gru_emb_avg;
+    four_maxima_beat_rich_text 9 rsum avg_4_max_1234;
     mean_words_add_five 6 r1 gru_emb_avg vse;
     bigru_helps 6 r1 bigru vse;
     bigru_and_words_beat_either 6 rsum bigru_emb_avg gru_emb_avg bigru;

@@ -20,8 +20,8 @@ def _value(table: str, row: str, column: str) -> float:
     return value
 
 
-def test_both_tables_have_the_same_columns_and_blocks():
-    for table in read_paper(PAPER).tables.values():
+def test_both_tables_of_recalls_have_the_same_columns_and_blocks():
+    for table in (paper_table(PAPER, number) for number in (1, 2)):
         assert list(table.cells) == RECALLS
         assert tuple(row.id for row in table.rows if row.own) == OWN == tuple(table.cells.index[-2:])
         assert {row.block for row in table.rows} == {"Separate networks", "One network"}
@@ -49,7 +49,9 @@ def test_settings_of_the_paper():
     assert (groups["standard_images"], groups["standard_texts"]) == (1, splits["captions"])
     assert (groups["config_2_images"], groups["config_2_texts"]) == (2, 2 * splits["captions"])
     assert (splits["flickr30k"], splits["coco"]) == (31_783, 123_287)
-    assert paper_values(PAPER, "table_3")["captions_fourth_image"] == 4
+    shown = [row.block for row in paper_table(PAPER, 3).rows]
+    assert [shown.count(f"Image {n}") for n in range(1, 6)] == [5, 5, 5, 4, 5]
+    assert paper_values(PAPER, "table_3") == {"images": 5, "sentences": 5, "captions_fourth_image": 4}
 
 
 # Claim -> table, rows in the order of its text, columns.
@@ -97,6 +99,7 @@ def test_claims_say_which_are_ours_and_their_bounds():
     claims = read_paper(PAPER).claims
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours")}
     assert ours == {
+        "rendering_keeps_captions",
         "softmax_prevents_collapse",
         "centre_helps",
         "false_matches_beat_others",
