@@ -308,6 +308,8 @@ def test_the_full_model_is_held_against_the_best_of_the_others():
     results = embedded(**{key: near(own) for key, own in noise.items()})
     (found,) = instance_loss.overlap_full_below_others(results)
     assert found.name == "difference in S, small-margin" and found.difference < 0
+    (found,) = instance_loss.ranking_leaves_larger_gap(results)
+    assert found.difference < 0  # the instance loss of these draws is nearer
     del results["small-margin"]
     (found,) = instance_loss.overlap_full_below_others(results)
     assert found.name == "difference in S, instance-2" and found.difference > 0

@@ -475,3 +475,12 @@ def test_boxes_are_drawn_where_they_are():
     shown = np.asarray(with_boxes(picture, np.array([[10, 10, 30, 30]]), [np.array([40.0, 5.0, 55.0, 35.0])]))
     assert tuple(shown[10, 20]) == (255, 255, 255) and shown[20, 40].any() and not shown[20, 20].any()
     assert not np.asarray(picture).any()
+
+
+def test_counts_of_training_pairs():
+    pairs = np.array([[0, 0], [0, 0], [1, 0], [2, 1], [1, 1]])
+    image = SimpleNamespace(pairs=lambda seed: pairs)
+    rows = [SimpleNamespace(inputs=SimpleNamespace(image=image))]
+    result = SimpleNamespace(rows=rows, seeds=[0], metrics=lambda: pd.DataFrame({"r100": [34.0]}))
+    found = structure_preserving.phrase_counts(result)
+    assert list(found.values()) == [5, 4, 2, 2, 34.0]  # regions 0 and 2 have one phrase each
