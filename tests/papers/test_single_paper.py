@@ -365,7 +365,7 @@ def test_every_claim_is_tested(models, study, results):
     assert {verdict.word for verdict in verdicts} == {"not judged"}  # in this profile
     found, claims = {verdict.claim.id for verdict in verdicts}, single_network.PAPER.claims
     few = {"alike_captions_lie_near", "order_changes"}  # no captions as alike, no models as close
-    assert found == set(claims) - few
+    assert found == set(claims) - few - {"rendering_keeps_captions"}  # rows of `full`
     rows_alone = {verdict.claim.id for verdict in study.verdicts(results)} | {"softmax_prevents_collapse"}
     assert found - rows_alone == {one.id for one in claims.values() if one.table == "3"} - few
 
