@@ -59,7 +59,7 @@ def waited(device: str) -> float:
 
 def measured(kind: str, chosen: argparse.Namespace) -> None:
     """Print milliseconds of both steps and their ratio."""
-    fabric, recipe = make_fabric(chosen.device), Recipe(1, 1e-4, chosen.batch, clip=2.0)
+    fabric, recipe = make_fabric(chosen.device), Recipe(1, 1e-4, chosen.batch)
     cnn, objective, batches = parts(kind, chosen)
     objective = fabric.to_device(objective)
     if cnn is not None and chosen.device == "cuda":
