@@ -77,7 +77,7 @@ def test_two_notebooks_share_their_runs(notebook: Path, tmp_path: Path) -> None:
     lines = news.read_text(encoding="utf-8").splitlines()
     for row in ("instance-1", "left-alignment"):
         assert lines.count(f"{row}, seed 0: evaluating") == 1, lines
-    assert lines.count("drawing the picturebook") == 1
+    assert lines.count("drawing scenes") == 1
     finished = sorted(path.parent.name for path in runs.glob("instance_loss/*/metrics.json"))
     assert len(finished) == 2
     assert not list(runs.rglob("*.partial"))
