@@ -65,7 +65,8 @@ def fit(
     objective.fabric = fabric
     synchronise_norms(fabric, objective)
     model, optimizer = fabric.setup(objective, recipe.optimizer(objective))
-    start, curves = _resume(fabric, model, optimizer, folder)
+    path = folder / CHECKPOINT
+    start, curves = _resume(fabric, model, optimizer, path)
     kept = time.monotonic()
     for epoch in range(start, recipe.epochs):
         # Each of several processes drops other numbers out; a rank of 0 leaves the seed as it is.
@@ -102,7 +103,7 @@ def fit(
         means = {name: float(total) / count for name, total in totals.items()}
         curves.append({"epoch": epoch + 1, **means, **validate(epoch + 1)})
         if time.monotonic() - kept >= KEEP_EVERY and fabric.is_global_zero:
-            _keep(model, optimizer, folder, epoch + 1, curves)
+            _keep(model, optimizer, path, epoch + 1, curves)
             kept = time.monotonic()
         announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {means['loss']:.3f}")
     return pd.DataFrame(curves)
@@ -133,9 +134,8 @@ def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int
     recent.clear()
 
 
-def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[Any]) -> None:
+def _keep(model: nn.Module, optimizer: Any, path: Path, epoch: int, curves: list[Any]) -> None:
     """Checkpoint, whole or not at all."""
-    path = folder / CHECKPOINT
     parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     try:
         with atomic(path, TrainingError) as temporary:
@@ -146,9 +146,8 @@ def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: li
         raise TrainingError(f"{path}: cannot be written ({error}); free some space") from None
 
 
-def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> tuple[int, list[Any]]:
+def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, path: Path) -> tuple[int, list[Any]]:
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
-    path = folder / CHECKPOINT
     if not path.is_file():
         return 0, []
     try:

@@ -79,8 +79,7 @@ class Recipe:
             if scale > 0:
                 decay = self.weight_decay if parameter.dim() > 1 else 0.0
                 buckets.setdefault((scale, decay), []).append(parameter)
-        missing = [p for p in scales if p not in seen]
-        if missing:
+        if missing := [p for p in scales if p not in seen]:
             raise ConfigError(f"lr_scale names {missing}, and no parameter of the model begins so")
         groups = [
             {"params": params, "lr": self.lr * scale, "initial_lr": self.lr * scale, "weight_decay": decay}
