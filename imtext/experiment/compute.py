@@ -402,19 +402,14 @@ def train(folders: Sequence[str | Path], cluster: str = "", *more: ModuleType) -
             if store.folder(row.paper, row.slug, row.config()) != final:
                 raise RunError(f"{final}: a row of other data, or of another folder than {store.root}")
     device = rows[0].places.device if rows else "cpu"
-    client = _client(cluster) if cluster else nullcontext()
-    with client, joblib.parallel_config("dask" if cluster else "loky"):
-        yield from finished(rows, store.root, jobs_here("auto", "", device))
-
-
-def _client(cluster: str) -> AbstractContextManager:
+    where = {"scheduler_host": cluster.replace("dask://", "tcp://")} if cluster else {}
     try:
-        from distributed import Client
-
-        return Client(cluster.replace("dask://", "tcp://"))
+        workers = joblib.parallel_config("dask" if cluster else "loky", **where)
     except (ImportError, OSError, ValueError) as error:
         known = "expected dask://HOST:PORT of a Dask scheduler, and imtext[cluster] here"
         raise ConfigError(f"cluster {cluster!r}: {known} ({error})") from None
+    with workers:
+        yield from finished(rows, store.root, jobs_here("auto", "", device))
 
 
 def jobs_here(jobs: int | str, profile: str, device: str) -> int:

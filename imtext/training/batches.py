@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from imtext.data.images import ImageStore
 from imtext.data.sampling import group_batches
 from imtext.data.transforms import augment, normalise
 from imtext.text.shift import position_shift
-from imtext.vision.features import numbered
+from imtext.vision.features import numbered, seeded
 
 IN_MEMORY = 4 * 2**30
 Batch = dict[str, Any]
@@ -81,30 +81,23 @@ class Batches:
         return Epoch(self, epoch, self.plan(epoch))
 
 
+@dataclass(eq=False)
 class Epoch:
-    """The batches of an epoch: ``len`` says how many, and each is made while the one before is used."""
+    """The batches of an epoch, each made when it is asked for; ``len`` says how many."""
 
-    def __init__(self, batches: Batches, epoch: int, plan: Sequence[Any]) -> None:
-        self.batches, self.epoch, self.plan = batches, epoch, plan
+    batches: Batches
+    epoch: int
+    plan: Sequence[Any]
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        with ThreadPoolExecutor(1) as ahead:
-            waiting: list[Future[Batch]] = []
-            for step in range(len(self)):
-                waiting.append(ahead.submit(self._batch, step))
-                if step:
-                    yield waiting.pop(0).result()
-            yield from (last.result() for last in waiting)
-
-    def _batch(self, step: int) -> Batch:
-        numbers = np.random.SeedSequence([self.batches.seed, self.epoch, step])
-        state = numbers.generate_state(1, np.uint64)[0]
-        return self.batches.batch(self.plan[step], torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        for step, items in enumerate(self.plan):
+            yield self.batches.batch(items, seeded(self.batches.seed, self.epoch, step))
 
 
+@dataclass(eq=False)
 class PairBatches(Batches):
     """Batches of pairs, no two of one group in a batch.
 
@@ -124,25 +117,17 @@ class PairBatches(Batches):
             :class:`~imtext.training.DualPathObjective` finds the released negatives.
     """
 
-    def __init__(
-        self,
-        images: Any,
-        codes: np.ndarray,
-        lengths: np.ndarray,
-        image_of_caption: np.ndarray,
-        group_of_caption: np.ndarray,
-        batch_size: int,
-        seed: int = 0,
-        shift: bool = True,
-        captions_per_group: int | None = None,
-        class_of_caption: np.ndarray | None = None,
-        candidates: int = 0,
-    ) -> None:
-        self.images, self.codes, self.lengths = images, codes, torch.as_tensor(lengths)
-        self.image_of_caption, self.group_of_caption = image_of_caption, group_of_caption
-        self.class_of_caption = group_of_caption if class_of_caption is None else class_of_caption
-        self.batch_size, self.seed, self.shift = batch_size, seed, shift
-        self.captions_per_group, self.candidates = captions_per_group, candidates
+    images: Any
+    codes: np.ndarray
+    lengths: np.ndarray
+    image_of_caption: np.ndarray
+    group_of_caption: np.ndarray
+    batch_size: int
+    seed: int = 0
+    shift: bool = True
+    captions_per_group: int | None = None
+    class_of_caption: np.ndarray | None = None
+    candidates: int = 0
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The captions of each batch."""
@@ -151,28 +136,31 @@ class PairBatches(Batches):
 
     def batch(self, items: np.ndarray, generator: torch.Generator) -> Batch:
         """The batch of these captions."""
+        classes = self.group_of_caption if self.class_of_caption is None else self.class_of_caption
         batch = {
             "codes": self._placed(items, generator),
             "images": self.images.take(self.image_of_caption[items], generator),
             "groups": torch.from_numpy(self.group_of_caption[items]),
-            "classes": torch.from_numpy(self.class_of_caption[items]),
+            "classes": torch.from_numpy(classes[items]),
             "captions": torch.from_numpy(items),
-            "lengths": self.lengths[items].clamp_min(1).tolist(),
+            "lengths": self.lengths[items].clip(1).tolist(),
         }
         if self.candidates:
             anchors = self.group_of_caption[items[: len(items) // 2]]
             others = np.flatnonzero(~np.isin(self.group_of_caption, anchors))
             drawn = others[torch.randint(len(others), (self.candidates,), generator=generator).numpy()]
             batch["candidates"] = self._placed(drawn, generator)
-            batch["candidate_classes"] = torch.from_numpy(self.class_of_caption[drawn])
+            batch["candidate_classes"] = torch.from_numpy(classes[drawn])
         return batch
 
     def _placed(self, captions: np.ndarray, generator: torch.Generator) -> Tensor:
         """Codes of captions, each where it stands this time."""
         codes = torch.as_tensor(self.codes[captions])
-        return position_shift(codes, self.lengths[captions], generator) if self.shift else codes
+        lengths = torch.as_tensor(self.lengths[captions])
+        return position_shift(codes, lengths, generator) if self.shift else codes
 
 
+@dataclass(eq=False)
 class NeighbourBatches(Batches):
     """Random pairs of images and captions with precomputed features; each item once in a batch.
 
@@ -194,33 +182,25 @@ class NeighbourBatches(Batches):
         pairs_each: pairs of each image drawn for an epoch; None takes all. What matches does not change.
         pixels: what gives the images of a batch in the place of ``images``, of which only the number counts
             then: for a CNN that is trained, which sees an image once, however many of its captions there are.
-
-    Raises:
-        ConfigError: ``pairs_each`` below 1.
     """
 
-    def __init__(
-        self,
-        images: np.ndarray,
-        captions: Any,
-        pairs: np.ndarray,
-        batch_size: int = 1500,
-        more_captions: bool = True,
-        more_images: bool = False,
-        seed: int = 0,
-        negatives: sparse.csr_array | None = None,
-        negatives_each: int = 5,
-        pairs_each: int | None = None,
-        pixels: Any = None,
-    ) -> None:
-        self.batch_size, self.seed = batch_size, seed
-        self.pairs_each = pairs_each if pairs_each is None else whole("pairs_each", pairs_each)
-        self.images, self.captions, self.pairs, self.pixels = images, captions, pairs, pixels
-        self.more_captions, self.more_images = more_captions, more_images
-        self.negatives, self.negatives_each = negatives, negatives_each
-        shape = images.shape[0], captions.shape[0]
-        self.matches = sparse.csr_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=shape)
-        self.matches_by_caption = sparse.csr_array(self.matches.T)
+    images: np.ndarray
+    captions: Any
+    pairs: np.ndarray
+    batch_size: int = 1500
+    more_captions: bool = True
+    more_images: bool = False
+    seed: int = 0
+    negatives: sparse.csr_array | None = None
+    negatives_each: int = 5
+    pairs_each: int | None = None
+    pixels: Any = None
+
+    @cached_property
+    def matches(self) -> sparse.csr_array:
+        """Which captions match an image, ``(N, M)``."""
+        shape = self.images.shape[0], self.captions.shape[0]
+        return sparse.csr_array((np.ones(len(self.pairs), bool), tuple(self.pairs.T)), shape=shape)
 
     def plan(self, epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Images ``(n,)`` and captions ``(m,)`` of each batch, in rising order."""
@@ -232,7 +212,7 @@ class NeighbourBatches(Batches):
             images, captions = (np.unique(column) for column in self.pairs[part].T)
             more = _one_more(self.matches, images, captions, random) if self.more_captions else captions
             if self.more_images:
-                images = _one_more(self.matches_by_caption, captions, images, random)
+                images = _one_more(sparse.csr_array(self.matches.T), captions, images, random)
             planned.append((self._hardened(images, more, random), more))
         return planned
 
@@ -279,6 +259,7 @@ def _one_more(
     return np.flatnonzero(taken)
 
 
+@dataclass(eq=False)
 class MixedBatches(Batches):
     """Batches in which every item is a photograph or a drawn caption, each with its class.
 
@@ -306,27 +287,24 @@ class MixedBatches(Batches):
         ConfigError: other forms, or no ``slack`` for two different crops (paper: 29 pixels beside 227).
     """
 
-    def __init__(
-        self,
-        images: ImageStore,
-        texts: Any,
-        class_of_image: np.ndarray,
-        class_of_caption: np.ndarray,
-        batch_size: int = 45,
-        forms: tuple[int, int] = (1, 1),
-        seed: int = 0,
-        together: bool = False,
-        each: int | None = None,
-    ) -> None:
-        whole("images", forms[0], 1, 2)
-        whole("captions", forms[1], 1, 2)
-        whole("slack", texts.how.slack, least=forms[1] - 1)
-        self.images, self.texts, self.forms = images, texts, forms
-        self.batch_size, self.seed, self.together, self.each = batch_size, seed, together, each
-        counts = self.n_images, self.n_captions = len(class_of_image), len(class_of_caption)
-        class_of_picture = np.concatenate([class_of_image, class_of_caption])
+    images: ImageStore
+    texts: Any
+    class_of_image: np.ndarray
+    class_of_caption: np.ndarray
+    batch_size: int = 45
+    forms: tuple[int, int] = (1, 1)
+    seed: int = 0
+    together: bool = False
+    each: int | None = None
+
+    def __post_init__(self) -> None:
+        whole("images", self.forms[0], 1, 2)
+        whole("captions", self.forms[1], 1, 2)
+        whole("slack", self.texts.how.slack, least=self.forms[1] - 1)
+        counts = self.n_images, self.n_captions = len(self.class_of_image), len(self.class_of_caption)
+        class_of_picture = np.concatenate([self.class_of_image, self.class_of_caption])
         # Items, class by class: image, or caption behind them, and whether its second form.
-        picture = np.repeat(np.arange(sum(counts)), np.repeat(forms, counts))
+        picture = np.repeat(np.arange(sum(counts)), np.repeat(self.forms, counts))
         by_class = np.argsort(class_of_picture[picture], kind="stable")
         self.picture, self.second = picture[by_class], (np.diff(picture, prepend=-1) == 0)[by_class]
         self.classes, self.is_text = class_of_picture[self.picture], self.picture >= self.n_images

@@ -14,7 +14,7 @@ try:
 except ImportError:  # a machine with the whole of Lightning has it under another name
     from lightning.fabric import Fabric
 
-from imtext.check import whole
+from imtext.check import one_of, whole
 from imtext.errors import ConfigError
 
 
@@ -27,13 +27,10 @@ def resolve_device(device: str = "auto") -> str:
     >>> resolve_device("cpu")
     'cpu'
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    if one_of("device", device, ("auto", "cpu", "cuda")) == "cuda" != best:
         raise ConfigError("device 'cuda': torch finds no GPU here; take device 'auto' or 'cpu'")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
+    return best if device == "auto" else device
 
 
 def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
@@ -63,6 +60,8 @@ def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
         strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
         fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
         fabric.launch()
+    if devices > 1:  # what Lightning gathers with
+        warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional", FutureWarning)
     return fabric
 
 
@@ -84,41 +83,19 @@ def of_first(value: Any) -> Any:
     return held[0]
 
 
-def share(rows: Any) -> Any:
-    """Of a batch ``(B, ...)`` the rows of this process: every second one of two, and so on."""
-    rank, count = processes()
-    return rows[rank::count]
+def gathered(fabric: Fabric, rows: Tensor, total: int) -> Tensor:
+    """The rows ``(B, ...)`` of a whole batch of ``total``: of two processes each has every second one.
 
-
-class _Gather(torch.autograd.Function):
-    """Rows ``(b, ...)`` of each of W processes to ``(b, W, ...)`` of all; gradients go back to it.
-
-    They are added up: each process has the whole loss, so the network gets W times its gradient, which DDP's
-    mean over the processes makes right. Parameters of the loss itself have the same gradient everywhere, and
-    so has the mean.
+    Gradients go back to the process, and are added up: each has the whole loss, so the network gets W times
+    its gradient, which DDP's mean over the W processes makes right. Parameters of the loss itself have the
+    same gradient everywhere, and so has the mean.
     """
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(processes()[1])]
-        distributed.all_gather(parts, rows)
-        return torch.stack(parts, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous()
-        distributed.all_reduce(gradient)
-        return gradient[:, processes()[0]]
-
-
-def gathered(rows: Tensor, total: int) -> Tensor:
-    """The rows ``(B, ...)`` of a whole batch of ``total``, of which each process has its `share`."""
     count = processes()[1]
     if count == 1:
         return rows
     missing = -(-total // count) - len(rows)
     equal = torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])  # as all_gather wants them
-    return _Gather.apply(equal).flatten(0, 1)[:total]
+    return fabric.all_gather(equal, sync_grads=True).transpose(0, 1).flatten(0, 1)[:total]
 
 
 def synchronise_norms(fabric: Fabric, module: nn.Module) -> None:

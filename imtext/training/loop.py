@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from operator import length_hint
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from imtext.errors import TrainingError
 from imtext.files import atomic
 from imtext.progress import announce
-from imtext.training.device import Fabric, processes, synchronise_norms
+from imtext.training.device import Fabric, synchronise_norms
 from imtext.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -25,14 +26,14 @@ CHECKPOINT = "checkpoint.pt"
 KEEP_EVERY = 60.0
 # Steps on a GPU before their losses are looked at: reading one waits for the device.
 LOOK_EVERY = {"cuda": 10}
-Batches = Callable[[int], Iterable[dict[str, Tensor]]]
+Batch = dict[str, Any]
 
 
 def fit(
     fabric: Fabric,
     objective: nn.Module,
     recipe: Recipe,
-    batches: Batches,
+    batches: Callable[[int], Iterable[Batch]],
     folder: Path,
     seed: int = 0,
     label: str = "training",
@@ -45,7 +46,7 @@ def fit(
 
     Args:
         fabric: device and precision.
-        objective: module from a batch to ``{"loss": scalar, ...}``; its ``epoch`` attribute is set.
+        objective: module from a batch to ``{"loss": scalar, ...}``; ``fabric`` and ``epoch`` of it are set.
         recipe: optimiser, rates, epochs.
         batches: from an epoch's number to its batches; their ``len``, if they have one, lets the rate change
             within an epoch.
@@ -61,63 +62,61 @@ def fit(
     Raises:
         TrainingError: where the loss or its gradient is not finite; the last checkpoint stays.
     """
+    objective.fabric = fabric
     synchronise_norms(fabric, objective)
-    optimizer = recipe.optimizer(objective)
-    model, optimizer = fabric.setup(objective, optimizer)
-    start, curves = _resume(fabric, model, optimizer, folder)
+    model, optimizer = fabric.setup(objective, recipe.optimizer(objective))
+    path = folder / CHECKPOINT
+    start, curves = _resume(fabric, model, optimizer, path)
     kept = time.monotonic()
     for epoch in range(start, recipe.epochs):
         # Each of several processes drops other numbers out; a rank of 0 leaves the seed as it is.
-        words = [seed, epoch, processes()[0]]
+        words = [seed, epoch, fabric.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
         objective.epoch = epoch
-        curves.append({"epoch": epoch + 1, **_epoch(fabric, model, optimizer, recipe, batches, epoch, label)})
-        curves[-1] |= validate(epoch + 1)
+        model.train()
+        totals: dict[str, Tensor] = {}
+        recent: list[tuple[int, Any, Tensor]] = []
+        made, count = batches(epoch), 0
+        steps = length_hint(made)
+        for count, batch in enumerate(_ahead(made), start=1):
+            batch = fabric.to_device(batch)
+            factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            out = model(batch)
+            optimizer.zero_grad()
+            fabric.backward(out["loss"])
+            watched = out["loss"].detach()
+            if recipe.clip is not None:
+                # What is not finite is said below, in one line and without waiting for the GPU.
+                norm = fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+                watched = watched + norm
+            recent.append((count, batch.get("captions"), watched))
+            if count % LOOK_EVERY.get(fabric.device.type, 1) == 0:
+                _expect_finite(recent, label, epoch)
+            optimizer.step()
+            for name, value in out.items():
+                totals[name] = totals.get(name, 0.0) + value.detach()
+        if not count:
+            raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
+        _expect_finite(recent, label, epoch)
+        means = {name: float(total) / count for name, total in totals.items()}
+        curves.append({"epoch": epoch + 1, **means, **validate(epoch + 1)})
         if time.monotonic() - kept >= KEEP_EVERY and fabric.is_global_zero:
-            _keep(model, optimizer, folder, epoch + 1, curves)
+            _keep(model, optimizer, path, epoch + 1, curves)
             kept = time.monotonic()
-        announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {curves[-1]['loss']:.3f}")
+        announce(f"{label}: epoch {epoch + 1} of {recipe.epochs}, loss {means['loss']:.3f}")
     return pd.DataFrame(curves)
 
 
-def _epoch(
-    fabric: Fabric,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    batches: Batches,
-    epoch: int,
-    label: str,
-) -> dict[str, float]:
-    """One pass; means of what the objective reports."""
-    model.train()
-    totals: dict[str, Tensor] = {}
-    recent: list[tuple[int, Any, Tensor]] = []
-    made, count = batches(epoch), 0
-    steps = length_hint(made)
-    for count, batch in enumerate(made, start=1):
-        batch = fabric.to_device(batch)
-        factor = recipe.rate(epoch + (count - 1) / steps if steps else epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-        out = model(batch)
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(out["loss"])
-        watched = out["loss"].detach()
-        if recipe.clip is not None:
-            # What is not finite is said below, in one line and without waiting for the GPU.
-            norm = fabric.clip_gradients(model, optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-            watched = watched + norm
-        recent.append((count, batch.get("captions"), watched))
-        if count % LOOK_EVERY.get(fabric.device.type, 1) == 0:
-            _expect_finite(recent, label, epoch)
-        optimizer.step()
-        for name, value in out.items():
-            totals[name] = totals.get(name, 0.0) + value.detach()
-    if not count:
-        raise TrainingError(f"{label}: no batch to train on; give more groups or a smaller batch_size")
-    _expect_finite(recent, label, epoch)
-    return {name: float(total) / count for name, total in totals.items()}
+def _ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches, each made while the one before is used."""
+    made = iter(batches)
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, made, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, made, None)
+            yield batch
 
 
 def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int) -> None:
@@ -127,10 +126,7 @@ def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int
     """
     for step, captions, watched in recent:
         if not watched.isfinite():
-            which = ""
-            if captions is not None:
-                names = ", ".join(map(str, captions[:4].tolist()))
-                which = f" (training captions {names}{', ...' * (len(captions) > 4)})"
+            which = "" if captions is None else f" (training captions such as {captions[:4].tolist()})"
             raise TrainingError(
                 f"{label}: the loss or its gradient is not finite in epoch {epoch + 1}, "
                 f"batch {step}{which}; try a lower learning rate, or look at that batch"
@@ -138,9 +134,8 @@ def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int
     recent.clear()
 
 
-def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: list[Any]) -> None:
+def _keep(model: nn.Module, optimizer: Any, path: Path, epoch: int, curves: list[Any]) -> None:
     """Checkpoint, whole or not at all."""
-    path = folder / CHECKPOINT
     parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     try:
         with atomic(path, TrainingError) as temporary:
@@ -151,9 +146,8 @@ def _keep(model: nn.Module, optimizer: Any, folder: Path, epoch: int, curves: li
         raise TrainingError(f"{path}: cannot be written ({error}); free some space") from None
 
 
-def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> tuple[int, list[Any]]:
+def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, path: Path) -> tuple[int, list[Any]]:
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
-    path = folder / CHECKPOINT
     if not path.is_file():
         return 0, []
     try:
@@ -161,7 +155,5 @@ def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, folder: Path) -> t
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
     except Exception as error:
-        raise TrainingError(
-            f"{path}: cannot go on from this checkpoint ({error}); remove it to begin anew"
-        ) from None
+        raise TrainingError(f"{path}: no checkpoint of this run ({error}); remove it to begin anew") from None
     return int(state["epoch"]), list(state["curves"])

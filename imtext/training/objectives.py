@@ -14,7 +14,7 @@ from imtext.check import number, one_of, whole
 from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint
 from imtext.models import Joint
-from imtext.training.device import gathered, share
+from imtext.training.device import gathered, processes
 from imtext.unit import unit_rows
 
 RELEASED = "released"
@@ -26,10 +26,11 @@ class Objective(nn.Module):
     """A network and its loss, ``loss(embedded, batch)`` of what ``embed(batch)`` gives, kept apart.
 
     Where several processes train together each embeds its share of the batch, and each takes the loss of the
-    whole. ``sides`` names what they share; ``epoch`` is set by :func:`imtext.training.fit`.
+    whole. ``sides`` names what they share, which the network takes; ``epoch`` and ``fabric`` are set by
+    :func:`imtext.training.fit`.
     """
 
-    epoch = 0
+    epoch, fabric = 0, None
     sides: tuple[str, ...] = ("images", "codes", "lengths")
 
     def __init__(self, net: nn.Module) -> None:
@@ -38,16 +39,21 @@ class Objective(nn.Module):
 
     def embed(self, batch: Batch) -> Any:
         """What the network makes of a batch: embeddings ``(B, D)`` of both sides, or scores ``(B, B)``."""
-        return self.net(batch["images"], batch["codes"], batch.get("lengths"))
+        return self.net(*(batch.get(side) for side in self.sides))
 
     def forward(self, batch: Batch) -> Batch:
         """The loss of a batch and what is reported beside it."""
-        own = {name: share(batch[name]) for name in self.sides if batch.get(name) is not None}
+        rank, count = processes()
+        own = {name: batch[name][rank::count] for name in self.sides if batch.get(name) is not None}
         embedded = self.embed(batch | own)
         if isinstance(embedded, Tensor):
-            return self.loss(gathered(embedded, len(batch[self.sides[0]])), batch)
+            return self.loss(self.whole(embedded, batch[self.sides[0]]), batch)
         pairs = zip(embedded, self.sides, strict=False)
-        return self.loss(tuple(gathered(rows, len(batch[side])) for rows, side in pairs), batch)
+        return self.loss(tuple(self.whole(rows, batch[side]) for rows, side in pairs), batch)
+
+    def whole(self, rows: Tensor, items: Any) -> Tensor:
+        """Rows of all items of the batch, of which this process has its share."""
+        return gathered(self.fabric, rows, len(items))
 
 
 class Ranked(Objective):
@@ -146,10 +152,9 @@ class HingeObjective(Ranked):
         """Embeddings ``(B, D)`` of both sides, or scores of all images, or a share, with all captions."""
         if not hasattr(self.net, "scores"):
             return super().embed(batch)
-        total = len(batch["groups"])
-        words, counts = self.net.embed_words(batch["codes"], batch.get("lengths"))
-        regions = self.net.embed_regions(batch["images"])
-        return self.net.scores(regions, gathered(words, total), None, gathered(counts, total))
+        own = self.net.embed_words(batch["codes"], batch.get("lengths"))
+        words, counts = (self.whole(rows, batch["groups"]) for rows in own)
+        return self.net.scores(self.net.embed_regions(batch["images"]), words, None, counts)
 
     def loss(self, embedded: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Batch:
         """The hinges of embeddings or scores, and the constraint of both sides beside them (Eq. 3)."""
@@ -198,6 +203,8 @@ class DualPathObjective(Ranked):
     ['image_error', 'loss', 'text_error']
     """
 
+    sides = ("images", "codes")
+
     def __init__(
         self,
         net: Joint,
@@ -217,10 +224,6 @@ class DualPathObjective(Ranked):
         """The loss of a batch and what is reported beside it."""
         released = self.weights[0] and self.negatives == RELEASED
         return super().forward(self._with_candidates(batch) if released else batch)
-
-    def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Embeddings ``(B, D)`` of images and captions."""
-        return self.net(batch["images"], batch["codes"])
 
     def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
         """The three terms; ``image_error`` and ``text_error`` of those with a weight."""
@@ -292,10 +295,6 @@ class StructureObjective(Objective):
         super().__init__(net)
         self.options = options
 
-    def embed(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Embeddings ``(n, D)`` of the images and ``(m, D)`` of the captions."""
-        return self.net(batch["images"], batch["texts"])
-
     def loss(self, embedded: tuple[Tensor, ...], batch: Batch) -> Batch:
         """The loss alone."""
         return {"loss": losses.structure_preserving_loss(*embedded, batch["match"], **self.options)}
@@ -343,10 +342,6 @@ class SingleObjective(Objective):
         self.softmax = losses.InstanceLoss(net.dim, classes, not scale, dropout=0.0) if softmax else None
         if softmax and scale:  # its small numbers would all turn the same way in the first steps
             nn.init.normal_(self.softmax.classifier.weight, std=0.05)
-
-    def embed(self, batch: Batch) -> Tensor:
-        """Embeddings ``(B, D)`` of the pictures."""
-        return self.net(batch["inputs"], batch["is_text"])
 
     def loss(self, features: Tensor, batch: Batch) -> Batch:
         """The loss of a batch; in training mode the centres then follow.

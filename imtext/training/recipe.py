@@ -52,6 +52,8 @@ class Recipe:
         whole("epochs", self.epochs)
         whole("batch_size", self.batch_size, 2)
         number("lr", self.lr, least=1e-12)
+        if self.captions_per_group is not None:
+            whole("captions_per_group", self.captions_per_group)
 
     def rate(self, progress: float) -> float:
         """Factor on ``lr`` at ``progress`` epochs (a fraction inside an epoch counts)."""
@@ -68,17 +70,16 @@ class Recipe:
             ConfigError: where a prefix of ``lr_scale`` matches no parameter.
         """
         buckets: dict[tuple[float, float], list[nn.Parameter]] = {}
-        scales, seen = dict(self.lr_scale), set()
+        scales, seen = dict(self.lr_scale) | {"": 1.0}, {""}
         for name, parameter in module.named_parameters():
-            prefix = next((p for p in scales if name.startswith(p)), None)
+            prefix = next(p for p in scales if name.startswith(p))
             seen.add(prefix)
-            scale = 1.0 if prefix is None else scales[prefix]
+            scale = scales[prefix]
             parameter.requires_grad_(scale > 0)
             if scale > 0:
                 decay = self.weight_decay if parameter.dim() > 1 else 0.0
                 buckets.setdefault((scale, decay), []).append(parameter)
-        missing = [p for p in scales if p not in seen]
-        if missing:
+        if missing := [p for p in scales if p not in seen]:
             raise ConfigError(f"lr_scale names {missing}, and no parameter of the model begins so")
         groups = [
             {"params": params, "lr": self.lr * scale, "initial_lr": self.lr * scale, "weight_decay": decay}

@@ -184,9 +184,7 @@ def extract(
         return [one.flip(-1) for one in crops] if view else crops
 
     def drawn(view: int, first: int, images: Tensor) -> list[Tensor]:
-        state = np.random.SeedSequence([seed, view, first]).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-        return [transforms.augment(images, crop, generator)]
+        return [transforms.augment(images, crop, seeded(seed, view, first))]
 
     about = {
         "version": _VERSION,
@@ -205,6 +203,12 @@ def extract(
         kept.array(sides, middle, {**about, "sides": sides, "crops": read.crops}),
         kept.array(views, drawn, {**about, "views": views, "seed": seed}),
     )
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A generator of random numbers that are those of ``numbers`` alone."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def numbered(device: str | torch.device) -> torch.device:

@@ -30,7 +30,7 @@ TABLES = ("2", "5", "6")
         ({"seeds": [0.5]}, "parameter seeds: different whole numbers"),
         ({"seeds": 0.5}, "parameter seeds: takes "),
         ({"seeds": True}, "parameter seeds: takes "),
-        ({"device": "tpu"}, "device must be"),
+        ({"device": "tpu"}, "expected one of auto"),
         ({"jobs": -1}, "parameter jobs: 'auto' or a whole number from 0, found -1"),
         ({"jobs": "two"}, "parameter jobs: 'auto' or a whole number from 0, found 'two'"),
         ({"jobs": True}, "parameter jobs: takes "),

@@ -81,6 +81,7 @@ NAMES = ("vse", "scan t-i", "scan i-t", "released", "structure", "single")
 def found(name, fabric):
     """What an objective reports, its gradients and its state after a step."""
     model, batch = objective(name)
+    model.fabric = fabric
     wrapped = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=0.1))[0]
     out = wrapped(batch)
     fabric.backward(out["loss"])
