@@ -20,9 +20,8 @@ from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.papers import study_of
 from imtext.progress import progress
-from imtext.report import Evidence, from_parts, from_samples, from_scores, paper_values, read_paper
+from imtext.report import Evidence, Gallery, from_parts, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, similarity_histograms
-from imtext.report.gallery import Gallery
 from imtext.report.style import INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.spread import separation_samples

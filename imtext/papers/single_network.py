@@ -19,9 +19,8 @@ from imtext.experiment.study import Measures
 from imtext.papers import study_of
 from imtext.precision import working_precision
 from imtext.progress import announce
-from imtext.report import Evidence, from_samples, from_scores, read_paper
+from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
-from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
 from imtext.retrieval import modality_mixing
 from imtext.threads import torch_threads

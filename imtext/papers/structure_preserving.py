@@ -18,9 +18,8 @@ from imtext.experiment.results import SIDES, drawn
 from imtext.papers import study_of
 from imtext.papers.structure_geometry import gaps, two_spaces
 from imtext.precision import working_precision
-from imtext.report import Evidence, from_samples, from_scores, read_paper
+from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import by_weight
-from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE
 from imtext.runs import Run
 from imtext.training import make_fabric

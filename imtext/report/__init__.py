@@ -4,6 +4,7 @@
 
 from imtext.report.claims import Verdict, decide
 from imtext.report.evidence import Evidence, from_parts, from_samples, from_scores
+from imtext.report.gallery import Gallery
 from imtext.report.paper import Claim, Paper, PaperTable, paper_table, paper_values, read_paper
 from imtext.report.published import NOTES, Published, read_published, results_folder
 from imtext.report.style import use_house_style
