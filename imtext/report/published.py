@@ -98,7 +98,7 @@ def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
     kinds = defaultdict(lambda: float, dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int))
     with _reading(path):
         found = pd.read_csv(path, dtype=kinds, encoding="utf-8").fillna(dict.fromkeys(WORDS, ""))
-        found = found.set_index(keys)
+        found = found.astype({name: kinds[name] for name in found}).set_index(keys)
         if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")
         return found[[*columns, *found.columns.drop(columns)]]
