@@ -255,11 +255,10 @@ class Study:
         chance = {f"Chance, {galleries[line]}": one.chance(split) for line, (one, split) in scored.items()}
         ours = report.over_seeds(pd.concat(metrics, names=["row", "seed"]).reset_index())
         ours = pd.concat([ours, pd.DataFrame.from_dict(chance, orient="index")])
-        labels = {name: name for name in ours.index.difference([line.id for line in table.lines], sort=False)}
         here = self.provenance(results, [key for key, _ in lines.values()])
         here["gallery"] = "; ".join(dict.fromkeys(galleries.values()))
         ran = {line: one.origin["backbone"] for line, (one, _) in shown.items()}
-        return [report.side_by_side(table, ours, here, labels, ran)]
+        return [report.side_by_side(table, ours, here, ran)]
 
     def _lines(self, table: report.PaperTable, results: Results) -> dict[str, tuple[str, str]]:
         """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""

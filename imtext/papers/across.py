@@ -22,9 +22,8 @@ from imtext.experiment import Absent, Experiment, Result, Results, Study
 from imtext.experiment.compute import Row, finished, jobs_here, scores_of
 from imtext.experiment.results import SIDES, drawn
 from imtext.experiment.study import Measures
-from imtext.report import Evidence, from_samples, from_scores, read_paper
+from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
-from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
 from imtext.retrieval import Graded, graded, modality_mixing, order_of_models
 from imtext.retrieval.meaning import FirstWrong, extended_pairs, false_matches, pair_matrix

@@ -8,7 +8,7 @@ import numpy as np
 
 from imtext.experiment import Result, none_of_absent
 from imtext.experiment.results import drawn
-from imtext.report.gallery import Gallery
+from imtext.report import Gallery
 from imtext.text.tokens import tokenize
 
 

@@ -116,7 +116,11 @@ def summary(moment: np.ndarray) -> dict[str, float]:
 
 def compare(seeds: range = range(24), steps: int = 150) -> pd.DataFrame:
     """:func:`summary` of the :func:`three_moments`, one line a seed, columns (number, moment)."""
-    return sphere.by_seed({seed: three_moments(trainings(seed, steps)) for seed in seeds}, summary)
+    lines = {}
+    for seed in seeds:
+        moments = three_moments(trainings(seed, steps))
+        lines[seed] = pd.DataFrame({which: summary(one) for which, one in moments.items()}).stack()
+    return pd.DataFrame(lines).T.rename_axis("seed")
 
 
 def typical_anchor(both: dict[str, list[np.ndarray]]) -> int:
@@ -151,9 +155,8 @@ def triplets(both: dict[str, list[np.ndarray]]) -> Figure:
         axes.add_patch(Circle((0, 0), reach, zorder=0, label="hinge above 0", **disk))
         ends = {"positive": positive, "hardest negative": hardest}
         mark = {"marker": "o", "markevery": [1], "markeredgewidth": 2, "linewidth": 1.5, "zorder": 4}
-        for (name, end), fill, colour, dash in zip(ends.items(), FILLS, PALETTE, DASHES, strict=False):
-            look = {"fillstyle": fill, "color": colour, "linestyle": dash, **mark}
-            axes.plot(*np.transpose([(0, 0), end]), label=name, **look)
+        for (name, end), fill in zip(ends.items(), FILLS, strict=False):
+            axes.plot(*np.transpose([(0, 0), end]), label=name, fillstyle=fill, **mark)
         small = {"marker": "o", "markersize": 4, "fillstyle": "none", "linestyle": "none", "color": INK}
         axes.plot(*negatives[far > far.min()].T, label="other negatives", **small)
         worst = max(0.0, MARGIN + (near**2 - far.min() ** 2) / 2)

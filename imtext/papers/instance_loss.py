@@ -20,10 +20,9 @@ from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
 from imtext.papers import study_of
 from imtext.progress import progress
-from imtext.report import Evidence, from_parts, from_samples, from_scores, paper_values, read_paper
+from imtext.report import Evidence, Gallery, from_parts, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, similarity_histograms
-from imtext.report.gallery import Gallery
-from imtext.report.style import DASHES, INK, PALETTE, house_style, new_figure
+from imtext.report.style import INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.spread import separation_samples
 from imtext.text.bags import is_function_word
@@ -229,10 +228,9 @@ def curves(results: Results, labels: dict[str, str], titles: dict[str, str], sai
         return None
     figure, grid = panels(len(titles), 2.9, sharex=True, sharey=True)
     for axes, (column, title) in zip(grid, titles.items(), strict=True):
-        for number, (label, curve) in enumerate(shown.items()):
-            look = {"color": PALETTE[number], "linestyle": DASHES[number], "marker": "o", "markersize": 3}
+        for label, curve in shown.items():
             curve = curve.dropna(subset=[column])
-            axes.plot(curve["epoch"], curve[column], label=label, **look)
+            axes.plot(curve["epoch"], curve[column], label=label, marker="o", markersize=3)
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")

@@ -191,8 +191,6 @@ def weight_sweep(*results: Result) -> Figure:
 
     The mean over seeds, lowest to highest as a band, each seed a point.
     """
-    lines = []
-    for result in results:
-        term = result.rows[0].experiment.loss.constraint
-        lines.append(result.metrics().assign(weight=f"{term.weight if term else 0:g}"))
-    return by_weight(pd.concat(lines), "R-sum", "1")
+    terms = [result.rows[0].experiment.loss.constraint for result in results]
+    weights = [term.weight if term else 0 for term in terms]
+    return by_weight(dict(zip(weights, [one.metrics() for one in results], strict=True)), "R-sum", 1)

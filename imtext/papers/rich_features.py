@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import cycle, islice
 from timeit import timeit
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,6 @@ study = study_of(PAPER, globals())
 
 # "the average time of four approaches" for both kinds of attention (section IV-C).
 FOUR = ("ti-lse", "ti-avg", "it-lse", "it-avg")
-# A row of the notebook to the row of the table that it counts for.
-TIMED = {PLAIN: "vse", RICH: "vse_rfe"}
-TIMED |= {f"scan-{kind}": "scan" for kind in FOUR} | {f"scan-rfe-{kind}": "scan_rfe" for kind in FOUR}
 NAMES = {"vse": "VSE++", "scan": "SCAN"}
 PARTS = {"train": "training", "test": "test"}
 # Vocabulary and length of a word vector; regions of an image and lengths of its vectors with ResNet-152.
@@ -90,13 +88,14 @@ def timing(
     regions, codes = torch.randn(max(images, batch), *REGIONS), _captions(max(5 * images, batch))
     for kind in islice(cycle(FOUR), runs):
         turn = {}
-        for key in (PLAIN, RICH, f"scan-{kind}", f"scan-rfe-{kind}"):
+        scan = {"scan": f"scan-{kind}", "scan_rfe": f"scan-rfe-{kind}"}
+        for line, key in ({"vse": PLAIN, "vse_rfe": RICH} | scan).items():
             if key not in models:
                 announce(f"timing: {key}")
                 one = rows[key].but(network={"dim": dim}, recipe={"batch_size": batch})
                 shown = regions if "scan" in key else regions.flatten(1)[:, : IMAGES[key]]
                 models[key] = _model(one, shown, codes, steps, images, study.places.device)
-            turn[TIMED[key]] = models[key]()
+            turn[line] = models[key]()
         turns.append(pd.DataFrame.from_dict(turn, orient="index").stack())
     return Times(pd.DataFrame(turns))
 
@@ -142,11 +141,10 @@ def _model(
     return turn
 
 
-class Times:
+class Times(NamedTuple):
     """Seconds, a line a run, by row of Table V and part, ``"train"`` or ``"test"``."""
 
-    def __init__(self, seconds: pd.DataFrame) -> None:
-        self.seconds = seconds
+    seconds: pd.DataFrame
 
     def table(self) -> pd.DataFrame:
         """Table V: mean and standard deviation over the runs, by the paper's row ids."""

@@ -19,11 +19,10 @@ from imtext.experiment.study import Measures
 from imtext.papers import study_of
 from imtext.precision import working_precision
 from imtext.progress import announce
-from imtext.report import Evidence, from_samples, from_scores, read_paper
+from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
-from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE, house_style
-from imtext.retrieval import Mixing, modality_mixing
+from imtext.retrieval import modality_mixing
 from imtext.threads import torch_threads
 from imtext.training import make_fabric
 
@@ -36,7 +35,7 @@ FEW = {"train": 40, "val": 10, "test": 10}  # so few groups that a softmax tells
 
 def modalities_overlap(results: Results) -> list[Evidence]:
     """Modality mixing of the test split; its interval is that of the measure."""
-    found = mixing(results["config-2"])
+    found = modality_mixing(**results["config-2"].embeddings()[0])
     return [Evidence("mixing", found.value, found.low, found.high, (found.value,), unit="", digits=3)]
 
 
@@ -53,11 +52,6 @@ def own_texts_lie_closer(results: Results) -> list[Evidence]:
 
 
 study = study_of(PAPER, globals())
-
-
-def mixing(result: Result) -> Mixing:
-    """How mixed images and captions of the test split are in the space of a row, under its first seed."""
-    return modality_mixing(**result.embeddings()[0])
 
 
 # Figures of the rows
@@ -104,8 +98,8 @@ def spaces(*results: Result, most: int = 300) -> Figure:
     """Figure 3: t-SNE of test images and captions, at most ``most`` images; the mixing is that of all."""
     figure, grid = panels(len(results), 3.9, per_row=2)
     for axes, result in zip(grid, results, strict=True):
-        data, arrays, found = result.split(), result.embeddings()[0], mixing(result)
-        images = np.array(drawn(data.n_images, most))
+        data, arrays = result.split(), result.embeddings()[0]
+        images, found = np.array(drawn(data.n_images, most)), modality_mixing(**arrays)
         captions = np.flatnonzero(np.isin(data.image_of_caption, images))
         points = flat_map(np.concatenate([arrays["images"][images], arrays["captions"][captions]]))
         look = {"s": 12, "alpha": 0.7, "rasterized": True}

@@ -16,11 +16,10 @@ from imtext.experiment import Result, Results, none_of_absent
 from imtext.experiment.compute import MODEL, Row, load_weights, untrained
 from imtext.experiment.results import SIDES, drawn
 from imtext.papers import study_of
-from imtext.papers.structure_geometry import compare
+from imtext.papers.structure_geometry import gaps, two_spaces
 from imtext.precision import working_precision
-from imtext.report import Evidence, from_samples, from_scores, read_paper
+from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import by_weight
-from imtext.report.gallery import Gallery
 from imtext.report.style import PALETTE
 from imtext.runs import Run
 from imtext.training import make_fabric
@@ -52,8 +51,9 @@ def _caption_distances(result: Result) -> pd.DataFrame:
 def structure_resolves_ambiguity(results: Results) -> list[Evidence]:
     """Gap of new images in the example of Figure 2, with minus without the term, over draws of it."""
     profile = next(iter(results.present.values())).rows[0].profile
-    gaps = compare(range(4 if profile == "smoke" else 24))["gap"]
-    return [from_samples("gap of a new image", gaps["with"] - gaps["without"])]
+    spaces = map(two_spaces, range(4 if profile == "smoke" else 24))
+    gains = [gaps(one["with"]).mean() - gaps(one["without"]).mean() for one in spaces]
+    return [from_samples("gap of a new image", gains)]
 
 
 def most_pairs_violate_little(results: Results) -> list[Evidence]:
@@ -127,9 +127,9 @@ def weight_sweep(results: Results, weights: Mapping[float, str]) -> Figure | Non
 
     None where no row has it.
     """
-    ran = {f"{weight:g}": results[key] for weight, key in sorted(weights.items()) if results.get(key)}
-    lines = [one.metrics("val").assign(weight=weight) for weight, one in ran.items() if one.has("val")]
-    return by_weight(pd.concat(lines), "R-sum, validation split", "0.2") if lines else None
+    ran = {weight: results[key] for weight, key in weights.items() if results.get(key)}
+    found = {weight: one.metrics("val") for weight, one in ran.items() if one.has("val")}
+    return by_weight(found, "R-sum, validation split", 0.2) if found else None
 
 
 @none_of_absent

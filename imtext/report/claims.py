@@ -23,18 +23,11 @@ this, no verdict comes from
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
-from pandas.io.formats.style import Styler
 
 from imtext.report.evidence import Evidence
-from imtext.report.markup import size, styled
-from imtext.report.paper import EM_DASH, Claim, Paper
-from imtext.report.tables import describe
+from imtext.report.paper import Claim
 
 # The words for one difference, the worst first.
 WORDS = ("not reproduced", "inconsistent", "undecided", "consistent", "reproduced")
@@ -99,41 +92,3 @@ def _judge(bounds: Sequence[float], item: Evidence) -> tuple[str, str]:
         return INCONSISTENT, "smaller than claimed" if item.high < low else "larger than claimed"
     nothing = ", and 0" * (item.low <= 0 <= item.high and not low <= 0 <= high)
     return CONSISTENT, f"the interval reaches the claimed size{nothing}"
-
-
-def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uuid: str = "claims") -> Styler:
-    """The claims with the paper's numbers, ours with 95 % interval, and a verdict as sign and word.
-
-    `provenance` as for `side_by_side`. The reason of a verdict stands beneath it.
-    """
-    frame = pd.DataFrame(
-        map(_cells, verdicts),
-        columns=["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"],
-        index=range(1, len(verdicts) + 1),
-    )
-    source = html.escape(describe(provenance))
-    caption = "<strong>Claims</strong>. A positive difference is as claimed, except beside a claimed size. "
-    looks = [["", "", "", SIGNS[one.word][1]] for one in verdicts]
-    return styled(frame, uuid, f"{caption}Here: {source}.", "claims", looks)
-
-
-def not_tested(paper: Paper) -> Styler:
-    """The sentences of a paper that no claim tests, and why not."""
-    names = {"text": "Sentence", "section": "Section", "because": "Not tested, because"}
-    frame = pd.DataFrame(paper.untested, columns=list(names)).map(html.escape).rename(columns=names)
-    return styled(frame, f"{paper.name}-untested", "<strong>Not tested</strong>.", "claims").hide(axis=0)
-
-
-def _cells(verdict: Verdict) -> list[str]:
-    """The line of a claim as HTML."""
-    claim, sign = verdict.claim, SIGNS[verdict.word][0]
-    here = [f"{html.escape(one.name)}:<br><span>{one.show()}</span>" for one in verdict.evidence]
-    if claim.bounds and here:
-        here.append(f"<small>claimed: {size(*claim.bounds)} {html.escape(verdict.evidence[0].unit)}</small>")
-    reason = f"<br><small>{html.escape(verdict.reason)}</small>" if verdict.reason else ""
-    return [
-        f"{html.escape(claim.text)} <small>({html.escape(claim.section)})</small>",
-        html.escape(claim.paper) or EM_DASH,
-        "<br>".join(here) or EM_DASH,
-        f"<strong><i>{sign}</i> {verdict.word}</strong>{reason}",
-    ]

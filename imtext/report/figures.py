@@ -88,17 +88,18 @@ def pearson_maps(maps: Mapping[str, np.ndarray]) -> Figure | None:
 
 
 @house_style()
-def by_weight(runs: pd.DataFrame, said: str, printed: str) -> Figure:
+def by_weight(runs: Mapping[float, pd.DataFrame], said: str, printed: float) -> Figure:
     """R-sum by the weight λ of a term: mean over seeds, lowest to highest as a band, seeds as points.
 
     Args:
-        runs: columns ``weight``, as text and in the order of the axis, and ``rsum``, one line a run.
+        runs: by weight, a column ``rsum``, one line a run.
         said: what the R-sum is of; printed: the paper's weight.
     """
-    line, (figure, (axes,)) = {"data": runs, "x": "weight", "y": "rsum"}, panels(1, 3.0)
+    lines = pd.concat([runs[weight].assign(weight=f"{weight:g}") for weight in sorted(runs)])
+    line, (figure, (axes,)) = {"data": lines, "x": "weight", "y": "rsum"}, panels(1, 3.0)
     sns.lineplot(**line, errorbar=("pi", 100), ax=axes, label="mean, lowest to highest seed")
     sns.stripplot(**line, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
-    axes.axvline(printed, color=INK, linestyle=":", label="in the paper")
+    axes.axvline(f"{printed:g}", color=INK, linestyle=":", label="in the paper")
     axes.set(xlabel="weight λ (even steps)", ylabel=said)
     axes.legend()
     return figure

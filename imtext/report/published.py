@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -94,15 +95,13 @@ def read_published(path: Path) -> Published:
 def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=[*keys, *columns]).set_index(keys)
+    kinds = defaultdict(lambda: float, dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int))
     with _reading(path):
         found = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), encoding="utf-8")
         rest = found.columns.drop([*keys, *columns])
-        kinds = dict.fromkeys(found, float) | dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int)
-        words = found.columns.intersection(WORDS)
-        found[words] = found[words].fillna("")
-        found = found.astype({name: kinds[name] for name in found})
+        found = found.fillna(dict.fromkeys(WORDS, "")).astype({name: kinds[name] for name in found})
         found = found.set_index(keys)
-        if not found.index.is_unique:
+        if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")
         return found[[*columns, *rest]]
 

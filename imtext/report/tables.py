@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from imtext.report.claims import SIGNS, Verdict
 from imtext.report.markup import plain, signed, size, styled
-from imtext.report.paper import EM_DASH, Paper, PaperTable, Row, known
+from imtext.report.paper import EM_DASH, Paper, PaperTable, Row
 
 # What stands in a line about where numbers come from, in its order.
 FACTS = ("dataset", "about", "profile", "groups", "gallery", "seeds", "device")
@@ -57,11 +58,7 @@ def describe(provenance: Mapping[str, Any]) -> str:
 
 
 def side_by_side(
-    table: PaperTable,
-    ours: pd.DataFrame,
-    provenance: Mapping[str, Any],
-    extra: Mapping[str, str] = {},
-    ran: Mapping[str, str] = {},
+    table: PaperTable, ours: pd.DataFrame, provenance: Mapping[str, Any], ran: Mapping[str, str] = {}
 ) -> Styler:
     """The paper's table with ours beside it: of each row a line as printed, and one of what came out here.
 
@@ -70,21 +67,15 @@ def side_by_side(
 
     Args:
         ours: keyed by row ids, with metric columns (`image_query_r1` …), optionally `<metric>_sd` and
-            `n_seeds`, as :func:`over_seeds` makes it.
+            `n_seeds`, as :func:`over_seeds` makes it. Rows that the table does not have stand at the foot.
         provenance: what :func:`describe` takes.
-        extra: rows that the table does not have, id → label.
         ran: row id → what ran here in the place of what the paper names: a column of its own or, where it is
             the same in every row, a part of the caption.
 
     The paper's numbers stand with the digits it prints, ours with two.
-
-    Raises:
-        ConfigError: a row of ours that neither the table nor `extra` has.
     """
-    rows = {row.id: row for row in table.lines} | {name: Row(name, label) for name, label in extra.items()}
-    for name in ours.index:
-        known(rows, name, f"Table {table.number}: row")
-    shown = [row for row in rows.values() if row.id in ours.index]
+    rows = {name: Row(name, name) for name in ours.index}
+    shown = [row for row in table.lines if rows.pop(row.id, None)] + [*rows.values()]
     kinds = {ran.get(row.id, "") for row in shown}
     several = len(kinds) > 1
     heads = [(one.group, one.label + " ↓" * (one.better == "low")) for one in table.columns]
@@ -108,11 +99,13 @@ def side_by_side(
     names = [None, "ran here" if several else None]
     header = pd.MultiIndex.from_tuples([("", ""), *heads], names=names)
     here = [describe(provenance), *([] if several else kinds)]
+    seeds = ours.get("n_seeds", pd.Series([1])).agg(["min", "max"]).astype(int).unique()
+    spread = f" · mean ± sd over {' to '.join(map(str, seeds))} seeds" * bool(max(seeds) > 1)
     low = " ↓ lower is better." if any(column.better == "low" for column in table.columns) else ""
     caption = (
         f"<strong>Table {table.number}</strong>: {html.escape(table.caption)}. "
         f"Paper: {html.escape(table.dataset)} ({html.escape(table.split)}). "
-        f"Here: {html.escape(' · '.join(filter(None, here)))}{_seeds_note(ours)}.{low}"
+        f"Here: {html.escape(' · '.join(filter(None, here)))}{spread}.{low}"
     )
     frame = pd.DataFrame(cells, index=index, columns=header)
     styler = styled(frame, table.id, caption, "side_by_side", marks)
@@ -188,6 +181,29 @@ def arithmetic(paper: Paper) -> Styler:
     return styled(frame, f"{paper.name}-arithmetic", "<strong>The paper's arithmetic</strong>.", "claims")
 
 
+def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uuid: str = "claims") -> Styler:
+    """The claims with the paper's numbers, ours with 95 % interval, and a verdict as sign and word.
+
+    `provenance` as for `side_by_side`. The reason of a verdict stands beneath it.
+    """
+    frame = pd.DataFrame(
+        map(_claim_cells, verdicts),
+        columns=["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"],
+        index=range(1, len(verdicts) + 1),
+    )
+    source = html.escape(describe(provenance))
+    caption = "<strong>Claims</strong>. A positive difference is as claimed, except beside a claimed size. "
+    looks = [["", "", "", SIGNS[one.word][1]] for one in verdicts]
+    return styled(frame, uuid, f"{caption}Here: {source}.", "claims", looks)
+
+
+def not_tested(paper: Paper) -> Styler:
+    """The sentences of a paper that no claim tests, and why not."""
+    names = {"text": "Sentence", "section": "Section", "because": "Not tested, because"}
+    frame = pd.DataFrame(paper.untested, columns=list(names)).map(html.escape).rename(columns=names)
+    return styled(frame, f"{paper.name}-untested", "<strong>Not tested</strong>.", "claims").hide(axis=0)
+
+
 def _terms(paper: Paper, one: Mapping[str, Any]) -> tuple[list[str], list[list[float]]]:
     """What is computed from: lines of words, and the terms of each computation."""
     how = f" {one.get('how', '−')} "
@@ -225,6 +241,16 @@ def _cells(table: PaperTable, row: Row, numbers: pd.DataFrame, digits: int | Non
     return cells
 
 
-def _seeds_note(ours: pd.DataFrame) -> str:
-    seeds = ours.get("n_seeds", pd.Series([1])).agg(["min", "max"]).astype(int).unique()
-    return f" · mean ± sd over {' to '.join(map(str, seeds))} seeds" if max(seeds) > 1 else ""
+def _claim_cells(verdict: Verdict) -> list[str]:
+    """The line of a claim as HTML."""
+    claim, sign = verdict.claim, SIGNS[verdict.word][0]
+    here = [f"{html.escape(one.name)}:<br><span>{one.show()}</span>" for one in verdict.evidence]
+    if claim.bounds and here:
+        here.append(f"<small>claimed: {size(*claim.bounds)} {html.escape(verdict.evidence[0].unit)}</small>")
+    reason = f"<br><small>{html.escape(verdict.reason)}</small>" if verdict.reason else ""
+    return [
+        f"{html.escape(claim.text)} <small>({html.escape(claim.section)})</small>",
+        html.escape(claim.paper) or EM_DASH,
+        "<br>".join(here) or EM_DASH,
+        f"<strong><i>{sign}</i> {verdict.word}</strong>{reason}",
+    ]

@@ -27,7 +27,7 @@ from imtext.experiment.results import drawn
 from imtext.models import PictureCNN, PictureNets
 from imtext.papers import across, galleries, single_network
 from imtext.report import paper_values
-from imtext.retrieval import evaluate, evaluate_scores
+from imtext.retrieval import evaluate, evaluate_scores, modality_mixing
 from imtext.runs import Run
 from imtext.search import search
 from imtext.text.text_image import TextImage
@@ -260,7 +260,7 @@ def test_galleries_show_what_was_found_as_it_is_written(results):
 def test_the_map_names_its_rows_and_their_mixing(results):
     figure = single_network.spaces(results["standard"], results["config-2"])
     assert [axes.get_title("left") for axes in figure.axes] == ["standard", "config-2"]
-    found = single_network.mixing(results["config-2"])
+    found = modality_mixing(**results["config-2"].embeddings()[0])
     assert f"mixing {found.value:.2f} ({found.low:.2f} to {found.high:.2f})" in figure.axes[1].get_xlabel()
     assert single_network.spaces(results["standard"], Absent()) is None
 
@@ -371,7 +371,7 @@ def test_every_claim_is_tested(models, study, results):
 
 
 def test_an_interval_that_is_known_is_shown_as_it_is(models, results, monkeypatch):
-    mixing = single_network.mixing(results["config-2"])
+    mixing = modality_mixing(**results["config-2"].embeddings()[0])
     (overlap,) = single_network.modalities_overlap(results)
     assert (overlap.difference, overlap.low, overlap.high) == (mixing.value, mixing.low, mixing.high)
     known = SimpleNamespace(kendall=0.4, kendall_low=0.2, kendall_high=0.6)

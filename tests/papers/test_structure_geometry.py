@@ -17,7 +17,6 @@ from matplotlib.text import Text
 
 from imtext.papers.structure_geometry import (
     GROUPS,
-    compare,
     gaps,
     neighbourhoods,
     on_map,
@@ -133,8 +132,6 @@ def test_a_seed_gives_the_same_spaces_again_and_leaves_the_generator_alone():
     assert all(np.array_equal(a, b) for a, b in zip(first["with"], again["with"], strict=True))
     assert np.array_equal(start["without"].captions, start["with"].captions)
     assert not np.array_equal(first["without"].captions, first["with"].captions)
-    frame = compare([3], steps=4)
-    assert frame.loc[3, ("within", "with")] == summary(first["with"])["within"]
 
 
 def test_the_page_runs_and_its_picture_is_small(tmp_path):
