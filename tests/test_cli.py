@@ -56,12 +56,7 @@ def test_evaluate_prints_what_the_library_finds(stored, capsys):
     ("change", "words"),
     [
         (lambda x: x.pop("captions"), "lacks captions (found images, image_of_caption)"),
-        (lambda x: x.update(images=np.ones(4)), "images: expected a non-empty matrix"),
-        (lambda x: x.update(images=np.array([["a"]])), "images: expected real numbers"),
         (lambda x: x["captions"].__setitem__((7, 0), np.nan), "captions: row 7 holds NaN or infinity"),
-        (lambda x: x.update(captions=np.ones((30, 5))), "images have 4 dimensions, captions have 5"),
-        (lambda x: x.update(image_of_caption=np.arange(29) % 10), "expected whole numbers of shape (30,)"),
-        (lambda x: x["image_of_caption"].__setitem__(2, 10), "caption 2 points to image 10"),
         (lambda x: x.update(image_of_caption=np.zeros(30, dtype=int)), "image 1 has no caption"),
         (lambda x: x.update(images=np.array([{}], dtype=object)), "cannot be read"),
     ],

@@ -27,6 +27,14 @@ def test_what_is_written_is_read(tmp_path):
     assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
 
 
+def test_what_is_cut_short_or_no_file_is_refused(tmp_path):
+    write_tensors(tmp_path / "x", "example-1", ARRAYS, {})
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-9])
+    for path in (tmp_path / "x", tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match="expected a file of kind example-1"):
+            read_tensors(path, "example-1", ("a",))
+
+
 @pytest.mark.parametrize(
     "about", [None, {}, {"imtext": "[]"}, {"imtext": "{"}, {"imtext": '{"kind": "example-2"}'}]
 )

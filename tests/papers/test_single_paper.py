@@ -77,17 +77,6 @@ def test_the_paper_profile_is_the_papers():
     assert base.data.train is base.data.val is base.data.test is None
 
 
-def test_the_keys_of_the_notebook_are_those_of_the_file(made):
-    paper, full = single_network.PAPER, set(defined("single_network", profile="full")["rows"])
-    named = {line.run for table in paper.tables.values() for line in table.lines if line.run}
-    assert full == named > set(made[0]["rows"]) and paper.numbers == ("1", "2", "3")
-    measured = {*made[0]["study"].measures, "softmax_prevents_collapse"}
-    for claim in paper.claims.values():
-        keys = {key for one in claim.compare for pair in one["pairs"] for key in pair} | set(claim.needs)
-        assert keys <= named and (keys or claim.id == "order_changes"), claim.id
-        assert [bool(claim.compare), claim.id in measured, claim.table == "3"].count(True) == 1, claim.id
-
-
 def test_rows_differ_by_what_they_say(made):
     rows = made[0]["rows"]
     forms_of = {"standard": (1, 1), "config-2": (2, 2), "ten-texts": (1, 2), "two-images": (2, 1)}

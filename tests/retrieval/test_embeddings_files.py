@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
-from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from imtext.errors import ConfigError, DataError, ImtextError
+from imtext.errors import ConfigError, DataError
 from imtext.retrieval import evaluate, load_embeddings
 
 K = 3
@@ -178,37 +175,3 @@ def test_headers_that_lie(tmp_path, content):
     for place in (path, folder):
         with pytest.raises(DataError, match="cannot be read|as matrices of numbers"):
             load_embeddings(place)
-
-
-def originals():
-    arrays = make()
-    files = {}
-    for name, save in (("npz", np.savez), ("npz2", np.savez_compressed)):
-        buffer = BytesIO()
-        save(buffer, **arrays)
-        files[name] = buffer.getvalue()
-    return files
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.data())
-def test_mutated_files(tmp_path_factory, data):
-    """Success or one line of DataError; also for the tensors."""
-    root = tmp_path_factory.getbasetemp()
-    source = root / "source.safetensors"
-    if not source.exists():
-        save_file({key: torch.from_numpy(array) for key, array in make().items()}, source)
-    files = {**originals(), "safetensors": source.read_bytes()}
-    kind = data.draw(st.sampled_from(sorted(files)))
-    content = bytearray(files[kind])
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at] = data.draw(st.integers(0, 255))
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content))) :]
-    path = root / ("mutated.safetensors" if kind == "safetensors" else "mutated.npz")
-    path.write_bytes(content)
-    try:
-        load_embeddings(path, data.draw(st.sampled_from([None, 1, K])))
-    except ImtextError as error:
-        assert "\n" not in str(error)

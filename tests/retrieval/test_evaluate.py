@@ -10,16 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import cosine
+from toys import cosine, toy
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import evaluate, evaluate_scores, recall
-from imtext.retrieval.similarity import as_rows, each
+from imtext.retrieval.similarity import each
 
 
-def naive_ranks(images, captions, owners):
-    """Loops over every query and every item, in float64; equal cosines (to 1e-12) go by index."""
-
+def naive_ranks(images, captions, owners, groups=None):
+    """Loops over queries and items, in float64: the best match of a group; equal cosines go by index."""
+    groups = range(len(images)) if groups is None else groups
     images, captions = np.asarray(images, dtype=np.float64), np.asarray(captions, dtype=np.float64)
     scores = [[cosine(image, caption) for caption in captions] for image in images]
 
@@ -30,40 +30,48 @@ def naive_ranks(images, captions, owners):
                 better += 1
         return better + 1
 
-    image_ranks = [
-        min(rank(row, j) for j, owner in enumerate(owners) if owner == i) for i, row in enumerate(scores)
-    ]
-    text_ranks = [rank([row[j] for row in scores], owner) for j, owner in enumerate(owners)]
+    image_ranks, text_ranks = [], []
+    for i, row in enumerate(scores):
+        image_ranks.append(min(rank(row, j) for j, owner in enumerate(owners) if groups[owner] == groups[i]))
+    for j, owner in enumerate(owners):
+        column = [row[j] for row in scores]
+        text_ranks.append(min(rank(column, i) for i in range(len(images)) if groups[i] == groups[owner]))
     return image_ranks, text_ranks
 
 
-def toy(n_images=12, n_captions=41, dimensions=6, strength=0.7, seed=0, dtype=np.float32):
-    """Embeddings with a ragged number of captions per image, in no order."""
-    generator = np.random.default_rng(seed)
-    owners = np.concatenate([np.arange(n_images), generator.integers(0, n_images, n_captions - n_images)])
-    generator.shuffle(owners)
-    images = generator.normal(size=(n_images, dimensions))
-    captions = generator.normal(size=(n_captions, dimensions)) + strength * images[owners]
-    return images.astype(dtype), captions.astype(dtype), owners
+def found(result):
+    return result.image_query_ranks.tolist(), result.text_query_ranks.tolist()
 
 
-def test_float32_of_any_scale_is_fine():
-    images, captions, owners = toy()
-    expected = evaluate(images, captions, owners)
-    powers = np.exp2(np.linspace(-90, 90, len(captions)).round()).astype(np.float32)[:, None]
-    result = evaluate(images * np.float32(2.0**-90), captions * powers, owners)
-    np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
-    np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
+def ragged_groups(n, grouped):
+    """Names of groups of images in no order, or none."""
+    return 10 * np.random.default_rng(3).integers(0, n // 3, n) - 20 if grouped else None
+
+
+GROUPED = pytest.mark.parametrize("grouped", [False, True])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "of_images", "low", "high"), [(np.float32, -90, -90, 90), (np.float64, 330, -80, 330)]
+)
+def test_the_scale_of_a_row_does_not_matter(dtype, of_images, low, high):
+    images, captions, owners = toy(dtype=dtype)
+    scales = np.exp2(np.linspace(low, high, len(captions)).round()).astype(dtype)[:, None]
+    result = evaluate(images * dtype(2.0**of_images), captions * scales, owners)
+    assert found(result) == found(evaluate(images, captions, owners))
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_ranks_equal_explicit_loops(seed, dtype):
+@pytest.mark.parametrize("pairs", [1 << 18, 7])
+@GROUPED
+def test_ranks_equal_explicit_loops(monkeypatch, seed, dtype, pairs, grouped):
+    monkeypatch.setattr(recall, "_PAIRS", pairs)
     images, captions, owners = toy(seed=seed, dtype=dtype)
-    result = evaluate(images, captions, owners)
-    expected = naive_ranks(images, captions, owners)
-    assert result.image_query_ranks.tolist() == expected[0]
-    assert result.text_query_ranks.tolist() == expected[1]
+    groups = ragged_groups(len(images), grouped)
+    expected = naive_ranks(images, captions, owners, groups)
+    for block in (None, 1, 5):
+        assert found(evaluate(images, captions, owners, block=block, group_of_image=groups)) == expected
 
 
 def test_metrics_follow_from_the_ranks():
@@ -82,59 +90,63 @@ def test_metrics_follow_from_the_ranks():
     assert result.rsum == pytest.approx(total)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_ties_go_by_index(data):
     n_images = data.draw(st.integers(1, 6))
     owners = data.draw(
         st.permutations(list(range(n_images)) + data.draw(st.lists(st.integers(0, n_images - 1))))
     )
-    vector = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=3, max_size=3)
+    groups = data.draw(st.none() | st.lists(st.integers(-1, 2), min_size=n_images, max_size=n_images))
+    vector = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=3, max_size=3)  # also rows of zeros
     images = data.draw(st.lists(vector, min_size=n_images, max_size=n_images))
     captions = data.draw(st.lists(vector, min_size=len(owners), max_size=len(owners)))
-    result = evaluate(images, captions, owners, block=data.draw(st.sampled_from([None, 1, 2, 5])))
-    assert (result.image_query_ranks.tolist(), result.text_query_ranks.tolist()) == naive_ranks(
-        images, captions, owners
-    )
+    block = data.draw(st.sampled_from([None, 1, 2, 5]))
+    result = evaluate(images, captions, owners, block=block, group_of_image=groups)
+    assert found(result) == naive_ranks(images, captions, owners, groups)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-9])
 @pytest.mark.parametrize("share", [0.0, 1 / 50, 1.0])
-def test_a_collapsed_embedding_scores_chance(monkeypatch, noise, share):
+@pytest.mark.parametrize("each", [1, 4])
+def test_a_collapsed_embedding_scores_chance(monkeypatch, noise, share, each):
+    """The first item of a group stands where it stands in the gallery: chance, not 100 %."""
     monkeypatch.setattr(recall, "_EXACT_SHARE", share)
     generator = np.random.default_rng(0)
     one = generator.normal(size=37)
     images = one + noise * generator.normal(size=(300, 37))
     captions = 3 * one + noise * generator.normal(size=(600, 37))
-    owners = np.repeat(np.arange(300), 2)
-    result = evaluate(images.astype(np.float64), captions.astype(np.float64), owners)
-    assert result.text_query_ranks.tolist() == (owners + 1).tolist()
-    assert result.image_query_ranks.tolist() == list(range(1, 601, 2))
-    assert result.text_query.r1 == pytest.approx(100 / 300)
+    owners, groups = np.repeat(np.arange(300), 2), np.arange(300) // each
+    result = evaluate(images, captions, owners, group_of_image=None if each == 1 else groups)
+    assert result.text_query_ranks.tolist() == (each * groups[owners] + 1).tolist()
+    assert result.image_query_ranks.tolist() == (2 * each * groups + 1).tolist()
+    assert result.text_query.r1 == pytest.approx(each * 100 / 300)
 
 
 @pytest.mark.parametrize("strength", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_neither_block_nor_path_changes_a_rank(monkeypatch, strength, share):
+@GROUPED
+def test_neither_block_nor_path_changes_a_rank(monkeypatch, strength, share, grouped):
     """Float32 blocks with contested pairs (share 1) agree with float64 blocks (share 0), of any size."""
-    images, captions, owners = toy(150, 700, 48, strength)
+    images, captions, owners = toy(150, 700, 48, strength, dtype=np.float32)
+    groups = ragged_groups(150, grouped)
     images[7], captions[3] = images[90], captions[600]  # copies, hence exact ties
     unit = [
         x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1)[:, None]
         for x in (images, captions)
     ]
-    expected = evaluate_scores(np.round(unit[0] @ unit[1].T, 13), owners)
+    expected = found(evaluate_scores(np.round(unit[0] @ unit[1].T, 13), owners, group_of_image=groups))
     monkeypatch.setattr(recall, "_EXACT_SHARE", share)
     for block in (None, 1000, 128, 13):
-        result = evaluate(images, captions, owners, block=block)
-        np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
-        np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
+        assert found(evaluate(images, captions, owners, block=block, group_of_image=groups)) == expected
 
 
-def test_a_coarse_product_changes_no_rank(monkeypatch):
+@GROUPED
+def test_a_coarse_product_changes_no_rank(monkeypatch, grouped):
     """Even where the hardware rounds products to 11 bits, the margin widens until the ranks are right."""
-    images, captions, owners = toy(150, 700, 48, 1.0)
-    expected = evaluate(images, captions, owners)
+    images, captions, owners = toy(150, 700, 48, 1.0, dtype=np.float32)
+    groups = ragged_groups(150, grouped)
+    expected = found(evaluate(images, captions, owners, group_of_image=groups))
     product = torch.mm
 
     def coarse(a, b):
@@ -142,14 +154,12 @@ def test_a_coarse_product_changes_no_rank(monkeypatch):
 
     monkeypatch.setattr(recall, "_EXACT_SHARE", 1.0)
     monkeypatch.setattr(torch, "mm", coarse)
-    result = evaluate(images, captions, owners)
-    np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
-    np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
+    assert found(evaluate(images, captions, owners, group_of_image=groups)) == expected
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing_and_are_given_back(threads):
-    images, captions, owners = toy(150, 700, 48, 1.0)
+    images, captions, owners = toy(150, 700, 48, 1.0, dtype=np.float32)
     expected = evaluate(images, captions, owners)
     before = torch.get_num_threads()
     try:
@@ -161,12 +171,11 @@ def test_threads_change_nothing_and_are_given_back(threads):
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_array_equal(result.image_query_ranks, expected.image_query_ranks)
-    np.testing.assert_array_equal(result.text_query_ranks, expected.text_query_ranks)
+    assert found(result) == found(expected)
 
 
 def test_autocast_of_the_caller_changes_nothing():
-    images, captions, owners = toy(150, 700, 48, 1.0)
+    images, captions, owners = toy(150, 700, 48, 1.0, dtype=np.float32)
     expected = evaluate(images, captions, owners)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = evaluate(images, captions, owners)
@@ -191,23 +200,6 @@ def test_folds_are_consecutive_blocks_of_images_with_their_captions():
     assert folded.rsum <= 600
 
 
-def test_zero_rows_have_cosine_zero():
-    images, captions, owners = toy()
-    images[2], captions[5] = 0, 0
-    result = evaluate(images, captions, owners)
-    expected = naive_ranks(images, captions, owners)
-    assert (result.image_query_ranks.tolist(), result.text_query_ranks.tolist()) == expected
-
-
-def test_scale_of_a_row_does_not_matter():
-    images, captions, owners = toy(dtype=np.float64)
-    scales = np.logspace(-25, 100, len(captions))[:, None]
-    result = evaluate(images * 1e100, captions * scales, owners)
-    np.testing.assert_array_equal(
-        result.text_query_ranks, evaluate(images, captions, owners).text_query_ranks
-    )
-
-
 def test_arrays_tensors_lists_and_memory_maps_agree(tmp_path):
     images, captions, owners = toy()
     expected = evaluate(images, captions, owners).to_dict()
@@ -223,15 +215,14 @@ def test_arrays_tensors_lists_and_memory_maps_agree(tmp_path):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_gpu_and_cpu_give_the_same_ranks():
-    images, captions, owners = toy(700, 3000, 256)
-    cpu = evaluate(images, captions, owners)
-    for gpu in (
-        evaluate(images, captions, owners, device="cuda"),
-        evaluate(torch.tensor(images).cuda(), captions, owners, block=300),
-    ):
-        np.testing.assert_array_equal(cpu.image_query_ranks, gpu.image_query_ranks)
-        np.testing.assert_array_equal(cpu.text_query_ranks, gpu.text_query_ranks)
+@GROUPED
+def test_gpu_and_cpu_give_the_same_ranks(grouped):
+    images, captions, owners = toy(700, 3000, 256, dtype=np.float32)
+    groups = ragged_groups(700, grouped)
+    cpu = found(evaluate(images, captions, owners, group_of_image=groups))
+    assert found(evaluate(images, captions, owners, device="cuda", group_of_image=groups)) == cpu
+    there = torch.tensor(images).cuda()
+    assert found(evaluate(there, captions, owners, block=300, group_of_image=groups)) == cpu
 
 
 def test_results_go_to_json_and_tables():
@@ -241,16 +232,15 @@ def test_results_go_to_json_and_tables():
     assert f"R-sum {result.rsum:.1f}" in str(result)
 
 
-def test_ready_scores_give_the_same_as_loops():
-    images, captions, owners = toy(dtype=np.float64)
-    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (images, captions)]
-    result = evaluate_scores(torch.tensor(unit[0] @ unit[1].T), owners)
-    expected = naive_ranks(images, captions, owners)
-    assert (result.image_query_ranks.tolist(), result.text_query_ranks.tolist()) == expected
-    assert (
-        evaluate_scores(np.zeros((4, 8)), np.arange(8) // 2, folds=2).text_query_ranks.tolist()
-        == [1, 1, 2, 2] * 2
-    )
+@GROUPED
+def test_ready_scores_give_the_same_as_loops(grouped):
+    images, captions, owners = toy()
+    groups = ragged_groups(len(images), grouped)
+    scores = torch.tensor([[cosine(image, caption) for caption in captions] for image in images])
+    result = evaluate_scores(scores, owners, group_of_image=groups)
+    assert found(result) == naive_ranks(images, captions, owners, groups)
+    folded = evaluate_scores(np.zeros((4, 8)), np.arange(8) // 2, folds=2)
+    assert folded.text_query_ranks.tolist() == [1, 1, 2, 2] * 2
 
 
 @pytest.mark.parametrize(
@@ -276,7 +266,7 @@ def test_ready_scores_give_the_same_as_loops():
     ],
 )
 def test_unfit_arrays_are_refused_in_one_line(change, words):
-    given = dict(zip(("images", "captions", "image_of_caption"), toy(), strict=True))
+    given = dict(zip(("images", "captions", "image_of_caption"), toy(12, 41, 6), strict=True))
     change(given)
     with pytest.raises(DataError) as error:
         evaluate(**given)
@@ -299,14 +289,59 @@ def test_unfit_scores_are_refused(scores, words):
         evaluate_scores(scores, [0, 0])
 
 
-def test_positions_finds_every_flag():
-    generator = np.random.default_rng(0)
-    for shape in ((1, 1), (3, 5), (8, 16), (7, 33)):
-        mask = torch.from_numpy(generator.random(shape) < 0.2)
-        row, column = recall._places(mask)
-        assert torch.equal(torch.stack([row, column], 1), mask.nonzero())
+def test_groups_of_one_image_each_change_nothing():
+    images, captions, owners = toy(14, 37)
+    scores = np.random.default_rng(0).normal(size=(14, 37))
+    labels = np.random.default_rng(1).permutation(14) * 3 - 4
+    assert found(evaluate(images, captions, owners, group_of_image=labels)) == found(
+        evaluate(images, captions, owners)
+    )
+    assert found(evaluate_scores(scores, owners, group_of_image=labels)) == found(
+        evaluate_scores(scores, owners)
+    )
 
 
-def test_rows_are_not_copied():
-    values = np.ones((3, 4), dtype=np.float32)
-    assert as_rows(values, "x").values.data_ptr() == values.ctypes.data
+def test_one_group_of_everything_finds_at_once():
+    images, captions, owners = toy(14, 37)
+    result = evaluate(images, captions, owners, group_of_image=np.zeros(14, dtype=np.int8))
+    assert found(result) == ([1] * 14, [1] * 37)
+    assert result.rsum == 600
+
+
+def test_folds_hold_whole_groups():
+    images, captions, owners = toy(12, 50)
+    groups = np.array([3, 3, 1, 1, 0, 0, 0, 2, 9, 8, 8, 8])
+    folded = evaluate(images, captions, owners, folds=3, group_of_image=groups)
+    for fold in range(3):
+        part, members = slice(4 * fold, 4 * fold + 4), np.flatnonzero(owners // 4 == fold)
+        expected = naive_ranks(images[part], captions[members], owners[members] - 4 * fold, groups[part])
+        assert folded.image_query_ranks[part].tolist() == expected[0]
+        assert folded.text_query_ranks[members].tolist() == expected[1]
+    scores = np.array([[cosine(a, b) for b in captions] for a in images.astype(np.float64)])
+    by_scores = evaluate_scores(scores, owners, folds=3, group_of_image=groups)
+    assert found(by_scores) == found(folded)
+    groups[4] = 1
+    for call in (
+        lambda: evaluate(images, captions, owners, 3, group_of_image=groups),
+        lambda: evaluate_scores(scores, owners, 3, group_of_image=groups),
+    ):
+        with pytest.raises(
+            DataError, match=r"images 2 and 4 are of one group but lie in folds 0 and 1;"
+        ) as e:
+            call()
+        assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [np.zeros(13, int), np.zeros((14, 1), int), np.zeros(14), np.zeros(14, bool), ["a"] * 14, 3],
+)
+def test_unfit_groups_are_refused_in_one_line(groups):
+    images, captions, owners = toy(14, 37)
+    for call in (
+        lambda: evaluate(images, captions, owners, group_of_image=groups),
+        lambda: evaluate_scores(np.zeros((14, 37)), owners, group_of_image=groups),
+    ):
+        with pytest.raises(DataError, match=r"group_of_image: expected whole numbers of shape \(14,\)") as e:
+            call()
+        assert "\n" not in str(e.value)

@@ -84,23 +84,16 @@ def test_every_measure_equals_a_loop(threshold, ties, form, monkeypatch):
                 assert side.ndcg[q].tolist() == pytest.approx(ndcg)
 
 
-def test_plain_ranks_are_those_of_evaluate_and_nothing_relevant_changes_nothing():
-    for seed in range(4):
-        scores, owners, _ = case(seed, ties=True)
-        result, usual = graded(scores, owners), evaluate_scores(scores, owners)
+def test_without_judgements_ranks_are_those_of_evaluate_also_in_groups():
+    scores, owners, _ = case(3, ties=True)
+    groups = np.array([4, 4, 2, 2, 2, 0, 1, 3, 7])
+    for given in (None, groups):
+        result = graded(scores, owners, group_of_image=given)
+        usual = evaluate_scores(scores, owners, group_of_image=given)
         for kind in ("plain_ranks", "semantic_ranks"):
             assert np.array_equal(getattr(result.text_query, kind), usual.text_query_ranks)
             assert np.array_equal(getattr(result.image_query, kind), usual.image_query_ranks)
         assert result.value("rsum") == pytest.approx(usual.rsum)
-
-
-def test_groups_of_images_share_their_captions():
-    scores, owners, _ = case(3)
-    groups = np.array([4, 4, 2, 2, 2, 0, 1, 3, 7])
-    result = graded(scores, owners, group_of_image=groups)
-    usual = evaluate_scores(scores, owners, group_of_image=groups)
-    assert np.array_equal(result.text_query.plain_ranks, usual.text_query_ranks)
-    assert np.array_equal(result.image_query.plain_ranks, usual.image_query_ranks)
     assert result.text_query.right.tolist() == [np.count_nonzero(groups == groups[i]) for i in owners]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from toys import cosine
 
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import (
@@ -16,11 +17,6 @@ from imtext.retrieval import (
     spread,
     top_k,
 )
-
-
-def cosine(a, b):
-    """The cosine of two vectors."""
-    return float(a @ b / np.sqrt(a @ a) / np.sqrt(b @ b))
 
 
 @pytest.fixture

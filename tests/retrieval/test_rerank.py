@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
 from toys import toy
 
 from imtext.retrieval import evaluate, evaluate_scores, rerank, reranking, similarity
-from imtext.retrieval.reranking import jaccard, mutual
 from imtext.retrieval.similarity import Cosines, Given, as_rows, nearest
 
 
@@ -120,15 +118,6 @@ def test_equals_explicit_loops(scale, form, k1, k2, weight):
     np.testing.assert_allclose(as_distance(given, parts[0], weight), expected, atol=1e-6)
 
 
-def test_the_two_forms_differ_and_so_do_the_scales():
-    images, captions, _ = toy(seed=4)
-    results = [rerank(images, captions, 6, 3, scale=scale) for scale in ("cross", "none", "zscore", "rank")]
-    results.append(rerank(images, captions, 6, 3, scale="rank", form="printed"))
-    for one in range(4):
-        for other in range(one):
-            assert np.abs(results[one] - results[other]).max() > 1e-3
-
-
 @pytest.mark.parametrize("scale", ["cross", "none", "zscore", "rank"])
 def test_equal_items_are_neighbours_by_index(scale):
     generator = np.random.default_rng(1)
@@ -199,28 +188,6 @@ def test_neighbours_are_exact_where_float32_cannot_tell(noise, margin, monkeypat
     np.testing.assert_array_equal(found.index, np.argsort(-exact, axis=1, kind="stable")[:, :5])
     many = nearest(Given(np.zeros((3, 50))), 5, within=False)
     np.testing.assert_array_equal(many.index, np.tile(np.arange(5), (3, 1)))
-
-
-def test_sums_over_a_block_leave_out_a_node_and_itself(monkeypatch):
-    images, _, _ = toy()
-    rows = as_rows(images, "images")
-    monkeypatch.setattr(similarity, "_NUMBERS", 4 * len(images))
-    found = nearest(Cosines(rows, rows), 3, within=True)
-    off = cosines(images, images)[~np.eye(len(images), dtype=bool)]
-    np.testing.assert_allclose(
-        [found.mean, found.deviation, found.low], [off.mean(), off.std(), off.min()], atol=1e-6
-    )
-
-
-def test_mutual_lists_and_sparse_jaccard_equal_dense_ones():
-    generator = np.random.default_rng(0)
-    lists = np.array([generator.permutation(12)[:4] for _ in range(12)])
-    expected = [[int(q in lists[p] and p in lists[q]) for q in range(12)] for p in range(12)]
-    assert mutual(lists).toarray().tolist() == expected
-    dense = generator.random((12, 12)) * (generator.random((12, 12)) < 0.4) + 0.01 * np.eye(12)
-    blocks = [block for _, block in jaccard(sparse.csr_array(dense), 5)]
-    a, b = dense[:5, None], dense[None, 5:]
-    np.testing.assert_allclose(np.concatenate(blocks), np.minimum(a, b).sum(2) / np.maximum(a, b).sum(2))
 
 
 def test_collapsed_embeddings_stay_at_chance():

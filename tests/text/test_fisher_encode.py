@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from imtext.text import fisher as module
-from imtext.text.fisher import encode, signed_root
+from imtext.text.fisher import encode
 from imtext.text.mixture import GaussianMixture, HybridMixture
 
 KINDS = (HybridMixture, GaussianMixture)
@@ -73,12 +73,3 @@ def test_a_dead_component_gives_zeros() -> None:
     mixture.priors_ /= mixture.priors_.sum()
     found = of(points[:6], mixture)
     assert np.isfinite(found).all() and (found[:, 2] == 0).all() and (found[:, 1] != 0).any()
-
-
-def test_signed_root() -> None:
-    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
-    kept = x.copy()
-    expected = np.sign(x) * np.sqrt(np.abs(x))
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(signed_root(x), expected, rtol=1e-6)
-    assert np.array_equal(x, kept)

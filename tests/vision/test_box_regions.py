@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from test_regions import Squares, features_of
 
@@ -112,16 +111,3 @@ def test_bad_input_is_one_line(data, tmp_path):
     with pytest.raises(DataError, match="0.png"):
         write_box_regions(data, tmp_path / "out", Squares(), 2, size=64)
     assert not list((tmp_path / "out").iterdir())
-
-
-def test_scan_scores_the_regions(data, tmp_path):
-    from imtext.models import SCAN
-
-    found = load_dataset("precomp", write_box_regions(data, tmp_path / "out", Squares(), 4, size=64))
-    regions = torch.from_numpy(found.features[np.arange(6)])
-    torch.manual_seed(0)
-    net = SCAN(9, 5, 8, regions.shape[-1])
-    codes = torch.tensor([[1, 2, 3], [4, 5, 0]])
-    words, counts = net.embed_words(codes)
-    scores = net.scores(net.embed_regions(regions), words, None, counts)
-    assert scores.shape == (6, 2) and torch.isfinite(scores).all()
