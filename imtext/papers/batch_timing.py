@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
+import timeit
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
 
 from imtext.losses import InstanceLoss
 from imtext.models import TextCNN, dual_path
@@ -16,7 +18,7 @@ from imtext.report import paper_values
 from imtext.runs import provenance
 from imtext.vision.backbones import load_backbone
 
-BATCH, DEPTH, GROUPS = 32, 50, 29783  # groups: the images of Flickr30k's training split
+BATCH, DEPTH, GROUPS, REPEATS = 32, 50, 29783, 20  # groups: the images of Flickr30k's training split
 
 
 def batch_times(
@@ -39,7 +41,7 @@ def batch_times(
     Args:
         backbone, crop: image CNN and pixels a side; width, dim, length, words: of the text path.
         device: ``"cpu"`` or ``"cuda"``.
-        seconds: for each path: as many batches as fit after one to warm up, at least one.
+        seconds: for each path: 20 batches after a warm-up, fewer where they would take longer, at least one.
 
     Returns:
         one line of :func:`timing_table`: the network in words, pixels a side, the hardware, and the median
@@ -49,7 +51,9 @@ def batch_times(
     >>> times["network"], times["image path ms"] > 0
     ('resnet18, text CNN depth 50, width 0.125, 16-d', True)
     """
-    on_gpu, threads = device == "cuda", torch.get_num_threads()
+    on_gpu = device == "cuda"
+    # A GPU picks its kernels in the first calls; a CPU only fills its caches.
+    warm = 3 if on_gpu else 1
     # Dropout draws random numbers too, on the device.
     random = torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else [])
     with random, torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
@@ -64,16 +68,23 @@ def batch_times(
         def step(embed: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
             parts.zero_grad()
             loss(embed(inputs), groups).backward()
+            if on_gpu:  # until its work is done, not until it is queued
+                torch.cuda.synchronize()
 
         paths, times = {"image": (net.embed_images, pixels), "text": (net.embed_captions, codes)}, {}
         for path, side in paths.items():
-            # It waits until a GPU's work is done.
-            timer = Timer("step(*side)", globals={"step": step, "side": side}, num_threads=threads)
-            times[f"{path} path ms"] = 1000 * timer.blocked_autorange(min_run_time=seconds).median
+            times[f"{path} path ms"] = _median_ms(partial(step, *side), warm, seconds)
     network = f"{backbone}, text CNN depth {DEPTH}, width {width:g}, {dim:,}-d"
     hardware = provenance(device, 0.0)["hardware"]
-    hardware += "" if on_gpu else f", threads: {threads}"
+    hardware += "" if on_gpu else f", threads: {torch.get_num_threads()}"
     return {"network": network, "pixels": crop, "device": hardware, **times}
+
+
+def _median_ms(step: Callable[[], None], warm: int, seconds: float) -> float:
+    """Median milliseconds of calls after some to warm up, as many as fit into the time."""
+    *_, first = timeit.repeat(step, repeat=warm, number=1)
+    calls = min(max(int(seconds / first), 1), REPEATS)
+    return 1000 * statistics.median(timeit.repeat(step, repeat=calls, number=1))
 
 
 def timing_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

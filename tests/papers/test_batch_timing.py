@@ -1,6 +1,6 @@
 """Times of a batch: what is reported, not how long it takes."""
 
-from types import SimpleNamespace
+import time
 
 import pytest
 import torch
@@ -22,6 +22,16 @@ def test_two_positive_times_and_what_they_were_measured_with(times):
     assert times["pixels"] == 32 and times["device"].endswith(f"threads: {torch.get_num_threads()}")
 
 
+@pytest.mark.parametrize(("seconds", "warm", "calls"), [(1e-9, 1, 1), (1e-9, 3, 1), (3600.0, 1, 20)])
+def test_a_warm_up_is_not_counted_and_at_least_one_call_is(seconds, warm, calls):
+    done = []
+    # The warm-up takes 50 ms a call, the others nothing.
+    found = batch_timing._median_ms(
+        lambda: done.append(time.sleep(0.05 if len(done) < warm else 0)), warm=warm, seconds=seconds
+    )
+    assert len(done) == warm + calls and 0 < found < 50
+
+
 def test_settings_and_random_numbers_stay_as_they_were():
     def state():
         cudnn = torch.backends.cudnn
@@ -37,14 +47,14 @@ def test_forward_and_backward_reach_every_weight_of_a_path(monkeypatch):
     made, net = {}, batch_timing.dual_path
     touched = []
 
-    def once(stmt, globals, num_threads):
-        exec(stmt, globals)
+    def once(step, warm, seconds):
+        step()
         named = made["net"].named_parameters()
         touched.append({name.split(".")[0] for name, weights in named if weights.grad is not None})
-        return SimpleNamespace(blocked_autorange=lambda min_run_time: SimpleNamespace(median=1.0))
+        return 1.0
 
     monkeypatch.setattr(batch_timing, "dual_path", lambda *given: made.setdefault("net", net(*given)))
-    monkeypatch.setattr(batch_timing, "Timer", once)
+    monkeypatch.setattr(batch_timing, "_median_ms", once)
     batch_times(*TINY)
     assert touched == [{"backbone", "image_head"}, {"text", "text_head"}]
 
