@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-DTYPES = {"32": torch.float32, "64": torch.float64}
+DTYPES = {"32": torch.float32, "64": torch.float64, "bf16": torch.float32}
 
 
 @contextmanager
@@ -16,6 +16,7 @@ def working_precision(precision: str) -> Iterator[None]:
 
     Processors round the last digit of a sum differently, and training amplifies the difference: in float32
     two of them end at visibly different networks, in float64 at the same one for all that is printed.
+    ``"bf16"`` stands for numbers of 32 bits whose products networks take in bfloat16, see `in_half`.
 
     >>> with working_precision("64"):
     ...     torch.nn.Linear(2, 2).weight.dtype
@@ -31,4 +32,15 @@ def working_precision(precision: str) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-__all__ = ["DTYPES", "working_precision"]
+def in_half(device: str, precision: str) -> bool:
+    """Whether networks are trained, and features computed, under bfloat16 autocast: on a GPU, or where asked for.
+
+    On a CPU with AMX that is two to four times as fast; on others it may be slower.
+
+    >>> in_half("cpu", "bf16"), in_half("cpu", "32"), in_half("cuda", "32")
+    (True, False, True)
+    """
+    return precision == "bf16" or (device == "cuda" and precision == "32")
+
+
+__all__ = ["DTYPES", "in_half", "working_precision"]

@@ -140,7 +140,8 @@ def trained(row: Row, run: Run, starts: Sequence[Run]) -> Answers:
 
     It begins with the weights of the run that it goes on from, if there is one.
     """
-    experiment, inputs, fabric = row.experiment, row.inputs, make_fabric(row.places.device)
+    experiment, inputs = row.experiment, row.inputs
+    fabric = make_fabric(row.places.device, precision=experiment.precision)
     objective = untrained(experiment, inputs)
     for start in starts:
         load_weights(objective, start.dir / MODEL)

@@ -16,6 +16,7 @@ except ImportError:  # a machine with the whole of Lightning has it under anothe
 
 from imtext.check import one_of, whole
 from imtext.errors import ConfigError
+from imtext.precision import in_half
 
 
 def resolve_device(device: str = "auto") -> str:
@@ -33,13 +34,14 @@ def resolve_device(device: str = "auto") -> str:
     return best if device == "auto" else device
 
 
-def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
-    """Fabric: bfloat16 autocast on a GPU, PyTorch's default type on a CPU.
+def make_fabric(device: str = "cpu", devices: int = 1, precision: str = "32") -> Fabric:
+    """Fabric: bfloat16 autocast on a GPU or where asked for, else PyTorch's default type.
 
     Args:
         device: as for `resolve_device`.
         devices: with more than one, this command is started once more for each of the others. Later calls in
             these processes are for all of them, whatever they ask for.
+        precision: as for :func:`imtext.precision.in_half`.
 
     Raises:
         ConfigError: a device that is not there, or more GPUs than there are.
@@ -54,11 +56,11 @@ def make_fabric(device: str = "cpu", devices: int = 1) -> Fabric:
     torch.set_flush_denormal(True)
     devices = max(devices, processes()[1])
     exact = "64-true" if torch.get_default_dtype() == torch.float64 else "32-true"
-    precision = "bf16-mixed" if device == "cuda" else exact
+    mixed = "bf16-mixed" if in_half(device, precision) else exact
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
-        fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=precision)
+        fabric = Fabric(accelerator=device, devices=devices, strategy=strategy, precision=mixed)
         fabric.launch()
     if devices > 1:  # what Lightning gathers with
         warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional", FutureWarning)

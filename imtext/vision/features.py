@@ -25,7 +25,7 @@ from imtext.check import one_of, whole
 from imtext.data import transforms
 from imtext.errors import DataError
 from imtext.files import cached_array
-from imtext.precision import DTYPES
+from imtext.precision import DTYPES, in_half
 from imtext.progress import progress
 from imtext.threads import torch_threads
 
@@ -165,8 +165,8 @@ def extract(
         mirror: whether ``eval`` holds the mirror image as well (section 6.2 averages the two embeddings).
         seed: of the training views.
         device: where the backbone runs; features of a CPU and of a GPU are kept apart.
-        precision: ``"32"``, on a GPU bfloat16 autocast; or ``"64"``, slower, whose features are the same on
-            every processor. Features are kept in float32 whichever it is.
+        precision: ``"32"``; ``"64"``, slower, whose features are the same on every processor; or ``"bf16"``,
+            see :func:`imtext.precision.in_half`. Features are kept in float32 whichever it is.
         evaluation: whether to compute ``eval``; without, it has no sides: ``(0, N, ...)``.
 
     Raises:
@@ -285,8 +285,7 @@ class _Kept:
         for a in range(0, len(images), batch):
             x = transforms.normalise(crops[a : a + batch], net.mean, net.std, DTYPES[self.precision])
             x = x.contiguous(memory_format=torch.channels_last)
-            # A GPU's own precision, as in training; a thread begins without autocast.
-            half = self.device.type == "cuda" and self.precision == "32"
+            half = in_half(self.device.type, self.precision)  # a thread begins without autocast
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 parts.append(self.read.read(net, x, images[a : a + batch]).float())
         return torch.cat(parts)
