@@ -280,7 +280,9 @@ def refresh(*names: str, build: Place = BUILD) -> None:
 
 
 @book.command
-def results(*names: str, profile: str = "full", p: Pairs = (), build: Place = BUILD) -> None:
+def results(
+    *names: str, profile: str = "full", p: Pairs = (), build: Place = BUILD, missing: bool = False
+) -> None:
     """Train the rows that results/ does not hold, and publish each as it is finished.
 
     For example: imtext book results -p dataset flickr8k -p data_root photographs
@@ -290,10 +292,11 @@ def results(*names: str, profile: str = "full", p: Pairs = (), build: Place = BU
         profile: smoke, quick, full or paper
         p: parameter of the notebooks; may be repeated
         build: the build folder
+        missing: train nothing, and say by table which rows results/ holds and which it does not
     """
     from imtext.publish.results import publish_results
 
-    publish_results(HERE, build, names, {"profile": profile} | values(p))
+    publish_results(HERE, build, names, {"profile": profile} | values(p), missing)
 
 
 @data.command

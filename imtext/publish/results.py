@@ -37,10 +37,13 @@ from imtext.runs import Run, RunStore, config_hash
 MOST_BYTES = 2 * 2**20
 
 
-def publish_results(root: Path, build: Path, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
+def publish_results(
+    root: Path, build: Path, names: Iterable[str], parameters: Mapping[str, Any], listed: bool = False
+) -> None:
     """Train what is not published of the rows of notebooks, and publish each row as it is finished.
 
-    Killed, the same call goes on from the last checkpoint of each row.
+    Killed, the same call goes on from the last checkpoint of each row. With ``listed`` nothing is trained:
+    it prints a line a table, of what is published and what is not.
 
     Raises:
         ConfigError: a parameter is unknown or wrong, or runs of another profile are published; nothing has
@@ -50,7 +53,11 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
     notebooks = find_notebooks(root, names, parameters)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for given in [defined(path, parameters) for path in notebooks]:
-        Publisher(given["study"], given["rows"]).publish(given.get("others"))
+        publisher = Publisher(given["study"], given["rows"])
+        if listed:
+            print("\n".join(publisher.listing()))
+        else:
+            publisher.publish(given.get("others"))
 
 
 def defined(path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,10 +109,8 @@ class Publisher:
         lines, missing = read_published(self.path).lines, {}
         if other := set(lines["profile"]) - {self.study.parameters.profile}:  # not to be compared with it
             raise ConfigError(f"{self.path}.csv holds runs of profile {other.pop()}; give it, or move them")
-        there = set(zip(lines.index.get_level_values("row"), lines["hash"], strict=True))
-        for key, row in ((key, row) for key, own in self.made.items() for row in own):
-            if (key, config_hash(row.config())) not in there:
-                missing.setdefault(row, []).append(key)
+        for key, row in self.unpublished(lines):
+            missing.setdefault(row, []).append(key)
         name, new = self.study.paper.name, bool(missing)
         print(f"{name}: {sum(map(len, missing.values()))} runs to publish", flush=True)
         for row, run in finished(list(missing), self.store.root, self.jobs):
@@ -121,6 +126,29 @@ class Publisher:
                 for model, metrics in models.published().iterrows():
                     run = models.runs[model]
                     put_lines(kept, model, self.study.parameters.seeds[0], {"meaning": metrics}, run)
+
+    def unpublished(self, lines: pd.DataFrame) -> list[tuple[str, Row]]:
+        """Rows that were asked for and are not among the published lines, by key."""
+        there = set(zip(lines.index.get_level_values("row"), lines["hash"], strict=True))
+        rows = [(key, row) for key, own in self.made.items() for row in own]
+        return [(key, row) for key, row in rows if (key, config_hash(row.config())) not in there]
+
+    def listing(self) -> list[str]:
+        """A line a table: runs that are published, by hash, and those that are not, by row and seed."""
+        lines, paper = read_published(self.path).lines, self.study.paper
+        missing = self.unpublished(lines)
+        took = lines.query("profile == @self.study.parameters.profile")["minutes"]
+        found = [paper.name if took.empty else f"{paper.name}: a run takes {took.median():.0f} minutes"]
+        tables = {f"table {number}": paper.rows_of(number) for number in self.study.parameters.tables}
+        for title, keys in (tables | {"rows of ours": set(self.rows) - set(self.study.named)}).items():
+            asked = sum(len(own) for key, own in self.made.items() if key in keys)
+            lack = [f"{key}/{row.experiment.seed}" for key, row in missing if key in keys]
+            found.append(
+                f"  {title}: {asked - len(lack)} of {asked} published"
+                + "; not: " * bool(lack)
+                + ", ".join(lack)
+            )
+        return found
 
     def put(self, key: str, row: Row, run: Run) -> None:
         """Publish a row in the place of what was there of it."""

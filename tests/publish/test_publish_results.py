@@ -104,6 +104,10 @@ def test_what_was_killed_goes_on_and_is_published_once(root, capsys, monkeypatch
     assert set(read_published(path).lines.index.unique("row")) == {"l1"}
     (partial,) = (root / "runs" / "intra_modal").glob("*.partial")
     assert (partial / "checkpoint.pt").is_file()
+    assert main(command(root, "--missing")) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "intra_modal: a run takes 0 minutes"
+    assert "  table 1: 1 of 1 published" in said and "  table 3: 1 of 2 published; not: hinges/0" in said
     assert main(command(root)) == 0
     first, line = capsys.readouterr().out.splitlines()
     assert first == "intra_modal: 1 runs to publish"
