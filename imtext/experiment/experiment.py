@@ -22,8 +22,8 @@ class Experiment:
         network: what is trained; loss: what it minimises; recipe: how.
         start: experiments that this one goes on from.
         seed: of all random numbers of the training.
-        precision: ``"32"``; ``"64"``, whose outcome is the same on every processor; or ``"bf16"``, faster on a
-            CPU with AMX, and on a GPU what ``"32"`` is.
+        precision: ``"32"``; ``"64"``, whose outcome is the same on every processor; or ``"bf16"``, faster on
+            a CPU with AMX, and on a GPU what ``"32"`` is.
 
     >>> from imtext.experiment import Hinges, Joint, Pooled, Words, adam
     >>> base = Experiment(Data(), Pooled(), Words(), Joint(), Hinges(margin=0.2), adam(30, 2e-4))
