@@ -33,9 +33,10 @@ def working_precision(precision: str) -> Iterator[None]:
 
 
 def in_half(device: str, precision: str) -> bool:
-    """Whether networks train, and features are computed, under bfloat16 autocast: on a GPU or where asked for.
+    """Whether training and features run under bfloat16 autocast: on a GPU, or where it is asked for.
 
-    On a CPU with AMX recurrent and linear layers are two to three times as fast, depthwise convolutions slower.
+    On a CPU with AMX it makes recurrent and linear layers two to three times as fast, depthwise convolutions
+    slower.
 
     >>> in_half("cpu", "bf16"), in_half("cpu", "32"), in_half("cuda", "32")
     (True, False, True)

@@ -8,13 +8,20 @@ from torch import nn
 
 from imtext.experiment.compute import in_blocks
 from imtext.models import TextCNN, dual_path
-from imtext.training.device import Fabric
+from imtext.training.device import Fabric, make_fabric
 
 CODES = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
 
 
 def under_autocast() -> Fabric:
-    return Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    return make_fabric("cpu", precision="bf16")
+
+
+def test_training_takes_products_in_bfloat16() -> None:
+    net, given = nn.Linear(64, 8), torch.ones(1, 64)
+    for fabric, coarse in ((under_autocast(), True), (make_fabric("cpu"), False)):
+        found = fabric.setup(net)(given)
+        assert found.dtype == torch.float32 and found.equal(found.bfloat16().float()) is coarse
 
 
 def test_features_of_one_side() -> None:

@@ -169,7 +169,7 @@ def test_two_threads_compute_once(tmp_path):
 
 def test_bad_parameters_and_broken_weights(tmp_path):
     store = Store(300, 20)
-    for wrong in ({"crop": 21}, {"crop": 0}, {"views": -1}, {"precision": "bf16"}, {"read": cells("C4", 9)}):
+    for wrong in ({"crop": 21}, {"crop": 0}, {"views": -1}, {"precision": "16"}, {"read": cells("C4", 9)}):
         with pytest.raises(ConfigError):
             extract(Tiny(), store, tmp_path, **{"crop": 16, **wrong})
     for wrong in (lambda: cells("C5"), lambda: ten_crop(4)):
