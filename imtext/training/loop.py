@@ -64,6 +64,9 @@ def fit(
     """
     objective.fabric = fabric
     synchronise_norms(fabric, objective)
+    for part in objective.net.children() if recipe.compiled else ():
+        if not any(isinstance(one, nn.RNNBase) for one in part.modules()):  # which PyTorch cannot compile
+            part.compile()
     model, optimizer = fabric.setup(objective, recipe.optimizer(objective))
     path = folder / CHECKPOINT
     start, curves = _resume(fabric, model, optimizer, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -28,6 +28,8 @@ class Recipe:
         lr_scale: (prefix, factor) on the rate of parameters whose name begins so; 0 freezes.
         captions_per_group: captions drawn per group and epoch; None takes all.
         clip: largest gradient norm; None does not clip.
+        compiled: run the parts of the network that are not recurrent through ``torch.compile``, which needs a
+            C++ compiler on a CPU, takes a minute at the start and gives other last digits.
 
     >>> recipe = Recipe(epochs=2, lr=0.1, milestones=(1,))
     >>> recipe.rate(0.5), recipe.rate(1.0)
@@ -46,6 +48,8 @@ class Recipe:
     lr_scale: tuple[tuple[str, float], ...] = ()
     captions_per_group: int | None = None
     clip: float | None = None
+    # No part of the values where it is not asked for, so that other rows keep their hash.
+    compiled: bool = field(default=False, metadata={"optional": True})
 
     def __post_init__(self) -> None:
         one_of("optimiser", self.optimiser, ("sgd", "adamw"))

@@ -1,5 +1,8 @@
 """The hinges of VSE++ and SCAN networks: schedule, groups, constraint, Adam."""
 
+import shutil
+
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -267,3 +270,18 @@ def test_trains_on_pair_batches(tmp_path):
     fit(make_fabric("cpu"), objective, recipe, batches, tmp_path)
     images, captions = objective.net(torch.from_numpy(features[0]), codes)
     assert ((captions @ images.T).argmax(1).numpy() == owners).mean() > 0.95
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiled_it_is_the_same_training(tmp_path, monkeypatch):
+    curves, compiled_parts, compile_it = {}, [], nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda part: compiled_parts.append(part) or compile_it(part))
+    for compiled in (False, True):
+        (folder := tmp_path / str(compiled)).mkdir()
+        recipe = Recipe(epochs=3, lr=1e-2, clip=2.0, compiled=compiled)
+        objective = small(negatives="hardest", all_epochs=1)
+        curves[compiled] = fit(
+            make_fabric("cpu"), objective, recipe, lambda epoch: iter([batch()] * 2), folder
+        )
+    assert compiled_parts and objective.net.text not in compiled_parts
+    pd.testing.assert_frame_equal(curves[True], curves[False], rtol=1e-4)
