@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, dataclass_transform
 
 import numpy as np
 from torch import Generator, Tensor
@@ -89,19 +89,28 @@ class Source:
         return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
 
 
+@dataclass_transform(frozen_default=True)
 class Part:
-    """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
+    """A part of an experiment: each subclass is a frozen dataclass of what a reader may change."""
 
     said = ""  # what ran, for people
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Reading(Part):
+    """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
+
     stored = None  # training pictures are stored as others
+    own = 0  # no dimensions of a word beside its vector
 
     def build(self, *given: Any) -> Any:
         """Of a source: the rows, codes or pixels; of captions also with a finished run, to take its words."""
         return self.built(self, *given)
 
 
-@dataclass(frozen=True)
-class Beside(Part):
+class Beside(Reading):
     """Several readings of the same images, or of the same captions, side by side: numbers of one row."""
 
     parts: tuple[Any, ...] = ()

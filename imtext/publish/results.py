@@ -212,7 +212,7 @@ def verdicts_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 def about(row: Row) -> dict[str, Any]:
     """Images and captions by split, and of what size and form the pictures are."""
-    splits = row.inputs.splits
+    splits = row.inputs.source.splits
     found = {split: {"images": one.n_images, "captions": one.n_captions} for split, one in splits.items()}
     try:
         shown = range(min(splits["test"].n_images, 200))

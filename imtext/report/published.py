@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from imtext.errors import DataError
-from imtext.files import read_object
+from imtext.files import read_object, told
 from imtext.report.evidence import Evidence
 
 ORIGIN = ["dataset", "profile", "backbone", "device", "hardware", "commit", "date"]
@@ -39,6 +37,8 @@ TABLES = {
 }
 WORDS = ["row", "split", "hash", *ORIGIN, "claim", "name", "per_seed", "unit", "word"]
 WHOLE = ["seed", "epoch", "part", "digits"]
+# pandas, zipfile, zlib and NumPy raise almost anything on a broken file.
+_reading = partial(told, of=Exception, said="is damaged ({}); take it from the repository again")
 
 
 def results_folder() -> Path:
@@ -104,11 +104,3 @@ def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
         if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")
         return found[[*columns, *rest]]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # pandas, zipfile, zlib and NumPy raise almost anything on a broken file
-        raise DataError(f"{path}: is damaged ({error}); take it from the repository again") from None
