@@ -18,7 +18,7 @@ from imtext.experiment import Experiment, Result, Results, Study, inputs_of, non
 from imtext.experiment.compute import in_blocks, scores_of
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
-from imtext.papers import study_of
+from imtext.papers import figure_of, study_of
 from imtext.progress import progress
 from imtext.report import Evidence, Gallery, from_parts, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, similarity_histograms
@@ -250,8 +250,7 @@ def word_drops(result: Result) -> pd.DataFrame:
     return split_ablation(text.vocabulary.words, codes, encoder.images[encoder.image_of_caption], embed)
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def word_falls(result: Result, count: int = 4) -> Figure:
     """Figure 11: fall of the cosine to the image when one word of a caption is left out.
 
@@ -279,8 +278,7 @@ def word_falls(result: Result, count: int = 4) -> Figure:
     return figure
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def word_classes(result: Result, named: int = 12) -> Figure:
     """Mean fall of the cosine by word, content words against function words; the largest."""
     words = by_word(word_drops(result))

@@ -47,9 +47,8 @@ def publish_results(root: Path, build: Path, names: Iterable[str], parameters: M
             run then.
         RunError, TrainingError, DataError: as their messages say.
     """
-    notebooks = find_notebooks(root, names, parameters)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
-    for given in [defined(path, parameters) for path in notebooks]:
+    for given in [defined(path, parameters) for path in find_notebooks(root, names, parameters)]:
         Publisher(given["study"], given["rows"]).publish(given.get("others"))
 
 
