@@ -24,12 +24,12 @@ from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
 from imtext.errors import DataError, RunError
 from imtext.experiment.compute import Metrics, evaluate_split
-from imtext.experiment.source import Lazy, Reading, SideBySide, Source
+from imtext.experiment.source import Reading, SideBySide, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
 from imtext.vision.backbones import Backbone, frozen_norm, load_backbone, title
 from imtext.vision.features import Features, Reader, cells, crop_views, extract, pooled, stages, ten_crop
-from imtext.vision.reading import CachedFeatures, Pixels, square, unit
+from imtext.vision.reading import CachedFeatures, Lazy, Pixels, square, unit
 from imtext.vision.rich import rich_image_features, variant_dim
 
 

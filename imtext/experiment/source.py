@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, dataclass_transform
 
 import numpy as np
-from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.dataset import SPLITS, Dataset
@@ -145,25 +143,6 @@ class SideBySide:
     def read(self, given: Any) -> np.ndarray:
         """Rows of new pictures or captions; DataError for a caption without a single known word."""
         return np.hstack([part.read(given) for part in self.parts])
-
-
-class Lazy:
-    """Images or captions that are made as they are asked for.
-
-    Args:
-        make: from indices ``(B,)`` to a tensor ``(B, ...)``; count: how many there are.
-    """
-
-    def __init__(self, make: Callable[[np.ndarray], Tensor], count: int) -> None:
-        self.make, self.shape = make, (count,)
-
-    def take(self, indices: np.ndarray, generator: Generator) -> Tensor:
-        """Those of a training batch."""
-        return self.make(indices)
-
-    def __getitem__(self, part: slice) -> np.ndarray:
-        """A block of them."""
-        return self.make(np.arange(*part.indices(self.shape[0]))).numpy()
 
 
 source_of = lru_cache(maxsize=8)(Source)  # one copy per process

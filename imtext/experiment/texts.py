@@ -19,7 +19,7 @@ from scipy import sparse
 
 from imtext.errors import DataError
 from imtext.experiment.experiment import plain
-from imtext.experiment.source import Lazy, Reading, SideBySide, Source
+from imtext.experiment.source import Reading, SideBySide, Source
 from imtext.progress import announce
 from imtext.runs import Run, RunStore, config_hash
 from imtext.text import bags
@@ -29,6 +29,7 @@ from imtext.text.text_image import TextImage, TextPictures, largest_superpixel, 
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
+from imtext.vision.reading import Lazy
 
 VOCABULARY, WIDTH, DRAWING, FITTED = "vocabulary.json", "words.json", "drawing.safetensors", "fitted"
 

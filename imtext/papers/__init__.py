@@ -19,8 +19,7 @@ def study_of(paper: Paper, names: Mapping[str, Any]) -> Callable[..., Study]:
     Args:
         paper: with its claims; names: of the paper's module, as ``globals()`` gives them.
     """
-    measures = {claim: names[claim] for claim in paper.claims if claim in names}
-    return partial(Study, paper, measures)
+    return partial(Study, paper, {claim: names[claim] for claim in paper.claims if claim in names})
 
 
 def figure_of(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,12 +39,9 @@ def pairs_come_nearer(results: Results) -> list[Evidence]:
 
 def modality_moves_apart(results: Results) -> list[Evidence]:
     """Distance to items of other groups in the same modality, with the constraint minus without."""
-    found = []
+    found, both = [], [results[key].embeddings() for key in ("l1", "hinges")]
     for side, groups in results["l1"].groups().items():
-        rows = (
-            [distance_to_others(seed[side], groups) for seed in results[key].embeddings()]
-            for key in ("l1", "hinges")
-        )
+        rows = ([distance_to_others(seed[side], groups) for seed in seeds] for seeds in both)
         found.append(from_scores(f"{side}, distance to others", *rows, groups, scale=1, unit="", digits=3))
     return found
 

@@ -214,8 +214,7 @@ class Regions(Reading):
         """What ran, for people."""
         return f"{title(self.backbone)} regions"
 
-    @staticmethod
-    def fits(dataset: str) -> bool:
+    def fits(self, dataset: str) -> bool:
         """Whether a dataset has boxes and phrases."""
         return dataset in ("picturebook", "flickr30k_entities")
 

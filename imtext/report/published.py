@@ -88,8 +88,7 @@ def read_published(path: Path) -> Published:
     if file.is_file():
         with _reading(file), np.load(file, allow_pickle=False) as arrays:
             ranks = dict(arrays)
-    pictures = read_object(path.parent / "about.json").get("pictures", "")
-    return Published(*tables, ranks, pictures)
+    return Published(*tables, ranks, read_object(path.parent / "about.json").get("pictures", ""))
 
 
 def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
@@ -97,9 +96,8 @@ def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=[*keys, *columns]).set_index(keys)
     kinds = defaultdict(lambda: float, dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int))
     with _reading(path):
-        found = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), encoding="utf-8")
+        found = pd.read_csv(path, dtype=kinds, encoding="utf-8").fillna(dict.fromkeys(WORDS, ""))
         rest = found.columns.drop([*keys, *columns])
-        found = found.fillna(dict.fromkeys(WORDS, "")).astype({name: kinds[name] for name in found})
         found = found.set_index(keys)
         if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")

@@ -1,7 +1,8 @@
-"""Images as a network reads them: those of a training batch, rows of files on disk, new pictures."""
+"""What a network reads when it asks: images of a training batch, rows of files on disk, new pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +62,25 @@ class Pixels:
             images = images.pin_memory().to(self.device, non_blocking=True)
         images = augment(images, self.crop, generator)
         return normalise(images, self.cnn.mean, self.cnn.std).contiguous(memory_format=torch.channels_last)
+
+
+class Lazy:
+    """Images or captions that are made as they are asked for.
+
+    Args:
+        make: from indices ``(B,)`` to a tensor ``(B, ...)``; count: how many there are.
+    """
+
+    def __init__(self, make: Callable[[np.ndarray], Tensor], count: int) -> None:
+        self.make, self.shape = make, (count,)
+
+    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
+        """Those of a training batch."""
+        return self.make(indices)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """A block of them."""
+        return self.make(np.arange(*part.indices(self.shape[0]))).numpy()
 
 
 class UnitRows:

@@ -137,14 +137,10 @@ def test_pseudo_classes_are_clusters_of_images():
     owners = np.repeat(np.arange(12), 2)
     heaps = np.repeat(np.eye(3, 4, dtype=np.float32), 4, axis=0)  # twelve images in three clear heaps
     heaps = heaps + np.linspace(0, 0.01, 12, dtype=np.float32)[:, None]
-    inputs = SimpleNamespace(
-        source=SimpleNamespace(
-            groups=owners,
-            data=SimpleNamespace(seed=0),
-            splits={"train": SimpleNamespace(image_of_caption=owners)},
-        ),
-        image=SimpleNamespace(train=lambda: SimpleNamespace(views=heaps[None])),
-    )
+    splits = {"train": SimpleNamespace(image_of_caption=owners)}
+    source = SimpleNamespace(groups=owners, data=SimpleNamespace(seed=0), splits=splits)
+    image = SimpleNamespace(train=lambda: SimpleNamespace(views=heaps[None]))
+    inputs = SimpleNamespace(source=source, image=image)
     classes = Instance(class_share=3 / 12).classes(inputs)
     assert classes.shape == (24,) and len(np.unique(classes)) == 3
     assert (classes.reshape(3, 8) == classes.reshape(3, 8)[:, :1]).all()
