@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imtext.check import one_of
 from imtext.errors import ConfigError, RunError
 from imtext.files import atomic
-from imtext.report.paper import known
 
 FOLDERS = ("data_root", "runs_dir")
 INJECTED = "injected-parameters"
@@ -35,7 +35,7 @@ def find_notebooks(root: Path, names: Iterable[str] = (), parameters: Collection
         ConfigError: a name is not that of a notebook, or one of them does not take one of the ``parameters``.
     """
     present = {path.stem: path for path in sorted((root / "notebooks").glob("*.ipynb"))}
-    found = [known(present, Path(name).stem, "notebook") for name in names] or [*present.values()]
+    found = [present[one_of("notebook", Path(name).stem, present)] for name in names] or [*present.values()]
     for path in found if parameters else ():
         check_names(path, parameters)
     return found
