@@ -24,8 +24,9 @@ import torch
 
 from imtext.data.images import ImageStore
 from imtext.models import GRUText, vse
-from imtext.training import CachedFeatures, HingeObjective, PairBatches, Pixels, Recipe, fit, make_fabric
+from imtext.training import HingeObjective, PairBatches, Recipe, fit, make_fabric
 from imtext.vision.backbones import frozen_norm, load_backbone
+from imtext.vision.reading import CachedFeatures, Pixels
 
 WORDS, LENGTH, FEATURES = 8000, 20, 2048
 

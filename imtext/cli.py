@@ -516,18 +516,15 @@ def train(folder: Place, /, *others: Place, devices: PositiveInt = 1, cluster: s
     Args:
         folder: folder of a run
         others: more of them
-        devices: GPUs that share each batch of one row
+        devices: GPUs that share each batch of a row
         cluster: scheduler of Dask whose workers train the rows, dask://HOST:PORT
     """
     from imtext.experiment import compute
     from imtext.papers import phrases
 
-    if devices > 1:
-        if others or cluster:
-            raise ConfigError("--devices shares one row among GPUs: name one folder, and no cluster")
-        print(compute.train_together(folder, devices, phrases).dir)
-        return
-    for _, run in compute.train([folder, *others], cluster, phrases):
+    if devices > 1 and cluster:
+        raise ConfigError("--devices shares rows among the GPUs of this machine: give it without --cluster")
+    for _, run in compute.train([folder, *others], phrases, devices=devices, cluster=cluster):
         print(run.dir)
 
 

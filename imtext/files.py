@@ -15,16 +15,26 @@ import numpy as np
 
 from imtext.errors import DataError, ImtextError
 
+UNWRITTEN = "cannot be written ({}); free some space or give another folder"
+
 
 @contextmanager
-def told(path: Path, error: type[ImtextError] = DataError) -> Iterator[None]:
-    """An OSError of the body as one line about ``path``, an ``error``."""
+def told(
+    path: Path, error: type[ImtextError] = DataError, of: Any = OSError, said: str = UNWRITTEN
+) -> Iterator[None]:
+    """What the body raises, of the kind or kinds ``of``, as one line about ``path``, an ``error``.
+
+    ``said``: the line, with ``{}`` in the place of what was raised.
+
+    >>> with told(Path("a.json"), of=ValueError, said="is damaged ({}); write it again"):
+    ...     int("one")
+    Traceback (most recent call last):
+    imtext.errors.DataError: a.json: is damaged (invalid literal for int() ...); write it again
+    """
     try:
         yield
-    except OSError as found:
-        raise error(
-            f"{path}: cannot be written ({found.strerror or found}); free some space or give another folder"
-        ) from None
+    except of as found:
+        raise error(f"{path}: {said.format(getattr(found, 'strerror', None) or found)}") from None
 
 
 @contextmanager
@@ -125,7 +135,8 @@ def read_tensors(
 
     if not Path(path).is_file():  # reading a pipe could wait for ever
         raise DataError(f"{path}: expected a file of kind {kind}, found none; save it first")
-    try:
+    broken = OSError, SafetensorError, ValueError, TypeError, LookupError, RecursionError
+    with told(path, DataError, broken, f"expected a file of kind {kind}, found {{}}; save it again"):
         with safe_open(path, framework="numpy") as stored:
             about = json.loads((stored.metadata() or {}).get("imtext", "{}"))
             if about["kind"] != kind:
@@ -134,8 +145,6 @@ def read_tensors(
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"NaN or infinity in {name}")
-    except (OSError, SafetensorError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise DataError(f"{path}: expected a file of kind {kind}, found {error}; save it again") from None
     return arrays, settings
 
 

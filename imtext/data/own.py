@@ -17,12 +17,13 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from msgspec import Raw
 
-from imtext.check import number, whole
+from imtext.check import whole
 from imtext.data.assemble import WORDS, Found, Picture
 from imtext.data.coco import id_text, read_captions, read_split
 from imtext.data.files import Files, bare, clean, decode, lines, read_json, read_text, relative
@@ -73,8 +74,9 @@ def read_own(
         DataError: no or several caption files, or one that is broken; columns are missing or ambiguous; a row
             is incomplete; an image is in two splits or leaves the folder.
     """
-    if number("val", val, most=1) + number("test", test, most=1) >= 1:
-        raise ConfigError(f"val={val}, test={test}: expected a sum below 1")
+    if not all(isinstance(share, Real) for share in (val, test)) or min(val, test) < 0 or not val + test < 1:
+        expected = "shares of the groups that add up to less than 1, such as 0.1 for a tenth"
+        raise ConfigError(f"val={val!r}, test={test!r}: expected {expected}")
     seed = whole("seed", seed, least=-(2**63))
     notes: list[str] = []
     names = _tables(files, captions)

@@ -34,6 +34,7 @@ from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, ImtextError, RunError
 from imtext.experiment.experiment import Experiment, plain, rebuilt
 from imtext.experiment.source import SPLITS, Places, source_of
+from imtext.files import told
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.retrieval import evaluate, evaluate_scores
@@ -42,6 +43,7 @@ from imtext.runs.store import PARTIAL, beside
 from imtext.threads import torch_threads
 from imtext.training import fit, make_fabric
 from imtext.training.device import of_first, processes
+from imtext.vision.reading import unit
 
 MODEL, ROW, FOLDS, GALLERY = "model.safetensors", "row.json", 5, 1_000
 BYTES_OF_A_ROW = 3 * 2**30
@@ -59,14 +61,9 @@ class Inputs:
         self.source = source_of(data, places, image.size, precision)
         self.image, self.text = image.build(self.source), text.build(self.source)
 
-    @property
-    def splits(self) -> dict[str, Dataset]:
-        """The splits by name."""
-        return self.source.splits
-
     def facts(self) -> dict[str, str]:
         """What a reader wants to know beyond the settings."""
-        images = " / ".join(f"{self.splits[split].n_images:,}" for split in SPLITS)
+        images = " / ".join(f"{self.source.splits[split].n_images:,}" for split in SPLITS)
         edition, notes = self.source.dataset.edition, "; ".join(self.source.dataset.notes)
         found = {"images: train / validation / test": images, "edition": edition, "notes": notes}
         return {name: said for name, said in found.items() if said} | self.text.facts()
@@ -187,13 +184,11 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """
     own = module.state_dict()
     fresh = {name: value for name, value in own.items() if name.startswith("net.backbone.")}
-    try:
+    wrong = "expected weights of this network, found: {}; train it again"
+    with told(path, RunError, (RuntimeError, SafetensorError), wrong):
         kept = load_file(path).items()
         fits = {name: value for name, value in kept if name in own or name.startswith("net.")}
         module.load_state_dict(fresh | fits)
-    except (RuntimeError, SafetensorError) as error:
-        found = " ".join(str(error).split())
-        raise RunError(f"{path}: expected weights of this network, found: {found}; train it again") from None
 
 
 def answers_of(net: nn.Module, inputs: Inputs, fabric: Any, split: str) -> dict[str, np.ndarray]:
@@ -255,11 +250,6 @@ def scores_of(run: Run, split: str = "test") -> np.ndarray:
     return unit(arrays["images"]) @ unit(arrays["captions"]).T
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1; zeros stay zeros."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
 def has_folds(dataset: Dataset) -> bool:
     """Whether a split is read in fifths too: no group has several images, and they divide by five.
 
@@ -313,29 +303,6 @@ def run_one(row: Row, runs_dir: str | Path, jobs: int = 1) -> Run:
     return of_first(run)
 
 
-def train_together(folder: Path, devices: int = 1, *more: ModuleType) -> Run:
-    """The run of a row whose values lie in a folder, finished or trained now by several devices.
-
-    Each device gets a process that runs the command this one was started with: not for a notebook. ``more``
-    is as for :func:`imtext.experiment.experiment.rebuilt`.
-
-    Raises:
-        ConfigError: more GPUs than there are, or batch norm on several CPUs.
-        RunError, TrainingError, DataError: there is no row in it, or as for `run_one`.
-    """
-    if Run(folder).finished:
-        return Run(folder)
-    row = rebuilt(Run(folder).load_json(ROW), *more)
-    make_fabric(row.places.device, devices)
-    try:
-        run = run_one(row, folder.parents[1], 0)
-    except ImtextError:
-        if processes()[0]:  # the first process says it
-            sys.exit(2)
-        raise
-    return run if processes()[0] == 0 else sys.exit()
-
-
 def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterator[tuple[Row, Run]]:
     """Rows with their runs as these come in, first those that are there; rows only started from come too.
 
@@ -384,16 +351,23 @@ def _fill_caches(row: Row) -> None:
         row.inputs.image.cached(split)
 
 
-def train(folders: Sequence[str | Path], cluster: str = "", *more: ModuleType) -> Iterator[tuple[Row, Run]]:
+def train(
+    folders: Sequence[str | Path], *more: ModuleType, devices: int = 1, cluster: str = ""
+) -> Iterator[tuple[Row, Run]]:
     """Rows that lie in folders of unfinished runs, with their runs as these come in.
+
+    With several devices each gets a process, which runs the command that this one was started with: not for
+    a notebook. They share the batches of one row after the other; the first of them speaks for all.
 
     Args:
         folders: in one folder of runs; what is finished by now is passed over.
-        cluster: ``dask://HOST:PORT`` of a scheduler whose workers compute them; "" for this machine.
         more: as for :func:`imtext.experiment.experiment.rebuilt`.
+        devices: GPUs that share each batch; for a test, processes on a CPU.
+        cluster: ``dask://HOST:PORT`` of a scheduler whose workers compute them; "" for this machine.
 
     Raises:
-        ConfigError: no such cluster; RunError: a folder without a row of this data, or what stops one row.
+        ConfigError: no such cluster, more GPUs than there are, or batch norm on several CPUs.
+        RunError: a folder without a row of this data, or what stops one row.
     """
     folders, rows = [Path(folder).resolve() for folder in folders], []
     store = RunStore(folders[0].parents[1])
@@ -403,14 +377,24 @@ def train(folders: Sequence[str | Path], cluster: str = "", *more: ModuleType) -
             if store.folder(row.paper, row.slug, row.config()) != final:
                 raise RunError(f"{final}: a row of other data, or of another folder than {store.root}")
     device = rows[0].places.device if rows else "cpu"
+    if rows and devices > 1:
+        make_fabric(device, devices)
+    rank, together = processes()
     where = {"scheduler_host": cluster.replace("dask://", "tcp://")} if cluster else {}
     try:
-        workers = joblib.parallel_config("dask" if cluster else "loky", **where)
+        kind = "dask" if cluster else "sequential" if together > 1 else "loky"
+        workers = joblib.parallel_config(kind, **where)
     except (ImportError, OSError, ValueError) as error:
         known = "expected dask://HOST:PORT of a Dask scheduler, and imtext[cluster] here"
         raise ConfigError(f"cluster {cluster!r}: {known} ({error})") from None
-    with workers:
-        yield from finished(rows, store.root, jobs_here("auto", "", device))
+    try:
+        with workers:
+            found = finished(rows, store.root, jobs_here("auto", "", device))
+            yield from (one for one in found if rank == 0)
+    except ImtextError:
+        if rank:  # the first process says it
+            sys.exit(2)
+        raise
 
 
 def jobs_here(jobs: int | str, profile: str, device: str) -> int:

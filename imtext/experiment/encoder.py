@@ -12,12 +12,13 @@ from torch import nn
 from imtext import experiment as parts
 from imtext.data.dataset import Dataset
 from imtext.errors import ConfigError, RunError
-from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_weights, pair_scores, unit
+from imtext.experiment.compute import MODEL, Inputs, faster, in_blocks, load_weights, pair_scores
 from imtext.experiment.experiment import Experiment, rebuilt
 from imtext.experiment.source import Places
 from imtext.models import CCA
 from imtext.runs import Run
 from imtext.training import make_fabric
+from imtext.vision.reading import unit
 
 
 class Encoder:
@@ -63,7 +64,7 @@ class Encoder:
     @property
     def test(self) -> Dataset:
         """The test split."""
-        return self.inputs.splits["test"]
+        return self.inputs.source.splits["test"]
 
     def embed_images(self, pictures: Sequence[Any]) -> np.ndarray:
         """Embeddings ``(P, D)`` of files, pictures of Pillow, or uint8 tensors ``(3, H, W)``.

@@ -53,7 +53,7 @@ class Experiment:
     def said(self) -> str:
         """What ran, for people."""
         parts = (self.image, self.text, self.network, self.loss)
-        return "; ".join(filter(None, (getattr(part, "said", "") for part in parts)))
+        return "; ".join(filter(None, (part.said for part in parts)))
 
 
 def adam(epochs: int, lr: float, batch_size: int = 128, clip: float | None = 2.0, **options: Any) -> Recipe:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,20 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from imtext.data.decoding import as_square
-from imtext.data.images import ImageStore, decode
+from imtext.data.images import ImageStore
 from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
 from imtext.errors import DataError, RunError
-from imtext.experiment.compute import Metrics, evaluate_split, unit
-from imtext.experiment.source import Lazy, Part, SideBySide, Source
+from imtext.experiment.compute import Metrics, evaluate_split
+from imtext.experiment.source import Reading, SideBySide, Source
 from imtext.retrieval import evaluate
 from imtext.runs import Run
-from imtext.training import CachedFeatures, Pixels
 from imtext.vision.backbones import Backbone, frozen_norm, load_backbone, title
 from imtext.vision.features import Features, Reader, cells, crop_views, extract, pooled, stages, ten_crop
+from imtext.vision.reading import CachedFeatures, Lazy, Pixels, square, unit
 from imtext.vision.rich import rich_image_features, variant_dim
 
 
@@ -79,7 +76,7 @@ class Images:
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """The same of pictures: files, pictures of Pillow, or uint8 tensors ``(3, H, W)``."""
-        squares = np.stack([_square(one, self.part) for one in pictures])
+        squares = np.stack([square(one, self.part.size, self.part.fit) for one in pictures])
         with TemporaryDirectory() as folder:
             kept = self._extracted(ImageStore(squares, self.part.size, ""), Path(folder))
             return np.array(self._rows(kept)[:])
@@ -111,14 +108,6 @@ class Images:
     def evaluate(self, split: str, found: dict[str, Any], run: Run) -> Metrics:
         """Keep the answers of a network to a split and what comes of them in a run."""
         return evaluate_split(self.source.splits[split], split, found, run)
-
-
-def _square(picture: Any, part: Any) -> np.ndarray:
-    if isinstance(picture, torch.Tensor):
-        picture = Image.fromarray(picture.permute(1, 2, 0).contiguous().cpu().numpy())
-    if isinstance(picture, Image.Image):
-        return as_square(picture.convert("RGB"), part.size, part.fit)
-    return decode(picture, part.size, part.fit)
 
 
 class OfCNN(Images):
@@ -208,18 +197,14 @@ class GivenImages(Images):
         if not self.part.regions:
             return unit(np.stack([features[[i]].reshape(-1, self.dim).mean(0) for i in range(count)]))
         if len(features.shape) != 3:
-            raise DataError(
-                f"{dataset.name}: attention needs regions (images, regions, numbers), found one vector an "
-                "image; ask for the tables without attention, or take features with regions"
-            )
+            why = "attention needs regions, found one vector an image"
+            raise DataError(f"{dataset.name}: {why}; ask for the tables without attention")
         return Lazy(lambda rows: torch.from_numpy(features[rows]), count)
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """New pictures have no such features."""
-        raise RunError(
-            f"the run was trained on the precomputed features of {self.source.data.dataset}, which new "
-            "pictures do not have; take a run that was trained on pictures"
-        )
+        dataset = self.source.data.dataset
+        raise RunError(f"new pictures have no features like those of {dataset}; take a run on pictures")
 
 
 class ImagesBeside(SideBySide, Images):
@@ -248,8 +233,7 @@ class ImagesBeside(SideBySide, Images):
 Images.beside = ImagesBeside
 
 
-@dataclass(frozen=True)
-class Given(Part):
+class Given(Reading):
     """Features that a dataset brings itself: one vector an image, or regions.
 
     Attributes:
@@ -268,8 +252,7 @@ class Given(Part):
         return self.maps == Given.maps
 
 
-@dataclass(frozen=True)
-class Pictures(Part):
+class Pictures(Reading):
     """Photographs as pixels, for a network that is trained on them.
 
     Attributes:
@@ -284,8 +267,7 @@ class Pictures(Part):
     built = Images
 
 
-@dataclass(frozen=True)
-class WithCNN(Part):
+class WithCNN(Reading):
     """Pictures and the image CNN that sees them; a subclass says what becomes of them.
 
     Where it has ``given``, that takes its place where a dataset brings features in the place of pictures.
@@ -329,7 +311,6 @@ class WithCNN(Part):
         return self.chosen(kept.train, cnn) if self.views else self.rows(kept, cnn)[None]
 
 
-@dataclass(frozen=True)
 class Pooled(WithCNN):
     """Maps of an image CNN that is not trained, pooled to one vector of length 1.
 
@@ -371,7 +352,6 @@ class Pooled(WithCNN):
         return self.chosen(np.mean(kept.eval, axis=0), cnn)
 
 
-@dataclass(frozen=True)
 class Averaged(WithCNN):
     """The mean feature of several crops of a picture by an image CNN that is not trained, of length 1.
 
@@ -393,7 +373,6 @@ class Averaged(WithCNN):
         return unit(kept.eval[0])
 
 
-@dataclass(frozen=True)
 class Mirrored(WithCNN):
     """Features of a picture and of its mirror image by an image CNN that is not trained.
 
@@ -411,7 +390,6 @@ class Mirrored(WithCNN):
         return kept.eval.swapaxes(0, 1)
 
 
-@dataclass(frozen=True)
 class Grid(WithCNN):
     """Cells of a map of an image CNN that is not trained, in the place of a detector's regions.
 
@@ -436,7 +414,6 @@ class Grid(WithCNN):
         return cells(self.stage, self.grid)
 
 
-@dataclass(frozen=True)
 class Crops(WithCNN):
     """Random crops and mirror images of pictures, for an image CNN that is trained with the network.
 

@@ -9,7 +9,6 @@ trained on. ``said``, where a part has it, tells people what ran.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,14 +20,14 @@ from torch import nn
 
 from imtext import losses, models, retrieval, training
 from imtext.experiment.compute import MODEL, Answers, Row, scores_of
+from imtext.experiment.source import Part
 from imtext.runs import Run
 from imtext.vision.backbones import load_backbone, title
 
 DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
 
-@dataclass(frozen=True)
-class BiLSTM:
+class BiLSTM(Part):
     """A caption by a bi-directional LSTM on word vectors, see :class:`imtext.models.LSTMText`."""
 
     readout: str = "halves"
@@ -40,8 +39,7 @@ class BiLSTM:
         return models.LSTMText(len(text.vocabulary), text.width, dim, vectors=text.start, **vars(self))
 
 
-@dataclass(frozen=True)
-class GRU:
+class GRU(Part):
     """A caption by a GRU, as in VSE++, see :class:`imtext.models.GRUText`."""
 
     bidirectional: bool = False
@@ -64,8 +62,7 @@ class GRU:
         return models.GRUText(len(text.vocabulary), text.width, dim, vectors=text.start, **vars(self))
 
 
-@dataclass(frozen=True)
-class DrawnCNN:
+class DrawnCNN(Part):
     """A drawn caption by an image CNN that starts from ImageNet weights and is trained."""
 
     backbone: str = "efficientnet_lite0"
@@ -76,8 +73,7 @@ class DrawnCNN:
         return models.PictureCNN(load_backbone(self.backbone), dim)
 
 
-@dataclass(frozen=True)
-class Joint:
+class Joint(Part):
     """Both sides into one space of ``dim`` dimensions: a layer on images, a network on captions.
 
     Attributes:
@@ -97,12 +93,10 @@ class Joint:
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
         text = self.text.build(inputs.text, self.dim)
-        image = inputs.image
-        return models.vse(text, image.dim, self.dim, image.tuned(), self.dropout, self.text_fc)
+        return models.vse(text, inputs.image.dim, self.dim, inputs.image.tuned(), self.dropout, self.text_fc)
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(Part):
     """SCAN, or SCAN-RFE, whose words keep their vector beside the state of the BiGRU.
 
     Attributes:
@@ -133,8 +127,7 @@ class Scan:
         return models.SCAN(*sizes, *how, inputs.text.start, self.dropout)
 
 
-@dataclass(frozen=True)
-class Ensemble:
+class Ensemble(Part):
     """The mean of the similarities of the rows that it starts from, which were trained each for itself."""
 
     said = "mean similarity of several"
@@ -149,8 +142,7 @@ class Ensemble:
         return mean
 
 
-@dataclass(frozen=True)
-class Reranked:
+class Reranked(Part):
     """k-reciprocal re-ranking of the row that it starts from; how is chosen by the R-sum on validation.
 
     Of several rows the embeddings stand side by side, whose cosine is the mean of their cosines.
@@ -184,8 +176,7 @@ def _side_by_side(runs: Sequence[Run], split: str) -> dict[str, Any]:
     return found[0] | {side: np.hstack([one[side] for one in found]) for side in ("images", "captions")}
 
 
-@dataclass(frozen=True)
-class Branches:
+class Branches(Part):
     """Two branches on fixed features, see :func:`imtext.models.two_branch`.
 
     Attributes:
@@ -204,12 +195,11 @@ class Branches:
 
     def build(self, inputs: Any) -> nn.Module:
         """The network before training."""
-        image = inputs.image
-        return models.two_branch(image.dim, inputs.text.width, backbone=image.tuned(), **vars(self))
+        dims, backbone = (inputs.image.dim, inputs.text.width), inputs.image.tuned()
+        return models.two_branch(*dims, backbone=backbone, **vars(self))
 
 
-@dataclass(frozen=True)
-class Cca:
+class Cca(Part):
     """Canonical correlation analysis, solved; two of its numbers are chosen on validation.
 
     Attributes:
@@ -238,8 +228,7 @@ class Cca:
         return embedded
 
 
-@dataclass(frozen=True)
-class Dual:
+class Dual(Part):
     """Image CNN and text CNN into one space, see :func:`imtext.models.dual_path`.
 
     Attributes:
@@ -270,8 +259,7 @@ class Dual:
         return models.dual_path(text, image.dim, self.dim, image.tuned(), *how)
 
 
-@dataclass(frozen=True)
-class Single:
+class Single(Part):
     """One Inception-ResNet-v1 for photographs and drawn captions, or two of the kind, one a modality.
 
     Attributes:
@@ -306,19 +294,18 @@ class Single:
         return models.PictureNets(*(one() for _ in range(self.networks)))
 
 
-class _OfPairs:
+class _OfPairs(Part):
     """A loss on pairs of an image and a caption, no two of one group in a batch."""
 
     shift = False
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module, **options: Any) -> Any:
         """Training batches of pairs; ``options`` as for :class:`imtext.training.PairBatches`."""
-        captions = *inputs.text.train(), inputs.splits["train"].image_of_caption, inputs.source.groups
+        captions = *inputs.text.train(), inputs.source.splits["train"].image_of_caption, inputs.source.groups
         how = recipe.batch_size, seed, self.shift, recipe.captions_per_group
         return training.PairBatches(inputs.image.train(), *captions, *how, **options)
 
 
-@dataclass(frozen=True)
 class Hinges(_OfPairs):
     """Hinges of both directions, alone or with the intra-modal constraint.
 
@@ -347,7 +334,6 @@ class Hinges(_OfPairs):
         return training.HingeObjective(net, **vars(self))
 
 
-@dataclass(frozen=True)
 class Instance(_OfPairs):
     """Instance loss and ranking loss (Zheng et al., Eq. 9).
 
@@ -393,7 +379,7 @@ class Instance(_OfPairs):
             found = kmeans.fit_predict(inputs.image.train().views.mean(0))
         # Clusters that nothing fell into are no classes.
         labels = np.unique(found, return_inverse=True)[1]
-        return labels[inputs.splits["train"].image_of_caption]
+        return labels[inputs.source.splits["train"].image_of_caption]
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches of pairs."""
@@ -402,8 +388,7 @@ class Instance(_OfPairs):
         return super().batches(inputs, recipe, seed, net, class_of_caption=classes, candidates=candidates)
 
 
-@dataclass(frozen=True)
-class Structure:
+class Structure(Part):
     """The structure-preserving loss (Wang et al., Eq. 5).
 
     Attributes:
@@ -442,8 +427,7 @@ class Structure:
         )
 
 
-@dataclass(frozen=True)
-class Centre:
+class Centre(Part):
     """Softmax over the groups and centre loss, see :class:`imtext.training.SingleObjective`.
 
     Attributes:
@@ -479,6 +463,6 @@ class Centre:
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module) -> Any:
         """Training batches; ``captions_per_group`` counts images of a group too."""
         images, (captions, _) = inputs.image.train(), inputs.text.train()
-        classes = np.unique(inputs.splits["train"].group_of_image, return_inverse=True)[1]
+        classes = np.unique(inputs.source.splits["train"].group_of_image, return_inverse=True)[1]
         how = recipe.batch_size, (self.images, self.captions), seed, self.together, recipe.captions_per_group
         return training.MixedBatches(images, captions, classes, inputs.source.groups, *how)

@@ -72,7 +72,7 @@ class Result:
 
     def split(self, name: str = "test") -> Dataset:
         """A split of the data; that of its folds is the whole."""
-        return self.rows[0].inputs.splits[name.removesuffix("_folds")]
+        return self.rows[0].inputs.source.splits[name.removesuffix("_folds")]
 
     def read(self, split: str) -> str:
         """A split, or the whole in the place of folds where it has none."""

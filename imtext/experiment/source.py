@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, dataclass_transform
 
 import numpy as np
-from torch import Generator, Tensor
 
 from imtext.data import GENERATED, is_pack, load_dataset
 from imtext.data.dataset import SPLITS, Dataset
@@ -89,19 +87,28 @@ class Source:
         return np.unique(self.splits["train"].group_of_caption, return_inverse=True)[1].astype(np.int64)
 
 
+@dataclass_transform(frozen_default=True)
 class Part:
-    """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
+    """A part of an experiment: each subclass is a frozen dataclass of what a reader may change."""
 
     said = ""  # what ran, for people
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Reading(Part):
+    """What a network reads of one side; a subclass names in ``built`` what that becomes on a dataset."""
+
     stored = None  # training pictures are stored as others
+    own = 0  # no dimensions of a word beside its vector
 
     def build(self, *given: Any) -> Any:
         """Of a source: the rows, codes or pixels; of captions also with a finished run, to take its words."""
         return self.built(self, *given)
 
 
-@dataclass(frozen=True)
-class Beside(Part):
+class Beside(Reading):
     """Several readings of the same images, or of the same captions, side by side: numbers of one row."""
 
     parts: tuple[Any, ...] = ()
@@ -136,25 +143,6 @@ class SideBySide:
     def read(self, given: Any) -> np.ndarray:
         """Rows of new pictures or captions; DataError for a caption without a single known word."""
         return np.hstack([part.read(given) for part in self.parts])
-
-
-class Lazy:
-    """Images or captions that are made as they are asked for.
-
-    Args:
-        make: from indices ``(B,)`` to a tensor ``(B, ...)``; count: how many there are.
-    """
-
-    def __init__(self, make: Callable[[np.ndarray], Tensor], count: int) -> None:
-        self.make, self.shape = make, (count,)
-
-    def take(self, indices: np.ndarray, generator: Generator) -> Tensor:
-        """Those of a training batch."""
-        return self.make(indices)
-
-    def __getitem__(self, part: slice) -> np.ndarray:
-        """A block of them."""
-        return self.make(np.arange(*part.indices(self.shape[0]))).numpy()
 
 
 source_of = lru_cache(maxsize=8)(Source)  # one copy per process

@@ -198,10 +198,8 @@ class Study:
         chosen = [key for key in rows if key in asked or key not in self.named]
         found = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
         if not found and asked.intersection(chosen):
-            raise ConfigError(
-                f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
-                "fill them with; ask for other tables, or take another dataset"
-            )
+            lacks = f"{given.dataset} has no persons, boxes or pictures to fill them with"
+            raise ConfigError(f"tables {', '.join(given.tables)}: {lacks}; ask for others or take other data")
         # Of equal rows, the first gives the name.
         slugs = {rows[key]: key for key in reversed(rows)}
         return {key: [self.row(slugs[one], one, seed, slugs) for seed in seeds] for key, one in found.items()}
@@ -329,7 +327,7 @@ class Study:
 def _said(value: Any) -> str:
     if value is None:
         return "all"
-    return f"{value:,}" if type(value) is int else str(value)
+    return f"{value:,}" if type(value) is int else getattr(value, "said", "") or str(value)
 
 
 def _listed(value: Any) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from scipy import sparse
 
 from imtext.errors import DataError
 from imtext.experiment.experiment import plain
-from imtext.experiment.source import Lazy, Part, SideBySide, Source
+from imtext.experiment.source import Reading, SideBySide, Source
 from imtext.progress import announce
 from imtext.runs import Run, RunStore, config_hash
 from imtext.text import bags
@@ -30,6 +29,7 @@ from imtext.text.text_image import TextImage, TextPictures, largest_superpixel, 
 from imtext.text.tokens import tokenize
 from imtext.text.vectors import WordVectors, load_word_vectors
 from imtext.text.vocabulary import Vocabulary
+from imtext.vision.reading import Lazy
 
 VOCABULARY, WIDTH, DRAWING, FITTED = "vocabulary.json", "words.json", "drawing.safetensors", "fitted"
 
@@ -289,8 +289,7 @@ def vectors_of(name: str, captions: tuple[str, ...]) -> WordVectors:
     return load_word_vectors(name, only={word for text in captions for word in tokenize(text)})
 
 
-@dataclass(frozen=True)
-class Words(Part):
+class Words(Reading):
     """Codes of the words that are frequent in the training captions.
 
     Attributes:
@@ -309,8 +308,7 @@ class Words(Part):
     built = CodedWords
 
 
-@dataclass(frozen=True)
-class KnownWords(Part):
+class KnownWords(Reading):
     """Codes of the words of the training captions that word vectors know.
 
     Attributes:
@@ -321,12 +319,10 @@ class KnownWords(Part):
     vectors: str = "glove"
     length: int = 32
     start: bool = True
-    own = 0
     built = CodedKnownWords
 
 
-@dataclass(frozen=True)
-class Drawn(Part):
+class Drawn(Reading):
     """Captions as pictures, each word a tile of coloured squares.
 
     See :class:`imtext.text.text_image.TextImage`.
@@ -352,18 +348,16 @@ class Drawn(Part):
     slack: int = 29
     side: int | None = None
     length = 64  # words of a caption that is drawn
-    own = 0
     built = DrawnCaptions
 
 
-class _Kind(Part):
+class _Kind(Reading):
     """A kind of fixed features, fitted on the training captions, computed once and kept on disk."""
 
     built = FixedTexts
     vectors = None
 
 
-@dataclass(frozen=True)
 class Fisher(_Kind):
     """Fisher vectors of the words of a caption, see :class:`imtext.text.fisher.FisherVectors`.
 
@@ -393,7 +387,6 @@ class Fisher(_Kind):
         return FisherVectors.load(path, load_word_vectors(self.vectors))
 
 
-@dataclass(frozen=True)
 class MeanWords(_Kind):
     """The mean of the word vectors of a caption; ``vectors`` as for :class:`Fisher`."""
 
@@ -406,7 +399,6 @@ class MeanWords(_Kind):
         return MeanVector(words)
 
 
-@dataclass(frozen=True)
 class TfIdf(_Kind):
     """tf-idf over the ``words`` most frequent lemmas."""
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from imtext.experiment import Study
+from imtext.experiment import Study, none_of_absent
 from imtext.report import Paper
+from imtext.report.style import house_style
 
 
 def study_of(paper: Paper, names: Mapping[str, Any]) -> Callable[..., Study]:
@@ -18,5 +19,9 @@ def study_of(paper: Paper, names: Mapping[str, Any]) -> Callable[..., Study]:
     Args:
         paper: with its claims; names: of the paper's module, as ``globals()`` gives them.
     """
-    measures = {claim: names[claim] for claim in paper.claims if claim in names}
-    return partial(Study, paper, measures)
+    return partial(Study, paper, {claim: names[claim] for claim in paper.claims if claim in names})
+
+
+def figure_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A figure of results in the house style, None where one of them was not asked for."""
+    return none_of_absent(house_style()(function))

@@ -15,10 +15,10 @@ from imtext.data.dataset import Dataset
 from imtext.data.generated import minimal_pairs
 from imtext.data.images import open_picture
 from imtext.experiment import Experiment, Result, Results, Study, inputs_of, none_of_absent
-from imtext.experiment.compute import in_blocks, scores_of, unit
+from imtext.experiment.compute import in_blocks, scores_of
 from imtext.experiment.encoder import Encoder
 from imtext.experiment.results import drawn
-from imtext.papers import study_of
+from imtext.papers import figure_of, study_of
 from imtext.progress import progress
 from imtext.report import Evidence, Gallery, from_parts, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, similarity_histograms
@@ -26,6 +26,7 @@ from imtext.report.style import INK, PALETTE, house_style, new_figure
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.spread import separation_samples
 from imtext.text.bags import is_function_word
+from imtext.vision.reading import unit
 
 PAPER = read_paper("instance_loss")
 # Rows that differ from the full model by their loss.
@@ -129,7 +130,7 @@ def alike(study: Study, row: Experiment, pairs: int = 2, among: int = 500) -> Ga
     if study.lacks(row):
         return None
     inputs = inputs_of(row, study.places)
-    features, train = inputs.image.train().views[0][:among], inputs.splits["train"]
+    features, train = inputs.image.train().views[0][:among], inputs.source.splits["train"]
     groups = np.unique(train.group_of_image, return_inverse=True)[1][:among]
     scores, nearest = top_k(features, features, 8)
     # The nearest of another group: a person's own pictures are alike too.
@@ -146,7 +147,7 @@ def samples(study: Study, row: Experiment, count: int = 3) -> Gallery | None:
     """Figure 7: the first groups of a dataset, a person with all pictures and a caption of each."""
     if study.lacks(row):
         return None
-    return _groups(inputs_of(row, study.places).splits["train"], range(count), captions=5)
+    return _groups(inputs_of(row, study.places).source.splits["train"], range(count), captions=5)
 
 
 def _groups(train: Dataset, groups: Sequence[int], captions: int) -> Gallery:
@@ -249,8 +250,7 @@ def word_drops(result: Result) -> pd.DataFrame:
     return split_ablation(text.vocabulary.words, codes, encoder.images[encoder.image_of_caption], embed)
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def word_falls(result: Result, count: int = 4) -> Figure:
     """Figure 11: fall of the cosine to the image when one word of a caption is left out.
 
@@ -278,8 +278,7 @@ def word_falls(result: Result, count: int = 4) -> Figure:
     return figure
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def word_classes(result: Result, named: int = 12) -> Figure:
     """Mean fall of the cosine by word, content words against function words; the largest."""
     words = by_word(word_drops(result))

@@ -14,10 +14,10 @@ from imtext.experiment import Result, Results, none_of_absent
 from imtext.experiment.networks import DISTANCES
 from imtext.experiment.results import drawn
 from imtext.losses.intra_modal import constraint_of_distances, in_window, pair_distances
-from imtext.papers import study_of
+from imtext.papers import figure_of, study_of
 from imtext.report import Evidence, from_scores, read_paper
 from imtext.report.figures import FILLS, by_weight, distribution, draw_groups, panels
-from imtext.report.style import DASHES, INK, PALETTE, house_style
+from imtext.report.style import DASHES, INK, PALETTE
 from imtext.retrieval import distance_to_others
 
 PAPER = read_paper("intra_modal")
@@ -39,12 +39,9 @@ def pairs_come_nearer(results: Results) -> list[Evidence]:
 
 def modality_moves_apart(results: Results) -> list[Evidence]:
     """Distance to items of other groups in the same modality, with the constraint minus without."""
-    found = []
+    found, both = [], [results[key].embeddings() for key in ("l1", "hinges")]
     for side, groups in results["l1"].groups().items():
-        rows = (
-            [distance_to_others(seed[side], groups) for seed in results[key].embeddings()]
-            for key in ("l1", "hinges")
-        )
+        rows = ([distance_to_others(seed[side], groups) for seed in seeds] for seeds in both)
         found.append(from_scores(f"{side}, distance to others", *rows, groups, scale=1, unit="", digits=3))
     return found
 
@@ -74,8 +71,7 @@ def gains(results: Results) -> pd.DataFrame | None:
 # Figures
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def forces(result: Result, pairs: int = 128) -> Figure:
     """The force on one pair of a batch of test images by its distance, a panel for each reading of Eq. 4.
 
@@ -84,11 +80,7 @@ def forces(result: Result, pairs: int = 128) -> Figure:
     """
     rows = result.embeddings()[0]["images"]
     rows = torch.from_numpy(rows[drawn(len(rows), pairs)]).double()
-    readings = {
-        "printed": DISTANCES,
-        "released_cosine": ("cosine",),
-        "released_distance": ("msd", "l2", "l1"),
-    }
+    readings = {"printed": DISTANCES, "released_cosine": ["cosine"], "released_distance": ["msd", "l2", "l1"]}
     figure, grid = panels(len(readings), 3.4, sharey=True)
     for axes, (reading, distances) in zip(grid, readings.items(), strict=True):
         for distance in distances:
@@ -126,8 +118,7 @@ def force_curve(rows: torch.Tensor, reading: str, distance: str, steps: int = 20
     return pd.DataFrame(lines)
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def groups_before_and_after(result: Result) -> Figure:
     """Figure 1, right: four drawn test groups before and after training, on their principal components.
 
@@ -159,8 +150,7 @@ def groups_before_and_after(result: Result) -> Figure:
     return figure
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def similarities(plain: Result, *constrained: Result) -> Figure:
     """Cosines within a modality, of items of different groups: without the constraint, and with each.
 

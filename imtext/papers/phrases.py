@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -15,15 +14,16 @@ from torch import nn
 
 from imtext.data.dataset import Dataset
 from imtext.errors import DataError
-from imtext.experiment.compute import Metrics, in_blocks, unit
+from imtext.experiment.compute import Metrics, in_blocks
 from imtext.experiment.images import OfCNN
-from imtext.experiment.source import SPLITS, Part, Source
+from imtext.experiment.source import SPLITS, Part, Reading, Source
 from imtext.progress import announce
 from imtext.retrieval.localisation import Localisation, iou, localise, pairs, phrase_scores, truth_boxes
 from imtext.runs import Run
 from imtext.training import make_fabric
 from imtext.vision import box_features, extract, image_extents, proposals_of
 from imtext.vision.backbones import title
+from imtext.vision.reading import UnitRows
 
 
 class Mentions(NamedTuple):
@@ -67,42 +67,10 @@ def mentions_of(dataset: Dataset) -> Mentions:
     image = dataset.image_of_caption[phrases.caption]
     truth, found = truth_boxes(regions.boxes, regions.image_of_region, regions.chain, image, phrases.chain)
     if not found.any():
-        raise DataError(
-            f"{dataset.name}: none of {len(phrases)} phrases has a box; check the chains of the boxes"
-        )
+        raise DataError(f"{dataset.name}: none of {len(phrases)} phrases has a box; check the boxes' chains")
     row = np.flatnonzero(found)
     unique, phrase = np.unique([phrases.words[i].lower() for i in row], return_inverse=True)
     return Mentions(tuple(unique.tolist()), phrase, image[row], truth[row], row)
-
-
-class UnitRows:
-    """Rows of files on disk, one after the other, of length 1; read when asked for, never all at once.
-
-    The proposals of Flickr30k's training images would fill 48 GB.
-
-    Args:
-        parts: arrays ``(n, D)``, which may be memory-mapped.
-        places: columns at the end that keep their own scale.
-
-    >>> rows = UnitRows([np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]])])
-    >>> rows.shape, (10 * rows[[1, 0]]).round().tolist()
-    ((2, 2), [[0.0, 10.0], [6.0, 8.0]])
-    """
-
-    def __init__(self, parts: list[np.ndarray], places: int = 0) -> None:
-        self.parts, self.width = parts, parts[0].shape[1] - places
-        self.shape = (sum(map(len, parts)), parts[0].shape[1])
-
-    def __getitem__(self, which: Any) -> np.ndarray:
-        """Rows by a slice or by indices from 0, float32."""
-        rows = np.arange(self.shape[0])[which]
-        out, first = np.empty((len(rows), self.shape[1]), np.float32), 0
-        for part in self.parts:
-            here = (rows >= first) & (rows < first + len(part))
-            out[here] = part[rows[here] - first]
-            first += len(part)
-        out[:, : self.width] = unit(out[:, : self.width])
-        return out
 
 
 class Found(NamedTuple):
@@ -113,8 +81,7 @@ class Found(NamedTuple):
     features: UnitRows
 
 
-@dataclass(frozen=True)
-class Phrases:
+class Phrases(Part):
     """Fixed features of the unique phrases that have a box, fitted on those for training.
 
     Attributes:
@@ -220,8 +187,7 @@ class RegionImages(OfCNN):
         return Found(boxes, image, UnitRows([rows], 4 * part.geometry))
 
 
-@dataclass(frozen=True)
-class Regions(Part):
+class Regions(Reading):
     """Boxes of pictures: the true ones to train on, and proposals among which phrases look for theirs.
 
     Attributes:
@@ -248,14 +214,12 @@ class Regions(Part):
         """What ran, for people."""
         return f"{title(self.backbone)} regions"
 
-    @staticmethod
-    def fits(dataset: str) -> bool:
+    def fits(self, dataset: str) -> bool:
         """Whether a dataset has boxes and phrases."""
         return dataset in ("picturebook", "flickr30k_entities")
 
 
-@dataclass(frozen=True)
-class HardNegatives:
+class HardNegatives(Part):
     """Proposals that a network puts closer to a phrase than its own box.
 
     Section 3.3: "we record those hard negative boxes that are closer to the phrase than the ground truth

@@ -16,12 +16,12 @@ from imtext.experiment import Result, Results, inputs_of, none_of_absent
 from imtext.experiment.compute import untrained
 from imtext.experiment.results import drawn
 from imtext.experiment.study import Measures
-from imtext.papers import study_of
+from imtext.papers import figure_of, study_of
 from imtext.precision import working_precision
 from imtext.progress import announce
 from imtext.report import Evidence, Gallery, from_samples, from_scores, read_paper
 from imtext.report.figures import panels
-from imtext.report.style import PALETTE, house_style
+from imtext.report.style import PALETTE
 from imtext.retrieval import modality_mixing
 from imtext.threads import torch_threads
 from imtext.training import make_fabric
@@ -92,8 +92,7 @@ def similar_captions(result: Result, count: int = 2) -> Gallery:
     return Gallery(found)
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def spaces(*results: Result, most: int = 300) -> Figure:
     """Figure 3: t-SNE of test images and captions, at most ``most`` images; the mixing is that of all."""
     figure, grid = panels(len(results), 3.9, per_row=2)
@@ -181,8 +180,7 @@ def collapsed(curves: pd.DataFrame) -> Measures:
     return {"softmax_prevents_collapse": lambda results: found}
 
 
-@none_of_absent
-@house_style()
+@figure_of
 def collapse_curves(curves: pd.DataFrame) -> Figure:
     """Loss, spread and directions, step by step."""
     figure, grid = panels(3, 2.5)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imtext.check import one_of
 from imtext.errors import ConfigError, RunError
 from imtext.files import atomic
 
@@ -34,14 +35,9 @@ def find_notebooks(root: Path, names: Iterable[str] = (), parameters: Collection
         ConfigError: a name is not that of a notebook, or one of them does not take one of the ``parameters``.
     """
     present = {path.stem: path for path in sorted((root / "notebooks").glob("*.ipynb"))}
-    stems = [Path(name).stem for name in names]
-    for stem in stems:
-        if stem not in present:
-            raise ConfigError(f"no notebook named '{stem}'; there are: {', '.join(present) or 'none'}")
-    found = [present[stem] for stem in stems or present]
-    if parameters:
-        for path in found:
-            check_names(path, parameters)
+    found = [present[one_of("notebook", Path(name).stem, present)] for name in names] or [*present.values()]
+    for path in found if parameters else ():
+        check_names(path, parameters)
     return found
 
 
@@ -82,6 +78,8 @@ def normalise_notebook(notebook: Any, published: bool = False) -> Any:
     ``published`` keeps the cell in which papermill wrote the parameters of this run, so that the page
     shows them.
     """
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
     notebook.cells = [cell for cell in notebook.cells if published or not tagged(cell, INJECTED)]
     notebook.metadata = type(notebook.metadata)(kernelspec=KERNELSPEC, language_info={"name": "python"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -95,26 +93,13 @@ def normalise_notebook(notebook: Any, published: bool = False) -> Any:
         if cell.cell_type == "code":
             if cell.execution_count is not None:
                 cell.execution_count = next(numbers)
-            cell.outputs = _merged(cell.outputs)
+            CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, index)  # how they were cut is timing
             for output in cell.outputs:
                 if output.output_type == "execute_result":
                     output.execution_count = cell.execution_count
                 for kind, value in texts_of(output).items():
                     (output if kind == "text" else output.data)[kind] = ADDRESS.sub("0x0", value)
     return notebook
-
-
-def _merged(outputs: list[Any]) -> list[Any]:
-    """Neighbouring pieces of one stream become one: how they were cut depends on timing."""
-    merged = []
-    for stream, pieces in itertools.groupby(outputs, key=lambda output: output.get("name")):
-        first, *others = pieces
-        merged.append(first)
-        if stream is None:
-            merged += others
-        else:
-            first.text += "".join(output.text for output in others)
-    return merged
 
 
 def texts_of(output: Any) -> dict[str, str]:

@@ -50,9 +50,8 @@ def publish_results(
             run then.
         RunError, TrainingError, DataError: as their messages say.
     """
-    notebooks = find_notebooks(root, names, parameters)
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
-    for given in [defined(path, parameters) for path in notebooks]:
+    for given in [defined(path, parameters) for path in find_notebooks(root, names, parameters)]:
         publisher = Publisher(given["study"], given["rows"])
         if listed:
             print("\n".join(publisher.listing()))
@@ -240,7 +239,7 @@ def verdicts_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 def about(row: Row) -> dict[str, Any]:
     """Images and captions by split, and of what size and form the pictures are."""
-    splits = row.inputs.splits
+    splits = row.inputs.source.splits
     found = {split: {"images": one.n_images, "captions": one.n_captions} for split, one in splits.items()}
     try:
         shown = range(min(splits["test"].n_images, 200))

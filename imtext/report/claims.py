@@ -67,11 +67,8 @@ def decide(claim: Claim, evidence: Sequence[Evidence], at_chance: str = "", not_
     word = min((word for word, _ in judged), key=WORDS.index)
     if any(len(item.per_seed) == 1 for item in evidence):
         word = ONE_SEED
-    said = [
-        (item.name, why)
-        for item, (own, why) in zip(evidence, judged, strict=True)
-        if word == ONE_SEED or own != REPRODUCED
-    ]
+    named = zip([item.name for item in evidence], judged, strict=True)
+    said = [(name, why) for name, (own, why) in named if word == ONE_SEED or own != REPRODUCED]
     whys = [why for _, why in said]
     alike = len(set(whys)) == 1 and len(whys) == len(judged)
     return Verdict(claim, word, evidence, whys[0] if alike else "; ".join(map(": ".join, said)))

@@ -169,14 +169,9 @@ def read_paper(name: str) -> Paper:
     """
     files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
     file = yaml.safe_load(known(files, name, "paper").read_text("utf-8"))
-    return Paper(
-        name,
-        {number: _table(name, number, raw) for number, raw in file["tables"].items()},
-        {raw["id"]: Claim(**raw) for raw in file["claims"]},
-        file["values"],
-        file.get("arithmetic", ()),
-        file.get("untested", ()),
-    )
+    tables = {number: _table(name, number, raw) for number, raw in file["tables"].items()}
+    claims = {raw["id"]: Claim(**raw) for raw in file["claims"]}
+    return Paper(name, tables, claims, file["values"], file["arithmetic"], file["untested"])
 
 
 def paper_table(paper: str, number: str | int) -> PaperTable:

@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from imtext.errors import DataError
-from imtext.files import read_object
+from imtext.files import read_object, told
 from imtext.report.evidence import Evidence
 
 ORIGIN = ["dataset", "profile", "backbone", "device", "hardware", "commit", "date"]
@@ -39,6 +37,8 @@ TABLES = {
 }
 WORDS = ["row", "split", "hash", *ORIGIN, "claim", "name", "per_seed", "unit", "word"]
 WHOLE = ["seed", "epoch", "part", "digits"]
+# pandas, zipfile, zlib and NumPy raise almost anything on a broken file.
+_reading = partial(told, of=Exception, said="is damaged ({}); take it from the repository again")
 
 
 def results_folder() -> Path:
@@ -88,8 +88,7 @@ def read_published(path: Path) -> Published:
     if file.is_file():
         with _reading(file), np.load(file, allow_pickle=False) as arrays:
             ranks = dict(arrays)
-    pictures = read_object(path.parent / "about.json").get("pictures", "")
-    return Published(*tables, ranks, pictures)
+    return Published(*tables, ranks, read_object(path.parent / "about.json").get("pictures", ""))
 
 
 def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
@@ -97,18 +96,9 @@ def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=[*keys, *columns]).set_index(keys)
     kinds = defaultdict(lambda: float, dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int))
     with _reading(path):
-        found = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), encoding="utf-8")
+        found = pd.read_csv(path, dtype=kinds, encoding="utf-8").fillna(dict.fromkeys(WORDS, ""))
         rest = found.columns.drop([*keys, *columns])
-        found = found.fillna(dict.fromkeys(WORDS, "")).astype({name: kinds[name] for name in found})
         found = found.set_index(keys)
         if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")
         return found[[*columns, *rest]]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # pandas, zipfile, zlib and NumPy raise almost anything on a broken file
-        raise DataError(f"{path}: is damaged ({error}); take it from the repository again") from None

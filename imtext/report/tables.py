@@ -150,7 +150,7 @@ def other_numbers(paper: Paper, **here: Any) -> Styler:
     lines = {}
     for group in paper.values.values():
         for one in group["numbers"].values():
-            cells = plain(one["value"]), ours(one.get("here", EM_DASH)), group["section"]
+            cells = plain(one["value"]), ours(one.get("here", EM_DASH)), html.escape(group["section"])
             lines[group["caption"], one["what"]] = cells
     frame = pd.DataFrame(lines, ["Paper", "Here", "Section"]).T
     return styled(frame, f"{paper.name}-numbers", "<strong>The paper's other numbers</strong>.")
@@ -186,11 +186,8 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
 
     `provenance` as for `side_by_side`. The reason of a verdict stands beneath it.
     """
-    frame = pd.DataFrame(
-        map(_claim_cells, verdicts),
-        columns=["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"],
-        index=range(1, len(verdicts) + 1),
-    )
+    heads = ["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"]
+    frame = pd.DataFrame(map(_claim_cells, verdicts), range(1, len(verdicts) + 1), heads)
     source = html.escape(describe(provenance))
     caption = "<strong>Claims</strong>. A positive difference is as claimed, except beside a claimed size. "
     looks = [["", "", "", SIGNS[one.word][1]] for one in verdicts]

@@ -5,6 +5,6 @@ folder under its final name is always a finished run, whatever moment a process 
 says which version wrote it; ``manifest.json`` says which files belong to it and what they hold.
 """
 
-from imtext.runs.store import SCHEMA, Run, RunStore, config_hash, provenance
+# ruff: noqa: F401 - what is imported here is what the package offers
 
-__all__ = ["SCHEMA", "Run", "RunStore", "config_hash", "provenance"]
+from imtext.runs.store import SCHEMA, Run, RunStore, config_hash, provenance

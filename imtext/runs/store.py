@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ _SMALL = 1 << 16
 PARTIAL = ".partial"
 LOCK = ".lock"
 SAY_AFTER = 5.0
+_NO_FILE = "expected a file of a run, found {}; remove the run to run again"
+# zipfile, zlib and NumPy raise almost anything on a broken file.
+_reading = partial(told, error=RunError, of=Exception, said=_NO_FILE)
 
 
 class Run:
@@ -68,9 +72,10 @@ class Run:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             faulty = [MANIFEST]
         if faulty:
+            remove = f"`imtext runs remove {shlex.quote(str(self.dir))} --yes`"
             raise RunError(
                 f"{self.dir / faulty[0]}: missing, cut off or changed after the run was finished; put it "
-                f"back from a copy, or remove the run with {remove_command(self.dir)} to run again"
+                f"back from a copy, or remove the run with {remove} to run again"
             )
 
     def save_json(self, name: str, content: Any) -> None:
@@ -83,7 +88,7 @@ class Run:
         Raises:
             RunError: where the file is missing or not JSON.
         """
-        with self._reading(name):
+        with _reading(self.dir / name):
             return read_json(self.dir / name)
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> None:
@@ -97,7 +102,7 @@ class Run:
         Raises:
             RunError: where the file is missing, damaged or would need pickle.
         """
-        with self._reading(name), np.load(self.dir / name, allow_pickle=False) as file:
+        with _reading(self.dir / name), np.load(self.dir / name, allow_pickle=False) as file:
             return dict(file)
 
     def save_table(self, name: str, table: Any) -> None:
@@ -123,15 +128,6 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The content of ``config.json``."""
         return self.load_json(CONFIG)
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # zipfile, zlib and NumPy raise almost anything on a broken file
-            raise RunError(
-                f"{self.dir / name}: expected a file of a run, found {error}; remove the run to run again"
-            ) from None
 
 
 class RunStore:
@@ -165,9 +161,7 @@ class RunStore:
         run.check()
         found = read_object(run.dir / STAMP).get("hash")
         if found != config_hash(config):
-            raise RunError(
-                f"{run.dir}: holds the run of another configuration, {found}; give it its own name again"
-            )
+            raise RunError(f"{run.dir}: holds the run of another configuration, {found}; name it so again")
         return run
 
     @contextmanager
@@ -269,15 +263,6 @@ def holder(folder: Path) -> str:
     """
     stamp = read_object(beside(folder, PARTIAL) / STAMP)
     return f"process {stamp.get('process')} (since {stamp.get('begun')})" if stamp else "another process"
-
-
-def remove_command(folder: Path) -> str:
-    """The command that removes a run, as a user types it.
-
-    >>> remove_command(Path("runs/study/row-0123456789"))
-    '`imtext runs remove runs/study/row-0123456789 --yes`'
-    """
-    return f"`imtext runs remove {shlex.quote(str(folder))} --yes`"
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

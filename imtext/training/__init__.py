@@ -2,7 +2,7 @@
 
 # ruff: noqa: F401, I001 - what is imported here is what the package offers
 
-from imtext.training.batches import CachedFeatures, MixedBatches, NeighbourBatches, PairBatches, Pixels
+from imtext.training.batches import MixedBatches, NeighbourBatches, PairBatches
 from imtext.training.device import make_fabric, resolve_device
 from imtext.training.loop import fit
 from imtext.training.objectives import Constraint, DualPathObjective, HingeObjective

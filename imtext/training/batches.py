@@ -16,57 +16,11 @@ from torch import Tensor
 from imtext.check import whole
 from imtext.data.images import ImageStore
 from imtext.data.sampling import group_batches
-from imtext.data.transforms import augment, normalise
+from imtext.data.transforms import augment
 from imtext.text.shift import position_shift
-from imtext.vision.features import numbered, seeded
+from imtext.vision.features import seeded
 
-IN_MEMORY = 4 * 2**30
 Batch = dict[str, Any]
-
-
-class CachedFeatures:
-    """Backbone features computed once: a random one of several augmented views per image and step.
-
-    ``views (V, N, D)``, usually memory-mapped; ``device``: a GPU keeps them, where they fit.
-    """
-
-    def __init__(self, views: np.ndarray, device: str = "cpu") -> None:
-        # Random rows of a memory map are slow where the system keeps few pages of it.
-        self.views = np.array(views) if views.nbytes < IN_MEMORY else views
-        self.device = numbered(device)
-
-    @cached_property
-    def resident(self) -> Tensor | None:
-        """The views in the memory of a GPU, where they take less than half of what is free."""
-        if self.device.type != "cuda" or 2 * self.views.nbytes > torch.cuda.mem_get_info(self.device)[0]:
-            return None
-        return torch.tensor(self.views, device=self.device)
-
-    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Features ``(B, D)``."""
-        view = torch.randint(len(self.views), (len(indices),), generator=generator)
-        if self.resident is not None:
-            return self.resident[view.to(self.device), torch.from_numpy(indices).to(self.device)]
-        return torch.from_numpy(np.ascontiguousarray(self.views[view.numpy(), indices]))
-
-
-class Pixels:
-    """Pixels from the image store, cropped, mirrored and normalised: for a backbone that is trained.
-
-    All of that happens on ``device``, to which stored pixels go as they are, uint8. ``cnn`` is the backbone,
-    of which ``mean`` and ``std`` are asked.
-    """
-
-    def __init__(self, store: ImageStore, crop: int, cnn: Any, device: str = "cpu") -> None:
-        self.store, self.crop, self.cnn, self.device = store, crop, cnn, numbered(device)
-
-    def take(self, indices: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Pixels ``(B, 3, crop, crop)``, float32, channels last."""
-        images = self.store.batch(indices)
-        if self.device.type == "cuda":  # from pinned memory nobody has to wait for
-            images = images.pin_memory().to(self.device, non_blocking=True)
-        images = augment(images, self.crop, generator)
-        return normalise(images, self.cnn.mean, self.cnn.std).contiguous(memory_format=torch.channels_last)
 
 
 class Batches:
@@ -106,7 +60,7 @@ class PairBatches(Batches):
     ``candidates (K, L)`` and ``candidate_classes (K,)``.
 
     Args:
-        images: ``take(indices, generator)`` gives those of a batch, see :class:`CachedFeatures`.
+        images: ``take(indices, generator)`` gives those of a batch, see :mod:`imtext.vision.reading`.
         codes: ``(M, L)`` word codes, left-aligned, or what gives pictures ``(B, 3, S, S)`` for indices;
             lengths: ``(M,)``.
         image_of_caption: ``(M,)``; group_of_caption: ``(M,)`` integers.

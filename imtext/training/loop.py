@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from imtext.errors import TrainingError
-from imtext.files import atomic
+from imtext.files import atomic, told
 from imtext.progress import announce
 from imtext.training.device import Fabric, synchronise_norms
 from imtext.training.recipe import Recipe
@@ -140,23 +140,19 @@ def _expect_finite(recent: list[tuple[int, Any, Tensor]], label: str, epoch: int
 def _keep(model: nn.Module, optimizer: Any, path: Path, epoch: int, curves: list[Any]) -> None:
     """Checkpoint, whole or not at all."""
     parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    try:
-        with atomic(path, TrainingError) as temporary:
-            torch.save({**parts, "epoch": epoch, "curves": curves}, temporary)
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())  # else a power cut may leave an empty file under the final name
-    except RuntimeError as error:  # what torch makes of a full disk
-        raise TrainingError(f"{path}: cannot be written ({error}); free some space") from None
+    # A RuntimeError is what torch makes of a full disk.
+    with atomic(path, TrainingError) as temporary, told(path, TrainingError, RuntimeError):
+        torch.save({**parts, "epoch": epoch, "curves": curves}, temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())  # else a power cut may leave an empty file under the final name
 
 
 def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, path: Path) -> tuple[int, list[Any]]:
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
     if not path.is_file():
         return 0, []
-    try:
+    with told(path, TrainingError, Exception, "no checkpoint of this run ({}); remove it to begin anew"):
         state = torch.load(path, map_location=fabric.device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-    except Exception as error:
-        raise TrainingError(f"{path}: no checkpoint of this run ({error}); remove it to begin anew") from None
     return int(state["epoch"]), list(state["curves"])

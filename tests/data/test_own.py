@@ -188,13 +188,14 @@ def test_no_split_is_empty(make, n, fractions):
 @pytest.mark.parametrize(
     "options",
     [
-        *({"val": 1.0}, {"val": -0.1}, {"test": "0.1"}, {"val": 0.5, "test": 0.5}, {"val": float("nan")}),
+        *({"val": 2}, {"val": -0.1}, {"test": "0.1"}, {"val": 0.5, "test": 0.5}, {"val": float("nan")}),
         *({"seed": 0.5}, {"seed": True}, {"on_empty": "drop"}, {"columns": "caption"}),
         *({"columns": {"photo": "x"}}, {"columns": {"image": None}}, {"columns": {"caption": "image"}}),
     ],
 )
 def test_parameters(make, options):
-    refuses("expected", make({"captions.csv": PLAIN}), ConfigError, **options)
+    said = "expected shares of .*, such as 0.1" if {"val", "test"} & {*options} else "expected"
+    refuses(said, make({"captions.csv": PLAIN}), ConfigError, **options)
 
 
 def test_missing_images(make):

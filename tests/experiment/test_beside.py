@@ -27,7 +27,8 @@ def test_features_of_several_cnns_stand_side_by_side_each_of_length_1(tmp_path):
     # Drawn at the same side as the larger of both.
     np.testing.assert_allclose(rows[:, 1280:], one.test("test"), atol=1e-6)
     assert both.train().views.shape == (1, 20, 2 * 1280)
-    assert both.part.said == "EfficientNet-Lite0 + EfficientNet-Lite1, frozen"
+    said = tiny.study(tmp_path).describe(tiny.PAPER, tiny.PAPER.but(image=both.part)).loc["image"]
+    assert said.tolist() == ["EfficientNet-Lite0, frozen", "EfficientNet-Lite0 + EfficientNet-Lite1, frozen"]
 
 
 def test_a_change_is_of_each_of_them():

@@ -180,7 +180,7 @@ def test_a_reader_takes_the_options_and_what_it_says_is_described(tmp_path):
     data = Data(dataset="own", options=(("columns", (("caption", "title"),)),))
     source = Source(data, Places(str(tmp_path)), 8, "32")
     assert source.captions["test"] == ("A title",)
-    said = SimpleNamespace(source=source, splits=source.splits, text=SimpleNamespace(facts=dict))
+    said = SimpleNamespace(source=source, text=SimpleNamespace(facts=dict))
     assert Inputs.facts(said)["notes"].endswith("1 image files beside them are not used (d.png)")
     with pytest.raises(ConfigError, match="unknown option 'colums'; expected one of captions, columns"):
         _ = Source(replace(data, options=(("colums", 1),)), Places(str(tmp_path)), 8, "32").dataset

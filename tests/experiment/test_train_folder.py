@@ -11,7 +11,7 @@ import tiny
 
 from imtext.errors import ConfigError, RunError
 from imtext.experiment import GRU, Grid, Joint, Scan
-from imtext.experiment.compute import ROW, run_one, train_together
+from imtext.experiment.compute import ROW, run_one, train
 from imtext.experiment.experiment import plain
 from imtext.runs import RunStore
 
@@ -60,10 +60,9 @@ def test_two_processes_give_the_table_of_one(key, rows, tmp_path):
 
 def test_a_row_and_what_it_starts_from_are_trained_from_its_folder(rows, tmp_path):
     alone, folder = run_one(rows["longer"], tmp_path / "alone"), written(rows["longer"], tmp_path / "folder")
-    run = train_together(folder)
-    assert run.finished and run.metrics == alone.metrics
+    runs = {row.slug: run for row, run in train([folder])}
+    assert runs["longer"].finished and runs["longer"].metrics == alone.metrics
     assert [path.is_dir() for path in folder.parent.glob("longer-start-*")].count(True) == 1
-    assert train_together(run.dir).metrics == alone.metrics  # taken as it is
 
 
 def test_what_cannot_be_trained_from_a_folder_is_said_in_one_line(rows, tmp_path):
@@ -71,7 +70,6 @@ def test_what_cannot_be_trained_from_a_folder_is_said_in_one_line(rows, tmp_path
     row = plain(rows["vse"]) | {"places": plain(rows["vse"].places) | {"device": "cuda"}}
     (folder / ROW).write_text(json.dumps(row))
     with pytest.raises(ConfigError, match="GPU|devices"):
-        train_together(folder, devices=99)
-    (folder / ROW).unlink()
-    with pytest.raises(RunError, match="row.json: expected a file of a run"):
-        train_together(folder)
+        list(train([folder], devices=99))
+    with pytest.raises(RunError, match="a row of other data"):
+        list(train([folder.rename(folder.with_name("vse-0123456789.partial"))], devices=2))

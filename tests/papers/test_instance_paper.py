@@ -137,11 +137,10 @@ def test_pseudo_classes_are_clusters_of_images():
     owners = np.repeat(np.arange(12), 2)
     heaps = np.repeat(np.eye(3, 4, dtype=np.float32), 4, axis=0)  # twelve images in three clear heaps
     heaps = heaps + np.linspace(0, 0.01, 12, dtype=np.float32)[:, None]
-    inputs = SimpleNamespace(
-        source=SimpleNamespace(groups=owners, data=SimpleNamespace(seed=0)),
-        image=SimpleNamespace(train=lambda: SimpleNamespace(views=heaps[None])),
-        splits={"train": SimpleNamespace(image_of_caption=owners)},
-    )
+    splits = {"train": SimpleNamespace(image_of_caption=owners)}
+    source = SimpleNamespace(groups=owners, data=SimpleNamespace(seed=0), splits=splits)
+    image = SimpleNamespace(train=lambda: SimpleNamespace(views=heaps[None]))
+    inputs = SimpleNamespace(source=source, image=image)
     classes = Instance(class_share=3 / 12).classes(inputs)
     assert classes.shape == (24,) and len(np.unique(classes)) == 3
     assert (classes.reshape(3, 8) == classes.reshape(3, 8)[:, :1]).all()
@@ -346,7 +345,7 @@ def test_groups_and_galleries_show_what_there_is(made):
     labels = [row[-1][1][0] for row in alike.rows]
     assert len(labels) == len(set(labels)) == 2
     persons = instance_loss.samples(made.study, made.rows["persons-resnet50-1"], count=2)
-    train = inputs_of(made.rows["persons-resnet50-1"], made.study.places).splits["train"]
+    train = inputs_of(made.rows["persons-resnet50-1"], made.study.places).source.splits["train"]
     counts = np.unique(train.group_of_image, return_counts=True)[1][:2]
     assert [len(row) - 1 for row in persons.rows] == np.minimum(counts, 4).tolist()
     nobody = made.rows["persons-resnet50-1"].but(data={"dataset": "flickr30k"})

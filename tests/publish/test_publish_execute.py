@@ -161,7 +161,7 @@ def test_nothing_runs_when_a_parameter_is_wrong(root: Path) -> None:
     with pytest.raises(ConfigError, match="unknown parameter 'sed'"):
         execute_book(root, root / "_build", {"sed": 1})
     assert not (root / "_build").exists()
-    with pytest.raises(ConfigError, match="no notebook named 'z'"):
+    with pytest.raises(ConfigError, match="notebook='z': expected one of"):
         execute_book(root, root / "_build", {}, names=["z"])
 
 

@@ -219,7 +219,7 @@ def test_damaged_files_are_one_line(copy, capsys, name, old, new, says):
         (("-p", "seeds", "x"), "parameter seeds"),
         (("--profile", "large"), "parameter profile"),
         (("--profile", "quick"), "intra_modal.csv holds runs of profile smoke"),
-        (("other",), "no notebook named 'other'"),
+        (("other",), "notebook='other': expected one of"),
     ],
 )
 def test_a_wrong_parameter_is_one_line_and_exit_code_2(root, capsys, more, says):

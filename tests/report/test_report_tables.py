@@ -122,15 +122,15 @@ def test_every_table_of_every_paper_is_shown(paper):
         assert as_printed(table).to_html().count("<tr>") == len(table.rows) + 2
 
 
-COUNTED = {"caption": "Counted", "section": "6", "numbers": {
+COUNTED = {"caption": "Counted", "section": "<6>", "numbers": {
     "a": {"value": 1200, "what": "a", "here": "{base[size]:,}"}, "b": {"value": 0.5, "what": "b"},
 }}  # fmt: skip
 
 
 def test_other_numbers_stand_beside_what_is_given():
     paper = replace(read_paper("instance_loss"), values={"counted": COUNTED})
-    line = ["Counted", "a", "1,200", "6,000", "6"]
-    assert _lines(other_numbers(paper, base={"size": 6000}))[1:] == [line, ["b", "0.5", "—", "6"]]
+    line = ["Counted", "a", "1,200", "6,000", "<6>"]
+    assert _lines(other_numbers(paper, base={"size": 6000}))[1:] == [line, ["b", "0.5", "—", "<6>"]]
     for nothing in ({}, {"base": None}):
         assert _lines(other_numbers(paper, **nothing))[1][3] == "—"
 

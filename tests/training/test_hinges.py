@@ -11,8 +11,9 @@ from imtext.errors import ConfigError
 from imtext.losses.intra_modal import intra_modal_constraint, intra_modal_loss
 from imtext.losses.ranking import hinge_loss, ranking_loss
 from imtext.models import SCAN, GRUText, LSTMText, vse
-from imtext.training import CachedFeatures, PairBatches, Recipe, fit, make_fabric
+from imtext.training import PairBatches, Recipe, fit, make_fabric
 from imtext.training.objectives import Constraint, HingeObjective
+from imtext.vision.reading import CachedFeatures
 
 
 def small(**options):
