@@ -95,6 +95,9 @@ def build_book(root: Path, build: Path) -> Path:
 
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
+    from imtext.publish.front import fill  # which imports much, for the sake of a few pages
+
+    app.connect("source-read", fill)
     app.connect("missing-reference", _resolve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
