@@ -22,7 +22,7 @@ from imtext.data.images import open_picture
 from imtext.errors import RunError
 from imtext.experiment import Results
 from imtext.experiment.compute import scores_of
-from imtext.experiment.results import CUTOFFS, SIDES, at_chance, drawn
+from imtext.experiment.results import CUTOFFS, SIDES, at_chance
 from imtext.experiment.study import PROFILES
 from imtext.publish.execute import RUNS_FOLDER
 from imtext.report.claims import CONSISTENT, INCONSISTENT, NOT_REPRODUCED, ONE_SEED, REPRODUCED
@@ -129,7 +129,7 @@ def _yardstick(given: Mapping[str, str]) -> dict[str, Any]:
     table = report.paper_table(given["paper"], given["table"])
     cells = table.cells.loc[given["row"], RECALLS].to_dict()
     (label,) = [row.label for row in table.rows if row.id == given["row"]]
-    about = f"printed in Table {table.number}, on {table.dataset}: another protocol"
+    about = f"another protocol: {table.dataset}, Table {table.number}"
     return given | cells | {"kind": "yardstick", "name": label, "about": about, "rsum": sum(cells.values())}
 
 
@@ -162,19 +162,20 @@ def paper(name: str, table: str, row: str, over: str) -> dict[str, Any]:
 
     Returns:
         Of its claims, on photographs, how many ``held``, ``failed``, are ``open``, and how many of these
-        ``single``: for want of a second seed. R@1 of image queries, of the row ``over`` and of the ``row`` that
-        is to beat it, as ``printed`` and ``here``, NaN where not known; ``chance``: why these decide nothing.
+        ``single``, for want of a second seed. R@1 of image queries, of the row ``over`` and of the ``row``
+        that is to beat it, as ``printed`` and ``here``, NaN where not known; ``chance``: why these decide
+        nothing, or "".
     """
     said, results = report.read_paper(name), published(name)
     words = results.kept.verdicts.groupby("claim")["word"].first()
     words = words[words.index.isin(said.claims)]
-    held, failed = words.isin([REPRODUCED, CONSISTENT]).sum(), words.isin([NOT_REPRODUCED, INCONSISTENT]).sum()
+    kinds = {"held": [REPRODUCED, CONSISTENT], "failed": [NOT_REPRODUCED, INCONSISTENT], "single": [ONE_SEED]}
+    counts = {kind: int(words.isin(own).sum()) for kind, own in kinds.items()}
     lines = {one.id: one for one in said.tables[table].lines}
     keys = [(lines[one].run, lines[one].read) for one in (over, row)]
     here = [results[key].metrics(split) if key in results else {} for key, split in keys]
-    counts = {"held": held, "failed": failed, "open": len(said.claims) - held - failed}
     return counts | {
-        "single": (words == ONE_SEED).sum(),
+        "open": len(said.claims) - counts["held"] - counts["failed"],
         "printed": said.tables[table].cells.loc[[over, row], "image_query_r1"].tolist(),
         "here": [np.mean(one.get("image_query_r1", np.nan)) for one in here],
         "chance": at_chance(results, keys),
@@ -182,7 +183,7 @@ def paper(name: str, table: str, row: str, over: str) -> dict[str, Any]:
 
 
 def answer(runs: Path) -> dict[str, Any]:
-    """What the best model on the built-in dataset finds for a caption, drawn among those that it answers.
+    """What the best model on the built-in dataset finds for a caption, the longest of those that it answers.
 
     Returns:
         ``query``: the caption; ``images``: of each the address, a caption and whether it is right; ``among``:
@@ -200,7 +201,7 @@ def answer(runs: Path) -> dict[str, Any]:
         first = np.argsort(-scores_of(run).T, axis=1, kind="stable")[:, :5]
         right = test.group_of_image[first] == test.group_of_caption[:, None]
         answered = np.flatnonzero(right.any(1))
-        query = answered[drawn(len(answered), 1)[0]] if len(answered) else 0
+        query = max(answered, key=lambda asked: len(test.captions[asked]), default=0)
         images = [
             (inline(open_picture(test, image)), test.captions[test.captions_of(image)[0]], own)
             for image, own in zip(first[query], right[query], strict=True)
