@@ -135,21 +135,20 @@ def _yardstick(given: Mapping[str, str]) -> dict[str, Any]:
 
 @house_style()
 def recall_by_cost(board: pd.DataFrame) -> str:
-    """R-sum of every system by the minutes that it took to train, as SVG; the best of each paper is named.
+    """R-sum of every system by the minutes that it took to train, as SVG; hollow marks are of ``quick``.
 
     Systems that train nothing of their own, such as means of others, are left out.
     """
     made = new_figure(3.8)
     axes = made.subplots()
     axes.set(xscale="log", xlabel="minutes to train", ylabel="R-sum")
+    axes.xaxis.set_major_formatter("{x:g}")
     for name, mark, colour in zip(PAPERS, "osD^v", (*PALETTE, INK), strict=True):
         own = board.query("paper == @name and minutes > 0")
         for small, part in own.groupby(own["profile"] == "quick"):
             look = {"color": colour, "fillstyle": "none" if small else "full", "linestyle": "none"}
-            axes.plot("minutes", "rsum", mark, data=part, **look)
+            axes.plot(part["minutes"], part["rsum"], mark, **look)
         axes.plot([], [], mark, color=colour, label=name.replace("_", " "))
-        for one in own.head(1).itertuples():
-            axes.annotate(one.name, (one.minutes, one.rsum), (0, 6), textcoords="offset points", ha="center")
     for height in board.query("kind == 'chance'")["rsum"]:
         axes.axhline(height, linestyle=":", color=INK, label="chance")
     made.legend(loc="outside lower center", ncols=3)
