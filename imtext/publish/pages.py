@@ -95,8 +95,17 @@ def build_book(root: Path, build: Path) -> Path:
 
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
+    app.connect("source-read", _fill)
     app.connect("missing-reference", _resolve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _fill(app: Any, name: str, source: list[str]) -> None:
+    """Fill in a page that is a template."""
+    if "{# computed #}" in source[0]:
+        from imtext.publish.front import fill  # which imports much
+
+        fill(app, name, source)
 
 
 def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:

@@ -92,9 +92,17 @@ class Browser:
             self._process.wait()
 
     def open(
-        self, url: str, dark: bool = False, picture: Path | None = None, size: tuple[int, int] = (1280, 900)
+        self,
+        url: str,
+        dark: bool = False,
+        picture: Path | None = None,
+        size: tuple[int, int] = (1280, 900),
+        ask: str = "0",
     ) -> Page:
-        """Load a page in a new tab, wait until it has settled, and return what happened."""
+        """Load a page in a new tab, wait until it has settled, and return what happened.
+
+        ``ask``: JavaScript; its value is ``state["answer"]``.
+        """
         page = Page(url)
         target = self._call("Target.createTarget", {"url": "about:blank"}, page)["targetId"]
         attach = {"targetId": target, "flatten": True}
@@ -110,6 +118,8 @@ class Browser:
         self._until("Page.loadEventFired", page)
         question = {"expression": SETTLED, "awaitPromise": True, "returnByValue": True}
         page.state = self._call("Runtime.evaluate", question, page, session)["result"].get("value", {})
+        asked = self._call("Runtime.evaluate", question | {"expression": ask}, page, session)
+        page.state["answer"] = asked["result"].get("value")
         if picture is not None:
             time.sleep(0.5)  # the theme fades its colours in
             shot = self._call("Page.captureScreenshot", {"format": "png"}, page, session)

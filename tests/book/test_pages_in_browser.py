@@ -53,6 +53,49 @@ def test_every_page_is_sound(browser: Browser) -> None:
     assert not found, "\n".join(found)
 
 
+def built(name: str) -> str:
+    """The address of a page of the built book."""
+    page = BOOK / "book" / f"{name}.html"
+    if not page.is_file():
+        pytest.skip("the book is not built (make book)")
+    return page.resolve().as_uri()
+
+
+def test_the_first_screen_shows_an_answer_and_what_was_found(browser: Browser) -> None:
+    ask = """({below: ["h1", "figure.answer", ".first table"].map(
+        one => document.querySelector(one).getBoundingClientRect().bottom),
+      images: document.querySelectorAll("figure.answer img[alt]").length,
+      right: document.querySelectorAll("figure.answer img.right").length,
+      papers: document.querySelectorAll(".first tbody tr").length})"""
+    found = browser.open(built("intro"), ask=ask).state["answer"]
+    assert max(found["below"]) <= 900
+    assert (found["images"], found["right"], found["papers"]) == (5, 1, 5)
+
+
+@pytest.mark.parametrize("name", ["intro", "scoreboard"])
+def test_nothing_hangs_over_the_edge_of_a_phone(browser: Browser, name: str) -> None:
+    ask = "document.documentElement.scrollWidth"
+    assert browser.open(built(name), size=(390, 844), ask=ask).state["answer"] <= 390
+
+
+def test_the_scoreboard_is_sorted_by_a_click(browser: Browser) -> None:
+    ask = """(() => {
+      const table = document.querySelector("table.sortable");
+      const heads = [...table.tHead.rows[0].cells], seen = [];
+      const column = heads.findIndex(one => one.textContent.includes("Semantic"));
+      for (const _ of [0, 1]) {
+        heads[column].querySelector("button").click();
+        seen.push([...table.tBodies[0].rows].map(row => row.cells[column].dataset.value));
+      }
+      return seen;
+    })()"""
+    falling, rising = browser.open(built("scoreboard"), ask=ask).state["answer"]
+    known = [float(one) for one in falling if one]
+    assert known == sorted(known, reverse=True) and known[0] > known[-1]
+    assert [float(one) for one in rising if one] == known[::-1]
+    assert set(falling[len(known) :]) == set(rising[len(known) :]) == {""}
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -1,0 +1,218 @@
+"""Front page and scoreboard: pages that are templates, filled in when the book is built.
+
+Such a page holds ``{# computed #}``; between ``{{`` and ``}}``, and in ``{% … %}``, stands Jinja, which calls
+what is here. Numbers come from ``results/``, pictures from the runs and notebooks of this build.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+import imtext
+from imtext import report
+from imtext.data.images import open_picture
+from imtext.errors import RunError
+from imtext.experiment import Results
+from imtext.experiment.compute import scores_of
+from imtext.experiment.results import CUTOFFS, SIDES, at_chance
+from imtext.experiment.study import PROFILES
+from imtext.publish.execute import RUNS_FOLDER
+from imtext.report.claims import CONSISTENT, INCONSISTENT, NOT_REPRODUCED, ONE_SEED, REPRODUCED
+from imtext.report.gallery import inline
+from imtext.report.style import INK, PALETTE, house_style, new_figure
+from imtext.runs import Run
+from imtext.runs.listing import FINISHED, list_runs
+
+# In the order of the book.
+PAPERS = ("instance_loss", "structure_preserving", "rich_features", "intra_modal", "single_network")
+RECALLS = [f"{side}_query_r{k}" for side in SIDES for k in CUTOFFS]
+NUMBERS = [*RECALLS, "rsum", "spread", "semantic", "minutes"]
+WORDS = ["kind", "paper", "name", "about", "profile", "seeds", "ran", "hardware", "chance"]
+YARDSTICKS = Path(report.__file__).with_name("yardsticks.yaml")
+
+
+def fill(app: Any, name: str, source: list[str]) -> None:
+    """Called by Sphinx with the text of such a page, to change it in place."""
+    from jinja2 import Environment, StrictUndefined
+
+    stage = Path(app.srcdir)
+    runs = Path(os.environ.get(RUNS_FOLDER) or stage.parent / "runs")
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    given = {"board": scoreboard(), "paper": paper, "recall_by_cost": recall_by_cost}
+    given |= {"answer": lambda: answer(runs), "figure": lambda *which: figure(stage / "notebooks", *which)}
+    source[0] = page.from_string(source[0]).render(given)
+
+
+def published(name: str) -> Results:
+    """What ``results/`` holds of a paper on photographs. Raises DataError for a damaged file."""
+    return Results.of(report.read_published(report.results_folder() / "flickr8k" / name), ())
+
+
+def scoreboard() -> pd.DataFrame:
+    """A line for each system, for chance and for each yardstick, the highest R-sum first.
+
+    Returns:
+        ``kind``: ``"system"``, ``"chance"`` or ``"yardstick"``, a number that a paper prints; ``paper``;
+        ``name``: of a system the key of its row in the notebook; ``about``: the paper's words for it; the six
+        recalls and ``rsum``, per cent, of several seeds the mean, ``spread`` their standard deviation;
+        ``semantic``: R-sum where what people call right counts as right; ``minutes`` to train the row alone;
+        ``profile``, ``seeds`` and ``hardware`` of its runs; ``ran``: image features and text network;
+        ``chance``: why a system is no better than guessing, within half as much again, else "". What is not
+        known is NaN, words are "". Empty where nothing is published.
+
+    Raises:
+        DataError: a file of ``results/`` is damaged.
+    """
+    found = {name: published(name) for name in PAPERS}
+    meaning = found["single_network"].kept.lines.query("split == 'meaning'")
+    lines = [
+        _system(name, key, results, meaning)
+        for name, results in found.items()
+        for key, one in results.present.items()
+        if "rsum" in one.metrics("test")
+    ]
+    if lines:
+        chance = found[lines[0]["paper"]][lines[0]["name"]].chance()
+        lines.append({"kind": "chance", "name": "Chance", "about": "guessing among the same images"} | chance)
+        lines += map(_yardstick, yaml.safe_load(YARDSTICKS.read_text("utf-8")))
+    board = pd.DataFrame(lines, columns=[*WORDS, *NUMBERS]).fillna(dict.fromkeys(WORDS, ""))
+    return board.sort_values("rsum", ascending=False, kind="stable", ignore_index=True)
+
+
+def _system(name: str, key: str, results: Results, meaning: pd.DataFrame) -> dict[str, Any]:
+    one = results[key]
+    found, own = one.metrics("test"), one.lines.xs("test", level="split")
+    return found.mean().to_dict() | {
+        "kind": "system",
+        "paper": name,
+        "name": key,
+        "about": _label(name, key),
+        "profile": one.origin["profile"],
+        "seeds": ", ".join(map(str, one.seeds)),
+        "ran": one.origin["backbone"],
+        "hardware": one.origin["hardware"],
+        "chance": at_chance(results, [(key, "test")]),
+        "spread": found["rsum"].std(),
+        "semantic": _semantic(meaning[meaning["backbone"] == f"{name}: {key}"], found["rsum"]),
+        "minutes": own["minutes"].mean(),
+    }
+
+
+def _semantic(meaning: pd.DataFrame, sums: pd.Series) -> float:
+    """Mean semantic R-sum over those seeds that ``meaning`` is about; NaN where there are none."""
+    own = meaning.droplevel(["row", "split"]).reindex(sums.index)
+    # A row that has been trained anew since has another R-sum.
+    return own["semantic R-sum"][(own["R-sum"] - sums).abs() < 0.01].mean() if len(meaning) else np.nan
+
+
+def _label(name: str, key: str) -> str:
+    """How the paper's tables name a row; those on Flickr30k, which is of the same form, first."""
+    tables = sorted(report.read_paper(name).tables.values(), key=lambda one: "Flickr30k" not in one.dataset)
+    for row in (row for table in tables for row in table.lines if row.run == key):
+        label = f"{row.label.removeprefix('Ours: ')} (ours)" if row.label.startswith("Ours: ") else row.label
+        return ", ".join(filter(None, [label, row.block]))
+    return ""
+
+
+def _yardstick(given: Mapping[str, str]) -> dict[str, Any]:
+    table = report.paper_table(given["paper"], given["table"])
+    cells = table.cells.loc[given["row"], RECALLS].to_dict()
+    (label,) = [row.label for row in table.rows if row.id == given["row"]]
+    about = f"another protocol: {table.dataset}, Table {table.number}"
+    return given | cells | {"kind": "yardstick", "name": label, "about": about, "rsum": sum(cells.values())}
+
+
+@house_style()
+def recall_by_cost(board: pd.DataFrame) -> str:
+    """R-sum of every system by the minutes that it took to train, as SVG; hollow marks are of ``quick``.
+
+    Systems that train nothing of their own, such as means of others, are left out.
+    """
+    made = new_figure(3.8)
+    axes = made.subplots()
+    axes.set(xscale="log", xlabel="minutes to train", ylabel="R-sum")
+    axes.xaxis.set_major_formatter("{x:g}")
+    for name, mark, colour in zip(PAPERS, "osD^v", (*PALETTE, INK), strict=True):
+        own = board.query("paper == @name and minutes > 0")
+        for small, part in own.groupby(own["profile"] == "quick"):
+            look = {"color": colour, "fillstyle": "none" if small else "full", "linestyle": "none"}
+            axes.plot(part["minutes"], part["rsum"], mark, **look)
+        axes.plot([], [], mark, color=colour, label=name.replace("_", " "))
+    for height in board.query("kind == 'chance'")["rsum"]:
+        axes.axhline(height, linestyle=":", color=INK, label="chance")
+    made.legend(loc="outside lower center", ncols=3)
+    made.savefig(shown := io.StringIO(), format="svg", metadata={"Date": None})
+    return shown.getvalue()[shown.getvalue().index("<svg") :]
+
+
+def paper(name: str, table: str, row: str, over: str) -> dict[str, Any]:
+    """A paper on the front page.
+
+    Returns:
+        Of its claims, on photographs, how many ``held``, ``failed``, are ``open``, and how many of these
+        ``single``, for want of a second seed. R@1 of image queries, of the row ``over`` and of the ``row``
+        that is to beat it, as ``printed`` and ``here``, NaN where not known; ``chance``: why these decide
+        nothing, or "".
+    """
+    said, results = report.read_paper(name), published(name)
+    words = results.kept.verdicts.groupby("claim")["word"].first()
+    words = words[words.index.isin(said.claims)]
+    kinds = {"held": [REPRODUCED, CONSISTENT], "failed": [NOT_REPRODUCED, INCONSISTENT], "single": [ONE_SEED]}
+    counts = {kind: int(words.isin(own).sum()) for kind, own in kinds.items()}
+    lines = {one.id: one for one in said.tables[table].lines}
+    keys = [(lines[one].run, lines[one].read) for one in (over, row)]
+    here = [results[key].metrics(split) if key in results else {} for key, split in keys]
+    return counts | {
+        "open": len(said.claims) - counts["held"] - counts["failed"],
+        "printed": said.tables[table].cells.loc[[over, row], "image_query_r1"].tolist(),
+        "here": [np.mean(one.get("image_query_r1", np.nan)) for one in here],
+        "chance": at_chance(results, keys),
+    }
+
+
+def answer(runs: Path) -> dict[str, Any]:
+    """What the best model on the built-in dataset finds for a caption, the longest of those that it answers.
+
+    Returns:
+        ``query``: the caption; ``images``: of each the address, a caption and whether it is right; ``among``:
+        how many there are; ``run``: of the largest profile, as `list_runs` says; ``recall``: its R@5 of text
+        queries. Empty where nothing was run on that dataset.
+    """
+    found = [one for one in list_runs(runs) if one["state"] == FINISHED] if runs.is_dir() else []
+    found = [one for one in found if one["dataset"] == "picturebook" and one["rsum"]]
+    for one in sorted(found, key=lambda one: (-PROFILES.index(one["profile"]), -one["rsum"])):
+        try:
+            test = imtext.load(one["folder"]).test
+        except RunError:  # a mean of others has no network of its own
+            continue
+        run = Run(one["folder"])
+        first = np.argsort(-scores_of(run).T, axis=1, kind="stable")[:, :5]
+        right = test.group_of_image[first] == test.group_of_caption[:, None]
+        answered = np.flatnonzero(right.any(1))
+        query = max(answered, key=lambda asked: len(test.captions[asked]), default=0)
+        images = [
+            (inline(open_picture(test, image)), test.captions[test.captions_of(image)[0]], own)
+            for image, own in zip(first[query], right[query], strict=True)
+        ]
+        about = {"run": one, "among": test.n_images, "recall": run.metrics["test"]["text_query_r5"]}
+        return about | {"query": test.captions[query], "images": images}
+    return {}
+
+
+def figure(notebooks: Path, name: str, cell: str) -> str:
+    """The address of the first figure of a notebook's cell that holds ``cell``; "" where there is none."""
+    import nbformat
+
+    for one in nbformat.read(notebooks / f"{name}.ipynb", as_version=4).cells:
+        for output in one.get("outputs", ()) if cell in one.source else ():
+            if picture := output.get("data", {}).get("image/png"):
+                return f"data:image/png;base64,{picture}"
+    return ""

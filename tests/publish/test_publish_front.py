@@ -1,0 +1,101 @@
+"""Front page and scoreboard: their numbers are those of results/, and what is missing is said."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from imtext.publish import front
+
+
+@pytest.fixture
+def results(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the published runs on photographs, to be changed."""
+    monkeypatch.setenv("IMTEXT_RESULTS", str(tmp_path / "results"))
+    return Path(shutil.copytree(repository / "results" / "flickr8k", tmp_path / "results" / "flickr8k"))
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with open(file, encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def filled(repository: Path, folder: Path, name: str) -> str:
+    source = [(repository / "book" / f"{name}.md").read_text(encoding="utf-8")]
+    shutil.copytree(repository / "notebooks", folder / "stage" / "notebooks", dirs_exist_ok=True)
+    front.fill(SimpleNamespace(srcdir=folder / "stage"), f"book/{name}", source)
+    return source[0]
+
+
+def test_the_scoreboard_holds_the_published_numbers(results: Path) -> None:
+    board, expected = front.scoreboard(), defaultdict(list)
+    for paper in front.PAPERS:
+        for line in read(results / f"{paper}.csv"):
+            if line["split"] == "test" and line.get("rsum"):
+                expected[paper, line["row"]].append(line)
+    systems = board[board["kind"] == "system"].set_index(["paper", "name"])
+    assert set(systems.index) == set(expected) and systems.index.is_unique
+    for place, lines in expected.items():
+        for name in (*front.RECALLS, "rsum", "minutes"):
+            assert systems.loc[place, name] == pytest.approx(mean(float(line[name]) for line in lines))
+        assert systems.loc[place, "seeds"] == ", ".join(sorted(line["seed"] for line in lines))
+        assert systems.loc[place, "profile"] == lines[0]["profile"]
+    assert list(board["rsum"]) == sorted(board["rsum"], reverse=True)
+    (chance,) = board.query("kind == 'chance'")["rsum"]
+    assert chance == pytest.approx(2 * (0.1 + 0.5 + 1), rel=0.01)
+    assert ((systems["chance"] != "") == (systems["rsum"] < 1.5 * chance)).all()
+    judged = {line["backbone"]: line for line in read(results / "single_network.csv")}
+    for (paper, name), one in systems[systems["semantic"].notna()].iterrows():
+        line = judged[f"{paper}: {name}"]
+        assert one["semantic"] == pytest.approx(float(line["semantic R-sum"]))
+        assert float(line["R-sum"]) in [float(own["rsum"]) for own in expected[paper, name]]
+    assert board.query("kind == 'yardstick'")[front.RECALLS].notna().all(axis=None)
+
+
+def test_claims_and_the_key_number_are_the_published_ones(results: Path) -> None:
+    words = {"image_path_converges_first": "reproduced", "shared_classifier_needed": "inconsistent"}
+    lines = read(results / "instance_loss-verdicts.csv")
+    with open(results / "instance_loss-verdicts.csv", "w", encoding="utf-8", newline="") as opened:
+        table = csv.DictWriter(opened, lines[0])
+        table.writeheader()
+        table.writerows(one | {"word": words.get(one["claim"], "one seed")} for one in lines)
+    found = front.paper("instance_loss", "2", "instance_stage1", "ranking_stage1")
+    assert (found["held"], found["failed"]) == (1, 1)
+    assert found["single"] == len({one["claim"] for one in lines}) - 2
+    assert found["printed"] == [6.1, 39.9]
+    rows = {(one["row"], one["split"]): one for one in read(results / "instance_loss.csv")}
+    shown = [float(rows[key, "val"]["image_query_r1"]) for key in ("ranking-1", "instance-1")]
+    assert found["here"] == pytest.approx(shown)
+
+
+def test_a_paper_without_runs_and_no_runs_at_all_are_said(
+    results: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(front.RUNS_FOLDER, raising=False)
+    (results / "intra_modal.csv").unlink()
+    assert set(front.scoreboard()["paper"]) >= {"instance_loss", "rich_features"}
+    assert not (front.scoreboard().query("kind == 'system'")["paper"] == "intra_modal").any()
+    assert np.isnan(front.paper("intra_modal", "3", "l1", "lambda_0")["here"]).all()
+    page = filled(repository, tmp_path, "intro")
+    assert page.count("no run published") == 1
+    assert "Nothing was run on the built-in dataset" in page
+    shutil.rmtree(results)
+    assert filled(repository, tmp_path, "intro").count("no run published") == 5
+    assert "No run on photographs is published" in filled(repository, tmp_path, "scoreboard")
+
+
+def test_words_from_data_are_no_markup(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, tmp_path: Path
+) -> None:
+    run = {"study": "rich_features", "run": "vse", "profile": "smoke"}
+    shown = {"query": "<b>a dog</b>", "images": [("data:,", 'a "dog"', True)], "among": 5, "recall": 20.0}
+    monkeypatch.setattr(front, "answer", lambda runs: shown | {"run": run})
+    page = filled(repository, tmp_path, "intro")
+    assert "&lt;b&gt;a dog" in page and "<b>a dog" not in page and "a &#34;dog&#34;" in page
