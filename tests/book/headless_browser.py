@@ -58,6 +58,7 @@ class Page:
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
+    answer: Any = None
 
 
 class Browser:
@@ -92,9 +93,17 @@ class Browser:
             self._process.wait()
 
     def open(
-        self, url: str, dark: bool = False, picture: Path | None = None, size: tuple[int, int] = (1280, 900)
+        self,
+        url: str,
+        dark: bool = False,
+        picture: Path | None = None,
+        size: tuple[int, int] = (1280, 900),
+        ask: str = "0",
     ) -> Page:
-        """Load a page in a new tab, wait until it has settled, and return what happened."""
+        """Load a page in a new tab, wait until it has settled, and return what happened.
+
+        ``ask``: JavaScript to run then, whose value is the page's ``answer``.
+        """
         page = Page(url)
         target = self._call("Target.createTarget", {"url": "about:blank"}, page)["targetId"]
         attach = {"targetId": target, "flatten": True}
@@ -110,6 +119,8 @@ class Browser:
         self._until("Page.loadEventFired", page)
         question = {"expression": SETTLED, "awaitPromise": True, "returnByValue": True}
         page.state = self._call("Runtime.evaluate", question, page, session)["result"].get("value", {})
+        said = self._call("Runtime.evaluate", {"expression": ask, "returnByValue": True}, page, session)
+        page.answer = said["result"].get("value", said.get("exceptionDetails"))
         if picture is not None:
             time.sleep(0.5)  # the theme fades its colours in
             shot = self._call("Page.captureScreenshot", {"format": "png"}, page, session)

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headless_browser import Browser, find_chromium
+from headless_browser import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BOOK = Path(os.environ.get("IMTEXT_BOOK", REPOSITORY / "_build" / "html"))
 ALLOWED = ("data:", "blob:", "about:")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all pages."""
-    pytest.importorskip("websocket", reason="websocket-client is not installed")
-    if (program := find_chromium()) is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser(program, tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 def complaints(browser: Browser, path: Path, root: Path, dark: bool) -> list[str]:
