@@ -20,14 +20,14 @@
     return text.replace(/[\u2019\u2018\u02bc\u00b4`]/g, "'").replaceAll("_", " ").match(TOKEN) ?? [];
   }
 
-  // ---- arrays: 8 bits a number, a scale a row
+  // ---- arrays: 8 bits a number, times one of its row and one of its column
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 
-  function unpack({ shape: [rows, columns], values, scales }) {
-    const small = new Int8Array(bytes(values));
-    const scale = new Float32Array(bytes(scales));
-    const data = Float32Array.from(small, (value, place) => value * scale[Math.floor(place / columns)]);
+  function unpack({ shape: [rows, columns], values, rows: down, columns: along }) {
+    const data = Float32Array.from(new Int8Array(bytes(values)));
+    const [ofRow, ofColumn] = [down, along].map((text) => new Float32Array(bytes(text)));
+    data.forEach((value, place) => (data[place] = value * ofRow[Math.floor(place / columns)] * ofColumn[place % columns]));
     return { rows, columns, row: (index) => data.subarray(index * columns, (index + 1) * columns) };
   }
 
@@ -54,7 +54,7 @@
       for (const form of forms.split(" ")) model.column.set(form, column);
     });
     model.table = unpack(model.table);
-    for (const layer of model.layers) if (layer.weights) layer.weights = unpack(layer.weights);
+    model.weights = model.weights.map(unpack);
     const images = unpack(model.images);
     model.images = Array.from({ length: images.rows }, (_, index) => unit(images.row(index)));
     model.captions = [];
@@ -75,11 +75,12 @@
     const size = model.idf ? Math.sqrt(total) : total;
     if (size) row = row.map((value) => value / size);
     if (model.unit) row = unit(row);
-    model.layers.forEach(({ weights, bias }, number) => {
+    model.biases.forEach((bias, number) => {
       const from = number ? row.map((value) => Math.max(value, 0)) : row;
+      const weights = model.weights[number - model.biases.length + model.weights.length];
       row = Float32Array.from(bias);
       if (weights) from.forEach((value, place) => value && add(row, weights.row(place), value));
-      else add(row, from, 1); // the table's rows are of the first layer
+      else add(row, from, 1); // the table holds the first weights
     });
     return unit(row);
   }
@@ -129,11 +130,11 @@
 
   function picture(image) {
     const part = (place, count) => `${count > 1 ? (100 * place) / (count - 1) : 0}%`;
-    const rows = Math.ceil(gallery.group.length / gallery.columns);
+    const columns = Math.ceil(Math.sqrt(gallery.group.length));
+    const rows = Math.ceil(gallery.group.length / columns);
     const node = make("span", { className: "picture" });
-    node.style.backgroundSize = `${100 * gallery.columns}% ${100 * rows}%`;
-    const x = part(image % gallery.columns, gallery.columns);
-    node.style.backgroundPosition = `${x} ${part(Math.floor(image / gallery.columns), rows)}`;
+    node.style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
+    node.style.backgroundPosition = `${part(image % columns, columns)} ${part(Math.floor(image / columns), rows)}`;
     return node;
   }
 

@@ -1,19 +1,16 @@
 """A page that searches with finished runs: it embeds the reader's words itself, with no server or network.
 
 Only bags of words can be exported: mean word vectors and tf-idf, through two branches or CCA. Numbers are
-kept in 8 bits, each row with a scale of its own. What the page does with them stands in ``explore.js``.
+kept in 8 bits, each column and each row with a scale of its own. What the page does with them stands in ``explore.js``.
 """
 
 from __future__ import annotations
 
-import html
 import json
-import math
 import os
 import shutil
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +27,11 @@ from imtext.experiment.encoder import load
 from imtext.files import atomic, read_object, size_of
 from imtext.models import CCA
 from imtext.publish.execute import RUNS_FOLDER
-from imtext.runs import Run
 from imtext.text.bags import MENDED, lemmas
 from imtext.text.tokens import tokenize
 
 MODELS, IMAGES = 3, 1_000
-MODEL_BYTES, SPRITE_BYTES, ALL_BYTES = 1_500_000, 2_500_000, 6_000_000
-GREY = (128, 128, 128)
+MODEL_BYTES, SPRITE_BYTES, ALL_BYTES = 1.5e6, 2.5e6, 6e6
 # Rows of structure_preserving for the book's page, the first that can be exported.
 ROWS = ("mean-bi-structure", "tfidf-bi-structure", "cca-tfidf", "cca-mean")
 
@@ -51,40 +46,39 @@ class Exported:
     def __init__(self, folder: Path) -> None:
         self.folder, self.encoder = folder, load(folder)
         one = self.encoder.experiment
+        open_picture(self.encoder.test, 0)  # features may have come in the place of pictures
         if not (isinstance(one.text, MeanWords | TfIdf) and isinstance(one.network, Branches | Cca)):
-            raise RunError(
-                f"{folder}: a page cannot compute its captions ({one.said}); take a run on mean word vectors "
-                "or tf-idf with two branches or CCA, such as mean-bi-structure of structure_preserving"
-            )
-        self.script = f"imtextExplore.models.push({json.dumps(self._content())});\n"
-        if len(self.script) > MODEL_BYTES:
-            raise RunError(
-                f"{folder}: {len(self.script) / 1e6:.1f} MB of numbers, at most {MODEL_BYTES / 1e6}; take a "
-                "smaller network, or one on mean word vectors"
-            )
+            other = "take a run on mean vectors or tf-idf, with two branches or CCA"
+            raise RunError(f"{folder}: {one.said}: a page cannot compute this; {other}")
+        self.script = f"imtextExplore.models.push({_json(self._content())});\n"
+        if (size := len(self.script)) > MODEL_BYTES:
+            other = "take a smaller network, or one on mean vectors"
+            raise RunError(f"{folder}: {size / 1e6:.1f} MB for a page, at most {MODEL_BYTES / 1e6}; {other}")
 
     def _content(self) -> dict[str, Any]:
         one, fitted = self.encoder.experiment, self.encoder.inputs.text.fitted
-        weights, biases = map(list, zip(*linear_layers(self.encoder.net), strict=True))
-        if isinstance(one.text, TfIdf):
+        weights, biases = zip(*linear_layers(self.encoder.net), strict=True)
+        if isinstance(one.text, TfIdf):  # its first weights are a row a word, of which a caption has few
             words, idf = forms(fitted.words_, self.encoder.inputs.source.captions), fitted.idf_
-            table, weights[0] = weights[0], None  # rows for words, of which a caption has few
+            table, *weights = weights
         else:
             words, idf, table = fitted.vectors.words, None, fitted.vectors.vectors
-        recall = Run(self.folder).metrics["test"]["text_query_r1"]
+        recall = read_object(self.folder / "metrics.json")["test"]["text_query_r1"]
         return {
             "name": self.folder.name.rpartition("-")[0],
             "about": f"{one.text.said}, {one.network.said}; R@1 of text queries {recall:.1f} %",
             "words": words,
-            "idf": None if idf is None else idf.tolist(),
+            "idf": idf,
             "table": packed(table),
             "unit": idf is None and isinstance(one.network, Cca),
-            "layers": [
-                {"weights": None if rows is None else packed(rows), "bias": bias.tolist()}
-                for rows, bias in zip(weights, biases, strict=True)
-            ],
+            "weights": list(map(packed, weights)),
+            "biases": biases,
             "images": packed(self.encoder.images[:IMAGES]),
         }
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, default=np.ndarray.tolist)
 
 
 def linear_layers(net: Any) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -102,13 +96,17 @@ def linear_layers(net: Any) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def packed(rows: np.ndarray) -> dict[str, Any]:
-    """Rows ``(n, D)`` in 8 bits, and a scale for each.
+    """Rows ``(n, D)`` in 8 bits, times a number for each column and one for each row.
+
+    Columns come first: one number of a word vector may be ten times as large as all others.
 
     >>> packed(np.array([[0.5, -1.0]]))["shape"]
     (1, 2)
     """
-    scales = np.maximum(np.abs(rows).max(axis=1, keepdims=True) / 127, 1e-30).astype("<f4")
-    arrays = {"values": np.rint(rows / scales).astype(np.int8), "scales": scales}
+    columns = np.maximum(np.sqrt((rows**2).mean(axis=0)), 1e-30).astype("<f4")
+    scales = np.maximum(np.abs(rows / columns).max(axis=1, keepdims=True) / 127, 1e-30).astype("<f4")
+    values = np.rint(rows / columns / scales).astype(np.int8)
+    arrays = {"values": values, "columns": columns, "rows": scales}
     return {"shape": rows.shape} | {name: b64encode(one.tobytes()).decode() for name, one in arrays.items()}
 
 
@@ -119,7 +117,7 @@ def forms(terms: Sequence[str], captions: Mapping[str, Iterable[str]]) -> list[s
     found: dict[str, list[str]] = {term: [] for term in terms}
     english = DefaultDictionaryFactory().get_dictionary("en").items()
     known = {word.lower() for word, lemma in english if lemma.lower() in found}
-    for word in sorted(known.union(MENDED, *map(tokenize, chain(*captions.values())))):
+    for word in sorted(known.union(MENDED, *map(tokenize, sum(captions.values(), ())))):
         lemma = lemmas(word)
         if len(lemma) == 1 and lemma[0] in found and tokenize(word) == [word]:
             found[lemma[0]].append(word)
@@ -146,59 +144,45 @@ def write(models: Sequence[Exported], out: Path) -> None:
     """The folder of the page; raises as `explore`."""
     test = models[0].encoder.test
     for model in models[1:]:
-        own = model.encoder.test
-        if (own.image_ids, own.captions) != (test.image_ids, test.captions):
+        if model.encoder.test.captions != test.captions:
             raise ConfigError(f"{model.folder}: other test images than {models[0].folder}; give it a page")
     shown = test.take(range(min(IMAGES, test.n_images)))
-    profile = Run(models[0].folder).load_json("provenance.json")["profile"]
-    about = (
-        f"Gallery: {shown.n_images:,} of the {test.n_images:,} test images of {test.name}; profile {profile}."
-    )
-    title = f"Search {test.name}"
+    profile = read_object(models[0].folder / "provenance.json")["profile"]
+    about = f"{shown.n_images:,} of the {test.n_images:,} test images of {test.name}; profile {profile}."
+    gallery = {"captions": shown.captions, "owner": shown.image_of_caption, "group": shown.group_of_image}
+    gallery["about"] = f"{about} Weights, word vectors and image embeddings are rounded to 8 bits."
     with atomic(out, ConfigError) as folder:
         folder.mkdir(parents=True)
-        gallery = {
-            "about": f"{about} Weights, word vectors and image embeddings are rounded to 8 bits.",
-            "columns": write_sprite(shown, folder / "sprite.webp"),
-            "captions": shown.captions,
-            "owner": shown.image_of_caption.tolist(),
-            "group": shown.group_of_image.tolist(),
-        }
-        start = f"imtextExplore = {{models: [], gallery: {json.dumps(gallery)}}};\n"
+        start = f"imtextExplore = {{models: [], gallery: {_json(gallery)}}};\n"
         (folder / "gallery.js").write_text(start, encoding="ascii")
         for number, model in enumerate(models, start=1):
             (folder / f"model-{number}.js").write_text(model.script, encoding="ascii")
         for name in ("explore.js", "explore.css"):
             shutil.copy(Path(__file__).with_name(name), folder)
-        page = Path(__file__).with_name("explore.html").read_text("utf-8")
-        page = page.format(title=html.escape(title), page=fragment(len(models)))
-        (folder / "index.html").write_text(page, encoding="utf-8")
-        if (size := size_of(folder)) > ALL_BYTES:
-            raise ConfigError(f"{out}: {size / 1e6:.1f} MB, at most {ALL_BYTES / 1e6}; leave out a run")
+        head = Path(__file__).with_name("explore.html").read_text("utf-8")
+        (folder / "index.html").write_text(head + fragment(len(models)), encoding="utf-8")
+        write_sprite(shown, folder / "sprite.webp", min(SPRITE_BYTES, ALL_BYTES - size_of(folder)))
 
 
 def fragment(models: int, base: str = "") -> str:
     """What a page holds where the explorer is to stand, whose files lie under ``base``."""
+    place = '<div id="imtext-explore"><p>The search runs in this page and needs JavaScript.</p></div>'
     scripts = ["gallery", *(f"model-{number}" for number in range(1, models + 1)), "explore"]
-    return "\n".join([
-        f'<link rel="stylesheet" href="{base}explore.css">',
-        '<div id="imtext-explore"><p>The search runs in this page and needs JavaScript.</p></div>',
-        *(f'<script src="{base}{name}.js"></script>' for name in scripts),
-    ]) + "\n"  # fmt: skip
+    lines = [f'<link rel="stylesheet" href="{base}explore.css">', place]
+    return "\n".join([*lines, *(f'<script src="{base}{name}.js"></script>' for name in scripts)])
 
 
-def write_sprite(shown: Dataset, path: Path) -> int:
-    """All images in one picture, row by row; how many there are in a row."""
-    side, columns = 128 if shown.n_images <= 400 else 96, math.ceil(math.sqrt(shown.n_images))
-    sheet = Image.new("RGB", (columns * side, math.ceil(shown.n_images / columns) * side), GREY)
+def write_sprite(shown: Dataset, path: Path, most: int) -> None:
+    """All images in one picture, in rows as many as columns or fewer, in ``most`` bytes."""
+    side, columns = 128 if shown.n_images <= 400 else 96, int(np.ceil(np.sqrt(shown.n_images)))
+    sheet = Image.new("RGB", (columns * side, -(-shown.n_images // columns) * side))
     for place in range(shown.n_images):
-        small = ImageOps.pad(open_picture(shown, place), (side, side), color=GREY)
+        small = ImageOps.pad(open_picture(shown, place), (side, side), color="gray")
         sheet.paste(small, (place % columns * side, place // columns * side))
-    for quality in (75, 50, 25):
+    for quality in (75, 50, 25, 5):
         sheet.save(path, "WEBP", quality=quality)
-        if path.stat().st_size <= SPRITE_BYTES:
+        if path.stat().st_size <= most:
             break
-    return columns
 
 
 def into_book(stage: Path, build: Path, parameters: Mapping[str, Any]) -> None:
@@ -208,18 +192,15 @@ def into_book(stage: Path, build: Path, parameters: Mapping[str, Any]) -> None:
     """
     asked, found, models = (parameters.get("dataset", "picturebook"), parameters.get("profile")), {}, []
     runs_dir = Path(parameters.get("runs_dir") or os.environ.get(RUNS_FOLDER) or build / "runs")
-    paths = runs_dir.glob("structure_preserving/*/provenance.json")
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime):
+    for path in sorted(runs_dir.glob("structure_preserving/*/provenance.json"), key=os.path.getmtime):
         about = read_object(path)
-        if (about.get("dataset"), about.get("profile")) == asked and Run(path.parent).finished:
+        if (about.get("dataset"), about.get("profile")) == asked:
             found[path.parent.name.rpartition("-")[0]] = path.parent
-    for row in ROWS:
-        if row in found and len(models) < MODELS:
-            try:
-                models.append(Exported(found[row]))
-            except ImtextError as error:
-                print(f"  explorer: without {row}: {error}")
-    if models:
+    for row in filter(found.get, ROWS):
+        try:
+            models.append(Exported(found[row]))
+        except ImtextError as error:
+            print(f"  explorer: without {row}: {error}")
+    if models := models[:MODELS]:
         write(models, stage / "book" / "_static" / "explore")
-        page = fragment(len(models), "../_static/explore/")
-        (stage / "book" / "explorer.html").write_text(page, encoding="utf-8")
+        (stage / "book" / "explorer.html").write_text(fragment(len(models), "../_static/explore/"))

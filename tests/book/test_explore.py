@@ -28,7 +28,7 @@ ROWS = {
     "tfidf-bi-structure": MEAN.but(text=TfIdf(200)),
     "cca-mean": MEAN.but(network=Cca(16)),
     "cca-tfidf": MEAN.but(network=Cca(16), text=TfIdf(200)),
-    "gru": MEAN.but(text=parts.Words(dim=20, vectors=None), network=parts.Joint(dim=16)),
+    "fv": MEAN.but(text=parts.Fisher(components=2, pca=8, ica=False)),
 }
 ODD = ["", " ... ", "A man's T-shirt isn't RED; it cost 1,000 yen in the 1950s!", "Zoë’s café, cafe\u0301"]
 ODD += ["can't we've _under_score don't've 3.5.1x n't 'll", "狗 和 猫 İstanbul ΣΟΦΟΣ ß", "नमस्ते न\u200dमूना"]
@@ -98,18 +98,18 @@ def close(scores: np.ndarray, found: list[int], items: list, own: list[int], cou
 
 def test_what_no_page_can_show_is_refused_in_one_line(runs, tmp_path, capsys):
     page, mean = tmp_path / "page", str(runs["cca-mean"])
-    assert main(["explore", str(runs["gru"]), "--out", str(page)]) == 2 and not page.exists()
+    assert main(["explore", str(runs["fv"]), "--out", str(page)]) == 2 and not page.exists()
     assert main(["explore", *[mean] * 4, "--out", str(page)]) == 2
     assert main(["explore", mean, "--out", str(tmp_path)]) == 2
     lines = capsys.readouterr().err.splitlines()
-    said = f"{runs['gru']}: a page cannot", "4 runs", "is there already"
+    said = f"{runs['fv']}: ", "4 runs", "is there already"
     for line, words in zip(lines, said, strict=True):
         assert words in line
 
 
 def test_the_book_takes_the_runs_of_its_build(runs, tmp_path):
     (tmp_path / "book").mkdir()
-    given = {"runs_dir": runs["gru"].parents[1], "profile": "smoke"}
+    given = {"runs_dir": runs["fv"].parents[1], "profile": "smoke"}
     into_book(tmp_path, tmp_path, given | {"profile": "quick"})
     assert not (tmp_path / "book" / "explorer.html").exists()
     into_book(tmp_path, tmp_path, given)
