@@ -1,7 +1,7 @@
 """A page that searches with finished runs: it embeds the reader's words itself, with no server or network.
 
 Only bags of words can be exported: mean word vectors and tf-idf, through two branches or CCA. Numbers are
-kept in 8 bits, each column and each row with a scale of its own. What the page does with them stands in ``explore.js``.
+kept in 8 bits, with a scale for each column and row. What the page does with them stands in ``explore.js``.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def write(models: Sequence[Exported], out: Path) -> None:
     test = models[0].encoder.test
     for model in models[1:]:
         if model.encoder.test.captions != test.captions:
-            raise ConfigError(f"{model.folder}: other test images than {models[0].folder}; give it a page")
+            raise ConfigError(f"{model.folder}: other test images than {models[0].folder}; give it its own")
     shown = test.take(range(min(IMAGES, test.n_images)))
     profile = read_object(models[0].folder / "provenance.json")["profile"]
     about = f"{shown.n_images:,} of the {test.n_images:,} test images of {test.name}; profile {profile}."
