@@ -144,7 +144,7 @@
     return node;
   }
 
-  const right = () => make("span", { className: "mark" }, "✓ right ");
+  const right = () => [make("span", { className: "sign" }, "✓ right"), " "];
 
   // The best of a ranking as places, and the first right one where it comes later.
   function places(order, isRight, count) {
@@ -206,7 +206,7 @@
         const sign = isRight(image) ? "right, " : "";
         const label = `number ${place + 1}, cosine ${shown(scores[image])}, ${sign}${named(image)}`;
         const late = place < SHOWN.images ? "" : `${place + 1}: `;
-        const node = tile(image, label, late, ...(sign ? [right()] : []), shown(scores[image]));
+        const node = tile(image, label, late, ...(sign ? right() : []), shown(scores[image]));
         node.addEventListener("click", () => pick(image, true));
         return make("li", { className: sign ? "right" : "" }, node);
       });
@@ -234,7 +234,7 @@
       const { first, list } = places(order, isRight, SHOWN.captions);
       const items = list.map((place) => {
         const caption = order[place];
-        const sign = isRight(caption) ? [right()] : [];
+        const sign = isRight(caption) ? right() : [];
         const late = place < SHOWN.captions ? "" : `${place + 1}: `;
         const score = make("span", { className: "score" }, late, ...sign, shown(scores[caption]));
         const words = chips(model, tokens[caption], model.images[image]);

@@ -105,8 +105,7 @@ def packed(rows: np.ndarray) -> dict[str, Any]:
     """
     columns = np.maximum(np.sqrt((rows**2).mean(axis=0)), 1e-30).astype("<f4")
     scales = np.maximum(np.abs(rows / columns).max(axis=1, keepdims=True) / 127, 1e-30).astype("<f4")
-    values = np.rint(rows / columns / scales).astype(np.int8)
-    arrays = {"values": values, "columns": columns, "rows": scales}
+    arrays = {"values": np.rint(rows / columns / scales).astype(np.int8), "columns": columns, "rows": scales}
     return {"shape": rows.shape} | {name: b64encode(one.tobytes()).decode() for name, one in arrays.items()}
 
 
@@ -166,9 +165,8 @@ def write(models: Sequence[Exported], out: Path) -> None:
 
 def fragment(models: int, base: str = "") -> str:
     """What a page holds where the explorer is to stand, whose files lie under ``base``."""
-    place = '<div id="imtext-explore"><p>The search runs in this page and needs JavaScript.</p></div>'
     scripts = ["gallery", *(f"model-{number}" for number in range(1, models + 1)), "explore"]
-    lines = [f'<link rel="stylesheet" href="{base}explore.css">', place]
+    lines = [f'<link rel="stylesheet" href="{base}explore.css">', '<div id="imtext-explore"></div>']
     return "\n".join([*lines, *(f'<script src="{base}{name}.js"></script>' for name in scripts)])
 
 
