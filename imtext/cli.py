@@ -178,6 +178,26 @@ def search(
 
 
 @app.command
+def explore(run: Place, /, *others: Place, out: Place) -> None:
+    """Write a page that searches with trained models in the browser.
+
+    The reader types words or picks an image of the test split; the page
+    embeds the words itself and needs no server and no network. For runs
+    on mean word vectors or tf-idf, with two branches or CCA.
+
+    For example: imtext explore runs/structure_preserving/cca-tfidf-0123456789 --out page
+
+    Args:
+        run: the folder of a finished run
+        others: up to two more with the same test images, shown beside it
+        out: folder of the page, which is not there yet
+    """
+    from imtext.publish.explore import explore
+
+    print(f"wrote {explore([run, *others], out)}")
+
+
+@app.command
 def notebook(name: str, /, *, p: Pairs = (), out: Place = Path("_build/notebooks")) -> None:
     """Execute one notebook, with parameters of your own.
 
@@ -224,10 +244,11 @@ def make(
     from imtext.publish.execute import execute_book
     from imtext.publish.pages import build_book
 
+    given = {"profile": profile} | values(p)
     if only != "build":
-        execute_book(HERE, build, {"profile": profile} | values(p), names, force, at_once)
+        execute_book(HERE, build, given, names, force, at_once)
     if only != "execute":
-        print(f"\nThe book is ready. Open\n  {build_book(HERE, build).resolve()}")
+        print(f"\nThe book is ready. Open\n  {build_book(HERE, build, given).resolve()}")
 
 
 @book.command

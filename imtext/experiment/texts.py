@@ -204,8 +204,8 @@ class FixedTexts(Texts):
     """Features ``(M, width)`` of captions, float32, memory-mapped or sparse; those for training fit them."""
 
     def _restore(self, run: Run) -> None:
-        self._fitted = self.part.loaded(self._file(run))
-        self.width = self._fitted.transform([""]).shape[1]
+        self.fitted = self.part.loaded(self._file(run))
+        self.width = self.fitted.transform([""]).shape[1]
 
     @cached_property
     def kept(self) -> Run:
@@ -247,7 +247,7 @@ class FixedTexts(Texts):
         return run.dir / f"{FITTED}-{self.part.said.lower().replace(' ', '-')}"
 
     def _read(self, captions: Sequence[str]) -> tuple[Any, np.ndarray]:
-        return self._fitted.transform(captions), self._fitted.unknown_captions_
+        return self.fitted.transform(captions), self.fitted.unknown_captions_
 
     def save(self, run: Run) -> None:
         """Keep in a run what was fitted."""

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -67,8 +67,10 @@ def digest_sources(package: Path = PACKAGE) -> str:
     return digest_files((path for path in paths if path.relative_to(package).parts[0] not in others), package)
 
 
-def build_book(root: Path, build: Path) -> Path:
+def build_book(root: Path, build: Path, parameters: Mapping[str, Any] = {}) -> Path:
     """Build the book into ``build/html``; returns the page to open.
+
+    ``parameters``: those that its notebooks were executed with; their runs are in the explorer's page.
 
     Raises:
         ConfigError: ``root`` does not hold the book, or the build folder is not called ``_build``.
@@ -80,7 +82,11 @@ def build_book(root: Path, build: Path) -> Path:
     print("  book: building the pages", flush=True)
     # jupyter-book never removes a page that has left the book.
     shutil.rmtree(build / "html", ignore_errors=True)
-    where = [str(make_stage(root, build)), "--path-output", str(build.parent)]
+    from imtext.publish.explore import into_book  # Sphinx, which loads this module, has no use for torch
+
+    stage = make_stage(root, build)
+    into_book(stage, build, parameters)
+    where = [str(stage), "--path-output", str(build.parent)]
     strict = ["-W", "-n", "--keep-going", "--all"]
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", *where, *strict]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -22,7 +22,7 @@ from imtext.text.vectors import WordVectors
 
 _MEAN, _TFIDF = "imtext-mean-vector-2", "imtext-tfidf-2"
 # Slips of simplemma's English list in words that captions use ("playing" -> "playe").
-_MENDED = {
+MENDED = {
     "playing": "play", "sitting": "sit", "swinging": "swing", "singing": "sing", "growing": "grow",
     "thinking": "think", "guarding": "guard", "guarded": "guard", "mixing": "mix", "mixed": "mix",
     "fixing": "fix", "fixed": "fix", "crosses": "cross",
@@ -38,7 +38,7 @@ def lemma(word: str) -> str:
     """
     from simplemma import lemmatize
 
-    return _MENDED.get(word) or lemmatize(word, lang="en").lower()
+    return MENDED.get(word) or lemmatize(word, lang="en").lower()
 
 
 @lru_cache(maxsize=1 << 18)

@@ -58,6 +58,7 @@ class Page:
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
+    answer: Any = None
 
 
 class Browser:
@@ -101,7 +102,7 @@ class Browser:
     ) -> Page:
         """Load a page in a new tab, wait until it has settled, and return what happened.
 
-        ``ask``: JavaScript; its value is ``state["answer"]``.
+        ``ask``: JavaScript to run then, whose value is the page's ``answer``.
         """
         page = Page(url)
         target = self._call("Target.createTarget", {"url": "about:blank"}, page)["targetId"]
@@ -118,8 +119,8 @@ class Browser:
         self._until("Page.loadEventFired", page)
         question = {"expression": SETTLED, "awaitPromise": True, "returnByValue": True}
         page.state = self._call("Runtime.evaluate", question, page, session)["result"].get("value", {})
-        asked = self._call("Runtime.evaluate", question | {"expression": ask}, page, session)
-        page.state["answer"] = asked["result"].get("value")
+        said = self._call("Runtime.evaluate", question | {"expression": ask}, page, session)
+        page.answer = said["result"].get("value", said.get("exceptionDetails"))
         if picture is not None:
             time.sleep(0.5)  # the theme fades its colours in
             shot = self._call("Page.captureScreenshot", {"format": "png"}, page, session)

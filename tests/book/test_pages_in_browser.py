@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headless_browser import Browser, find_chromium
+from headless_browser import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BOOK = Path(os.environ.get("IMTEXT_BOOK", REPOSITORY / "_build" / "html"))
 ALLOWED = ("data:", "blob:", "about:")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all pages."""
-    pytest.importorskip("websocket", reason="websocket-client is not installed")
-    if (program := find_chromium()) is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser(program, tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 def complaints(browser: Browser, path: Path, root: Path, dark: bool) -> list[str]:
@@ -67,7 +56,7 @@ def test_the_first_screen_shows_an_answer_and_what_was_found(browser: Browser) -
       images: document.querySelectorAll("figure.answer img[alt]").length,
       right: document.querySelectorAll("figure.answer img.right").length,
       papers: document.querySelectorAll(".first tbody tr").length})"""
-    found = browser.open(built("intro"), ask=ask).state["answer"]
+    found = browser.open(built("intro"), ask=ask).answer
     assert max(found["below"]) <= 900
     assert (found["images"], found["right"], found["papers"]) == (5, 1, 5)
 
@@ -75,7 +64,7 @@ def test_the_first_screen_shows_an_answer_and_what_was_found(browser: Browser) -
 @pytest.mark.parametrize("name", ["intro", "scoreboard"])
 def test_nothing_hangs_over_the_edge_of_a_phone(browser: Browser, name: str) -> None:
     ask = "document.documentElement.scrollWidth"
-    assert browser.open(built(name), size=(390, 844), ask=ask).state["answer"] <= 390
+    assert browser.open(built(name), size=(390, 844), ask=ask).answer <= 390
 
 
 def test_the_scoreboard_is_sorted_by_a_click(browser: Browser) -> None:
@@ -89,7 +78,7 @@ def test_the_scoreboard_is_sorted_by_a_click(browser: Browser) -> None:
       }
       return seen;
     })()"""
-    falling, rising = browser.open(built("scoreboard"), ask=ask).state["answer"]
+    falling, rising = browser.open(built("scoreboard"), ask=ask).answer
     known = [float(one) for one in falling if one]
     assert known == sorted(known, reverse=True) and known[0] > known[-1]
     assert [float(one) for one in rising if one] == known[::-1]
