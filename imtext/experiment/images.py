@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from imtext.data.decoding import as_square
+from imtext.data.decoding import as_square, in_threads
 from imtext.data.images import ImageStore, decode
 from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
@@ -79,9 +79,9 @@ class Images:
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """The same of pictures: files, pictures of Pillow, or uint8 tensors ``(3, H, W)``."""
-        squares = np.stack([_square(one, self.part) for one in pictures])
+        squares = in_threads(lambda i: _square(pictures[i], self.part), len(pictures), None, "decoding")
         with TemporaryDirectory() as folder:
-            kept = self._extracted(ImageStore(squares, self.part.size, ""), Path(folder))
+            kept = self._extracted(ImageStore(np.stack(list(squares)), self.part.size, ""), Path(folder))
             return np.array(self._rows(kept)[:])
 
     def tuned(self) -> Backbone | None:
