@@ -37,7 +37,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; overflow-wrap: anywhere; font: 16px/1.5 system-ui; }}
 </style>
 <h1>{title}</h1>
 <p>{about}</p>
@@ -121,7 +121,7 @@ def search(encoder: Any, query: str, top: int = 5, gallery: str | os.PathLike[st
         image = int(found if picture is None else shown.image_of_caption[found])
         path = Path(shown.image_path(image))
         captions = shown.captions_of(image) if picture is None else [found]
-        said = tuple(shown.captions[j] for j in captions) or (str(path),)
+        said = tuple(shown.captions[j] for j in captions) or (str(path.parent),)
         hits.append(Hit(rank, float(score), path, said))
     return Answer(query.strip(), picture, about, tuple(hits), encoder.measure)
 
@@ -176,13 +176,13 @@ def _gallery(encoder: Any, place: Path) -> Dataset:
 def _stored(path: Path, dim: int) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            images, names = unit(stored["images"]).astype("f4"), stored["files"].tolist()
-        if images.shape[1] != dim or not np.isfinite(images).all():
+            images, names = np.asarray(stored["images"], "f4"), stored["files"].tolist()
+        if images.shape[1:] != (dim,) or not np.isfinite(images).all():
             raise ValueError(f"images {images.shape}, or NaN or infinity among them")
     except Exception as error:  # a damaged archive can raise almost anything
         form = f"images (N, {dim}), embedded by this run, and files (N,), their paths"
         raise DataError(f"{path}: expected the arrays {form}; found {error}") from None
-    return replace(_unlabelled(path, names), features=ImageFeatures((images,), range(len(images))))
+    return replace(_unlabelled(path, names), features=ImageFeatures((unit(images),), range(len(images))))
 
 
 def _unlabelled(place: Path, names: list[str]) -> Dataset:
@@ -272,7 +272,7 @@ def _read(path: Path) -> Any:
 def _html(answer: Answer) -> str:
     from imtext.report.gallery import Gallery
 
-    about = f"The {len(answer.hits)} best of {answer.gallery}, by {answer.measure}."
+    about = f"The {len(answer.hits)} best by {answer.measure} of {answer.gallery}."
     pictures = Gallery([answer.cells()])._repr_html_()
     return _PAGE.format(title=html.escape(answer.title()), about=html.escape(about), pictures=pictures)
 

@@ -177,7 +177,7 @@ def test_a_caption_finds_images_of_a_folder(encoder, photos, tmp_path):
     assert names_of(answer)[0] == "sea.JPG"
     assert answer.hits[0].score == pytest.approx(search(encoder, "a blue thing").hits[0].score, abs=0.01)
     assert answer.gallery.startswith("the 3 images of photos; 1 images cannot be decoded (2019/cut.jpg)")
-    assert f"sea.JPG  {photos / '2019/june/sea.JPG'}" in str(answer), "the path stands where captions would"
+    assert f"sea.JPG  {photos / '2019/june'}" in str(answer), "the folder stands where captions would"
     page = write_answer(answer, tmp_path / "page.html").read_text()
     assert "sea.JPG" in page
     assert "cut.jpg" in page
@@ -330,7 +330,7 @@ def test_a_model_of_pairs_is_asked_for_scores(tmp_path):
         ("green.png", 2),
     ]
     assert "the 3 images" in answer.gallery
-    assert "by pair score." in write_answer(answer, tmp_path / "page.html").read_text()
+    assert "best by pair score of the 3 images" in write_answer(answer, tmp_path / "page.html").read_text()
     answer = search(encoder, str(encoder.files[2]), top=2)
     assert [hit.captions for hit in answer.hits] == [("a blue square",), ("blue again",)]
     assert "the 5 captions" in answer.gallery
