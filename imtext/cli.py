@@ -150,17 +150,27 @@ def evaluate(
 
 @app.command
 def search(
-    run: Place, query: str, /, *, top: PositiveInt = 5, out: Place | None = None, device: Device = "auto"
+    run: Place,
+    query: str,
+    /,
+    *,
+    gallery: Place | None = None,
+    top: PositiveInt = 5,
+    out: Place | None = None,
+    device: Device = "auto",
 ) -> None:
     """Ask a trained model for the images of a caption, or the captions of an image.
 
-    The gallery is the test split that the run was evaluated on.
+    A caption finds images in the gallery, an image finds captions of the
+    test split that the run was evaluated on. Pictures of a gallery are
+    embedded once and kept in the run's cache.
 
-    For example: imtext search runs/intra_modal/l1-0123456789 "a black dog"
+    For example: imtext search runs/intra_modal/l1-0123456789 "a black dog" --gallery ~/photos
 
     Args:
         run: the folder of a finished run
         query: a caption in quotes, or the path of an image file
+        gallery: a folder of pictures, a pack, or an .npz file with images (N, D) and files (N,)
         top: number of answers
         out: also write a page, .html or .png
         device: where to compute; auto is a GPU if there is one
@@ -171,7 +181,7 @@ def search(
 
     if out is not None:
         check_out(out)
-    answer = search(imtext.load(run, resolve_device(device)), query, top)
+    answer = search(imtext.load(run, resolve_device(device)), query, top, gallery)
     print(answer)
     if out is not None:
         print(f"wrote {write_answer(answer, out)}")
@@ -281,7 +291,7 @@ def normalise(*names: str) -> None:
     """
     from imtext.publish.notebooks import find_notebooks, normalise_file
 
-    for path in find_notebooks(HERE, names):
+    for path in find_notebooks(HERE, names, book=True):
         print(f"  {path.name}: {'normalised' if normalise_file(path) else 'as it should be'}")
 
 

@@ -1,22 +1,34 @@
-"""Single queries against the test gallery of a trained model, shown as text, web page or picture."""
+"""Single queries to a trained model, over its test split or a gallery: shown as text, web page or picture."""
 
 from __future__ import annotations
 
 import html
 import os
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from imtext.check import whole
+from imtext.data import Dataset, ImageFeatures
+from imtext.data.decoding import without
+from imtext.data.files import Files, bare
+from imtext.data.pack import opened, source_fingerprint
 from imtext.errors import ConfigError, DataError
-from imtext.files import atomic
+from imtext.experiment.compute import unit
+from imtext.files import atomic, cached_array
+from imtext.progress import progress
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 COLUMNS = 5  # pictures beside each other in a picture
+EXACT = 100_000  # images that are all compared; among more, FAISS says which
+PROBES = 64  # of the sqrt(N) lists of an index, how many are looked through
+BLOCK = 128  # images that are embedded at a time, on average
+GALLERIES = "galleries"  # of the cache, the folder
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -25,7 +37,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; overflow-wrap: anywhere; font: 16px/1.5 system-ui; }}
 </style>
 <h1>{title}</h1>
 <p>{about}</p>
@@ -74,29 +86,132 @@ class Answer:
         return shown
 
 
-def search(encoder: Any, query: str, top: int = 5) -> Answer:
-    """Find the test images that answer a caption, or the test captions that answer an image file.
+def search(encoder: Any, query: str, top: int = 5, gallery: str | os.PathLike[str] | None = None) -> Answer:
+    """Find the images that answer a caption, or the test captions that answer an image file.
 
     ``encoder``: what `imtext.load` gives. ``query``: a caption, or the path of an
     image; what ends like an image file is taken as one. ``top``: how many answers, best first, ties by index.
 
-    Raises `DataError` for an empty query or a picture that is missing or unreadable, `ConfigError` for a
-    ``top`` below 1.
+    ``gallery``: where a caption finds images: a folder of pictures, in any depth; a pack of pictures; or an
+    ``.npz`` file with ``images (N, D)`` that this run has embedded and ``files (N,)``, their paths from the
+    folder of that file. None: the test split, in which an image always finds captions. Embeddings of pictures
+    are kept in the run's cache, in blocks of about 128: a call that was broken off goes on, and one picture
+    more costs one block. Pictures that cannot be read are left out, and named in the answer.
+
+    Raises `DataError` for an empty query, a picture that is missing or unreadable, and a gallery without
+    pictures or of another kind; `ConfigError` for a ``top`` below 1 and a gallery for SCAN; `RunError` for a
+    gallery of pictures where the run was trained on features that these do not have.
     """
     whole("top", top)
-    picture, test = _as_picture(query), encoder.test
-    if picture is None:
-        scores, kind = encoder.scores_for_captions([query])[:, 0], "images"
+    picture = _as_picture(query)
+    if picture is None and gallery is not None:
+        asked = unit(encoder.embed_captions([query]))[0]
+        shown = _gallery(encoder, Path(gallery))
+        rows = candidates(shown, asked, 10 * top + 100, encoder.inputs.source.cache / GALLERIES)
+        scores = shown.features[rows] @ asked
+        about = "; ".join((f"the {shown.n_images:,} images of {shown.name}", *shown.notes))
     else:
-        scores, kind = encoder.scores_for_images([picture])[0], "captions"
-    hits = []
-    for rank, found in enumerate(np.argsort(-scores, kind="stable")[:top].tolist(), start=1):
-        image = found if picture is None else int(test.image_of_caption[found])
-        captions = test.captions_of(image) if picture is None else [found]
-        shown = tuple(test.captions[j] for j in captions)
-        hits.append(Hit(rank, float(scores[found]), Path(test.image_path(image)), shown))
-    gallery = f"the {len(scores):,} {kind} of the test split of {test.name}"
-    return Answer(query.strip(), picture, gallery, tuple(hits), encoder.measure)
+        shown, kind = encoder.test, "images" if picture is None else "captions"
+        ask = encoder.scores_for_captions if picture is None else encoder.scores_for_images
+        scores = np.ravel(ask([picture or query]))
+        rows = np.arange(len(scores))
+        about = f"the {len(scores):,} {kind} of the test split of {shown.name}"
+    hits, best = [], np.argsort(-scores, kind="stable")[:top]
+    for rank, (found, score) in enumerate(zip(rows[best], scores[best], strict=True), start=1):
+        image = int(found if picture is None else shown.image_of_caption[found])
+        path = Path(shown.image_path(image))
+        captions = shown.captions_of(image) if picture is None else [found]
+        said = tuple(shown.captions[j] for j in captions) or (str(path.parent),)
+        hits.append(Hit(rank, float(score), path, said))
+    return Answer(query.strip(), picture, about, tuple(hits), encoder.measure)
+
+
+def candidates(gallery: Dataset, asked: np.ndarray, count: int, folder: Path) -> np.ndarray:
+    """Rows of a gallery, ascending, among which are those with the largest product with a query.
+
+    These are all rows, up to 100,000 or where FAISS is not installed. Else they are ``count``, named by an
+    inverted file of FAISS with 8 bits a number, which is built once and kept in ``folder``; it may miss one.
+
+    ``gallery``: its ``features (N, D)`` are embeddings. ``asked``: the embedding ``(D,)`` of the query.
+    """
+    features, size, step = gallery.features, gallery.n_images, 1 << 16
+    if size <= EXACT or find_spec("faiss") is None:
+        return np.arange(size)
+    import faiss
+
+    path, lists = folder / f"{gallery.fingerprint()}.faiss", int(size**0.5)
+    if not path.is_file():
+        index = faiss.index_factory(len(asked), f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        index.train(features[np.arange(0, size, max(1, size // (50 * lists)))])
+        for begin in progress(range(0, size, step), f"indexing {gallery.name}"):
+            index.add(features[np.arange(begin, min(begin + step, size))])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            faiss.write_index(index, str(temporary))
+    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    index.nprobe = PROBES
+    found = index.search(asked[None].astype("f4"), count)[1][0]
+    return np.sort(found[found >= 0])
+
+
+def _gallery(encoder: Any, place: Path) -> Dataset:
+    """The images of a gallery; their ``features (N, D)`` are embeddings, of length 1."""
+    if place.suffix == ".npz" and place.is_file():
+        return _stored(place, encoder.images.shape[1])
+    if place.is_file():
+        opened(place).pictures()
+        gallery = replace(opened(place).dataset, name=place.name, notes=())
+    else:
+        named = Files(place).named.values() if place.is_dir() else ()
+        gallery = _unlabelled(place, sorted(name for one in named for name in one if bare(name) != name))
+    # Blocks begin where the name of a file says so: a new file changes one of them.
+    starts = [i for i, name in enumerate(gallery.image_files) if i and crc32(os.fsencode(name)) % BLOCK == 0]
+    blocks = progress(np.split(np.arange(gallery.n_images), starts), f"embedding {gallery.name}")
+    parts = [_embedded(encoder, gallery.take(block)) for block in blocks]
+    unread = np.flatnonzero(np.isnan(np.concatenate([part[:, 0] for part in parts])))
+    gallery = replace(gallery, features=ImageFeatures(tuple(parts), range(gallery.n_images)))
+    return without(gallery, [gallery.image_files[i] for i in unread])
+
+
+def _stored(path: Path, dim: int) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            images, names = np.asarray(stored["images"], "f4"), stored["files"].tolist()
+        if images.shape[1:] != (dim,) or not np.isfinite(images).all():
+            raise ValueError(f"images {images.shape}, or NaN or infinity among them")
+    except Exception as error:  # a damaged archive can raise almost anything
+        form = f"images (N, {dim}), embedded by this run, and files (N,), their paths"
+        raise DataError(f"{path}: expected the arrays {form}; found {error}") from None
+    return replace(_unlabelled(path, names), features=ImageFeatures((unit(images),), range(len(images))))
+
+
+def _unlabelled(place: Path, names: list[str]) -> Dataset:
+    """Images without captions, in a folder or beside a file."""
+    if not names:
+        raise DataError(f"{place}: expected a folder of pictures, a pack or an .npz file, found none")
+    root = place.parent if place.is_file() else place
+    tests = ["test"] * len(names)
+    return Dataset(place.resolve().name, root, names, names, (), [], tests, range(len(names)))
+
+
+def _embedded(encoder: Any, block: Dataset) -> np.ndarray:
+    """Embeddings ``(n, D)`` of pictures, of length 1, from the cache where it has them."""
+    paths = [block.image_path(i) for i in range(block.n_images)]
+    shape = len(paths), encoder.images.shape[1]
+    model = f"{crc32(np.ascontiguousarray(encoder.images)):08x}"
+    path = encoder.inputs.source.cache / GALLERIES / model / f"{source_fingerprint(block, 0, '')}.npy"
+    return cached_array(path, shape, "<f4", [shape[0] * shape[1]], lambda _: [_rows(encoder, paths)])
+
+
+def _rows(encoder: Any, paths: list[Path]) -> np.ndarray:
+    """Embeddings of pictures; NaN for one that cannot be read."""
+    try:
+        return unit(encoder.embed_images(paths))
+    except DataError:
+        if len(paths) == 1:
+            return np.full((1, encoder.images.shape[1]), np.nan)
+        half = len(paths) // 2
+        return np.concatenate([_rows(encoder, paths[:half]), _rows(encoder, paths[half:])])
 
 
 def check_out(out: str | os.PathLike[str]) -> Path:
@@ -157,7 +272,7 @@ def _read(path: Path) -> Any:
 def _html(answer: Answer) -> str:
     from imtext.report.gallery import Gallery
 
-    about = f"The {len(answer.hits)} best of {answer.gallery}, by {answer.measure}."
+    about = f"The {len(answer.hits)} best by {answer.measure} of {answer.gallery}."
     pictures = Gallery([answer.cells()])._repr_html_()
     return _PAGE.format(title=html.escape(answer.title()), about=html.escape(about), pictures=pictures)
 

@@ -119,6 +119,7 @@ class Encoder:
         return cls()
 
     measure = "cosine"
+    embed_captions = staticmethod(lambda captions: np.eye(3)[: len(captions)])
 
     def scores_for_captions(self, captions):
         return np.array([[float(word in caption) for caption in captions] for word in self.test.captions])
@@ -140,6 +141,7 @@ def test_search_refuses_before_it_works(encoder, tmp_path, capsys):
     assert "--top" in refusal(capsys, "search", tmp_path, "two", "--top", "0")
     assert ".html or .png" in refusal(capsys, "search", tmp_path, "two", "--out", "page.pdf")
     assert "no such image" in refusal(capsys, "search", tmp_path, "two.jpg")
+    assert "folder of pictures" in refusal(capsys, "search", tmp_path, "two", "--gallery", tmp_path / "no")
 
 
 def test_search_takes_a_gpu_where_there_is_one(encoder, tmp_path, monkeypatch, capsys):

@@ -12,18 +12,22 @@ from imtext.publish.notebooks import declared_parameters, dump_notebook, normali
 
 nbformat = pytest.importorskip("nbformat")
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).resolve().parents[1]
+PAPERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+COMMITTED = [*PAPERS, *sorted((ROOT / "book").glob("*.ipynb"))]
 PARAMETERS = [
     "dataset", "data_root", "profile", "seeds", "tables", "device", "jobs", "runs_dir", "overrides"
 ]  # fmt: skip
 
-pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+of_papers = pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+committed = pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 
 
 def code_cells(path: Path) -> list:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
+@of_papers
 def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
     first = code_cells(path)[0]
     assert first.metadata.get("tags") == ["parameters"]
@@ -35,23 +39,27 @@ def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
     assert all(isinstance(node, ast.Assign | ast.AnnAssign) for node in statements), "assignments only"
 
 
+@of_papers
 def test_papermill_sees_the_parameters(path: Path) -> None:
     papermill = pytest.importorskip("papermill")
     assert list(papermill.inspect_notebook(path)) == PARAMETERS
 
 
+@committed
 def test_it_was_run_and_is_fit_to_commit(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     refuse_unfit(notebook, path.name)
     assert any(cell.outputs for cell in code_cells(path)), "no outputs stored: nbval would compare nothing"
 
 
+@committed
 def test_it_is_normalised(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     assert dump_notebook(normalise_notebook(copy.deepcopy(notebook))) == text, "run: make normalise"
 
 
+@committed
 def test_it_holds_no_helper_code(path: Path) -> None:
     helpers = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for number, cell in enumerate(code_cells(path), start=1):
@@ -60,6 +68,7 @@ def test_it_holds_no_helper_code(path: Path) -> None:
         assert not found, f"code cell {number} defines {found[0].name}: it belongs into the library"
 
 
+@committed
 def test_cells_are_short_and_have_no_guards(path: Path) -> None:
     for number, cell in enumerate(code_cells(path), start=1):
         assert len(cell.source.splitlines()) <= 25, f"code cell {number} is long"
@@ -67,6 +76,11 @@ def test_cells_are_short_and_have_no_guards(path: Path) -> None:
         assert not guards, f"code cell {number}: what was not asked for is None, without an if"
 
 
+def test_the_tutorial_has_ten_cells() -> None:
+    assert len(code_cells(ROOT / "book" / "tutorial.ipynb")) == 10
+
+
+@committed
 def test_it_pulls_no_widget(path: Path) -> None:
     for cell in code_cells(path):
         for output in cell.outputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -19,6 +20,23 @@ def blocks(language: str) -> list[str]:
 def test_python_blocks_run(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, str(README), "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out.strip()
+
+
+def test_what_was_found_is_what_the_published_verdicts_say(repository: Path) -> None:
+    published = pd.read_csv(repository / "results" / "flickr8k" / "instance_loss-verdicts.csv")
+    text = README.read_text(encoding="utf-8")
+    for claim, sign in {
+        "shared_classifier_needed": 1,
+        "stage1_instance_beats_ranking": 1,
+        "stage1_instance_beats_small_margin": -1,
+    }.items():
+        rows = published[published["claim"] == claim]
+        assert set(rows["word"]) == {"one seed"}
+        assert list(rows["name"]) == ["image query R@1", "text query R@1"]
+        found = " and ".join(f"{sign * value:.1f}" for value in rows["difference"])
+        assert f"{found} points" in text
+    both = published[published["claim"] == "stage1_both_beat_either"]
+    assert (both["low"] > 0).all()
 
 
 def test_make_targets_exist(repository: Path) -> None:

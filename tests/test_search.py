@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imtext import search as module
+from imtext.data import Dataset, ImageFeatures
+from imtext.data.images import read_picture
+from imtext.data.pack import write_pack
 from imtext.errors import ConfigError, DataError
 from imtext.search import search, write_answer
 
@@ -24,6 +28,8 @@ class ColourEncoder:
     """Embeds a caption by the colours it names and an image by its mean colour."""
 
     def __init__(self, folder):
+        self.inputs = SimpleNamespace(source=SimpleNamespace(cache=folder / "cache"))
+        self.embedded = []
         self.files = [folder / f"{name}.png" for name in COLOURS]
         for file, colour in zip(self.files, COLOURS.values(), strict=True):
             Image.new("RGB", (40, 30), colour).save(file)
@@ -41,7 +47,9 @@ class ColourEncoder:
         return np.array([[float(name in caption) for name in COLOURS] for caption in captions]) + 0.01
 
     def embed_images(self, files):
-        return np.array([np.asarray(Image.open(file), dtype=float).mean((0, 1)) for file in files])
+        rows = np.array([np.asarray(read_picture(file), dtype=float).mean((0, 1)) for file in files])
+        self.embedded += [file.name for file in files]
+        return rows
 
     measure = "cosine"
 
@@ -146,6 +154,160 @@ def test_a_damaged_picture_is_named(encoder, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.fixture
+def photos(encoder, tmp_path):
+    """A folder with three pictures in two depths, one that is broken, and files of other kinds."""
+    folder = tmp_path / "photos"
+    (folder / "2019" / "june").mkdir(parents=True)
+    names = ["2019/june/sea.JPG", "2019/meadow.png", "fire.webp"]
+    for name, colour in zip(names, ["blue", "green", "red"], strict=True):
+        Image.new("RGB", (30, 40), COLOURS[colour]).save(folder / name)
+    for name in ["2019/cut.jpg", "notes.txt", ".hidden.png"]:
+        (folder / name).write_bytes(b"no picture")
+    encoder.embedded.clear()
+    return folder
+
+
+def names_of(answer):
+    return [hit.image.name for hit in answer.hits]
+
+
+def test_a_caption_finds_images_of_a_folder(encoder, photos, tmp_path):
+    answer = search(encoder, "a blue thing", top=2, gallery=photos)
+    assert names_of(answer)[0] == "sea.JPG"
+    assert answer.hits[0].score == pytest.approx(search(encoder, "a blue thing").hits[0].score, abs=0.01)
+    assert answer.gallery.startswith("the 3 images of photos; 1 images cannot be decoded (2019/cut.jpg)")
+    assert f"sea.JPG  {photos / '2019/june'}" in str(answer), "the folder stands where captions would"
+    page = write_answer(answer, tmp_path / "page.html").read_text()
+    assert "sea.JPG" in page
+    assert "cut.jpg" in page
+
+
+def test_an_image_finds_captions_of_the_test_split_whatever_the_gallery(encoder, photos):
+    answer = search(encoder, str(encoder.files[0]), top=1, gallery=photos)
+    assert answer.hits[0].captions == ("a red square",)
+    assert "test split" in answer.gallery
+
+
+def test_pictures_are_embedded_once(encoder, photos, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 1)
+    first = search(encoder, "a green thing", gallery=photos)
+    assert sorted(encoder.embedded) == ["fire.webp", "meadow.png", "sea.JPG"]
+    Image.new("RGB", (30, 40), COLOURS["green"]).save(photos / "new.png")
+    encoder.embedded.clear()
+    assert len(search(encoder, "a green thing", gallery=photos).hits) == len(first.hits) + 1
+    assert encoder.embedded == ["new.png"]
+    encoder.images = encoder.images + 1  # another model
+    search(encoder, "a green thing", gallery=photos)
+    assert len(encoder.embedded) == 5
+
+
+def test_a_search_that_was_stopped_goes_on(encoder, photos, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 1)
+    embed = encoder.embed_images
+
+    def stopped(files):
+        if "fire.webp" in str(files):
+            raise KeyboardInterrupt
+        return embed(files)
+
+    encoder.embed_images = stopped
+    with pytest.raises(KeyboardInterrupt):
+        search(encoder, "red", gallery=photos)
+    encoder.embed_images = embed
+    encoder.embedded.clear()
+    assert names_of(search(encoder, "red", top=1, gallery=photos)) == ["fire.webp"]
+    assert encoder.embedded == ["fire.webp"]
+
+
+def dataset(folder, names, **more):
+    count = len(names)
+    captions = [f"caption {i}" for i in range(count)]
+    return Dataset(
+        "own", folder, names, names, captions, range(count), ["test"] * count, range(count), **more
+    )
+
+
+def test_a_caption_finds_images_of_a_pack_with_their_captions(encoder, tmp_path):
+    held = dataset(tmp_path, [file.name for file in encoder.files])
+    pack = write_pack(held, tmp_path / "pack.safetensors", size=16)
+    answer = search(encoder, "green", top=1, gallery=pack)
+    assert [(hit.image, hit.captions) for hit in answer.hits] == [(pack / "green.png", ("caption 1",))]
+    assert write_answer(answer, tmp_path / "page.png").is_file()
+
+
+def test_a_caption_finds_images_of_stored_embeddings(encoder, tmp_path):
+    path = tmp_path / "photos.npz"
+    np.savez(path, images=7 * encoder.images, files=[file.name for file in encoder.files])
+    encoder.embedded.clear()
+    answer = search(encoder, "blue", top=1, gallery=path)
+    assert [hit.image for hit in answer.hits] == [encoder.files[2]]
+    assert answer.hits[0].score <= 1
+    assert not encoder.embedded
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"files": None}, "files is not a file in the archive"),
+        ({"images": np.ones((3, 4))}, r"images \(N, 3\)"),
+        ({"images": np.ones(3)}, r"images \(N, 3\)"),
+        ({"images": np.full((3, 3), np.inf)}, "NaN or infinity"),
+        ({"files": ["a.png"]}, "expected 1 features, found 3"),
+    ],
+)
+def test_unfit_embeddings_are_refused(encoder, tmp_path, change, words):
+    content = {"images": encoder.images, "files": ["a.png", "b.png", "c.png"]} | change
+    path = tmp_path / "photos.npz"
+    np.savez(path, **{name: value for name, value in content.items() if value is not None})
+    with pytest.raises(DataError, match=words) as caught:
+        search(encoder, "blue", gallery=path)
+    assert "photos.npz" in str(caught.value)
+
+
+def test_unfit_galleries_are_refused(encoder, tmp_path):
+    empty, broken, other = tmp_path / "empty", tmp_path / "broken", tmp_path / "other.safetensors"
+    for folder in (empty, broken):
+        folder.mkdir()
+    (broken / "a.png").write_bytes(b"no picture")
+    other.write_bytes(b"no pack")
+    features = ImageFeatures((np.ones((1, 4), "f4"),), [0])
+    pack = write_pack(dataset(tmp_path, ["a.png"], features=features), tmp_path / "features.safetensors")
+    for gallery, words in {
+        empty: "empty: expected a folder of pictures",
+        tmp_path / "nowhere": "nowhere: expected a folder of pictures",
+        broken: "none of the 1 images can be decoded",
+        other: "other.safetensors: expected a pack",
+        pack: "features.safetensors: holds features",
+    }.items():
+        with pytest.raises(DataError, match=words):
+            search(encoder, "blue", gallery=gallery)
+
+
+def test_many_images_are_searched_through_an_index_that_is_built_once(tmp_path, monkeypatch):
+    faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed (pip install 'imtext[search]')")
+    random = np.random.default_rng(0)
+    names = [str(i) for i in range(900)]
+    rows = random.normal(size=(900, 8)).astype("f4")
+    gallery = dataset(tmp_path, names, features=ImageFeatures((rows,), range(900)))
+    everything = module.candidates(gallery, rows[5], 20, tmp_path)
+    assert everything.tolist() == list(range(900))
+    monkeypatch.setattr(module, "EXACT", 500)
+    some = module.candidates(gallery, rows[5], 20, tmp_path)
+    assert len(some) == 20
+    assert (np.diff(some) > 0).all()
+    assert set(np.argsort(-(rows @ rows[5]))[:5]) <= set(some), "all lists are read, so none is missed"
+    monkeypatch.setattr(faiss, "index_factory", None)
+    assert module.candidates(gallery, rows[5], 20, tmp_path).tolist() == some.tolist()
+
+
+def test_without_faiss_all_images_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "EXACT", 1)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    gallery = dataset(tmp_path, ["a", "b"], features=ImageFeatures((np.eye(2, dtype="f4"),), [0, 1]))
+    assert module.candidates(gallery, np.ones(2), 1, tmp_path).tolist() == [0, 1]
+
+
 class PairEncoder(ColourEncoder):
     """Scores pairs and has no embeddings, as SCAN."""
 
@@ -168,7 +330,7 @@ def test_a_model_of_pairs_is_asked_for_scores(tmp_path):
         ("green.png", 2),
     ]
     assert "the 3 images" in answer.gallery
-    assert "by pair score." in write_answer(answer, tmp_path / "page.html").read_text()
+    assert "best by pair score of the 3 images" in write_answer(answer, tmp_path / "page.html").read_text()
     answer = search(encoder, str(encoder.files[2]), top=2)
     assert [hit.captions for hit in answer.hits] == [("a blue square",), ("blue again",)]
     assert "the 5 captions" in answer.gallery

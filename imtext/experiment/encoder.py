@@ -108,7 +108,7 @@ class Encoder:
 
     def _embedded(self, side: str, rows: Any) -> np.ndarray:
         if self.pairwise:
-            raise ConfigError("SCAN scores pairs and has no embeddings; use scores_for_captions or _images")
+            raise ConfigError("SCAN scores pairs and has no embeddings: only its test split can be searched")
         embed = getattr(self.net, f"embed_{side}")
         return embed(rows) if isinstance(self.net, CCA) else in_blocks(embed, rows, self.fabric, 32)
 

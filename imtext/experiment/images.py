@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from imtext.data.decoding import in_threads
 from imtext.data.images import ImageStore
 from imtext.data.precomp import needs_pictures
 from imtext.data.transforms import normalise
@@ -76,9 +77,9 @@ class Images:
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """The same of pictures: files, pictures of Pillow, or uint8 tensors ``(3, H, W)``."""
-        squares = np.stack([square(one, self.part.size, self.part.fit) for one in pictures])
+        squares = in_threads(lambda i: square(pictures[i], self.part.size, self.part.fit), len(pictures), None, "decoding")
         with TemporaryDirectory() as folder:
-            kept = self._extracted(ImageStore(squares, self.part.size, ""), Path(folder))
+            kept = self._extracted(ImageStore(np.stack(list(squares)), self.part.size, ""), Path(folder))
             return np.array(self._rows(kept)[:])
 
     def tuned(self) -> Backbone | None:

@@ -130,7 +130,7 @@ def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
     Raises:
         RunError: a cell failed; the committed notebook is left as it was.
     """
-    for path in find_notebooks(root, names):
+    for path in find_notebooks(root, names, book=True):
         # Executed where it lies, so that relative paths mean what they mean to nbval.
         partial = _run_papermill(path, build / "refreshing", {}, path.parent)
         normalise_file(partial)

@@ -28,13 +28,18 @@ MACHINE_PATH = re.compile(
 )
 
 
-def find_notebooks(root: Path, names: Iterable[str] = (), parameters: Collection[str] = ()) -> list[Path]:
-    """The notebooks of the book, or those named (``instance_loss``, with or without folder and suffix).
+def find_notebooks(
+    root: Path, names: Iterable[str] = (), parameters: Collection[str] = (), book: bool = False
+) -> list[Path]:
+    """The notebooks of the papers, or those named (``instance_loss``, with or without folder and suffix).
+
+    ``book``: also those among the pages of the book, which take no parameters.
 
     Raises:
         ConfigError: a name is not that of a notebook, or one of them does not take one of the ``parameters``.
     """
-    present = {path.stem: path for path in sorted((root / "notebooks").glob("*.ipynb"))}
+    folders = ("notebooks", "book")[: 1 + book]
+    present = {path.stem: path for folder in folders for path in sorted((root / folder).glob("*.ipynb"))}
     found = [present[one_of("notebook", Path(name).stem, present)] for name in names] or [*present.values()]
     for path in found if parameters else ():
         check_names(path, parameters)

@@ -198,7 +198,7 @@ def test_scan_gives_the_stored_scores_again(made, key):
     assert np.allclose(encoder.scores_for_captions(captions), stored[:, [1, 6, 2]], atol=1e-4)
     assert np.allclose(encoder.scores_for_images(files), stored[[7, 0, 3]], atol=1e-4)
     for embed, given in ((encoder.embed_captions, captions), (encoder.embed_images, files)):
-        with pytest.raises(ConfigError, match="use scores_for_captions"):
+        with pytest.raises(ConfigError, match="only its test split can be searched"):
             embed(given)
 
 
