@@ -218,7 +218,7 @@ class GivenImages(Images):
         """New pictures have no such features."""
         raise RunError(
             f"the run was trained on the precomputed features of {self.source.data.dataset}, which new "
-            "pictures do not have; take a run that was trained on pictures"
+            "images do not have; take a run that was trained on images"
         )
 
 

@@ -199,7 +199,7 @@ class Study:
         found = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
         if not found and asked.intersection(chosen):
             raise ConfigError(
-                f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or pictures to "
+                f"tables {', '.join(given.tables)}: {given.dataset} has no persons, boxes or images to "
                 "fill them with; ask for other tables, or take another dataset"
             )
         # Of equal rows, the first gives the name.
