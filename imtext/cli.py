@@ -309,7 +309,7 @@ def fetch(name: str, /, *, root: Place | None = None, parts: str | None = None) 
     Args:
         name: flickr8k or coco; to be requested: flickr30k, flickr30k_entities, cuhk_pedes, *_precomp
         root: folder of the dataset
-        parts: which parts, with commas between
+        parts: which parts, separated by commas
     """
     from imtext.data.fetch import fetch, listing
 
@@ -512,7 +512,7 @@ def train(folder: Place, /, *others: Place, devices: PositiveInt = 1, cluster: s
 
     Args:
         folder: folder of a run
-        others: more of them
+        others: further folders
         devices: GPUs that share each batch of one row
         cluster: scheduler of Dask whose workers train the rows, dask://HOST:PORT
     """
