@@ -133,33 +133,35 @@ def collapse() -> None:
         ("max, 0.0002", Hinges(), 2e-4, 2),
     ):
         net, recipe = parts.Joint(parts.GRU(), dim=256), adam(epochs, rate, 128)
-        one = Experiment(SCENES, parts.Pooled(**LITE), SMALL, net, hinges, recipe)
-        found = pd.DataFrame(followed(one), columns=["epoch", "loss", "cosine", "R-sum"])
-        print(name, found.round(3).to_string(index=False), sep="\n")
+        one = Experiment(SCENES, parts.Grid(**LITE), SMALL, net, hinges, recipe)
+        for epoch, loss, cosine, rsum in followed(one):
+            print(f"{name}, epoch {epoch}: loss {loss:.3f}, cosine {cosine:.2f}, R-sum {rsum:.0f}")
 
 
 def followed(one: Experiment) -> Iterator[tuple[int, float, float, float]]:
     """After each epoch its number, the max of hinges a pair and the mean cosine of negatives in batches of
-    training, and the R-sum of the test split."""
+    training, and the R-sum of the test split. An image is the mean of its cells."""
     inputs = row_of("hinges", one).inputs
     objective = untrained(one, inputs)
     batches = one.loss.batches(inputs, one.recipe, one.seed, objective.net)
     optimizer, net = one.recipe.optimizer(objective), objective.net
     score, codes = inputs.image.score("test"), torch.from_numpy(inputs.text.test("test"))
-    images = torch.from_numpy(np.array(inputs.image.test("test")))
+    images = torch.from_numpy(np.mean(inputs.image.test("test"), axis=1))
     for epoch in range(one.recipe.epochs):
         objective.epoch = epoch
         for batch in batches(epoch):
             optimizer.zero_grad()
+            batch["images"] = batch["images"].mean(1)
             objective(batch)["loss"].backward()
             torch.nn.utils.clip_grad_norm_(objective.parameters(), one.recipe.clip)
             optimizer.step()
         with torch.no_grad():
             lines = []
             for batch in batches(epoch):
-                table = net.embed_images(batch["images"]) @ net.embed_captions(batch["codes"]).T
+                table = net.embed_images(batch["images"].mean(1)) @ net.embed_captions(batch["codes"]).T
                 others = table[~torch.eye(len(table), dtype=torch.bool)]
-                lines.append((hinge_loss(table, 0.2, "hardest").item() / len(table), others.mean().item()))
+                hinges = hinge_loss(table, margin=0.2, negatives="hardest", reduction="mean")
+                lines.append((hinges.item(), others.mean().item()))
             loss, cosine = np.mean(lines, axis=0)
             rsum = score(net.embed_images(images).numpy(), net.embed_captions(codes).numpy())
         yield epoch + 1, loss, cosine, rsum
