@@ -343,7 +343,7 @@ def fetch(name: str, /, *, root: Place | None = None, parts: str | None = None) 
     Args:
         name: flickr8k or coco; to be requested: flickr30k, flickr30k_entities, cuhk_pedes, *_precomp
         root: folder of the dataset
-        parts: which parts, with commas between
+        parts: which parts, separated by commas
     """
     from imtext.data.fetch import fetch, listing
 
@@ -378,7 +378,7 @@ def check(
         root: the folder, or the file
         json_: print one JSON object instead of a report
         no_pictures: captions only; image files may be absent
-        no_duplicates: do not compare pictures
+        no_duplicates: do not compare images
         jobs: decoding threads (default: cores)
         p: option of the reader, such as subset true; may be repeated
     """
@@ -425,7 +425,7 @@ def pack(
 ) -> None:
     """Write a dataset into one memory-mapped file.
 
-    The file holds the pictures at one size, or the features where the
+    The file holds the images at one size, or the features where the
     dataset comes as such, with all captions, splits and boxes. Give it as
     data_root, in place of the folder.
 
@@ -435,8 +435,8 @@ def pack(
         name: name of the dataset, such as flickr8k or coco
         out: the pack to write
         root: folder of the dataset
-        size: side of the pictures in pixels
-        fit: crop the centre, or squeeze the whole picture into the square
+        size: side of the images in pixels
+        fit: crop the centre, or squeeze the whole image into the square
         skip_corrupt: leave out images that cannot be decoded
         p: option of the reader, such as subset true; may be repeated
     """
@@ -546,8 +546,8 @@ def train(folder: Place, /, *others: Place, devices: PositiveInt = 1, cluster: s
 
     Args:
         folder: folder of a run
-        others: more of them
-        devices: GPUs that share each batch of a row
+        others: further folders
+        devices: GPUs that share each batch of one row
         cluster: scheduler of Dask whose workers train the rows, dask://HOST:PORT
     """
     from imtext.experiment import compute

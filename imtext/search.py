@@ -264,7 +264,7 @@ def _read(path: Path) -> Any:
     try:
         picture = read_picture(path)
     except DataError as error:
-        raise DataError(f"{path}: not a readable picture ({error}); replace the file") from None
+        raise DataError(f"{path}: not a readable image ({error}); replace the file") from None
     picture.thumbnail((320, 320))
     return picture
 

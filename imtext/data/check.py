@@ -222,7 +222,7 @@ def check_dataset(
     elif pictures:
         see_pictures(report, dataset, duplicates, n_jobs)
         return report
-    report.findings.append(Finding("remark", "pictures-skipped", f"pictures were not looked at: {why}"))
+    report.findings.append(Finding("remark", "pictures-skipped", f"images were not looked at: {why}"))
     return report
 
 
@@ -437,10 +437,10 @@ def see_pictures(report: Report, dataset: Dataset, duplicates: bool, n_jobs: int
     ):
         report.find("error", code, f"{plural(len(named[code]), 'image')} {text}", named[code], todo)
     good = [look.sides for look in looks if look.state == "ok"]
-    report.see("Pictures", f"{len(good):,} of {len(looks):,} files decoded")
+    report.see("Images", f"{len(good):,} of {len(looks):,} files decoded")
     if good:
         (left, low), (right, high) = np.min(good, axis=0), np.max(good, axis=0)
-        report.see("Pictures", f"{left:,} to {right:,} pixels wide, {low:,} to {high:,} high")
+        report.see("Images", f"{left:,} to {right:,} pixels wide, {low:,} to {high:,} high")
     if duplicates:
         _see_pairs(report, dataset, identical_pairs(looks), "identical", "with the same bytes")
         _see_pairs(report, dataset, near_pairs(looks), "similar", "that look the same")
@@ -450,15 +450,15 @@ def _see_pairs(report: Report, dataset: Dataset, pairs: list[tuple[int, int]], k
     """Pairs across splits are warnings, pairs within one split a remark; pairs of one group are neither."""
     splits, groups, files = dataset.split_of_image.tolist(), dataset.group_of_image, dataset.image_files
     for level, where, todo in (
-        ("warning", "across", "look at the pictures that two splits share: results on them measure memory"),
+        ("warning", "across", "look at the images that two splits share: results on them measure memory"),
         ("remark", "within", ""),
     ):
         found = [(a, b) for a, b in pairs if (splits[a] != splits[b]) == (where == "across")]
         found = [(a, b) for a, b in found if groups[a] != groups[b]]
         kinds = Counter("/".join(dict.fromkeys((splits[a], splits[b]))) for a, b in found)
         shown = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()) or "none"
-        text = f"{plural(len(found), 'pair')} of pictures {what} {where} splits ({shown})"
-        report.see("Duplicate pictures", text)
+        text = f"{plural(len(found), 'pair')} of images {what} {where} splits ({shown})"
+        report.see("Duplicate images", text)
         named = [f"{files[a]} ({splits[a]}) and {files[b]} ({splits[b]})" for a, b in found]
         report.find(level, f"{key}-{where}", text, named, todo)
 

@@ -116,7 +116,7 @@ class Pack:
         """The pixels. Raises DataError in a pack of features, or of pictures with another fit."""
         own = self.about.get("fit")
         if not self.size or fit not in (None, own):
-            held = f"pictures with fit={own!r}" if self.size else "features"
+            held = f"images with fit={own!r}" if self.size else "features"
             raise DataError(f"{self.path}: holds {held}; pack the image files with --fit {fit or 'cover'}")
         return self.main
 

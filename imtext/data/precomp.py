@@ -154,7 +154,7 @@ def needs_pictures(dataset: Dataset) -> Dataset:
     if dataset.features is None or os.path.isfile(dataset.image_path(0)):
         return dataset
     raise DataError(
-        f"dataset {dataset.name} holds precomputed features ({_form(dataset.features.shape)}), not pictures; "
+        f"dataset {dataset.name} holds precomputed features ({_form(dataset.features.shape)}), not images; "
         "this needs photographs: choose the dataset with its images (coco, flickr30k) or a study that reads "
         "dataset.features"
     )

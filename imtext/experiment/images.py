@@ -204,8 +204,8 @@ class GivenImages(Images):
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """New pictures have no such features."""
-        dataset = self.source.data.dataset
-        raise RunError(f"new pictures have no features like those of {dataset}; take a run on pictures")
+        given = f"the precomputed features of {self.source.data.dataset}, which new images do not have"
+        raise RunError(f"the run was trained on {given}; take a run that was trained on images")
 
 
 class ImagesBeside(SideBySide, Images):

@@ -198,7 +198,7 @@ class Study:
         chosen = [key for key in rows if key in asked or key not in self.named]
         found = {key: rows[key] for key in chosen if not self.lacks(rows[key])}
         if not found and asked.intersection(chosen):
-            lacks = f"{given.dataset} has no persons, boxes or pictures to fill them with"
+            lacks = f"{given.dataset} has no persons, boxes or images to fill them with"
             raise ConfigError(f"tables {', '.join(given.tables)}: {lacks}; ask for others or take other data")
         # Of equal rows, the first gives the name.
         slugs = {rows[key]: key for key in reversed(rows)}

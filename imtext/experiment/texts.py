@@ -195,7 +195,7 @@ class DrawnCaptions(CodedKnownWords):
         left_out = f"{drawing.dropped(codes).sum():,} of {(codes > 0).sum():,}"
         return {
             "pixels of a colour": f"{drawing.superpixel} × {drawing.superpixel}",
-            "words that fit a picture": f"{drawing.capacity}",
+            "words that fit an image": f"{drawing.capacity}",
             "words of test captions past the last place": left_out,
         }
 

@@ -144,7 +144,7 @@ class InceptionResNetV1(nn.Module):
         shape = tuple(pictures.shape)
         if pictures.ndim != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST_SIDE:
             raise DataError(
-                f"pictures: expected (B, 3, H, W) with H and W at least {SMALLEST_SIDE} pixels, "
+                f"images: expected (B, 3, H, W) with H and W at least {SMALLEST_SIDE} pixels, "
                 f"found {shape}; draw or resize them larger"
             )
         features = self.layers(pictures).mean((2, 3))

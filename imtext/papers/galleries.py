@@ -22,7 +22,7 @@ def found_captions(result: Result, count: int = 5, k: int = 5, queries: Sequence
         right = data.group_of_caption[items] == data.group_of_image[query]
         lines = [(data.captions[j], bool(own)) for j, own in zip(items, right, strict=True)]
         rows.append([(result.picture(query), []), (None, lines)])
-    return Gallery(rows)
+    return Gallery([*rows, [(None, [told(result)])]])
 
 
 @none_of_absent
@@ -33,10 +33,17 @@ def found_images(result: Result, count: int = 3, k: int = 3) -> Gallery:
     rows = []
     for query, items in zip(queries, result.found("text", queries, k), strict=True):
         right = data.group_of_image[items] == data.group_of_caption[query]
-        lines = [("right" if own else "another", own) for own in right.tolist()]
-        cells = [(result.picture(i), [line]) for i, line in zip(items, lines, strict=True)]
+        found = zip(items, right.tolist(), strict=True)
+        cells = [(result.picture(i), [("right" if own else "another", own)]) for i, own in found]
         rows.append([(None, [f"“{data.captions[query]}”"]), *cells])
-    return Gallery(rows)
+    return Gallery([*rows, [(None, [told(result)])]])
+
+
+def told(result: Result) -> str:
+    """What a gallery is of: dataset, profile, model, and its test R-sum beside that of guessing."""
+    about, rsum = result.origin, result.metrics()["rsum"].iloc[0]
+    model = f"{about['dataset']} · profile {about['profile']} · {result.rows[0].slug}: {about['backbone']}"
+    return f"{model} · R-sum {rsum:.0f}, by chance {result.chance()['rsum']:.0f}"
 
 
 @none_of_absent

@@ -22,7 +22,7 @@ from imtext.papers import figure_of, study_of
 from imtext.progress import progress
 from imtext.report import Evidence, Gallery, from_parts, from_samples, from_scores, paper_values, read_paper
 from imtext.report.figures import panels, similarity_histograms
-from imtext.report.style import INK, PALETTE, house_style, new_figure
+from imtext.report.style import INK, PALETTE, house_style
 from imtext.retrieval import mean_off_diagonal, pearson_map, separation, told_apart, top_k
 from imtext.retrieval.spread import separation_samples
 from imtext.text.bags import is_function_word
@@ -230,12 +230,13 @@ def curves(results: Results, labels: dict[str, str], titles: dict[str, str], sai
     figure, grid = panels(len(titles), 2.9, sharex=True, sharey=True)
     for axes, (column, title) in zip(grid, titles.items(), strict=True):
         for label, curve in shown.items():
-            curve = curve.dropna(subset=[column])
-            axes.plot(curve["epoch"], curve[column], label=label, marker="o", markersize=3)
+            epochs, values = curve.dropna(subset=[column])[["epoch", column]].to_numpy().T
+            # Many dots would be one thick line.
+            axes.plot(epochs, values, label=label, marker="o" * (len(epochs) < 30), markersize=3)
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")
-    grid[0].set(ylabel=said, ylim=(0, None))  # of all panels, after all lines
+    grid[0].set(ylabel=said, ylim=(0, 1.08 * max(axes.dataLim.y1 for axes in grid)))
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -262,9 +263,8 @@ def word_falls(result: Result, count: int = 4) -> Figure:
     fit = lengths.index[lengths.between(6, 14) & (owners[lengths.index] < 200)]
     first = fit[np.unique(owners[fit], return_index=True)[1]]
     best = sorted(first, key=lambda caption: -cosines[owners[caption], caption])[:count]
-    figure = new_figure(2.1 * len(best))
-    grid = figure.subplots(len(best), 2, width_ratios=(1, 3.5), squeeze=False)
-    for (left, axes), caption in zip(grid, best, strict=True):
+    figure, grid = panels(2 * len(best), 2.1, per_row=2, width_ratios=(1, 3.5))
+    for (left, axes), caption in zip(grid.reshape(-1, 2), best, strict=True):
         words = drops[drops["caption"] == caption].reset_index()
         left.imshow(result.picture(owners[caption]))
         left.set_axis_off()
@@ -283,13 +283,12 @@ def word_classes(result: Result, named: int = 12) -> Figure:
     """Mean fall of the cosine by word, content words against function words; the largest."""
     words = by_word(word_drops(result))
     colours = dict(zip(words["kind"].unique(), PALETTE, strict=False))
-    figure = new_figure(3.6)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(2, 3.6)
     look = {"hue": "kind", "palette": colours, "legend": False, "ax": left}
     sns.stripplot(words, x="drop", y="kind", size=3, alpha=0.5, **look)
     medians = words.groupby("kind", sort=False)["drop"].median()
     left.plot(medians, medians.index, linestyle="none", marker="|", markersize=40, color=INK)
-    left.set(xlabel="mean fall of the cosine: a word a point, a line at the median", ylabel="")
+    left.set(xlabel="mean fall of the cosine\n(a point a word, a line at the median)", ylabel="")
     largest = words.head(named)
     labels = largest["word"] + " (" + largest["count"].astype(str) + ")"
     right.barh(labels, largest["drop"], color=largest["kind"].map(colours), alpha=0.7)

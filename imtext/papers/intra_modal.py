@@ -143,7 +143,7 @@ def groups_before_and_after(result: Result) -> Figure:
         draw_groups(axes, places, of)
         means = {"pairs": 1 - (rows["images"] @ rows["captions"].T)[same].mean()}
         means |= {side: distance_to_others(rows[side], own).mean() for side, own in of.items()}
-        said = "mean distances: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
+        said = "mean distances\n" + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
         axes.set(title=title, xlabel=said, xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

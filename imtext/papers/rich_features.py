@@ -23,8 +23,8 @@ from imtext.papers import study_of
 from imtext.papers.hard_triplet import compare
 from imtext.progress import announce
 from imtext.report import Evidence, from_parts, from_samples, read_paper
-from imtext.report.figures import attention_picture
-from imtext.report.style import INK, PALETTE, house_style, new_figure
+from imtext.report.figures import attention_picture, panels
+from imtext.report.style import INK, PALETTE, house_style
 from imtext.text.tokens import tokenize
 from imtext.training import make_fabric
 from imtext.vision.features import cell_boxes, map_side
@@ -186,8 +186,7 @@ def vectors(study: Study, base: Experiment) -> Figure | None:
     images = {name: [(how, stage, dims[stage]) for how, stage in rich_parts(name)] for name in RICH_VARIANTS}
     captions = {"GRU, BiGRU": [state], "GRU-emb-avg, BiGRU-emb-avg": [state, ("avg", "", words)]}
     captions["BiGRU-emb-max"] = [state, ("max", "", words)]
-    figure = new_figure(3.6)
-    grid = figure.subplots(2, height_ratios=(len(images), len(captions)))
+    figure, grid = panels(2, 1.8, per_row=1, height_ratios=(len(images), len(captions)))
     white = {"edgecolor": "white", "alpha": 0.6}
     looks = {"max": white, "avg": white | {"hatch": "///"}, "state": {"edgecolor": INK, "fill": False}}
     for axes, title, rows in zip(grid, ("Images", "Captions"), (images, captions), strict=True):

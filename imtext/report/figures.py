@@ -101,7 +101,7 @@ def by_weight(runs: Mapping[float, pd.DataFrame], said: str, printed: float) -> 
     sns.stripplot(**line, jitter=False, size=4, ax=axes, color=PALETTE[0], legend=False)
     axes.axvline(f"{printed:g}", color=INK, linestyle=":", label="in the paper")
     axes.set(xlabel="weight λ (even steps)", ylabel=said)
-    axes.legend()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
 
@@ -119,7 +119,8 @@ def attention_picture(
         words: and the weights ``(R,)`` of each, such as those of :func:`imtext.models.scan.attend`.
     """
     high, wide = picture.shape[:2]
-    figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row=4)
+    bare = {"frame_on": False, "xticks": [], "yticks": []}
+    figure, grid = panels(len(words) + 1, 2.1 * high / wide, per_row=4, subplot_kw=bare)
     grid[0].imshow(picture)
     grid[0].set_title("image")
     left, top, right, bottom = boxes.T[:, :, None, None]
@@ -129,8 +130,6 @@ def attention_picture(
         light = np.where(inside, weights[:, None, None], 0).max(0) / weights.max()
         axes.imshow(picture / 255 * (0.2 + 0.8 * light[..., None]))
         axes.set_title(f"{word}  {weights.max():.2f}")
-    for axes in grid:
-        axes.set_axis_off()
     figure.supxlabel(f"largest weight of {len(boxes)} regions; {1 / len(boxes):.2f} each if even", fontsize=8)
     return figure
 

@@ -31,7 +31,7 @@ class Gallery:
         self.rows = rows
 
     def __repr__(self) -> str:
-        return f"{len(self.rows)} rows of pictures"
+        return f"{len(self.rows)} rows of images"
 
     def _repr_html_(self) -> str:
         """The rows, one below the other."""

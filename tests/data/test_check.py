@@ -64,13 +64,13 @@ def test_missing_images_are_counted_and_the_rest_is_examined(folder):
     assert not report.ok
     assert "2 of 5 images are missing" in found["reader"].message
     assert found["missing"].examples == ("b.jpg", "d.jpg")
-    assert "3 of 5 files decoded" in report.seen["Pictures"]
+    assert "3 of 5 files decoded" in report.seen["Images"]
     assert "To do: fetch the missing images, or check the captions alone (--no-pictures)" in str(report)
     for key in "ace":
         folder.image(key).unlink()
     assert "--no-pictures" in str(folder.check())
     report = folder.check(pictures=False)
-    assert report.ok and list(codes(report)) == ["pictures-skipped"] and "Pictures" not in report.seen
+    assert report.ok and list(codes(report)) == ["pictures-skipped"] and "Images" not in report.seen
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -123,7 +123,7 @@ def test_empty_captions_are_an_error_and_the_rest_is_examined(folder):
     report = folder.check()
     assert "empty caption" in codes(report)["reader"].message
     assert codes(report)["note"].message.startswith("1 empty captions left out")
-    assert "5 of 5 files decoded" in report.seen["Pictures"]
+    assert "5 of 5 files decoded" in report.seen["Images"]
 
 
 def test_what_the_reader_notes_is_a_remark(tmp_path):

@@ -39,7 +39,7 @@ def test_equal_files_are_a_warning_across_splits_and_a_remark_within_one(five):
         (five.image_root / copy).write_bytes((five.image_root / of).read_bytes())
         (finding,) = findings(five)
         assert (finding.level, finding.code) == (level, code)
-        assert f"1 pair of pictures {message}" in finding.message
+        assert f"1 pair of images {message}" in finding.message
         assert {copy, of} == set(re.findall(r"\w+\.png", finding.examples[0]))
 
 

@@ -120,7 +120,7 @@ def test_other_sizes_are_scaled_from_the_pack(packed, tmp_path, size):
 
 
 def test_what_the_pack_does_not_hold(data, packed, tmp_path):
-    with pytest.raises(DataError, match="holds pictures with fit='cover'; .* --fit squash"):
+    with pytest.raises(DataError, match="holds images with fit='cover'; .* --fit squash"):
         ImageStore.open(packed, SIZE, tmp_path, fit="squash")
     other = replace(packed, image_ids=tuple(f"x{i}" for i in range(12)))
     with pytest.raises(DataError, match="holds no image 'x0'"):

@@ -225,5 +225,5 @@ def test_parameters(root, tmp_path_factory):
 
 def test_pictures_are_asked_for(root):
     data = load_dataset("precomp", root)
-    with pytest.raises(DataError, match=r"precomp holds precomputed features \(11 x 4\), not pictures"):
+    with pytest.raises(DataError, match=r"precomp holds precomputed features \(11 x 4\), not images"):
         needs_pictures(data)

@@ -302,7 +302,7 @@ def test_attention_is_that_of_the_trained_network(made, monkeypatch):
 def test_galleries_show_what_was_found(made):
     result, data = made.results["scan-ti-avg"], made.results["scan-ti-avg"].split()
     scores = scores_of(result.runs[0])
-    (row,) = galleries.found_captions(result, queries=[3], k=4).rows
+    row, ((_, (told,)),) = galleries.found_captions(result, queries=[3], k=4).rows
     best = np.argsort(-scores[3], kind="stable")[:4]
     assert row[1][1] == [(data.captions[j], data.group_of_caption[j] == data.group_of_image[3]) for j in best]
     first = galleries.found_images(result, count=2, k=3).rows[0]
@@ -312,7 +312,7 @@ def test_galleries_show_what_was_found(made):
     assert [right for _, [(_, right)] in first[1:]] == own
     queries = galleries.missed(made.results["vse"], k=1)
     assert (made.results["vse"].ranks("image")[0][queries] > 1).all()
-    assert galleries.found_captions(Absent(), queries=queries) is None
+    assert galleries.found_captions(Absent(), queries=queries) is None and "· scan-ti-avg: " in told
 
 
 def test_bars_are_as_long_as_the_vectors(made):

@@ -238,7 +238,7 @@ def test_galleries_show_what_was_found_as_it_is_written(results):
     shown = [test.image_of_caption[test.captions.index(lines[0])] for row in found for _, lines in row]
     assert len(set(shown)) == 4
     queries = drawn(test.n_images, 3)
-    for query, (_, (_, lines)) in zip(queries, galleries.found_captions(one, 3).rows, strict=True):
+    for query, (_, (_, lines)) in zip(queries, galleries.found_captions(one, 3).rows[:-1], strict=True):
         best = np.argsort(-(rows["images"][query] @ rows["captions"].T), kind="stable")[:5]
         expected = [(test.captions[j], bool(test.image_of_caption[j] == query)) for j in best]
         assert lines == expected
