@@ -37,7 +37,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; overflow-wrap: anywhere; font: 16px/1.5 system-ui; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; overflow-wrap: anywhere; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; }}
 </style>
 <h1>{title}</h1>
 <p>{about}</p>

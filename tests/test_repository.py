@@ -26,7 +26,9 @@ ROOMS = {
     "retrieval": (("retrieval/",), 1_500, 1_495),
     "experiment": (("experiment/", "runs/"), 1_900, 1_897),
     "papers": (("papers/", "report/"), 2_200, 2_199),
-    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 899),
+    "explore": (("publish/explore.py",), 150, 142),
+    "front": (("publish/front.py",), 150, 144),
+    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 1_030),
     "base": (("",), 220, 216),
 }
 SLACK = 50

@@ -77,7 +77,8 @@ class Images:
 
     def read(self, pictures: Sequence[Any]) -> np.ndarray:
         """The same of pictures: files, pictures of Pillow, or uint8 tensors ``(3, H, W)``."""
-        squares = in_threads(lambda i: square(pictures[i], self.part.size, self.part.fit), len(pictures), None, "decoding")
+        size, fit = self.part.size, self.part.fit
+        squares = in_threads(lambda i: square(pictures[i], size, fit), len(pictures), None, "decoding")
         with TemporaryDirectory() as folder:
             kept = self._extracted(ImageStore(np.stack(list(squares)), self.part.size, ""), Path(folder))
             return np.array(self._rows(kept)[:])
