@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from imtext.data import Dataset, ImageFeatures
-from imtext.search import EXACT, PROBES, candidates
+from imtext.search import EXACT, PROBED, candidates
 
 TOP = 10
 
@@ -88,7 +88,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def index_text(share: float, items: np.ndarray) -> str:
     """Where the index lies."""
-    return f"{share * items.nbytes / 1e6:8,.0f} MB on disk, {PROBES} of {int(len(items) ** 0.5):,} lists read"
+    return f"{share * items.nbytes / 1e6:8,.0f} MB on disk, one list in {PROBED} read"
 
 
 def _peak() -> float:

@@ -26,7 +26,7 @@ from imtext.progress import progress
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 COLUMNS = 5  # pictures beside each other in a picture
 EXACT = 100_000  # images that are all compared; among more, FAISS says which
-PROBES = 64  # of the sqrt(N) lists of an index, how many are looked through
+PROBED = 5  # of the sqrt(N) lists of an index, one in so many is looked through
 BLOCK = 128  # images that are embedded at a time, on average
 GALLERIES = "galleries"  # of the cache, the folder
 
@@ -37,8 +37,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; overflow-wrap: anywhere; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
+div {{ overflow-wrap: anywhere; }}
 </style>
 <h1>{title}</h1>
 <p>{about}</p>
@@ -150,7 +150,7 @@ def candidates(gallery: Dataset, asked: np.ndarray, count: int, folder: Path) ->
         with atomic(path) as temporary:
             faiss.write_index(index, str(temporary))
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
-    index.nprobe = PROBES
+    index.nprobe = lists // PROBED
     found = index.search(asked[None].astype("f4"), count)[1][0]
     return np.sort(found[found >= 0])
 

@@ -293,6 +293,7 @@ def test_many_images_are_searched_through_an_index_that_is_built_once(tmp_path, 
     everything = module.candidates(gallery, rows[5], 20, tmp_path)
     assert everything.tolist() == list(range(900))
     monkeypatch.setattr(module, "EXACT", 500)
+    monkeypatch.setattr(module, "PROBED", 1)
     some = module.candidates(gallery, rows[5], 20, tmp_path)
     assert len(some) == 20
     assert (np.diff(some) > 0).all()
