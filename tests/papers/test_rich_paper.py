@@ -224,7 +224,7 @@ def test_the_command_answers_a_caption_and_a_picture(made, key, capsys, tmp_path
     lines = capsys.readouterr().out.splitlines()
     best = [encoder.test.image_path(i).name for i in np.argsort(-scores, kind="stable")[:3]]
     assert [line.split()[2] for line in lines[1:4]] == best
-    assert f"by {'SCAN score' if 'scan' in key else 'cosine'}." in page.read_text()
+    assert f"by {'SCAN score' if 'scan' in key else 'cosine'} of" in page.read_text()
     scores = encoder.scores_for_images([picture])[0]
     order = np.argsort(-scores, kind="stable")[:2]
     answer = search(encoder, picture, top=2)

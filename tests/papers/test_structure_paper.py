@@ -321,7 +321,7 @@ def test_mentions_by_hand(boxes):
     rectangles, owner, region = found.regions
     assert rectangles[region].tolist() == found.truth.tolist()
     assert owner.tolist() == [image, image]
-    with pytest.raises(DataError, match="has a box; check the chains"):
+    with pytest.raises(DataError, match="has a box; check the boxes' chains"):
         mentions_of(replace(split, regions=Regions([[0, 0, 1, 1]], [0], [1])))
 
 
