@@ -9,7 +9,6 @@ from imtext.errors import ConfigError
 from imtext.losses.ranking import ranking_loss
 from imtext.models import GRUText, vse
 from imtext.models.joint import UnitHead
-from imtext.text import position_shift
 
 VARIANTS = [(both, pooled) for both in (False, True) for pooled in (None, "mean", "max")]
 CODES = torch.tensor([[3, 1, 4, 1, 5], [2, 0, 0, 0, 0], [6, 6, 0, 0, 0], [0, 0, 0, 0, 0], [5, 2, 3, 0, 0]])
@@ -91,55 +90,6 @@ def test_dropout_is_on_the_words_that_the_gru_reads_and_on_image_features(readou
     assert torch.allclose(text(CODES), naive(text, CODES, scale=2), atol=1e-12)
 
 
-@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
-def test_padding_is_nothing_wherever_it_stands(both, pooled):
-    torch.manual_seed(1)
-    net = GRUText(6, word_dim=3, dim=4, bidirectional=both, pooled_words=pooled).double()
-    wide = torch.cat([CODES, torch.zeros(5, 9, dtype=torch.long)], dim=1)
-    shifted = position_shift(wide, (wide > 0).sum(1), torch.Generator().manual_seed(1))
-    assert not torch.equal(shifted, wide)
-    holes = torch.tensor([[0, 3, 0, 1, 4, 0, 1, 5]])
-    assert torch.allclose(net(wide), net(CODES), atol=1e-14)
-    assert torch.allclose(net(shifted), net(CODES), atol=1e-14)
-    assert torch.allclose(net(holes), net(CODES[:1]), atol=1e-14)
-
-
-@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
-def test_gradient(both, pooled):
-    torch.manual_seed(2)
-    net = vse(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4).double()
-    names, values = zip(*net.named_parameters(), strict=True)
-    x = torch.randn(5, 5, dtype=torch.float64, requires_grad=True)
-
-    def embed(x, *values):
-        return torch.func.functional_call(net, dict(zip(names, values, strict=True)), (x, CODES))
-
-    assert torch.autograd.gradcheck(embed, (x, *values))
-
-
-@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
-def test_a_caption_without_words_is_zero_and_harmless(both, pooled):
-    net = vse(GRUText(6, 3, 4, both, pooled), image_dim=5, dim=4)
-    with torch.no_grad():
-        for head in (net.image_head, net.text_head):
-            for values in head.parameters():
-                values += 0.5  # biases as they are after training
-    rows = net.embed_captions(CODES)
-    assert torch.allclose(rows.norm(dim=1), torch.tensor([1.0, 1, 1, 0, 1]))
-    images = net.embed_images(torch.randn(5, 5))
-    ranking_loss(images, rows, margin=0.2).backward()
-    assert all(p.grad.isfinite().all() for p in net.parameters())
-    alone = net.embed_captions(CODES[3:4])
-    assert alone.shape == (1, 4) and not alone.any()
-
-
-def test_padding_never_learns():
-    net = GRUText(6, 3, 4, True, "max")
-    (net(CODES) * torch.randn(5, 7)).sum().backward()
-    assert not net.word.weight[0].any() and not net.word.weight.grad[0].any()
-    assert net.word.weight.grad[1:].any(dim=1).all()
-
-
 def test_sizes_and_start_are_the_papers():
     torch.manual_seed(3)
     gru = 3 * 1024 * (300 + 1024 + 2)
@@ -216,43 +166,3 @@ def test_bad_arguments():
     for options in ({"words": 0}, {"word_dim": 0}, {"dim": 0}, {"pooled_words": "sum"}):
         with pytest.raises(ConfigError, match=f"{next(iter(options))}=.*: expected"):
             GRUText(**{"words": 5, **options})
-
-
-@pytest.mark.parametrize("pooled", [None, "mean", "max"])
-def test_autocast_keeps_lengths(pooled):
-    torch.manual_seed(5)
-    net = vse(GRUText(6, 3, 8, True, pooled), image_dim=5, dim=8)
-    with torch.autocast("cpu", torch.bfloat16):
-        images, captions = net(torch.randn(5, 5), CODES)
-    assert images.dtype == captions.dtype == torch.float32
-    assert torch.allclose(images.norm(dim=1), torch.ones(5), atol=1e-6)
-    assert torch.allclose(captions, net.embed_captions(CODES), atol=0.05)
-    ranking_loss(images, captions).backward()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_equals_cpu():
-    net = vse(GRUText(6, 3, 8, True, "mean"), image_dim=5, dim=8)
-    x = torch.randn(5, 5)
-    here = net(x, CODES)
-    there = net.cuda()(x.cuda(), CODES.cuda())
-    for a, b in zip(here, there, strict=True):
-        assert b.is_cuda and torch.allclose(a, b.cpu(), atol=1e-5)
-
-
-@pytest.mark.parametrize(("both", "pooled"), VARIANTS)
-def test_overfits_a_tiny_set(both, pooled):
-    torch.manual_seed(6)
-    images, codes = torch.randn(12, 10), torch.zeros(12, 8, dtype=torch.long)
-    codes[:, :4] = torch.randint(1, 20, (12, 4))
-    net = vse(GRUText(20, 8, 32, both, pooled), image_dim=10, dim=32)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    for _ in range(60):
-        optimizer.zero_grad()
-        ranking_loss(*net(images, codes), margin=0.2, reduction="sum").backward()
-        optimizer.step()
-    a, b = net(images, codes)
-    similarity = a @ b.T
-    assert (similarity.argmax(1) == torch.arange(12)).all() and (
-        similarity.argmax(0) == torch.arange(12)
-    ).all()

@@ -25,7 +25,7 @@ class Target:
     """A format.
 
     Attributes:
-        name: as the report prints it.
+        name: as a failure prints it.
         make: writes a whole example into an empty folder.
         load: reads it from that folder.
         breaks: patterns of the files to break, by turns.
@@ -44,6 +44,10 @@ class Target:
 def dataset(name: str, **options: object) -> Callable[[Path], object]:
     """A loader that accepts other counts than the published ones."""
     return lambda root: load_dataset(name, root, **options)
+
+
+def _published(name: str, make: Callable[[Path], None], *breaks: str, reader: str = "") -> Target:
+    return Target(name, make, dataset(reader or name, subset=True), breaks)
 
 
 def _vectors(name: str, make: Callable[[Path], None], file: str, **options: object) -> Target:
@@ -113,25 +117,14 @@ def _store(root: Path) -> object:
     return packed
 
 
-_SUBSET = {"subset": True}
-_own = dataset("own", **_SUBSET)
+_own = dataset("own", subset=True)
 TARGETS: tuple[Target, ...] = (
-    Target("flickr8k", examples.flickr8k, dataset("flickr8k", **_SUBSET), ("Flickr8k_text/*",)),
-    Target(
-        "flickr30k",
-        examples.flickr30k,
-        dataset("flickr30k", **_SUBSET),
-        ("results_20130124.token", "*.txt"),
-    ),
-    Target("karpathy", examples.karpathy, dataset("karpathy", **_SUBSET), ("dataset.json",)),
-    Target("coco", examples.coco, dataset("coco", **_SUBSET), ("annotations/*",)),
-    Target(
-        "coco, split file",
-        examples.coco_split,
-        dataset("coco", **_SUBSET),
-        ("dataset_coco.json", "annotations/*"),
-    ),
-    Target("cuhk_pedes", examples.cuhk, dataset("cuhk_pedes", **_SUBSET), ("reid_raw.json",)),
+    _published("flickr8k", examples.flickr8k, "Flickr8k_text/*"),
+    _published("flickr30k", examples.flickr30k, "results_20130124.token", "*.txt"),
+    _published("karpathy", examples.karpathy, "dataset.json"),
+    _published("coco", examples.coco, "annotations/*"),
+    _published("coco, split file", examples.coco_split, "dataset_coco.json", "annotations/*", reader="coco"),
+    _published("cuhk_pedes", examples.cuhk, "reid_raw.json"),
     Target(
         "picturebook",
         examples.picturebook,
@@ -163,7 +156,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "entities",
         examples.entities,
-        dataset("flickr30k_entities", **_SUBSET),
+        dataset("flickr30k_entities", subset=True),
         ("Sentences/*", "Annotations/*", "Annotations/*", "*.txt", "UNRELATED_CAPTIONS"),
     ),
     Target("precomp", examples.precomp, _precomp, ("*_ims.npy", "*_ims.npy", "*_caps.txt", "*_ids.txt")),

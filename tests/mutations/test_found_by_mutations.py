@@ -128,11 +128,9 @@ def test_scenes_of_a_picturebook_that_were_changed(tmp_path, change, words):
     scene = json.loads(first)
     change(scene)
     path.write_text("\n".join([json.dumps(scene), *others]) + "\n", encoding="utf-8")
-    refused(
-        f"scenes.jsonl: .*{words}", load_dataset, "picturebook", tmp_path, train=2, val=1, test=2, size=64
-    )
-    path.write_text("\n".join(["[1]", *others]) + "\n", encoding="utf-8")
     options = {"train": 2, "val": 1, "test": 2, "size": 64}
+    refused(f"scenes.jsonl: .*{words}", load_dataset, "picturebook", tmp_path, **options)
+    path.write_text("\n".join(["[1]", *others]) + "\n", encoding="utf-8")
     refused("jsonl: expected one JSON object", load_dataset, "picturebook", tmp_path, **options)
 
 

@@ -1,7 +1,4 @@
-"""Five hundred broken files of every format: each is read well or refused in one line, and nothing else.
-
-``report.py`` beside this file prints what came of them, with a limit on memory.
-"""
+"""Five hundred broken files of every format: each is read well or refused in one line, and nothing else."""
 
 from __future__ import annotations
 

@@ -431,11 +431,3 @@ def test_vectors_that_know_few_words_are_said(tmp_path, monkeypatch, capsys, cap
     with pytest.raises(Trained):
         names["study"].run(names["rows"])
     assert [line.split(";")[0] for line in capsys.readouterr().out.splitlines()] == said
-
-
-def test_overrides_reach_every_base():
-    given = {"overrides": {"text": {"vectors": "other.txt"}, "stage2": {"recipe": {"epochs": 3}}}}
-    rows = defined("instance_loss", **given)["rows"]
-    assert {row.text.vectors for row in rows.values()} == {"other.txt"}
-    assert rows["full-2"].recipe.epochs == 3 and rows["persons-vgg16-2"].recipe.epochs == 1
-    assert replace(rows["full-2"], start=()) != rows["full-2"]

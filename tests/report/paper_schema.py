@@ -26,14 +26,7 @@ _ROW_MAY = {"block": str, "own": bool, "visual": str, "textual": str, "stage": s
 _OURS = {"id": str, "label": str, "run": str}
 _PROSE = {"row": str, "column": str, "value": (int, float)}
 _CLAIM = {"id": str, "text": str, "section": str, "paper": str, "test": str}
-_CLAIM_MAY = {
-    "bounds": list,
-    "table": str,
-    "compare": list,
-    "needs": list,
-    "size": str,
-    "fails": list,
-}
+_CLAIM_MAY = {**dict.fromkeys(("bounds", "compare", "needs", "fails"), list), "table": str, "size": str}
 _COMPARED = {"pairs": list}
 _COMPARED_MAY = {
     "k": (int, str),

@@ -100,13 +100,6 @@ def test_caption_says_where_everything_comes_from(ours):
         assert part in caption
 
 
-def test_html_is_the_same_every_time(ours):
-    table = paper_table("instance_loss", 2)
-    first = side_by_side(table, ours, PROVENANCE).to_html()
-    assert first == side_by_side(table, ours.iloc[::-1], PROVENANCE)._repr_html_()
-    assert as_printed(table).to_html() == as_printed(table).to_html()
-
-
 def test_extra_rows_stand_at_the_foot_where_we_have_them(ours):
     table = paper_table("instance_loss", 2)
     more = pd.concat([ours, pd.DataFrame({"image_query_r1": [0.1]}, index=["chance"])])
@@ -212,7 +205,7 @@ def test_blocks_metrics_and_arrows():
     text = styler.to_html()
     assert text.count('rowspan="2"') == 4 and text.count('rowspan="4"') == 2
     assert "↓ lower is better" in text and "over 3 seeds" in text
-    assert text == side_by_side(table, eight.iloc[::-1], PROVENANCE).to_html()
+    assert text == side_by_side(table, eight.iloc[::-1], PROVENANCE)._repr_html_()
 
 
 def test_what_ran_is_a_column(ours):
@@ -225,6 +218,7 @@ def test_what_ran_is_a_column(ours):
 
 def test_blocks_become_an_outer_label():
     text = as_printed(paper_table("instance_loss", 8)).to_html()
+    assert text == as_printed(paper_table("instance_loss", 8)).to_html()
     assert text.count("1K test images") == 1 and text.count("5K test images") == 1
     printed = as_printed(paper_table("instance_loss", 1)).to_html()
     assert "2<sup>p</sup>" in printed and "80.9<sup>r</sup>" in printed

@@ -74,11 +74,8 @@ def test_every_measure_equals_a_loop(threshold, ties, form, monkeypatch):
                 plain, semantic, total, precision, map_at_r, ndcg = naive(
                     row, set(own[q]), gains[q], threshold
                 )
-                assert (side.plain_ranks[q], side.semantic_ranks[q], side.right[q]) == (
-                    plain,
-                    semantic,
-                    total,
-                )
+                ranks = side.plain_ranks[q], side.semantic_ranks[q]
+                assert ranks == (plain, semantic) and side.right[q] == total
                 assert side.r_precision[q] == pytest.approx(precision)
                 assert side.map_at_r[q] == pytest.approx(map_at_r)
                 assert side.ndcg[q].tolist() == pytest.approx(ndcg)

