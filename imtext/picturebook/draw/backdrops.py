@@ -41,7 +41,8 @@ def _rows(setting: str, sky: str, wall: int, side: int) -> np.ndarray:
         top, bottom = (np.array(SKIES[sky][where], np.float32) for where in ("above", "low"))
     far, near, _ = place.ground
     t = np.linspace(0, 1, horizon, dtype=np.float32)[:, None]
-    above = top + (bottom - top) * t**0.9
+    bent = t.astype(np.float64) ** 0.9  # processors differ in the last digit of a power, in float32 visibly
+    above = top + (bottom - top) * bent.astype(np.float32)
     t = np.linspace(0, 1, side - horizon, dtype=np.float32)[:, None]
     below = np.array(far, np.float32) * (1 - t) + np.array(near, np.float32) * t
     return np.concatenate([above, below])[:, None, :]
