@@ -171,10 +171,10 @@ def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFra
 def collapsed(curves: pd.DataFrame) -> Measures:
     """What measures the claim about Eq. 1 alone: the least share of the spread in these trainings.
 
-    Less than a tenth of it is a collapse. In hundredths: where all is one point, the rest is rounding.
+    Less than a tenth of it is a collapse. In whole hundredths: where all is one point, the rest is rounding.
     """
     spreads = curves.groupby("run", sort=False)["spread"]
-    both, alone = (spreads.min() / spreads.first()).round(2)
+    both, alone = (100 * spreads.min() / spreads.first()).astype(int) / 100
     found = [from_samples("a tenth minus the least share, centre loss alone", 0.1 - alone)]
     found.append(from_samples("least share minus a tenth, with a softmax", both - 0.1))
     return {"softmax_prevents_collapse": lambda results: found}
