@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch  # noqa: F401 - loads the thread pools that are limited below
@@ -46,3 +48,15 @@ def shared_data() -> Path:
     if not (folder / "flickr8k").is_dir():
         pytest.skip("real data (../shared/data/flickr8k) is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for all pages of a module; its file lies beside the tests that ask for it."""
+    pytest.importorskip("websocket", reason="websocket-client is not installed")
+    from headless_browser import Browser, find_chromium
+
+    if (program := find_chromium()) is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser(program, tmp_path_factory.mktemp("chromium")) as running:
+        yield running

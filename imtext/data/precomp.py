@@ -149,7 +149,7 @@ def needs_pictures(dataset: Dataset) -> Dataset:
     True
     >>> needs_pictures(replace(one, features=ImageFeatures((np.ones((1, 4), np.float32),), [0])))
     Traceback (most recent call last):
-    imtext.errors.DataError: dataset one holds precomputed features (1 x 4), not pictures; ...
+    imtext.errors.DataError: dataset one holds precomputed features (1 x 4), not images; ...
     """
     if dataset.features is None or os.path.isfile(dataset.image_path(0)):
         return dataset

@@ -96,8 +96,9 @@ def _table(path: Path, keys: list[str], columns: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=[*keys, *columns]).set_index(keys)
     kinds = defaultdict(lambda: float, dict.fromkeys(WORDS, str) | dict.fromkeys(WHOLE, int))
     with _reading(path):
-        found = pd.read_csv(path, dtype=kinds, encoding="utf-8").fillna(dict.fromkeys(WORDS, ""))
-        rest = found.columns.drop([*keys, *columns])
+        found = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str), encoding="utf-8")
+        rest = found.columns.drop([*keys, *columns])  # names a column that is not there
+        found = found.fillna(dict.fromkeys(WORDS, "")).astype({name: kinds[name] for name in found})
         found = found.set_index(keys)
         if found.index.has_duplicates:
             raise ValueError(f"several lines of one {', '.join(keys)}")
