@@ -81,8 +81,8 @@ results: $(STAMP)
 any-cpu: $(STAMP)
 	@$(PY) tests/any_cpu.py --jobs $(call quoted,$(JOBS))
 
-# The picture in README.md: a page of the built book, by default the first table.
-PAGE ?= notebooks/instance_loss.html
+# The picture in README.md: a page of the built book, by default the front page.
+PAGE ?= book/intro.html
 picture: $(STAMP)
 	@$(PY) tests/book/headless_browser.py _build/html $(call quoted,$(PAGE)) book/images/page.png
 
