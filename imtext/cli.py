@@ -385,13 +385,13 @@ def check(
     return int(not report.ok)
 
 
-def _check_embeddings(file: Path, options: Iterable[str]) -> Any:
+def _check_embeddings(file: Path, options: dict[str, Any]) -> Any:
     """The report on a file of embeddings; what cannot be read is an error of the report."""
     from imtext.data.check import Finding, Report, check_arrays
     from imtext.retrieval import load_embeddings
 
-    for name in options:
-        raise ConfigError(f"-p {name}: embeddings take no options")
+    if options:
+        raise ConfigError(f"-p {', '.join(options)}: embeddings take no options")
     if not file.exists():
         raise DataError(f"root={file}: expected a file of embeddings, found nothing; correct --root")
     try:
@@ -439,8 +439,7 @@ def pack(
     from imtext.data.pack import open_pack, write_pack
 
     dataset = load_dataset(name, root, **values(p))
-    corrupt = "skip" if skip_corrupt else "raise"
-    write_pack(dataset, out, size=size, fit=fit, reader=name, on_corrupt=corrupt)
+    write_pack(dataset, out, size, fit, "skip" if skip_corrupt else "raise", reader=name)
     new = open_pack(out).notes[len(dataset.notes) :]
     print(f"wrote {_described(out)}", *new, sep="\n")
 
