@@ -12,16 +12,21 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.help import DefaultFormatter, PanelSpec
 from cyclopts.types import PositiveInt
 from rich.box import Box
+from tqdm import tqdm
 
 from imtext import __version__
 from imtext.errors import ConfigError, DataError, ImtextError, one_line, print_anything
+from imtext.files import read_object, size_of, told
+from imtext.publish.notebooks import FOLDERS, compare_book, find_notebooks, normalise_file
 
 app = App(
     "imtext",
@@ -55,6 +60,7 @@ Pairs = Annotated[
 Device = Literal["auto", "cpu", "cuda"]
 RunsDir = Annotated[Place, Parameter(env_var="IMTEXT_RUNS", help="folder of runs")]
 HERE, BUILD, RUNS = Path(), Path("_build"), Path("runs")
+_size = partial(tqdm.format_sizeof, suffix="B")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,10 +100,6 @@ def values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     >>> values([("seeds", "[0, 1]"), ("subset", "true"), ("data_root", "/data/../photographs #2")])
     {'seeds': [0, 1], 'subset': True, 'data_root': '/photographs #2'}
     """
-    import yaml
-
-    from imtext.publish.notebooks import FOLDERS
-
     found = {}
     for name, text in pairs:
         try:
@@ -137,15 +139,11 @@ def evaluate(
     from imtext.training.device import resolve_device
 
     arrays = load_embeddings(embeddings, captions_per_image)
-    try:
+    with told(embeddings, of=DataError, said="{}"):
         result = evaluate(*arrays, folds=folds, device=resolve_device(device))
-    except DataError as error:
-        raise DataError(f"{embeddings}: {error}") from None
-    if json_:
-        print(json.dumps(result.to_dict(), allow_nan=False))
-        return
     blocks = f", mean of {folds} folds" if folds > 1 else ""
-    print(f"{result.image_query.n:,} images, {result.text_query.n:,} captions{blocks}\n{result}")
+    about = f"{result.image_query.n:,} images, {result.text_query.n:,} captions{blocks}"
+    print(_json(result) if json_ else f"{about}\n{result}")
 
 
 @app.command
@@ -222,7 +220,6 @@ def notebook(name: str, /, *, p: Pairs = (), out: Place = Path("_build/notebooks
         out: folder that the executed notebook goes to
     """
     from imtext.publish.execute import execute_notebook
-    from imtext.publish.notebooks import find_notebooks
 
     (source,) = [Path(name)] if os.path.isfile(name) else find_notebooks(HERE, [name])
     print(f"wrote {execute_notebook(source, values(p), out)}")
@@ -273,8 +270,6 @@ def compare(*names: str, build: Place = BUILD) -> int:
         names: names of notebooks (default: all)
         build: the build folder
     """
-    from imtext.publish.notebooks import compare_book
-
     different = compare_book(HERE, build, names)
     print("\n".join(different) or "  what the notebooks show is as committed")
     return int(bool(different))
@@ -289,8 +284,6 @@ def normalise(*names: str) -> None:
     Args:
         names: names of notebooks (default: all)
     """
-    from imtext.publish.notebooks import find_notebooks, normalise_file
-
     for path in find_notebooks(HERE, names, book=True):
         print(f"  {path.name}: {'normalised' if normalise_file(path) else 'as it should be'}")
 
@@ -384,31 +377,33 @@ def check(
     """
     from imtext.data.check import check_dataset
 
-    options = values(p)
     if name == "embeddings":
-        report = _check_embeddings(root, options)
+        report = _check_embeddings(root, values(p))
     else:
-        wanted = {"pictures": not no_pictures, "duplicates": not no_duplicates}
-        report = check_dataset(name, root, **wanted, n_jobs=jobs, options=options)
-    print(json.dumps(report.to_dict(), allow_nan=False) if json_ else report)
+        report = check_dataset(name, root, not no_pictures, not no_duplicates, jobs, values(p))
+    print(_json(report) if json_ else report)
     return int(not report.ok)
 
 
-def _check_embeddings(root: Path, options: dict[str, Any]) -> Any:
+def _check_embeddings(file: Path, options: dict[str, Any]) -> Any:
     """The report on a file of embeddings; what cannot be read is an error of the report."""
     from imtext.data.check import Finding, Report, check_arrays
     from imtext.retrieval import load_embeddings
 
     if options:
-        raise ConfigError(f"-p {next(iter(options))}: embeddings take no options")
-    if not root.exists():
-        raise DataError(f"root={root}: expected a file of embeddings, found nothing; correct --root")
+        raise ConfigError(f"-p {', '.join(options)}: embeddings take no options")
+    if not file.exists():
+        raise DataError(f"root={file}: expected a file of embeddings, found nothing; correct --root")
     try:
-        arrays = load_embeddings(root)
+        return check_arrays(str(file), *load_embeddings(file))
     except DataError as error:
         refused = Finding("error", "reader", f"the reader refuses it: {error}")
-        return Report("embeddings", str(root), [refused])
-    return check_arrays(str(root), *arrays)
+        return Report("embeddings", str(file), [refused])
+
+
+def _json(found: Any) -> str:
+    """A result or a report in one line, for other programs."""
+    return json.dumps(found.to_dict(), allow_nan=False)
 
 
 @data.command
@@ -444,8 +439,7 @@ def pack(
     from imtext.data.pack import open_pack, write_pack
 
     dataset = load_dataset(name, root, **values(p))
-    corrupt = "skip" if skip_corrupt else "raise"
-    write_pack(dataset, out, size=size, fit=fit, reader=name, on_corrupt=corrupt)
+    write_pack(dataset, out, size, fit, "skip" if skip_corrupt else "raise", reader=name)
     new = open_pack(out).notes[len(dataset.notes) :]
     print(f"wrote {_described(out)}", *new, sep="\n")
 
@@ -486,7 +480,6 @@ def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
     """
     import pandas as pd
 
-    from imtext.files import size_of
     from imtext.runs.listing import CACHE, DAMAGED, list_runs
 
     found = list_runs(runs_dir, verify)
@@ -520,9 +513,6 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
         run: the run's folder, or the beginning of its name where only one run begins so
         verify: read every file and compare its digest
     """
-    import yaml
-
-    from imtext.files import read_object
     from imtext.runs.listing import DAMAGED, find_run, look_at
     from imtext.runs.store import files_of
 
@@ -530,9 +520,8 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
     found = look_at(folder, verify)
     bad = found["state"] == DAMAGED
     about = {name: str(found[name]) for name in ("study", "folder", "state", "reason")}
-    if not bad:
-        for name in ("config", "provenance", "metrics"):
-            about[name] = read_object(folder / f"{name}.json")
+    for name in () if bad else ("config", "provenance", "metrics"):
+        about[name] = read_object(folder / f"{name}.json")
     about["files"] = {name: _size(path.stat().st_size) for name, path in files_of(folder).items()}
     print(yaml.safe_dump(about, sort_keys=False, width=1000), end="")
     return int(bad)
@@ -573,34 +562,21 @@ def remove(
         cache: stored pixels and features
         yes: do it
     """
-    from imtext.files import size_of
     from imtext.runs import listing
 
     if not (names or unfinished or cache):
         raise ConfigError("nothing to remove: name a run, or give --unfinished or --cache")
     # All are found before the first one goes.
-    folders = [listing.find_run(runs_dir, name) for name in names]
-    if unfinished:
-        found = listing.list_runs(runs_dir)
-        folders += [run["folder"] for run in found if run["state"] == listing.UNFINISHED]
-    stored = runs_dir / listing.CACHE
+    gone = {listing.find_run(runs_dir, name): listing.remove_run for name in names}
+    for run in listing.list_runs(runs_dir) if unfinished else ():
+        if run["state"] == listing.UNFINISHED:
+            gone[run["folder"]] = listing.remove_run
+    if cache and (runs_dir / listing.CACHE).is_dir():
+        gone[runs_dir / listing.CACHE] = listing.remove_cache
     freed = 0
-    for path in (*dict.fromkeys(folders), *([stored] if cache and stored.is_dir() else [])):
+    for path, remove_it in gone.items():
         freed += size_of(path)
         print(one_line(f"{'removing' if yes else 'would remove'} {path} ({_size(size_of(path))})"))
-        if yes and path == stored:
-            listing.remove_cache(runs_dir)
-        elif yes:
-            listing.remove_run(path)
+        if yes:
+            remove_it(path)
     print(f"{'freed' if yes else 'nothing was removed; --yes frees'} {_size(freed)}")
-
-
-def _size(count: float) -> str:
-    """Bytes in words.
-
-    >>> _size(48_528)
-    '48.5kB'
-    """
-    from tqdm import tqdm
-
-    return tqdm.format_sizeof(count, "B")

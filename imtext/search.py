@@ -17,13 +17,13 @@ from imtext.check import whole
 from imtext.data import Dataset, ImageFeatures
 from imtext.data.decoding import without
 from imtext.data.files import Files, bare
+from imtext.data.images import read_picture
 from imtext.data.pack import opened, source_fingerprint
 from imtext.errors import ConfigError, DataError
 from imtext.experiment.compute import unit
-from imtext.files import atomic, cached_array
+from imtext.files import atomic, cached_array, told
 from imtext.progress import progress
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 COLUMNS = 5  # pictures beside each other in a picture
 EXACT = 100_000  # images that are all compared; among more, FAISS says which
 PROBED = 5  # of the sqrt(N) lists of an index, one in so many is looked through
@@ -36,9 +36,8 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; }}
-div {{ overflow-wrap: anywhere; }}
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; }}
 </style>
 <h1>{title}</h1>
 <p>{about}</p>
@@ -175,14 +174,13 @@ def _gallery(encoder: Any, place: Path) -> Dataset:
 
 
 def _stored(path: Path, dim: int) -> Dataset:
-    try:
+    form = f"images (N, {dim}), embedded by this run, and files (N,), their paths"
+    # A damaged archive can raise almost anything.
+    with told(path, DataError, Exception, f"expected the arrays {form}; found {{}}"):
         with np.load(path, allow_pickle=False) as stored:
             images, names = np.asarray(stored["images"], "f4"), stored["files"].tolist()
         if images.shape[1:] != (dim,) or not np.isfinite(images).all():
             raise ValueError(f"images {images.shape}, or NaN or infinity among them")
-    except Exception as error:  # a damaged archive can raise almost anything
-        form = f"images (N, {dim}), embedded by this run, and files (N,), their paths"
-        raise DataError(f"{path}: expected the arrays {form}; found {error}") from None
     return replace(_unlabelled(path, names), features=ImageFeatures((unit(images),), range(len(images))))
 
 
@@ -211,8 +209,7 @@ def _rows(encoder: Any, paths: list[Path]) -> np.ndarray:
     except DataError:
         if len(paths) == 1:
             return np.full((1, encoder.images.shape[1]), np.nan)
-        half = len(paths) // 2
-        return np.concatenate([_rows(encoder, paths[:half]), _rows(encoder, paths[half:])])
+        return np.concatenate([_rows(encoder, [path]) for path in paths])
 
 
 def check_out(out: str | os.PathLike[str]) -> Path:
@@ -251,21 +248,16 @@ def _as_picture(query: str) -> Path | None:
     """The query as an image file, or None where it is a caption."""
     if not query.strip():
         raise DataError("the query is empty; give a caption or the path of an image")
-    path = Path(query)
-    there = os.path.isfile(query)  # also of a caption that is longer than a file name may be
-    if path.suffix.lower() in IMAGE_SUFFIXES and not there:
-        raise DataError(f"{path}: no such image; give an existing file, or a caption")
-    return path if there else None
+    if os.path.isfile(query):  # also asked of a caption that is longer than a file name may be
+        return Path(query)
+    if bare(query) != query:
+        raise DataError(f"{query}: no such image; give an existing file, or a caption")
+    return None
 
 
 def _read(path: Path) -> Any:
     """A small copy of a picture, turned as its EXIF data say."""
-    from imtext.data.images import read_picture
-
-    try:
-        picture = read_picture(path)
-    except DataError as error:
-        raise DataError(f"{path}: not a readable image ({error}); replace the file") from None
+    picture = read_picture(path)
     picture.thumbnail((320, 320))
     return picture
 

@@ -113,18 +113,23 @@ def texts_of(output: Any) -> dict[str, str]:
     return {kind: value for kind, value in shown.items() if kind.startswith("text") and value is not None}
 
 
+def injected(path: Path, parameters: Mapping[str, Any]) -> Any:
+    """A notebook to be executed, with a cell that sets ``parameters`` behind the one that declares them."""
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    notebook = load_notebook_node(str(path))
+    if not parameters:
+        return notebook
+    return parameterize_notebook(notebook, dict(parameters), kernel_name="python3", language="python")
+
+
 def publish_notebook(executed: Path, target: Path, parameters: Mapping[str, Any]) -> None:
     """Write an executed notebook in the committed form, with the parameters of its run."""
-    import nbformat
-    from papermill.translators import PythonTranslator
-
-    notebook = normalise_notebook(nbformat.read(executed, as_version=4), published=True)
     # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
     shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
-    for cell in notebook.cells:
-        if tagged(cell, INJECTED):
-            cell.source = PythonTranslator.codify({**parameters, **shown})
-    write_notebook(notebook, target)
+    notebook = injected(executed, {**parameters, **shown})
+    write_notebook(normalise_notebook(notebook, published=True), target)
 
 
 def normalise_file(path: Path) -> bool:
@@ -161,17 +166,12 @@ def refuse_unfit(notebook: Any, name: str) -> None:
             raise RunError(f"{name}: cell {index} holds {said}")
 
 
-def dump_notebook(notebook: Any) -> str:
-    """A notebook as text: sorted keys, one-space indent, one newline at the end."""
-    import nbformat
-
-    return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
-
-
 def write_notebook(notebook: Any, path: Path) -> None:
     """Write a notebook whole or not at all."""
+    import nbformat
+
     with atomic(path, RunError) as temporary:
-        temporary.write_text(dump_notebook(notebook), encoding="utf-8")
+        nbformat.write(notebook, temporary)
 
 
 def compare_book(root: Path, build: Path, names: Iterable[str] = ()) -> list[str]:

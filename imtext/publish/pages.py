@@ -17,7 +17,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from imtext.errors import ConfigError, RunError
-from imtext.files import digest
+from imtext.files import digest, json_bytes
 from imtext.publish.notebooks import find_notebooks
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -54,10 +54,8 @@ def make_stage(root: Path, build: Path) -> Path:
 
 def digest_files(paths: Iterable[Path], base: Path) -> str:
     """One hash of the names (relative to ``base``) and contents of files; folders are passed over."""
-    total = hashlib.sha256()
-    for path in sorted(filter(Path.is_file, paths)):
-        total.update(f"{path.relative_to(base).as_posix()}\0{digest(path)}".encode())
-    return total.hexdigest()
+    found = {path.relative_to(base).as_posix(): digest(path) for path in paths if path.is_file()}
+    return hashlib.sha256(json_bytes(found)).hexdigest()
 
 
 def digest_sources(package: Path = PACKAGE) -> str:

@@ -142,11 +142,8 @@ class Publisher:
         for title, keys in (tables | {"rows of ours": set(self.rows) - set(self.study.named)}).items():
             asked = sum(len(own) for key, own in self.made.items() if key in keys)
             lack = [f"{key}/{row.experiment.seed}" for key, row in missing if key in keys]
-            found.append(
-                f"  {title}: {asked - len(lack)} of {asked} published"
-                + "; not: " * bool(lack)
-                + ", ".join(lack)
-            )
+            also = "; not: " * bool(lack) + ", ".join(lack)
+            found.append(f"  {title}: {asked - len(lack)} of {asked} published{also}")
         return found
 
     def put(self, key: str, row: Row, run: Run) -> None:

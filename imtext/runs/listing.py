@@ -122,16 +122,16 @@ def remove_run(folder: Path) -> None:
         lock.unlink()
 
 
-def remove_cache(root: Path) -> None:
-    """Remove stored pixels and features; the next run that needs them computes them anew.
+def remove_cache(cache: Path) -> None:
+    """Remove the folder of stored pixels and features; the next run that needs them computes them anew.
 
     Raises:
         RunError: a process fills it or computes a run from it, it is a link, or it cannot be removed.
     """
-    cache, away = root / CACHE, root / f".{CACHE}.removed"
+    away = cache.with_name(f".{CACHE}.removed")
     if cache.is_symlink():
         raise RunError(f"{cache}: a link; remove what it leads to by hand")
-    for lock in root.rglob(f"*{LOCK}"):
+    for lock in cache.parent.rglob(f"*{LOCK}"):
         _check_free(lock)
     with told(cache, RunError):
         shutil.rmtree(away, ignore_errors=True)  # of a process that was killed

@@ -113,7 +113,7 @@ def test_folders_are_taken_from_where_the_user_stands(root: Path, monkeypatch: p
     monkeypatch.setenv("IMTEXT_RUNS", "runs of all")
     monkeypatch.setenv("IMTEXT_DATA", "data/drawn")
     monkeypatch.chdir(root)
-    data = root / "data" / "ü \"photographs\" #2"
+    data = root / "data" / 'ü "photographs" #2'
     data.mkdir(parents=True)
     (data / "a.txt").write_text("found", encoding="utf-8")
     code = """import os
@@ -154,6 +154,14 @@ def test_a_kernel_that_dies_is_one_line(root: Path) -> None:
     write(root / "notebooks" / "a.ipynb", "import os; os._exit(1)")
     with pytest.raises(RunError, match=r"a\.ipynb: stopped at cell 4"):
         execute_book(root, root / "_build", {"profile": "smoke"})
+
+
+def test_a_kernel_that_still_answers_is_stopped_in_silence(root: Path, capfd: pytest.CaptureFixture) -> None:
+    slow = "import time; session = get_ipython().kernel.session; send = session.send\n"
+    slow += "session.send = lambda *given, **named: [send(*given, **named), time.sleep(0.3)][0]"
+    write(root / "notebooks" / "a.ipynb", slow, "1")
+    execute_book(root, root / "_build", {"profile": "smoke"})
+    assert capfd.readouterr().err == ""
 
 
 def test_nothing_runs_when_a_parameter_is_wrong(root: Path) -> None:

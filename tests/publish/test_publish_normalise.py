@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import RunError
-from imtext.publish.notebooks import normalise_file, normalise_notebook
+from imtext.publish.notebooks import normalise_file
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -79,12 +79,6 @@ def test_errors_and_cells_never_run_are_refused(tmp_path: Path) -> None:
         normalise_file(save(tmp_path / "a.ipynb", ran("a", error)))
     with pytest.raises(RunError, match="cell 0 was never run"):
         normalise_file(save(tmp_path / "b.ipynb", nbformat.v4.new_code_cell("a")))
-
-
-def test_a_published_notebook_shows_its_parameters() -> None:
-    cells = [ran("seeds = [1]", tags=["injected-parameters"])]
-    notebook = normalise_notebook(nbformat.v4.new_notebook(cells=cells), published=True)
-    assert len(notebook.cells) == 1
 
 
 def test_the_comparison_forgives_addresses_and_nothing_else(repository: Path) -> None:
