@@ -28,7 +28,7 @@ ROOMS = {
     "papers": (("papers/", "report/"), 2_200, 2_200),
     "explore": (("publish/explore.py",), 150, 142),
     "front": (("publish/front.py",), 150, 144),
-    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 998),
+    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 1_002),
     "base": (("",), 220, 216),
 }
 SLACK = 50

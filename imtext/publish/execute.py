@@ -1,4 +1,4 @@
-"""Notebooks are executed into the stage, again only when something relevant changed."""
+"""Notebooks are executed through papermill into the stage, again only when something relevant changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imtext.errors import RunError
 from imtext.experiment.compute import jobs_here
 from imtext.files import json_bytes, read_object, write_json
 from imtext.progress import PROGRESS_FILE
-from imtext.publish.notebooks import check_names, find_notebooks, injected, normalise_file, publish_notebook
+from imtext.publish.notebooks import check_names, find_notebooks, normalise_file, publish_notebook
 from imtext.publish.pages import COLOURS, digest_files, digest_sources, make_stage
 from imtext.training.device import resolve_device
 
@@ -37,10 +37,10 @@ class NotebookProgress:
     """
 
     def __init__(self, name: str, news: Path) -> None:
-        self.name, self.news, self.text, self.section = name, news, "starting", ""
+        self.name, self.text, self.section, self.began = name, "starting", "", time.monotonic()
+        self.news = news.absolute()  # papermill changes this process's folder while it runs
         self.news.unlink(missing_ok=True)
-        self.began, self._stop = time.monotonic(), threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._stop, self._thread = threading.Event(), threading.Thread(target=self._beat, daemon=True)
 
     def on_cell_start(self, cell: Any, cell_index: int) -> None:
         """Called by nbclient before every cell, markdown cells included."""
@@ -88,19 +88,19 @@ def execute_book(
         RunError: a cell failed; the message names the notebook, the cell and the error.
     """
     notebooks = find_notebooks(root, names, parameters)
-    stage, waiting = make_stage(root, build), []
+    given, stage, waiting = parameters, make_stage(root, build), []
     os.environ.setdefault(RUNS_FOLDER, str((build / "runs").resolve()))
     for source in notebooks:
         target = stage / "notebooks" / source.name
-        record, key = build / "records" / f"{source.stem}.json", _key(root, source, parameters)
+        record, key = build / "records" / f"{source.stem}.json", _key(root, source, given)
         if not force and read_object(record) == {"key": key, "output": digest_files([target], stage)}:
             print(f"  {source.stem}: nothing changed, kept")
         else:
-            waiting.append((source, target, parameters, build / "executing", record, key))
+            waiting.append((source, target, given, build / "executing", record, key))
     if at_once is None:  # rows of the second fill the gaps of the first; more would wait for slots, in memory
         jobs, device = parameters.get("jobs", "auto"), resolve_device(parameters.get("device", "auto"))
         at_once = min(2, len(waiting), jobs_here(jobs if isinstance(jobs, int) else "auto", "", device)) or 1
-    # A process each, which Ctrl-C stops; a thread would wait for the end of its cell.
+    # A process each: papermill changes the folder and the environment of the one it runs in.
     with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         list((map if at_once == 1 else pool.map)(_execute, waiting))
 
@@ -111,7 +111,8 @@ def _execute(given: tuple[Path, Path, Mapping[str, Any], Path, Path, str]) -> No
     ``work`` holds it while it runs, and keeps it after a failure.
     """
     source, target, parameters, work, record, key = given
-    publish_notebook(_run(source, work, parameters, target.parent), target, parameters)
+    partial = _run_papermill(source, work, parameters, target.parent)
+    publish_notebook(partial, target, parameters)
     record.parent.mkdir(exist_ok=True)
     write_json(record, {"key": key, "output": digest_files([target], target.parent.parent)})
 
@@ -120,7 +121,7 @@ def execute_notebook(source: Path, parameters: Mapping[str, Any], out: Path) -> 
     """Execute a copy of a notebook in the folder ``out``, and return it. Raises as `execute_book` does."""
     check_names(source, parameters)
     os.environ.setdefault(RUNS_FOLDER, "_build/runs")
-    return _run(source, out, parameters, source.parent)
+    return _run_papermill(source, out, parameters, source.parent)
 
 
 def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
@@ -131,43 +132,46 @@ def refresh(root: Path, build: Path, names: Iterable[str] = ()) -> None:
     """
     for path in find_notebooks(root, names, book=True):
         # Executed where it lies, so that relative paths mean what they mean to nbval.
-        partial = _run(path, build / "refreshing", {}, path.parent)
+        partial = _run_papermill(path, build / "refreshing", {}, path.parent)
         normalise_file(partial)
         os.replace(partial, path)
 
 
-def _run(source: Path, work: Path, parameters: Mapping[str, Any], folder: Path) -> Path:
+def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], folder: Path) -> Path:
     """Execute a notebook in a folder, as a copy in ``work``; what goes on is shown on the terminal."""
-    import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    import papermill
+    from nbclient.exceptions import DeadKernelError
 
     for made in (work, folder):
         made.mkdir(parents=True, exist_ok=True)
-    partial, notebook = work / source.name, injected(source, parameters)
-    # From where the user stands: a notebook runs in another folder.
-    given = {name: os.environ[name] for name in _FOLDER_VARIABLES if os.environ.get(name)}
-    folders = {name: os.path.abspath(os.path.expanduser(path)) for name, path in given.items()}
-    with NotebookProgress(source.stem, news=work.absolute() / f"{source.stem}.news") as shown:
-        # The library writes into this file where its work has got to.
-        environment = os.environ | folders | {PROGRESS_FILE: str(shown.news)}
-        options = {"kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"]}
-        client = NotebookClient(notebook, on_cell_start=shown.on_cell_start, **options)
-        client.reset_execution_trackers()
+    partial = work / source.name
+    with NotebookProgress(source.stem, news=work / f"{source.stem}.news") as shown:
+        # The kernel inherits the environment; the library writes into this file where its work has got to.
+        os.environ[PROGRESS_FILE] = str(shown.news)
+        for name in _FOLDER_VARIABLES:
+            if os.environ.get(name):  # from where the user stands: a notebook runs in another folder
+                os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
         try:
-            # papermill asks the kernel something after the last cell, and stopping it complains if it still
-            # answers; NotebookClient.execute takes Ctrl-C for itself.
-            with client.setup_kernel(cwd=str(folder), env=environment):
-                for number, cell in enumerate(notebook.cells):
-                    client.execute_cell(cell, number)
-        except CellExecutionError as error:
-            first = cell.source.strip().splitlines()[0]
+            papermill.execute_notebook(
+                str(source.resolve()),
+                str(partial.resolve()),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                # What a cell raises comes back as such; the kernel's own log complains of being stopped.
+                extra_arguments=["--log-level=CRITICAL"],
+                progress_bar=False,
+                cwd=str(folder.resolve()),
+                on_cell_start=shown.on_cell_start,
+            )
+        except papermill.PapermillExecutionError as error:
+            first = next((line for line in error.source.splitlines() if line.strip()), "").strip()
             said = COLOURS.sub("", f"({first}) failed: {error.ename}: {error.evalue}")
-            raise RunError(f"{source}: cell {number} {said}; see {partial}") from None
+            raise RunError(f"{source}: cell {error.cell_index} {said}; see {partial}") from None
         except DeadKernelError as error:
             raise RunError(f"{source}: stopped at {shown.text}: {error}; see {partial}") from None
         finally:
-            nbformat.write(notebook, partial)
+            os.environ.pop(PROGRESS_FILE, None)
     return partial
 
 

@@ -113,22 +113,17 @@ def texts_of(output: Any) -> dict[str, str]:
     return {kind: value for kind, value in shown.items() if kind.startswith("text") and value is not None}
 
 
-def injected(path: Path, parameters: Mapping[str, Any]) -> Any:
-    """A notebook to be executed, with a cell that sets ``parameters`` behind the one that declares them."""
+def publish_notebook(executed: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+    """Write an executed notebook in the committed form, with the parameters of its run."""
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    notebook = load_notebook_node(str(path))
-    if not parameters:
-        return notebook
-    return parameterize_notebook(notebook, dict(parameters), kernel_name="python3", language="python")
-
-
-def publish_notebook(executed: Path, target: Path, parameters: Mapping[str, Any]) -> None:
-    """Write an executed notebook in the committed form, with the parameters of its run."""
+    notebook = load_notebook_node(str(executed))
     # Where data and runs lie on this machine is nothing to publish: the folders' names are shown.
     shown = {name: Path(parameters[name]).name for name in FOLDERS if parameters.get(name)}
-    notebook = injected(executed, {**parameters, **shown})
+    if parameters:
+        given = {**parameters, **shown}
+        notebook = parameterize_notebook(notebook, given, kernel_name="python3", language="python")
     write_notebook(normalise_notebook(notebook, published=True), target)
 
 
