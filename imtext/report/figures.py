@@ -148,7 +148,7 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
         middle, left = 0.68 - 0.45 * number, 0.01
         # A box is as wide as what stands in it, beside the gaps for the arrows.
         texts = [[1.3 * len(name.lstrip("*")), *map(len, size.split("\n"))] for name, size in boxes]
-        wide = np.array([max(lengths) + 1 for lengths in texts])
+        wide = np.array([max(lengths) + 2 for lengths in texts])
         axes.text(left, middle + 0.17, title, fontweight="bold")
         for (name, size), width in zip(boxes, (end - 0.025 * len(boxes)) * wide / wide.sum(), strict=True):
             colour, line = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
@@ -164,6 +164,9 @@ def _box(axes: Axes, place: Sequence[float], name: str, size: str, ink: str, lin
     left, low, wide, high = place
     look = {"boxstyle": "round,pad=0,rounding_size=0.01", "fill": False, "edgecolor": ink, "linewidth": line}
     axes.add_patch(FancyBboxPatch((left, low), wide, high, **look))
-    middle = left + wide / 2, low + high / 2
-    axes.text(*middle, name, ha="center", va="bottom", fontweight="bold", fontsize=8)
-    axes.text(*middle, size, ha="center", va="top", fontsize=7)
+    centre, middle = left + wide / 2, low + high / 2
+    # Slightly apart, since the descenders of the name would touch the size.
+    axes.text(
+        centre, middle + 0.01, name, ha="center", va="bottom" if size else "center", weight="bold", size=8
+    )
+    axes.text(centre, middle - 0.005, size, ha="center", va="top", fontsize=7)
