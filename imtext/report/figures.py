@@ -141,8 +141,7 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
     What is learnt has a name that begins with ``*``, and a coloured frame.
     """
     figure = new_figure(2.6, layout="none")
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1))
-    axes.set_axis_off()
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), frame_on=False, xticks=[], yticks=[])
     end = 0.76
     for number, (title, boxes) in enumerate(lanes.items()):
         middle, left = 0.68 - 0.45 * number, 0.01
@@ -166,7 +165,6 @@ def _box(axes: Axes, place: Sequence[float], name: str, size: str, ink: str, lin
     axes.add_patch(FancyBboxPatch((left, low), wide, high, **look))
     centre, middle = left + wide / 2, low + high / 2
     # Slightly apart, since the descenders of the name would touch the size.
-    axes.text(
-        centre, middle + 0.01, name, ha="center", va="bottom" if size else "center", weight="bold", size=8
-    )
+    anchor = {"va": "bottom" if size else "center", "ha": "center"}
+    axes.text(centre, middle + 0.01, name, fontweight="bold", fontsize=8, **anchor)
     axes.text(centre, middle - 0.005, size, ha="center", va="top", fontsize=7)
