@@ -52,7 +52,7 @@ def test_the_worst_of_several_differences_counts():
     found = decide(CLAIM, [good, open_, bad])
     assert found.word == "not reproduced"
     assert found.reason == "R@1: the interval includes 0; b: the opposite of the claim"
-    assert decide(CLAIM, [bad, bad]).reason == "the opposite of the claim"  # said once where it is true of all
+    assert decide(CLAIM, [bad, bad]).reason == "the opposite of the claim"  # said once
     alone = decide(CLAIM, [good, _evidence(-4, -7, -1, seeds=1, name="b")])
     assert (alone.word, alone.reason) == ("one seed", "a: as claimed; b: the opposite of the claim")
 
