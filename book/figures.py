@@ -257,7 +257,7 @@ def misses_picture(result: Result, answers: pd.DataFrame) -> Figure:
         written.set_xlabel("written for this", fontsize=8)
         said.text(0, 0.95, textwrap.fill(f"“{data.captions[caption]}”", 60), va="top")
         said.text(0, 0.55, "✗ Recall@K: wrong, written for another image", color=RED, va="top")
-        said.text(0, 0.36, "✓ all that it says is true of the scene", color=GREEN, va="top", weight="bold")
+        said.text(0, 0.36, "✓ the whole caption is true of the scene", color=GREEN, va="top", weight="bold")
         said.set_axis_off()
         for axes in (asking, written):
             axes.set(xticks=[], yticks=[])

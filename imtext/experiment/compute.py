@@ -326,7 +326,7 @@ def finished(rows: Sequence[Row], runs_dir: str | Path, jobs: int = 1) -> Iterat
             with store.open(row.paper, row.slug, row.config()) as run:
                 run.save_json(ROW, plain(row))
         partial = f"{shlex.quote(str(runs_dir))}/*/*{PARTIAL}"
-        raise RunError(f"{len(waiting)} rows wait for `imtext runs train {partial}`; run this again after it")
+        raise RunError(f"{len(waiting)} rows wait for `imtext runs train {partial}`; then run this again")
     how = "generator_unordered" if backend.supports_return_generator else "list"
     parallel = joblib.Parallel(min(jobs, len(waiting)) or 1 if here else workers or -1, return_as=how)
     one = joblib.delayed(lambda row: (row, run_one(row, runs_dir, jobs) if here else run_one(row, root, 0)))

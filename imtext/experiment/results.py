@@ -281,7 +281,7 @@ def compared(
     # On a page all rows have the same seeds; of published ones, those count that all have.
     shared = set.intersection(*(set(results[key].seeds) for key in chain(*pairs)))
     if not shared:
-        raise NotPublished(f"{', '.join(chain(*pairs))}: no seed is published of all; publish them under one")
+        raise NotPublished(f"{', '.join(chain(*pairs))}: no seed is published for all; publish one")
 
     def hits(key: str, side: str) -> np.ndarray:
         both = zip(results[key].seeds, results[key].ranks(side, split), strict=True)

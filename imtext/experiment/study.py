@@ -68,13 +68,13 @@ class Parameters:
         given = changed(Parameters(), vars(self), "parameter ")
         one_of("parameter profile", given.profile, PROFILES)
         if given.jobs != "auto" and (isinstance(given.jobs, str) or given.jobs < 0):
-            raise ConfigError(f"parameter jobs: 'auto' or a whole number from 0, found {given.jobs!r}")
+            raise ConfigError(f"parameter jobs: 'auto' or a whole number from 0 on, found {given.jobs!r}")
         seeds, tables = _listed(given.seeds), _listed(given.tables)
         if not all(map(str.isdecimal, seeds)) or not 0 < len(seeds) == len(set(seeds)):
-            raise ConfigError(f"parameter seeds: different whole numbers, [0, 1, 2], found {given.seeds!r}")
+            raise ConfigError(f"parameter seeds: distinct whole numbers, [0, 1, 2], found {given.seeds!r}")
         tables = known if tables == ["all"] else tables
         if not tables or not set(tables) <= set(known):
-            raise ConfigError(f"parameter tables: 'all', or of {', '.join(known)}, found {given.tables!r}")
+            raise ConfigError(f"parameter tables: 'all' or any of {', '.join(known)}, found {given.tables!r}")
         return replace(
             given,
             data_root=os.path.realpath(os.path.expanduser(given.data_root)) if given.data_root else None,

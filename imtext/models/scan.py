@@ -284,7 +284,7 @@ class _Side:
         rows = unit_rows(self.values[items, : padding.shape[1]].masked_fill(padding[:, :, None], 0))
         if not (rows.requires_grad or rows.sum().isfinite()):
             item = int(items[~rows.isfinite().flatten(1).all(1)][0])
-            raise DataError(f"{self.name}: item {item} holds NaN or infinity; mend the features")
+            raise DataError(f"{self.name}: item {item} holds NaN or infinity; correct the features")
         return _Block(items, rows, padding)
 
 

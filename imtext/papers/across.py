@@ -70,8 +70,8 @@ def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
     if dataset in GENERATED and test.scenes:
         relevance = scene_relevance(test)
         pairs = *np.indices(relevance.shape).reshape(2, -1), relevance.ravel()
-        source = "scenes of which all that the caption says is true"
-        said = "all that it says is true of the scene"
+        source = "scenes for which the whole caption is true"
+        said = "the whole caption is true of the scene"
         return Meaning(relevance, pairs, source, said)
     if dataset == "flickr8k" and data_root:
         found, shape = load_judgements(data_root, test), (test.n_images, test.n_captions)

@@ -194,8 +194,8 @@
     const news = [];
     asked.replaceChildren();
     if (of.length) asked.append(`This is a caption of ${[...new Set(of)].map((image) => `image ${image + 1}`).join(", ")}.`);
-    else if (!words.length) asked.append("Type some words, or pick an image below.");
-    else asked.append("Words of your own: no image is known to be the right one.");
+    else if (!words.length) asked.append("Type a caption, or pick an image below.");
+    else asked.append("No image is known to be right for a text of your own.");
     answers.replaceChildren(...models.map((model) => {
       if (!words.length) return column(model);
       if (!knows(model, words)) return column(model, make("p", {}, "This model knows none of these words."));
@@ -211,7 +211,7 @@
         return make("li", { className: sign ? "right" : "" }, node);
       });
       const found = first < 0 ? "" : `The right image is number ${first + 1} of ${order.length}.`;
-      news.push(`${model.name}: ${found || `first comes ${named(order[0])}.`}`);
+      news.push(`${model.name}: ${found || `the first image is ${named(order[0])}.`}`);
       const adds = make("p", { className: "about" }, "What each word adds to the first image's cosine:");
       const worth = chips(model, words, model.images[order[0]]);
       const images = make("ol", { className: "images" }, ...items);
@@ -224,7 +224,7 @@
     field.value = "";
     for (const node of strip.children) node.ariaPressed = String(node === strip.children[image]);
     const own = ofImage[image].map((caption) => make("li", {}, sayIt(caption)));
-    const about = make("div", {}, `Image ${image + 1}, and what people wrote of it:`, make("ul", {}, ...own));
+    const about = make("div", {}, `Image ${image + 1} and its captions:`, make("ul", {}, ...own));
     asked.replaceChildren(picture(image), about);
     const news = [];
     answers.replaceChildren(...models.map((model) => {

@@ -35,7 +35,7 @@ from imtext.runs.listing import FINISHED, list_runs
 PAPERS = ("instance_loss", "structure_preserving", "rich_features", "intra_modal", "single_network")
 RECALLS = [f"{side}_query_r{k}" for side in SIDES for k in CUTOFFS]
 NUMBERS = [*RECALLS, "rsum", "spread", "semantic", "minutes"]
-WORDS = ["kind", "paper", "name", "about", "profile", "seeds", "ran", "hardware", "chance"]
+WORDS = ["kind", "paper", "name", "about", "own", "profile", "seeds", "ran", "hardware", "chance"]
 YARDSTICKS = Path(report.__file__).with_name("yardsticks.yaml")
 
 
@@ -61,12 +61,13 @@ def scoreboard() -> pd.DataFrame:
 
     Returns:
         ``kind``: ``"system"``, ``"chance"`` or ``"yardstick"``, a number that a paper prints; ``paper``;
-        ``name``: of a system the key of its row in the notebook; ``about``: the paper's words for it; the six
-        recalls and ``rsum``, per cent, of several seeds the mean, ``spread`` their standard deviation;
-        ``semantic``: R-sum where what people call right counts as right; ``minutes`` to train the row alone;
-        ``profile``, ``seeds`` and ``hardware`` of its runs; ``ran``: image features and text network;
-        ``chance``: why a system is no better than guessing, within half as much again, else "". What is not
-        known is NaN, words are "". Empty where nothing is published.
+        ``name``: the key of a system's row in the notebook; ``about``: the paper's words for it; ``own``:
+        whether it is the paper's own method, not a baseline or a control; the six recalls and ``rsum``, per
+        cent, the mean over seeds; ``spread``: their standard deviation; ``semantic``: R-sum where what people
+        call right counts as right; ``minutes`` to train the row alone; ``profile``, ``seeds`` and
+        ``hardware`` of its runs; ``ran``: image features and text network; ``chance``: why a system is no
+        better than guessing (below 1.5 times it), else "". What is not known is NaN, words are "". Empty
+        where nothing is published.
 
     Raises:
         DataError: a file of ``results/`` is damaged.
@@ -94,7 +95,7 @@ def _system(name: str, key: str, results: Results, meaning: pd.DataFrame) -> dic
         "kind": "system",
         "paper": name,
         "name": key,
-        "about": _label(name, key),
+        **_label(name, key),
         "profile": one.origin["profile"],
         "seeds": ", ".join(map(str, one.seeds)),
         "ran": one.origin["backbone"],
@@ -113,13 +114,13 @@ def _semantic(meaning: pd.DataFrame, sums: pd.Series) -> float:
     return own["semantic R-sum"][(own["R-sum"] - sums).abs() < 0.01].mean() if len(meaning) else np.nan
 
 
-def _label(name: str, key: str) -> str:
-    """How the paper's tables name a row; those on Flickr30k, which is of the same form, first."""
+def _label(name: str, key: str) -> dict[str, Any]:
+    """What the paper's tables say of a row; those on Flickr30k, which is of the same form, first."""
     tables = sorted(report.read_paper(name).tables.values(), key=lambda one: "Flickr30k" not in one.dataset)
     for row in (row for table in tables for row in table.lines if row.run == key):
         label = f"{row.label.removeprefix('Ours: ')} (ours)" if row.label.startswith("Ours: ") else row.label
-        return ", ".join(filter(None, [label, row.block]))
-    return ""
+        return {"about": ", ".join(filter(None, [label, row.block])), "own": row.own}
+    return {}
 
 
 def _yardstick(given: Mapping[str, str]) -> dict[str, Any]:

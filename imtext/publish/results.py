@@ -244,7 +244,7 @@ def about(row: Row) -> dict[str, Any]:
     except DataError:  # features came in the place of pictures
         return found
     ((wide, high), count) = sizes.most_common(1)[0]
-    form = "aspect not kept" if count == sizes.total() else "most often"
+    form = "aspect ratio not kept" if count == sizes.total() else "most often"
     kept = "" if row.experiment.data.dataset in GENERATED else f", {form}"
     edition = f"{splits['test'].edition}; ".removeprefix("; ")
     return found | {"pictures": f"{edition}pictures of {wide} × {high}{kept}"}

@@ -78,14 +78,14 @@ def _judge(bounds: Sequence[float], item: Evidence) -> tuple[str, str]:
     """(word, why) for one difference."""
     if not bounds:
         if item.low <= 0 <= item.high:
-            return UNDECIDED, "the interval holds 0"
-        return (REPRODUCED, "as claimed") if item.low > 0 else (NOT_REPRODUCED, "the other way")
+            return UNDECIDED, "the interval includes 0"
+        return (REPRODUCED, "as claimed") if item.low > 0 else (NOT_REPRODUCED, "the opposite of the claim")
     low, high = bounds
     if low == float("-inf"):
         if item.low <= high < item.high:
-            return UNDECIDED, "the interval reaches beyond what is claimed"
+            return UNDECIDED, "the interval extends beyond the claim"
         return (REPRODUCED, "as claimed") if item.high <= high else (NOT_REPRODUCED, "more than claimed")
     if item.high < low or item.low > high:
         return INCONSISTENT, "smaller than claimed" if item.high < low else "larger than claimed"
     nothing = ", and 0" * (item.low <= 0 <= item.high and not low <= 0 <= high)
-    return CONSISTENT, f"the interval reaches the claimed size{nothing}"
+    return CONSISTENT, f"the interval overlaps the claimed size{nothing}"

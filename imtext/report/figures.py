@@ -141,14 +141,13 @@ def diagram(lanes: Mapping[str, Sequence[tuple[str, str]]], loss: Sequence[str])
     What is learnt has a name that begins with ``*``, and a coloured frame.
     """
     figure = new_figure(2.6, layout="none")
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1))
-    axes.set_axis_off()
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), frame_on=False, xticks=[], yticks=[])
     end = 0.76
     for number, (title, boxes) in enumerate(lanes.items()):
         middle, left = 0.68 - 0.45 * number, 0.01
         # A box is as wide as what stands in it, beside the gaps for the arrows.
         texts = [[1.3 * len(name.lstrip("*")), *map(len, size.split("\n"))] for name, size in boxes]
-        wide = np.array([max(lengths) + 1 for lengths in texts])
+        wide = np.array([max(lengths) + 2 for lengths in texts])
         axes.text(left, middle + 0.17, title, fontweight="bold")
         for (name, size), width in zip(boxes, (end - 0.025 * len(boxes)) * wide / wide.sum(), strict=True):
             colour, line = (PALETTE[number], 1.8) if name.startswith("*") else (INK, 0.9)
@@ -164,6 +163,8 @@ def _box(axes: Axes, place: Sequence[float], name: str, size: str, ink: str, lin
     left, low, wide, high = place
     look = {"boxstyle": "round,pad=0,rounding_size=0.01", "fill": False, "edgecolor": ink, "linewidth": line}
     axes.add_patch(FancyBboxPatch((left, low), wide, high, **look))
-    middle = left + wide / 2, low + high / 2
-    axes.text(*middle, name, ha="center", va="bottom", fontweight="bold", fontsize=8)
-    axes.text(*middle, size, ha="center", va="top", fontsize=7)
+    centre, middle = left + wide / 2, low + high / 2
+    # Slightly apart, since the descenders of the name would touch the size.
+    anchor = {"va": "bottom" if size else "center", "ha": "center"}
+    axes.text(centre, middle + 0.01, name, fontweight="bold", fontsize=8, **anchor)
+    axes.text(centre, middle - 0.005, size, ha="center", va="top", fontsize=7)

@@ -177,7 +177,7 @@ def arithmetic(paper: Paper) -> Styler:
             plain(sum(found) / len(found)) + f"<br><small>{' to '.join(ends)}</small>" * (len({*ends}) > 1),
             AGREES if all(right) else ON_AVERAGE if right[-1] else DIFFERS,
         ])  # fmt: skip
-    frame = pd.DataFrame(lines, range(1, len(lines) + 1), ["Paper", "Says", "From", "Is", "Word"])
+    frame = pd.DataFrame(lines, range(1, len(lines) + 1), ["Paper", "Claimed", "From", "Computed", "Verdict"])
     return styled(frame, f"{paper.name}-arithmetic", "<strong>The paper's arithmetic</strong>.", "claims")
 
 
@@ -189,7 +189,7 @@ def claims_table(verdicts: Sequence[Verdict], provenance: Mapping[str, Any], uui
     heads = ["Claim", "Paper", "Here (difference, 95 % interval)", "Verdict"]
     frame = pd.DataFrame(map(_claim_cells, verdicts), range(1, len(verdicts) + 1), heads)
     source = html.escape(describe(provenance))
-    caption = "<strong>Claims</strong>. A positive difference is as claimed, except beside a claimed size. "
+    caption = "<strong>Claims</strong>. A positive difference supports the claim, unless a size is claimed. "
     looks = [["", "", "", SIGNS[one.word][1]] for one in verdicts]
     return styled(frame, uuid, f"{caption}Here: {source}.", "claims", looks)
 

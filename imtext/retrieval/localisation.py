@@ -287,4 +287,4 @@ def _same_length(**arrays: Any) -> None:
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(f"expected as many rows of each, found {found}; pass arrays that belong together")
+        raise DataError(f"expected the same number of rows, found {found}; pass arrays that belong together")

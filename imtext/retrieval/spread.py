@@ -89,7 +89,7 @@ def _histograms(
     image_rows, caption_rows = as_pair(images, captions, ("images", "captions"))
     owners = as_owners(image_of_caption, len(image_rows), len(caption_rows)).numpy()
     if len(image_rows) < 2:
-        raise DataError("images: one image leaves no false pair; give at least two")
+        raise DataError("images: one image has no false pair; give at least two")
     counts, sums = np.zeros((2, len(image_rows), bins)), np.zeros((2, len(image_rows)))
     unit = caption_rows.unit(slice(None), torch.float64).T
     for rows in slices(len(image_rows), max(1, _NUMBERS // len(caption_rows))):

@@ -97,7 +97,7 @@ class TfIdf(TransformerMixin, BaseEstimator):
         counts = Counter(chain.from_iterable(bags))
         if not counts:
             raise DataError(
-                f"tf-idf: {len(bags)} training captions hold no word but stop words; check the captions"
+                f"tf-idf: {len(bags)} training captions hold only stop words; check the captions"
             )
         kept = sorted(counts, key=lambda word: (-counts[word], word))[: whole("words", self.words)]
         self._begin(kept).fit(bags)

@@ -195,7 +195,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):
         given = arrays["unmixing" if fisher.ica else "means"].shape[1]
         if given != vectors.vector_size:
             raise DataError(
-                f"{path}: expected word vectors of {given} numbers, found {vectors}; load those of then, or "
+                f"{path}: expected word vectors of {given} numbers, found {vectors}; load the same, or "
                 "fit again"
             )
         fisher.mixture_ = _MIXTURES[fisher.mixture](fisher.components, fisher.iterations, fisher.seed)

@@ -114,5 +114,5 @@ def synchronise_norms(fabric: Fabric, module: nn.Module) -> None:
         for name, norm in parent.named_children():
             if isinstance(norm, _BatchNorm) and norm.training:
                 if fabric.device.type == "cpu":
-                    raise ConfigError("devices: batch norm of several is for GPUs; on a CPU take 1")
+                    raise ConfigError("devices: batch norm over several devices needs GPUs; use 1 on a CPU")
                 setattr(parent, name, convert_sync_batchnorm(norm))

@@ -151,7 +151,7 @@ def _resume(fabric: Fabric, model: nn.Module, optimizer: Any, path: Path) -> tup
     """Epoch to go on from and the curves so far; (0, []) where there is no checkpoint."""
     if not path.is_file():
         return 0, []
-    with told(path, TrainingError, Exception, "no checkpoint of this run ({}); remove it to begin anew"):
+    with told(path, TrainingError, Exception, "no checkpoint of this run ({}); remove it to start again"):
         state = torch.load(path, map_location=fabric.device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])

@@ -217,7 +217,7 @@ class DualPathObjective(Ranked):
     ) -> None:
         super().__init__(net, margin, negatives, all_epochs)
         if len(weights) != 3 or min(weights) < 0 or max(weights) == 0:
-            raise ConfigError(f"weights={weights}: expected (rank, image, text), none negative, one not zero")
+            raise ConfigError(f"weights={weights}: expected (rank, image, text) of at least 0, not all 0")
         self.instance, self.text_instance, self.weights = instance, text_instance, weights
 
     def forward(self, batch: Batch) -> Batch:

@@ -29,14 +29,14 @@ def _evidence(difference, low, high, seeds=3, name="R@1"):
     ("evidence", "word", "why"),
     [
         (_evidence(4, 1, 7), "reproduced", ""),
-        (_evidence(-4, -7, -1), "not reproduced", "the other way"),
-        (_evidence(4, -1, 9), "undecided", "the interval holds 0"),
-        (_evidence(4, 0, 9), "undecided", "the interval holds 0"),
+        (_evidence(-4, -7, -1), "not reproduced", "the opposite of the claim"),
+        (_evidence(4, -1, 9), "undecided", "the interval includes 0"),
+        (_evidence(4, 0, 9), "undecided", "the interval includes 0"),
         # No unanimity: a seed that points the other way is in the interval already.
         (Evidence("R@1", 4, 1, 7, (9.0, 4.0, -1.0)), "reproduced", ""),
         (_evidence(4, 1, 7, seeds=1), "one seed", "as claimed"),
-        (_evidence(-4, -7, -1, seeds=1), "one seed", "the other way"),
-        (_evidence(4, -1, 9, seeds=1), "one seed", "the interval holds 0"),
+        (_evidence(-4, -7, -1, seeds=1), "one seed", "the opposite of the claim"),
+        (_evidence(4, -1, 9, seeds=1), "one seed", "the interval includes 0"),
         (_evidence(4, 4, 4, seeds=1), "one seed", "as claimed"),
     ],
 )
@@ -51,10 +51,10 @@ def test_the_worst_of_several_differences_counts():
     assert decide(CLAIM, [good, open_]).word == "undecided"
     found = decide(CLAIM, [good, open_, bad])
     assert found.word == "not reproduced"
-    assert found.reason == "R@1: the interval holds 0; b: the other way"
-    assert decide(CLAIM, [bad, bad]).reason == "the other way"  # said once where it is true of all
+    assert found.reason == "R@1: the interval includes 0; b: the opposite of the claim"
+    assert decide(CLAIM, [bad, bad]).reason == "the opposite of the claim"  # said once
     alone = decide(CLAIM, [good, _evidence(-4, -7, -1, seeds=1, name="b")])
-    assert (alone.word, alone.reason) == ("one seed", "a: as claimed; b: the other way")
+    assert (alone.word, alone.reason) == ("one seed", "a: as claimed; b: the opposite of the claim")
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_rule_for_no_gain(low, high, word):
 @pytest.mark.parametrize(
     ("low", "high", "word", "why"),
     [
-        (6, 14, "consistent", "the interval reaches the claimed size"),
-        (3, 8, "consistent", "the interval reaches the claimed size"),
-        (12, 18, "consistent", "the interval reaches the claimed size"),
-        (-2, 19, "consistent", "the interval reaches the claimed size, and 0"),
+        (6, 14, "consistent", "the interval overlaps the claimed size"),
+        (3, 8, "consistent", "the interval overlaps the claimed size"),
+        (12, 18, "consistent", "the interval overlaps the claimed size"),
+        (-2, 19, "consistent", "the interval overlaps the claimed size, and 0"),
         (1, 4, "inconsistent", "smaller than claimed"),
         (-8, -2, "inconsistent", "smaller than claimed"),
         (16, 20, "inconsistent", "larger than claimed"),
@@ -81,7 +81,7 @@ def test_rule_for_about(low, high, word, why):
     assert (several.word, several.reason) == (word, why)
     assert (one.word, one.reason) == ("one seed", why)
     level = Claim("l", "A is level with B", "section 1", "R@1", bounds=(-2, 2))
-    assert decide(level, [_evidence(0, -1, 1)]).reason == "the interval reaches the claimed size"
+    assert decide(level, [_evidence(0, -1, 1)]).reason == "the interval overlaps the claimed size"
 
 
 def test_no_verdict_from_a_row_at_chance_or_where_nothing_is_judged():
@@ -123,7 +123,7 @@ def test_table_shows_word_and_symbol_and_is_the_same_every_time():
     ]
     text = claims_table(verdicts, PROVENANCE).to_html()
     assert text == claims_table(verdicts, PROVENANCE).to_html()
-    for part in ("+4.00 [+1.00, +7.00]", "C &lt; D &amp; more", "the other way", 'id="T_claims"'):
+    for part in ("+4.00 [+1.00, +7.00]", "C &lt; D &amp; more", "the opposite of the claim", 'id="T_claims"'):
         assert part in text
     assert "<td" not in claims_table([], PROVENANCE).to_html()
     alone = from_samples("error", 0.25).show()

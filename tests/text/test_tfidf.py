@@ -84,7 +84,7 @@ def test_bad_input():
     with pytest.raises(DataError, match="expected strings, found int at index 0"):
         TfIdf().fit([3])
     with pytest.raises(
-        DataError, match="2 training captions hold no word but stop words; check the captions"
+        DataError, match="2 training captions hold only stop words; check the captions"
     ):
         TfIdf().fit(["and the", "?"])
     with pytest.raises(DataError, match="0 training captions"):

@@ -177,7 +177,7 @@ def test_no_batches_is_an_error(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short"])
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(TrainingError, match="remove it to begin anew"):
+    with pytest.raises(TrainingError, match="remove it to start again"):
         fit(make_fabric("cpu"), Linear(), Recipe(epochs=1, lr=0.1), constant(1.0), tmp_path)
 
 
