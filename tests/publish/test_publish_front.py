@@ -113,7 +113,9 @@ def test_the_built_in_dataset_is_measured_by_pairs_and_by_exact_relevance(tmp_pa
     assert board.loc["vse", "query_ms"] == 1.0
     # Who knows what is true errs in nothing, but by pairs: some captions are true of several scenes.
     assert board.loc["exact", "rsum"] < board.loc["exact", "semantic_rsum"] == pytest.approx(600)
-    assert board.loc["chance", "rsum"] < board.loc["chance", "semantic_rsum"] < 300
+    # By chance: 1, 5 and 10 of 40 images, and of 200 captions of which five are right.
+    chance = board.loc["chance"]
+    assert chance["rsum"] == pytest.approx(77, abs=5) and chance["semantic_rsum"] > 82
     assert list(board["rsum"]) == sorted(board["rsum"], reverse=True)
 
 
