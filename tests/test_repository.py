@@ -27,12 +27,12 @@ ROOMS = {
     "experiment": (("experiment/", "runs/"), 1_900, 1_897),
     "papers": (("papers/", "report/"), 2_200, 2_200),
     "explore": (("publish/explore.py",), 150, 142),
-    "front": (("publish/front.py",), 150, 144),
+    "front": (("publish/front.py",), 150, 150),
     "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 1_002),
     "base": (("",), 220, 216),
 }
 SLACK = 50
-FILES, LINES, TESTS = 141, 17_023, 19_929
+FILES, LINES, TESTS = 141, 17_040, 19_960
 LAYOUT = {getattr(tokenize, name) for name in ("COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER")}
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 

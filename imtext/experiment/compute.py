@@ -120,9 +120,14 @@ def compute(row: Row, run: Run, starts: Sequence[Run] = ()) -> None:
     announce(f"{row.slug}, seed {one.seed}: evaluating")
     metrics = {}
     for split in ("val", "test"):
-        metrics |= row.inputs.image.evaluate(split, answers(split), run)
-    about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed}
-    about |= {"edition": row.inputs.source.dataset.edition, "devices": processes()[1]}
+        asked = time.perf_counter()
+        found = answers(split)
+        answered = time.perf_counter() - asked
+        metrics |= row.inputs.image.evaluate(split, found, run)
+    test = row.inputs.source.splits["test"]
+    about = {"dataset": one.data.dataset, "profile": row.profile, "seed": one.seed, "edition": test.edition}
+    # Of the last split, which is the test split; what is put together from other rows needs theirs too.
+    about |= {"devices": processes()[1], "query_ms": 1000 * answered / (test.n_images + test.n_captions)}
     run.save_json("source.json", asdict(row.places))
     run.save_json("provenance.json", provenance(row.places.device, time.perf_counter() - began, **about))
     run.save_json("metrics.json", metrics)
@@ -187,8 +192,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     wrong = "expected weights of this network, found: {}; train it again"
     with told(path, RunError, (RuntimeError, SafetensorError), wrong):
         kept = load_file(path).items()
-        fits = {name: value for name, value in kept if name in own or name.startswith("net.")}
-        module.load_state_dict(fresh | fits)
+        module.load_state_dict(fresh | {n: value for n, value in kept if n in own or n.startswith("net.")})
 
 
 def answers_of(net: nn.Module, inputs: Inputs, fabric: Any, split: str) -> dict[str, np.ndarray]:

@@ -89,8 +89,7 @@ class Images:
 
     def training(self, net: Any) -> AbstractContextManager[None]:
         """Surrounds the training of a network: batch norms of the CNN keep their statistics, if asked for."""
-        fixed = self.trains_cnn and self.part.fixed_norm
-        return frozen_norm(net.backbone) if fixed else nullcontext()
+        return frozen_norm(net.backbone) if self.trains_cnn and self.part.fixed_norm else nullcontext()
 
     def rows(self) -> Any:
         """Training rows ``(N, dim)``, one each."""

@@ -86,8 +86,7 @@ class Result:
 
     def metrics(self, split: str = "test") -> pd.DataFrame:
         """Metrics, one line a seed."""
-        split = self.read(split)
-        return pd.DataFrame([run.metrics[split] for run in self.runs], index=self.seeds)
+        return pd.DataFrame([run.metrics[self.read(split)] for run in self.runs], index=self.seeds)
 
     def chance(self, split: str = "test") -> dict[str, float]:
         """What guessing reaches, per cent: R@1, R@5 and R@10 of both queries, and R-sum."""
@@ -162,8 +161,8 @@ class PublishedResult(Result):
 
     def metrics(self, split: str = "test") -> pd.DataFrame:
         """Metrics, one line a seed; none where the split is not published."""
-        own = self.lines.drop(columns=NOTES)[self.lines.index.isin([self.read(split)], level="split")]
-        return own.droplevel("split").dropna(axis=1, how="all")
+        own = self.lines[self.lines.index.isin([self.read(split)], level="split")].droplevel("split")
+        return own.drop(columns=NOTES, errors="ignore").dropna(axis=1, how="all")
 
     def ranks(self, side: str, split: str = "test") -> list[np.ndarray]:
         """Ranks from 1 of the queries of one side, one array a seed."""
@@ -300,8 +299,7 @@ def compared(
         parts = sign * data.n_captions * gains["image"] + data.n_images * of_captions
         return [from_scores(f"{label}{name}", parts, 0, data.group_of_image, scale / data.n_captions)]
     clusters = {"image": data.group_of_image, "text": data.group_of_caption}
-    names = {side: f"{label}{side} query {name}" for side in sides}
-    return [from_scores(names[side], gains[side], 0, clusters[side], scale) for side in sides]
+    return [from_scores(f"{label}{one} query {name}", gains[one], 0, clusters[one], scale) for one in sides]
 
 
 def localised(

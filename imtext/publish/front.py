@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-import imtext
-from imtext import report
+from imtext import load, report
+from imtext.data.generated import scene_relevance
 from imtext.data.images import open_picture
 from imtext.errors import RunError
 from imtext.experiment import Results
@@ -28,15 +29,15 @@ from imtext.publish.execute import RUNS_FOLDER
 from imtext.report.claims import CONSISTENT, INCONSISTENT, NOT_REPRODUCED, ONE_SEED, REPRODUCED
 from imtext.report.gallery import inline
 from imtext.report.style import INK, PALETTE, house_style, new_figure
+from imtext.retrieval import graded
 from imtext.runs import Run
 from imtext.runs.listing import FINISHED, list_runs
 
 # In the order of the book.
 PAPERS = ("instance_loss", "structure_preserving", "rich_features", "intra_modal", "single_network")
 RECALLS = [f"{side}_query_r{k}" for side in SIDES for k in CUTOFFS]
-NUMBERS = [*RECALLS, "rsum", "spread", "semantic", "minutes"]
-WORDS = ["kind", "paper", "name", "about", "own", "profile", "seeds", "ran", "hardware", "chance"]
-YARDSTICKS = Path(report.__file__).with_name("yardsticks.yaml")
+NUMBERS = [*RECALLS, "rsum", "spread", "semantic", "minutes", "query_ms"]
+WORDS = ["kind", "paper", "name", "about", "own", "profile", "seeds", "backbone", "hardware", "chance"]
 
 
 def fill(app: Any, name: str, source: list[str]) -> None:
@@ -46,8 +47,8 @@ def fill(app: Any, name: str, source: list[str]) -> None:
     stage = Path(app.srcdir)
     runs = Path(os.environ.get(RUNS_FOLDER) or stage.parent / "runs")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    given = {"board": scoreboard(), "paper": paper, "recall_by_cost": recall_by_cost}
-    given |= {"answer": lambda: answer(runs), "figure": lambda *which: figure(stage / "notebooks", *which)}
+    given = {"board": scoreboard(), "paper": paper, "recall_by_cost": recall_by_cost, "answer": answer}
+    given |= {"built_in": built_in, "at_hand": partial(at_hand, runs), "figure": partial(figure, stage)}
     source[0] = page.from_string(source[0]).render(given)
 
 
@@ -64,10 +65,10 @@ def scoreboard() -> pd.DataFrame:
         ``name``: the key of a system's row in the notebook; ``about``: the paper's words for it; ``own``:
         whether it is the paper's own method, not a baseline or a control; the six recalls and ``rsum``, per
         cent, the mean over seeds; ``spread``: their standard deviation; ``semantic``: R-sum where what people
-        call right counts as right; ``minutes`` to train the row alone; ``profile``, ``seeds`` and
-        ``hardware`` of its runs; ``ran``: image features and text network; ``chance``: why a system is no
-        better than guessing (below 1.5 times it), else "". What is not known is NaN, words are "". Empty
-        where nothing is published.
+        call right counts as right; ``minutes`` to train the row alone; ``query_ms``: milliseconds per query;
+        ``profile``, ``seeds`` and ``hardware`` of its runs; ``backbone``: image features and text network;
+        ``chance``: why a system is no better than guessing (below 1.5 times it), else "". What is not known
+        is NaN, words are "". Empty where nothing is published.
 
     Raises:
         DataError: a file of ``results/`` is damaged.
@@ -83,27 +84,26 @@ def scoreboard() -> pd.DataFrame:
     if lines:
         chance = found[lines[0]["paper"]][lines[0]["name"]].chance()
         lines.append({"kind": "chance", "name": "Chance", "about": "guessing among the same images"} | chance)
-        lines += map(_yardstick, yaml.safe_load(YARDSTICKS.read_text("utf-8")))
+        yardsticks = Path(report.__file__).with_name("yardsticks.yaml").read_text("utf-8")
+        lines += map(_yardstick, yaml.safe_load(yardsticks))
     board = pd.DataFrame(lines, columns=[*WORDS, *NUMBERS]).fillna(dict.fromkeys(WORDS, ""))
     return board.sort_values("rsum", ascending=False, kind="stable", ignore_index=True)
 
 
 def _system(name: str, key: str, results: Results, meaning: pd.DataFrame) -> dict[str, Any]:
     one = results[key]
-    found, own = one.metrics("test"), one.lines.xs("test", level="split")
-    return found.mean().to_dict() | {
+    found = one.metrics("test")
+    costs = one.lines.xs("test", level="split").reindex(columns=["minutes", "query_ms"]).mean()
+    known = found.mean().to_dict() | costs.to_dict() | one.origin
+    return known | {
         "kind": "system",
         "paper": name,
         "name": key,
         **_label(name, key),
-        "profile": one.origin["profile"],
         "seeds": ", ".join(map(str, one.seeds)),
-        "ran": one.origin["backbone"],
-        "hardware": one.origin["hardware"],
         "chance": at_chance(results, [(key, "test")]),
         "spread": found["rsum"].std(),
         "semantic": _semantic(meaning[meaning["backbone"] == f"{name}: {key}"], found["rsum"]),
-        "minutes": own["minutes"].mean(),
     }
 
 
@@ -123,7 +123,7 @@ def _label(name: str, key: str) -> dict[str, Any]:
     return {}
 
 
-def _yardstick(given: Mapping[str, str]) -> dict[str, Any]:
+def _yardstick(given: dict[str, str]) -> dict[str, Any]:
     table = report.paper_table(given["paper"], given["table"])
     cells = table.cells.loc[given["row"], RECALLS].to_dict()
     (label,) = [row.label for row in table.rows if row.id == given["row"]]
@@ -141,12 +141,11 @@ def recall_by_cost(board: pd.DataFrame) -> str:
     axes = made.subplots()
     axes.set(xscale="log", xlabel="minutes to train", ylabel="R-sum")
     axes.xaxis.set_major_formatter("{x:g}")
-    for name, mark, colour in zip(PAPERS, "osD^v", (*PALETTE, INK), strict=True):
+    for name, mark, hue in zip(PAPERS, "osD^v", (*PALETTE, INK), strict=True):
         own = board.query("paper == @name and minutes > 0")
         for small, part in own.groupby(own["profile"] == "quick"):
-            look = {"color": colour, "fillstyle": "none" if small else "full", "linestyle": "none"}
-            axes.plot(part["minutes"], part["rsum"], mark, **look)
-        axes.plot([], [], mark, color=colour, label=name.replace("_", " "))
+            axes.plot(part["minutes"], part["rsum"], mark, color=hue, fillstyle="none" if small else "full")
+        axes.plot([], [], mark, color=hue, label=name.replace("_", " "))
     for height in board.query("kind == 'chance'")["rsum"]:
         axes.axhline(height, linestyle=":", color=INK, label="chance")
     made.legend(loc="outside lower center", ncols=3)
@@ -164,8 +163,7 @@ def paper(name: str, table: str, row: str, over: str) -> dict[str, Any]:
         nothing, or "".
     """
     said, results = report.read_paper(name), published(name)
-    words = results.kept.verdicts.groupby("claim")["word"].first()
-    words = words[words.index.isin(said.claims)]
+    words = results.kept.verdicts.groupby("claim")["word"].first().reindex(list(said.claims))
     kinds = {"held": [REPRODUCED, CONSISTENT], "failed": [NOT_REPRODUCED, INCONSISTENT], "single": [ONE_SEED]}
     counts = {kind: int(words.isin(own).sum()) for kind, own in kinds.items()}
     lines = {one.id: one for one in said.tables[table].lines}
@@ -179,40 +177,62 @@ def paper(name: str, table: str, row: str, over: str) -> dict[str, Any]:
     }
 
 
-def answer(runs: Path) -> dict[str, Any]:
-    """What the best model on the built-in dataset finds for a caption, the longest of those that it answers.
+def at_hand(runs: Path) -> tuple[list[dict[str, Any]], Any]:
+    """Runs of this build on the built-in dataset, as `list_runs` says, and the test split of the first.
 
-    Returns:
-        ``query``: the caption; ``images``: of each the address, a caption and whether it is right; ``among``:
-        how many there are; ``run``: of the largest profile, as `list_runs` says; ``recall``: its R@5 of text
-        queries. Empty where nothing was run on that dataset.
+    Those of the largest profile come first, by their R-sum. None, and None, where nothing was run.
     """
     found = [one for one in list_runs(runs) if one["state"] == FINISHED] if runs.is_dir() else []
     found = [one for one in found if one["dataset"] == "picturebook" and one["rsum"]]
-    for one in sorted(found, key=lambda one: (-PROFILES.index(one["profile"]), -one["rsum"])):
-        try:
-            test = imtext.load(one["folder"]).test
-        except RunError:  # a mean of others has no network of its own
-            continue
-        run = Run(one["folder"])
-        first = np.argsort(-scores_of(run).T, axis=1, kind="stable")[:, :5]
-        right = test.group_of_image[first] == test.group_of_caption[:, None]
-        answered = np.flatnonzero(right.any(1))
-        query = max(answered, key=lambda asked: len(test.captions[asked]), default=0)
-        images = [
-            (inline(open_picture(test, image)), test.captions[test.captions_of(image)[0]], own)
-            for image, own in zip(first[query], right[query], strict=True)
-        ]
-        about = {"run": one, "among": test.n_images, "recall": run.metrics["test"]["text_query_r5"]}
-        return about | {"query": test.captions[query], "images": images}
-    return {}
+    found.sort(key=lambda one: (-PROFILES.index(one["profile"]), -one["rsum"]))
+    for one in found:
+        with suppress(RunError):  # a mean of others has no network of its own
+            return found, load(one["folder"]).test
+    return [], None
 
 
-def figure(notebooks: Path, name: str, cell: str) -> str:
+def built_in(found: list[dict[str, Any]], test: Any) -> pd.DataFrame:
+    """A line for each system on the built-in dataset, as `at_hand` gives them, the highest R-sum first.
+
+    Returns:
+        ``study``, ``run`` and ``profile``; mean over seeds of ``minutes`` to train, ``query_ms``, recalls and
+        R-sum, both also as semantic ones, for which all that is true of a scene is right (`Graded.row` names
+        them). Two lines have no study: orders by chance, and that of somebody who knows what is true.
+    """
+    known, drawn = scene_relevance(test), np.random.default_rng(0).random
+    measured = partial(graded, image_of_caption=test.image_of_caption, relevance=known)
+    lines = [{"run": "chance"} | measured(drawn(known.shape)).row() for _ in range(20)]
+    lines.append({"run": "exact", "query_ms": np.nan} | measured(known).row())
+    for one, run in ((one, Run(one["folder"])) for one in found):
+        if (scores := scores_of(run)).shape == known.shape:
+            lines.append(one | run.load_json("provenance.json") | measured(scores).row())
+    board = pd.DataFrame(lines).groupby(["study", "run", "profile"], dropna=False).mean(numeric_only=True)
+    return board.sort_values("rsum", ascending=False).reset_index()
+
+
+def answer(found: list[dict[str, Any]], test: Any) -> dict[str, Any]:
+    """What the first of the runs of `at_hand` finds for a caption, the longest of those that it answers.
+
+    Returns:
+        ``query``: the caption; ``images``: of each the address, a caption and whether it is right;
+        ``recall``: R@5 of text queries of the run.
+    """
+    run = Run(found[0]["folder"])
+    first = np.argsort(-scores_of(run).T, axis=1, kind="stable")[:, :5]
+    right = test.group_of_image[first] == test.group_of_caption[:, None]
+    query = max(np.flatnonzero(right.any(1)), key=lambda asked: len(test.captions[asked]), default=0)
+    images = [
+        (inline(open_picture(test, image)), test.captions[test.captions_of(image)[0]], own)
+        for image, own in zip(first[query], right[query], strict=True)
+    ]
+    return {"recall": run.metrics["test"]["text_query_r5"], "query": test.captions[query], "images": images}
+
+
+def figure(stage: Path, name: str, cell: str) -> str:
     """The address of the first figure of a notebook's cell that holds ``cell``; "" where there is none."""
     import nbformat
 
-    for one in nbformat.read(notebooks / f"{name}.ipynb", as_version=4).cells:
+    for one in nbformat.read(stage / "notebooks" / f"{name}.ipynb", as_version=4).cells:
         for output in one.get("outputs", ()) if cell in one.source else ():
             if picture := output.get("data", {}).get("image/png"):
                 return f"data:image/png;base64,{picture}"

@@ -9,9 +9,9 @@ difference:
 - undecided: it holds 0.
 
 A claim "not better by more than so much" has an upper bound: reproduced when the interval ends below it, not
-reproduced when it begins above. A claim "better by about so much" has two: *consistent* when the interval
-reaches into what is claimed, *inconsistent* when it lies outside. Consistent is not reproduced: a wide
-interval is consistent with much.
+reproduced when it begins above. A claim "better by about so much", or "level", has two, as an equivalence
+test has: *consistent* when the whole interval lies within them, *inconsistent* when it lies outside. An
+interval that extends beyond a bound is too wide to tell, and undecided.
 
 Of several differences (both query directions, an order of three models) the worst word counts. Before all
 this, no verdict comes from
@@ -81,11 +81,11 @@ def _judge(bounds: Sequence[float], item: Evidence) -> tuple[str, str]:
             return UNDECIDED, "the interval includes 0"
         return (REPRODUCED, "as claimed") if item.low > 0 else (NOT_REPRODUCED, "the opposite of the claim")
     low, high = bounds
-    if low == float("-inf"):
-        if item.low <= high < item.high:
-            return UNDECIDED, "the interval extends beyond the claim"
-        return (REPRODUCED, "as claimed") if item.high <= high else (NOT_REPRODUCED, "more than claimed")
+    no_gain = low == float("-inf")
     if item.high < low or item.low > high:
-        return INCONSISTENT, "smaller than claimed" if item.high < low else "larger than claimed"
-    nothing = ", and 0" * (item.low <= 0 <= item.high and not low <= 0 <= high)
-    return CONSISTENT, f"the interval overlaps the claimed size{nothing}"
+        why = "smaller than claimed" if item.high < low else "larger than claimed"
+        return NOT_REPRODUCED if no_gain else INCONSISTENT, why
+    if low <= item.low and item.high <= high:
+        return REPRODUCED if no_gain else CONSISTENT, "the interval lies within what is claimed"
+    sized = "of the claimed size, but too wide to tell: " * (low <= item.difference <= high)
+    return UNDECIDED, f"{sized}the interval extends beyond what is claimed"

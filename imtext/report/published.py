@@ -1,8 +1,9 @@
 """Published runs of a paper on a dataset: files in ``results/<dataset>/``, written by ``make results``.
 
 - ``<paper>.csv``: a line for each row of the notebook, seed and split: the hash of its configuration, where,
-  when and how long it ran (from its last start), what stood for the paper's networks (``backbone``), and its
-  metrics. Rows that were published before there were hashes have none. Where the folds of a split are the
+  when and how long it ran (from its last start), what stood for the paper's networks (``backbone``), its
+  metrics, and ``query_ms``: milliseconds for the embeddings or scores of the test split, a query. Rows that
+  were published before there were hashes, or these times, have none. Where the folds of a split are the
   whole, there are none.
 - ``<paper>-ranks.npz``, uint16: ranks of the queries of the test split, and of the validation split where
   claims are about it, as ``<row>/<seed>/<split>/<side>``; images of captions and groups of images as
@@ -28,10 +29,10 @@ from imtext.files import read_object, told
 from imtext.report.evidence import Evidence
 
 ORIGIN = ["dataset", "profile", "backbone", "device", "hardware", "commit", "date"]
-NOTES = ["hash", *ORIGIN, "minutes"]
+NOTES = ["hash", *ORIGIN, "minutes", "query_ms"]
 # Of each table, by the end of its file's name: what tells its lines apart, and what else each of them has.
 TABLES = {
-    "": (["row", "seed", "split"], NOTES),
+    "": (["row", "seed", "split"], NOTES[:-1]),  # the last is younger than many a line
     "-curves": (["row", "seed", "epoch"], []),
     "-verdicts": (["claim", "part"], [one.name for one in fields(Evidence)] + ["word"]),
 }
@@ -73,7 +74,7 @@ class Published:
 
 def notes_of(provenance: dict[str, Any]) -> dict[str, Any]:
     """What a line says of where, when and how long a run ran, from its ``provenance.json``."""
-    same = {name: provenance[name] for name in ORIGIN if name in provenance}
+    same = {name: provenance[name] for name in [*ORIGIN, "query_ms"] if name in provenance}
     return same | {"date": provenance["when"], "minutes": round(provenance["seconds"] / 60, 1)}
 
 

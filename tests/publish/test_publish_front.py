@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections import defaultdict
 from pathlib import Path
@@ -12,7 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from imtext.data.generated import load_generated, scene_relevance
 from imtext.publish import front
+from imtext.retrieval import graded
 
 
 @pytest.fixture
@@ -89,14 +92,40 @@ def test_a_paper_without_runs_and_no_runs_at_all_are_said(
     assert "Nothing was run on the built-in dataset" in page
     shutil.rmtree(results)
     assert filled(repository, tmp_path, "intro").count("no run published") == 5
-    assert "No run on photographs is published" in filled(repository, tmp_path, "scoreboard")
+    page = filled(repository, tmp_path, "scoreboard")
+    assert "No run on photographs is published" in page and "this table has no lines" in page
+
+
+def test_the_built_in_dataset_is_measured_by_pairs_and_by_exact_relevance(tmp_path: Path) -> None:
+    test = load_generated("picturebook", tmp_path, train=1, val=1, test=40, size=64).split("test")
+    own = 1.0 * (test.image_of_caption == np.arange(40)[:, None])
+    found = []
+    for seed, scores in enumerate((own, 0 * own, own[:, :5])):
+        folder = tmp_path / f"row-{seed}"
+        folder.mkdir()
+        np.savez(folder / "scores-test.npz", scores=scores)
+        (folder / "provenance.json").write_text(json.dumps({"query_ms": 2.0 * seed}), encoding="utf-8")
+        found.append({"folder": folder, "study": "rich_features", "run": "vse", "profile": "smoke"})
+    board = front.built_in(found, test).set_index("run")
+    nothing = graded(0 * own, test.image_of_caption, scene_relevance(test))
+    # Seeds are averaged, and a run of another test split is left out.
+    assert board.loc["vse", "rsum"] == pytest.approx((600 + nothing.value("rsum")) / 2)
+    assert board.loc["vse", "semantic_rsum"] == pytest.approx((600 + nothing.value("semantic_rsum")) / 2)
+    assert board.loc["vse", "query_ms"] == 1.0
+    # Who knows what is true errs in nothing, but by pairs: some captions are true of several scenes.
+    assert board.loc["exact", "rsum"] < board.loc["exact", "semantic_rsum"] == pytest.approx(600)
+    # By chance: 1, 5 and 10 of 40 images, and of 200 captions of which five are right.
+    chance = board.loc["chance"]
+    assert chance["rsum"] == pytest.approx(77, abs=5) and chance["semantic_rsum"] > 82
+    assert list(board["rsum"]) == sorted(board["rsum"], reverse=True)
 
 
 def test_words_from_data_are_no_markup(
     monkeypatch: pytest.MonkeyPatch, repository: Path, tmp_path: Path
 ) -> None:
     run = {"study": "rich_features", "run": "vse", "profile": "smoke"}
-    shown = {"query": "<b>a dog</b>", "images": [("data:,", 'a "dog"', True)], "among": 5, "recall": 20.0}
-    monkeypatch.setattr(front, "answer", lambda runs: shown | {"run": run})
+    monkeypatch.setattr(front, "at_hand", lambda runs: ([run], SimpleNamespace(n_images=5)))
+    shown = {"query": "<b>a dog</b>", "images": [("data:,", 'a "dog"', True)], "recall": 20.0}
+    monkeypatch.setattr(front, "answer", lambda found, test: shown)
     page = filled(repository, tmp_path, "intro")
     assert "&lt;b&gt;a dog" in page and "<b>a dog" not in page and "a &#34;dog&#34;" in page

@@ -113,6 +113,7 @@ def test_what_was_killed_goes_on_and_is_published_once(root, capsys, monkeypatch
     assert first == "intra_modal: 1 runs to publish"
     assert line.startswith("intra_modal: hinges, seed 0, 0.") and "minutes, test R-sum" in line
     before = files(root)
+    assert (read_published(path).lines["query_ms"] > 0).all()
     ends = {"about.json", ".csv", "-curves.csv", "-ranks.npz", "-verdicts.csv"}
     assert {name.removeprefix("intra_modal") for name in before} == ends
     never(monkeypatch)

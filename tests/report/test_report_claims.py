@@ -15,6 +15,7 @@ from imtext.report.claims import SIGNS
 CLAIM = Claim("c", "A beats B", "section 1", "R@1")
 NO_GAIN = Claim("n", "A does not beat B", "section 1", "R@1", bounds=(-np.inf, 1.5))
 ABOUT = Claim("a", "A adds about ten", "section 1", "R@1", bounds=(5, 15))
+BEYOND = "the interval extends beyond what is claimed"
 PROVENANCE = {"dataset": "picturebook", "profile": "quick", "seeds": [0, 1, 2], "device": "cpu"}
 
 
@@ -67,12 +68,11 @@ def test_rule_for_no_gain(low, high, word):
 @pytest.mark.parametrize(
     ("low", "high", "word", "why"),
     [
-        (6, 14, "consistent", "the interval overlaps the claimed size"),
-        (3, 8, "consistent", "the interval overlaps the claimed size"),
-        (12, 18, "consistent", "the interval overlaps the claimed size"),
-        (-2, 19, "consistent", "the interval overlaps the claimed size, and 0"),
-        (1, 4, "inconsistent", "smaller than claimed"),
-        (-8, -2, "inconsistent", "smaller than claimed"),
+        (5, 15, "consistent", "the interval lies within what is claimed"),
+        (3, 13, "undecided", f"of the claimed size, but too wide to tell: {BEYOND}"),
+        (1, 8, "undecided", BEYOND),
+        (12, 20, "undecided", BEYOND),
+        (-8, 4, "inconsistent", "smaller than claimed"),
         (16, 20, "inconsistent", "larger than claimed"),
     ],
 )
@@ -80,8 +80,12 @@ def test_rule_for_about(low, high, word, why):
     several, one = (decide(ABOUT, [_evidence((low + high) / 2, low, high, seeds)]) for seeds in (3, 1))
     assert (several.word, several.reason) == (word, why)
     assert (one.word, one.reason) == ("one seed", why)
-    level = Claim("l", "A is level with B", "section 1", "R@1", bounds=(-2, 2))
-    assert decide(level, [_evidence(0, -1, 1)]).reason == "the interval overlaps the claimed size"
+
+
+def test_an_interval_wider_than_just_below_decides_nothing():
+    just_below = Claim("j", "B is just below A", "section 1", "mean recall", bounds=(0, 3))
+    assert decide(just_below, [_evidence(0.45, -7.60, 8.56)]).word == "undecided"
+    assert decide(just_below, [_evidence(1.4, 0.4, 2.6)]).word == "consistent"
 
 
 def test_no_verdict_from_a_row_at_chance_or_where_nothing_is_judged():
