@@ -124,7 +124,7 @@ def evaluate(
 
     An .npz or .safetensors file, or a folder of .npy files, with images
     (N, D), captions (M, D) and image_of_caption (M,), the index of each
-    caption's image. Scores are cosines; ties go by index.
+    caption's image. Scores are cosines; ties are broken by index.
 
     For example: imtext evaluate embeddings.npz --folds 5
 
@@ -198,7 +198,7 @@ def explore(run: Place, /, *others: Place, out: Place) -> None:
     Args:
         run: the folder of a finished run
         others: up to two more with the same test images, shown beside it
-        out: folder of the page, which is not there yet
+        out: a new folder for the page
     """
     from imtext.publish.explore import explore
 
@@ -277,7 +277,7 @@ def compare(*names: str, build: Place = BUILD) -> int:
 
 @book.command
 def normalise(*names: str) -> None:
-    """Bring the committed notebooks into their committed form.
+    """Normalise the committed notebooks.
 
     For example: imtext book normalise
 
@@ -325,11 +325,11 @@ def results(
 
 @data.command
 def fetch(name: str, /, *, root: Place | None = None, parts: str | None = None) -> None:
-    """Bring a dataset into a folder, or say what has to be requested for it.
+    """Download a dataset, or say what must be requested and from whom.
 
     Without --root the parts are listed, with sizes and checksums.
-    A download that broke goes on where it stopped; what is there and right
-    is left alone. Checksums are those that were published.
+    An interrupted download is resumed; correct files are left alone.
+    Checksums are the published ones.
 
     For example: imtext data fetch flickr8k --root ~/data/flickr8k
 
@@ -421,7 +421,7 @@ def pack(
     """Write a dataset into one memory-mapped file.
 
     The file holds the images at one size, or the features where the
-    dataset comes as such, with all captions, splits and boxes. Give it as
+    dataset consists of features, with all captions, splits and boxes. Give it as
     data_root, in place of the folder.
 
     For example: imtext data pack flickr8k --root ~/data/flickr8k --out pack.safetensors
@@ -557,10 +557,10 @@ def remove(
     For example: imtext runs remove --unfinished --yes
 
     Args:
-        names: folders of runs, or beginnings of names with which only one run begins
-        unfinished: all unfinished runs that nobody works on
+        names: folders of runs, or unique beginnings of their names
+        unfinished: all unfinished runs that no process is working on
         cache: stored pixels and features
-        yes: do it
+        yes: remove them
     """
     from imtext.runs import listing
 

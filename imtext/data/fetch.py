@@ -158,7 +158,7 @@ def fetch(
     transfer: Transfer = Transfer(),  # noqa: B008
     say: Callable[[str], None] = print,
 ) -> list[str]:
-    """Bring a dataset into a folder, or say what has to be requested for it.
+    """Download a dataset, or say what must be requested and from whom.
 
     Args:
         name: a name of ``SOURCES``.
