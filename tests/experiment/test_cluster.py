@@ -52,7 +52,7 @@ def expect_the_same(found, here):
 def test_rows_that_a_notebook_has_written_down_are_trained_by_workers(
     here, scheduler, tmp_path, monkeypatch, capsys
 ):
-    with pytest.raises(RunError, match=r"3 rows wait for `imtext runs train .*\.partial`; then run this again"):
+    with pytest.raises(RunError, match=r"3 rows wait for `imtext runs train .*\.partial`; then run"):
         tiny.study(tmp_path, jobs=0).run(ROWS)
     folders = [str(path) for path in tmp_path.glob("*/*.partial")]
     assert len(folders) == 3 and not list(tmp_path.glob("cache/features/*"))
