@@ -193,9 +193,10 @@ def scan_scores(
     training = torch.is_grad_enabled() and (regions.requires_grad or words.requires_grad)
     scores = torch.zeros(len(regions), len(words), dtype=dtype, device=regions.device)
     (context, queries), target = (sides, scores) if direction == "t-i" else (sides[::-1], scores.T)
-    # On a CPU blocks fit the cache and each thread has its own; else a block is work enough for all.
+    # On a CPU blocks fit the cache, on a GPU a block is work enough for all. Unless something is trained, each
+    # thread of a CPU has blocks of its own.
     whole_device = training or scores.is_cuda
-    rows, numbers = (1 << 13, 1 << 22) if whole_device else (288, 288 * 768)
+    rows, numbers = (1 << 13, 1 << 22) if scores.is_cuda else (576, 1 << 17)
     few = max(1, min(len(context.values), rows // context.mean))
     many = max(16, numbers // (few * context.mean * queries.mean) // 16 * 16)  # whole vector registers
     if block is not None:
