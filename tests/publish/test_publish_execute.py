@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 
 from imtext.cli import main
 from imtext.errors import ConfigError, RunError
+from imtext.publish import execute
 from imtext.publish.execute import execute_book, refresh
 from imtext.publish.notebooks import normalise_file
 from imtext.publish.pages import digest_sources, make_stage
@@ -96,17 +96,15 @@ while not Path("{other}").exists():
     assert (root / "_build" / "executing").is_dir()
 
 
-def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
+def test_the_terminal_shows_what_the_library_announces(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(root)
-    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setattr(execute, "EVERY", 0.2)
     code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
     write(root / "notebooks" / "a.ipynb", code)
     assert main(["book", "make", "--only", "execute", "--profile", "smoke"]) == 0
-    assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
+    assert "Section: Stage I, epoch 3/10\n" in capsys.readouterr().out
 
 
 def test_folders_are_taken_from_where_the_user_stands(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
