@@ -108,7 +108,7 @@ def test_the_web_page_holds_everything_and_fetches_nothing(encoder, tmp_path, pi
     assert "color-scheme: light dark" in page
     for source in sources:
         data = re.fullmatch(r"data:image/webp;base64,(.+)", source)[1]
-        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (40, 30)
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (180, 135)
 
 
 @pytest.mark.parametrize("query", ["a red thing for $5 or $6", "blue.png"])

@@ -10,7 +10,7 @@ from imtext.cli import main
 from imtext.errors import ConfigError, RunError
 from imtext.publish import execute
 from imtext.publish.execute import execute_book, refresh
-from imtext.publish.notebooks import normalise_file
+from imtext.publish.notebooks import KERNELSPEC, normalise_file
 from imtext.publish.pages import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
@@ -23,7 +23,7 @@ def write(path: Path, *sources: str) -> Path:
     cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
     cells += [nbformat.v4.new_markdown_cell("## Section"), *map(nbformat.v4.new_code_cell, sources)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC}), path)
     return path
 
 

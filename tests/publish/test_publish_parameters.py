@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.publish.notebooks import check_names
+from imtext.publish.notebooks import KERNELSPEC, check_names
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -22,7 +22,7 @@ overrides = {}  # any field: {"recipe": {"epochs": 1}}
 def notebook(tmp_path: Path) -> Path:
     cell = nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]})
     path = tmp_path / "paper.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A"), cell]), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": KERNELSPEC}), path)
     return path
 
 
@@ -44,7 +44,8 @@ def test_notebooks_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_notebook_without_parameters_takes_none(tmp_path: Path) -> None:
     bare = tmp_path / "bare.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), bare)
+    cells, metadata = [nbformat.v4.new_code_cell("1")], {"kernelspec": KERNELSPEC}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), bare)
     check_names(bare, {})
     with pytest.raises(ConfigError, match="unknown parameter 'seeds'; it takes none"):
         check_names(bare, {"seeds": [1]})
