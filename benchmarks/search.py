@@ -21,8 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imtext.data import Dataset, ImageFeatures
-from imtext.search import EXACT, PROBED, candidates
+from imtext.retrieval.index import EXACT, PROBED, candidates
 
 TOP = 10
 
@@ -32,16 +31,16 @@ def main() -> None:
     options = _options()
     clock = time.process_time if options.busy else time.perf_counter
     random = np.random.default_rng(0)
-    items, gallery = embeddings(options, random)
+    items = embeddings(options, random)
     queries = items[random.integers(len(items), size=options.queries)]
     queries = unit(queries + options.noise * unit(random.normal(size=queries.shape)).astype("f4"))
     print(f"{len(items):,} items x {options.dimensions:,}, float32; {options.queries} queries, best {TOP}")
     with tempfile.TemporaryDirectory() as folder:
         before = _peak()
         start = clock()
-        candidates(gallery, queries[0], 10 * TOP + 100, Path(folder))
+        index = Path(folder) / "items.faiss"
+        candidates(items, queries[0], 10 * TOP + 100, index)
         built, extra = clock() - start, _peak() - before
-        (index,) = Path(folder).glob("*.faiss")
         share = index.stat().st_size / items.nbytes
         exact, faiss, found = [], [], []
         for query in queries:
@@ -49,8 +48,8 @@ def main() -> None:
             best = np.argsort(-(items @ query), kind="stable")[:TOP]
             exact.append(clock() - start)
             start = clock()
-            rows = candidates(gallery, query, 10 * TOP + 100, Path(folder))
-            near = rows[np.argsort(-(gallery.features[rows] @ query), kind="stable")[:TOP]]
+            rows = candidates(items, query, 10 * TOP + 100, index)
+            near = rows[np.argsort(-(items[rows] @ query), kind="stable")[:TOP]]
             faiss.append(clock() - start)
             found.append(len(np.intersect1d(best, near)) / TOP)
     ratios = np.array(faiss) / np.array(exact)
@@ -66,8 +65,8 @@ def main() -> None:
     )
 
 
-def embeddings(options: argparse.Namespace, random: np.random.Generator) -> tuple[np.ndarray, Dataset]:
-    """Random embeddings ``(N, D)`` of length 1, and the gallery of them."""
+def embeddings(options: argparse.Namespace, random: np.random.Generator) -> np.ndarray:
+    """Random embeddings ``(N, D)`` of length 1."""
     count, dim = options.items, options.dimensions
     centres = unit(random.normal(size=(max(1, count // 100), dim))).astype("f4")
     items = centres[random.integers(len(centres), size=count)]
@@ -75,10 +74,7 @@ def embeddings(options: argparse.Namespace, random: np.random.Generator) -> tupl
         block = items[begin : begin + (1 << 16)]
         block += options.spread * unit(random.standard_normal(block.shape, dtype=np.float32))
         block[:] = unit(block)
-    names = [str(i) for i in range(count)]
-    features = ImageFeatures((items,), np.arange(count))
-    about = (), [], ["test"] * count, np.arange(count)
-    return items, Dataset("random embeddings", Path(), names, names, *about, features=features)
+    return items
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from imtext import __version__
 from imtext.errors import ConfigError, DataError, ImtextError, one_line, print_anything
 from imtext.files import read_object, size_of, told
-from imtext.publish.notebooks import FOLDERS, compare_book, find_notebooks, normalise_file
+from imtext.publish.notebooks import FOLDERS, find_notebooks, normalise_file
 
 app = App(
     "imtext",
@@ -259,23 +259,6 @@ def make(
 
 
 @book.command
-def compare(*names: str, build: Place = BUILD) -> int:
-    """Compare the notebooks executed in the profile smoke with the committed ones.
-
-    Exit code 1 where they show something else.
-
-    For example: imtext book compare
-
-    Args:
-        names: names of notebooks (default: all)
-        build: the build folder
-    """
-    different = compare_book(HERE, build, names)
-    print("\n".join(different) or "  what the notebooks show is as committed")
-    return int(bool(different))
-
-
-@book.command
 def normalise(*names: str) -> None:
     """Normalise the committed notebooks.
 
@@ -375,30 +358,15 @@ def check(
         jobs: decoding threads (default: cores)
         p: option of the reader, such as subset true; may be repeated
     """
-    from imtext.data.check import check_dataset
+    from imtext.data.check import check_arrays, check_dataset
+    from imtext.retrieval import load_embeddings
 
     if name == "embeddings":
-        report = _check_embeddings(root, values(p))
+        report = check_arrays(str(root), *load_embeddings(root))
     else:
         report = check_dataset(name, root, not no_pictures, not no_duplicates, jobs, values(p))
     print(_json(report) if json_ else report)
     return int(not report.ok)
-
-
-def _check_embeddings(file: Path, options: dict[str, Any]) -> Any:
-    """The report on a file of embeddings; what cannot be read is an error of the report."""
-    from imtext.data.check import Finding, Report, check_arrays
-    from imtext.retrieval import load_embeddings
-
-    if options:
-        raise ConfigError(f"-p {', '.join(options)}: embeddings take no options")
-    if not file.exists():
-        raise DataError(f"root={file}: expected a file of embeddings, found nothing; correct --root")
-    try:
-        return check_arrays(str(file), *load_embeddings(file))
-    except DataError as error:
-        refused = Finding("error", "reader", f"the reader refuses it: {error}")
-        return Report("embeddings", str(file), [refused])
 
 
 def _json(found: Any) -> str:
@@ -568,9 +536,8 @@ def remove(
         raise ConfigError("nothing to remove: name a run, or give --unfinished or --cache")
     # All are found before the first one goes.
     gone = {listing.find_run(runs_dir, name): listing.remove_run for name in names}
-    for run in listing.list_runs(runs_dir) if unfinished else ():
-        if run["state"] == listing.UNFINISHED:
-            gone[run["folder"]] = listing.remove_run
+    found = listing.list_runs(runs_dir) if unfinished else []
+    gone |= {run["folder"]: listing.remove_run for run in found if run["state"] == listing.UNFINISHED}
     if cache and (runs_dir / listing.CACHE).is_dir():
         gone[runs_dir / listing.CACHE] = listing.remove_cache
     freed = 0

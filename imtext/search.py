@@ -6,44 +6,27 @@ import html
 import os
 import textwrap
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
+from string import Template
 from typing import Any
 from zlib import crc32
 
 import numpy as np
+from PIL import ImageOps
 
 from imtext.check import whole
 from imtext.data import Dataset, ImageFeatures
-from imtext.data.decoding import without
 from imtext.data.files import Files, bare
 from imtext.data.images import read_picture
-from imtext.data.pack import opened, source_fingerprint
+from imtext.data.pack import opened
 from imtext.errors import ConfigError, DataError
 from imtext.experiment.compute import unit
-from imtext.files import atomic, cached_array, told
-from imtext.progress import progress
+from imtext.files import atomic, told
+from imtext.retrieval.index import candidates
+from imtext.vision.gallery import embed_gallery
 
-COLUMNS = 5  # pictures beside each other in a picture
-EXACT = 100_000  # images that are all compared; among more, FAISS says which
-PROBED = 5  # of the sqrt(N) lists of an index, one in so many is looked through
-BLOCK = 128  # images that are embedded at a time, on average
+COLUMNS, SIDE = 5, 320  # pictures beside each other in a picture, and pixels of each
 GALLERIES = "galleries"  # of the cache, the folder
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 68rem; }}
-</style>
-<h1>{title}</h1>
-<p>{about}</p>
-{pictures}
-"""
-
 
 @dataclass(frozen=True)
 class Hit:
@@ -79,11 +62,11 @@ class Answer:
 
     def cells(self) -> list[tuple[Any, list[str]]]:
         """A picture and the lines beneath, of the query where it is an image, then of each answer."""
-        shown = [] if self.picture is None else [(_read(self.picture), ["the query"])]
+        shown = [] if self.picture is None else [(self.picture, ["the query"])]
         for one in self.hits:
             about = f"{one.rank} · {self.measure} {one.score:.3f} · {one.image.name}"
-            shown.append((_read(one.image), [about, *one.captions]))
-        return shown
+            shown.append((one.image, [about, *one.captions]))
+        return [(ImageOps.contain(read_picture(path), (SIDE, SIDE)), lines) for path, lines in shown]
 
 
 def search(encoder: Any, query: str, top: int = 5, gallery: str | os.PathLike[str] | None = None) -> Answer:
@@ -107,7 +90,8 @@ def search(encoder: Any, query: str, top: int = 5, gallery: str | os.PathLike[st
     if picture is None and gallery is not None:
         asked = unit(encoder.embed_captions([query]))[0]
         shown = _gallery(encoder, Path(gallery))
-        rows = candidates(shown, asked, 10 * top + 100, encoder.inputs.source.cache / GALLERIES)
+        index = encoder.inputs.source.cache / GALLERIES / f"{shown.fingerprint()}.faiss"
+        rows = candidates(shown.features, asked, 10 * top + 100, index)
         scores = shown.features[rows] @ asked
         about = "; ".join((f"the {shown.n_images:,} images of {shown.name}", *shown.notes))
     else:
@@ -126,34 +110,6 @@ def search(encoder: Any, query: str, top: int = 5, gallery: str | os.PathLike[st
     return Answer(query.strip(), picture, about, tuple(hits), encoder.measure)
 
 
-def candidates(gallery: Dataset, asked: np.ndarray, count: int, folder: Path) -> np.ndarray:
-    """Rows of a gallery, ascending, among which are those with the largest product with a query.
-
-    These are all rows, up to 100,000 or where FAISS is not installed. Else they are ``count``, named by an
-    inverted file of FAISS with 8 bits a number, which is built once and kept in ``folder``; it may miss one.
-
-    ``gallery``: its ``features (N, D)`` are embeddings. ``asked``: the embedding ``(D,)`` of the query.
-    """
-    features, size, step = gallery.features, gallery.n_images, 1 << 16
-    if size <= EXACT or find_spec("faiss") is None:
-        return np.arange(size)
-    import faiss
-
-    path, lists = folder / f"{gallery.fingerprint()}.faiss", int(size**0.5)
-    if not path.is_file():
-        index = faiss.index_factory(len(asked), f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
-        index.train(features[np.arange(0, size, max(1, size // (50 * lists)))])
-        for begin in progress(range(0, size, step), f"indexing {gallery.name}"):
-            index.add(features[np.arange(begin, min(begin + step, size))])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary:
-            faiss.write_index(index, str(temporary))
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
-    index.nprobe = lists // PROBED
-    found = index.search(asked[None].astype("f4"), count)[1][0]
-    return np.sort(found[found >= 0])
-
-
 def _gallery(encoder: Any, place: Path) -> Dataset:
     """The images of a gallery; their ``features (N, D)`` are embeddings, of length 1."""
     if place.suffix == ".npz" and place.is_file():
@@ -164,13 +120,9 @@ def _gallery(encoder: Any, place: Path) -> Dataset:
     else:
         named = Files(place).named.values() if place.is_dir() else ()
         gallery = _unlabelled(place, sorted(name for one in named for name in one if bare(name) != name))
-    # Blocks begin where the name of a file says so: a new file changes one of them.
-    starts = [i for i, name in enumerate(gallery.image_files) if i and crc32(os.fsencode(name)) % BLOCK == 0]
-    blocks = progress(np.split(np.arange(gallery.n_images), starts), f"embedding {gallery.name}")
-    parts = [_embedded(encoder, gallery.take(block)) for block in blocks]
-    unread = np.flatnonzero(np.isnan(np.concatenate([part[:, 0] for part in parts])))
-    gallery = replace(gallery, features=ImageFeatures(tuple(parts), range(gallery.n_images)))
-    return without(gallery, [gallery.image_files[i] for i in unread])
+    model = f"{crc32(np.ascontiguousarray(encoder.images)):08x}"
+    cache, dim = encoder.inputs.source.cache / GALLERIES / model, encoder.images.shape[1]
+    return embed_gallery(gallery, lambda paths: unit(encoder.embed_images(paths)), dim, cache)
 
 
 def _stored(path: Path, dim: int) -> Dataset:
@@ -191,25 +143,6 @@ def _unlabelled(place: Path, names: list[str]) -> Dataset:
     root = place.parent if place.is_file() else place
     tests = ["test"] * len(names)
     return Dataset(place.resolve().name, root, names, names, (), [], tests, range(len(names)))
-
-
-def _embedded(encoder: Any, block: Dataset) -> np.ndarray:
-    """Embeddings ``(n, D)`` of pictures, of length 1, from the cache where it has them."""
-    paths = [block.image_path(i) for i in range(block.n_images)]
-    shape = len(paths), encoder.images.shape[1]
-    model = f"{crc32(np.ascontiguousarray(encoder.images)):08x}"
-    path = encoder.inputs.source.cache / GALLERIES / model / f"{source_fingerprint(block, 0, '')}.npy"
-    return cached_array(path, shape, "<f4", [shape[0] * shape[1]], lambda _: [_rows(encoder, paths)])
-
-
-def _rows(encoder: Any, paths: list[Path]) -> np.ndarray:
-    """Embeddings of pictures; NaN for one that cannot be read."""
-    try:
-        return unit(encoder.embed_images(paths))
-    except DataError:
-        if len(paths) == 1:
-            return np.full((1, encoder.images.shape[1]), np.nan)
-        return np.concatenate([_rows(encoder, [path]) for path in paths])
 
 
 def check_out(out: str | os.PathLike[str]) -> Path:
@@ -255,19 +188,13 @@ def _as_picture(query: str) -> Path | None:
     return None
 
 
-def _read(path: Path) -> Any:
-    """A small copy of a picture, turned as its EXIF data say."""
-    picture = read_picture(path)
-    picture.thumbnail((320, 320))
-    return picture
-
-
 def _html(answer: Answer) -> str:
     from imtext.report.gallery import Gallery
 
     about = f"The {len(answer.hits)} best by {answer.measure} of {answer.gallery}."
     pictures = Gallery([answer.cells()])._repr_html_()
-    return _PAGE.format(title=html.escape(answer.title()), about=html.escape(about), pictures=pictures)
+    page = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
+    return page.substitute(title=html.escape(answer.title()), about=html.escape(about), pictures=pictures)
 
 
 def _draw(answer: Answer) -> Any:

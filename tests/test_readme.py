@@ -61,10 +61,9 @@ def test_imtext_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_parameters_exist(repository: Path) -> None:
-    from imtext.publish.notebooks import declared_parameters
-
+    papermill = pytest.importorskip("papermill")
     commands = re.findall(r"^imtext notebook (\w+)(.*)$", "\n".join(blocks("sh")), re.MULTILINE)
     assert commands
     for name, line in commands:
         path = repository / "notebooks" / f"{name}.ipynb"
-        assert set(re.findall(r"-p (\w+)", line)) <= set(declared_parameters(path))
+        assert set(re.findall(r"-p (\w+)", line)) <= set(papermill.inspect_notebook(path))

@@ -19,20 +19,20 @@ ROOMS = {
     "picturebook": (("picturebook/",), 4_300, 3_803),
     "data": (("data/",), 2_700, 2_695),
     "text": (("text/",), 1_000, 996),
-    "vision": (("vision/",), 850, 740),
+    "vision": (("vision/",), 850, 839),
     "losses": (("losses/",), 280, 275),
     "models": (("models/",), 750, 746),
     "training": (("training/",), 600, 592),
     "retrieval": (("retrieval/",), 1_500, 1_495),
-    "experiment": (("experiment/", "runs/"), 1_900, 1_897),
+    "experiment": (("experiment/", "runs/"), 1_900, 1_900),
     "papers": (("papers/", "report/"), 2_200, 2_200),
     "explore": (("publish/explore.py",), 150, 142),
     "front": (("publish/front.py",), 150, 150),
-    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 1_002),
+    "publish": (("publish/", "cli.py", "search.py", "__main__.py"), 900, 900),
     "base": (("",), 220, 216),
 }
 SLACK = 50
-FILES, LINES, TESTS = 141, 17_033, 19_943
+FILES, LINES, TESTS = 143, 16_966, 19_895
 LAYOUT = {getattr(tokenize, name) for name in ("COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER")}
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imtext import search as module
 from imtext.data import Dataset, ImageFeatures
 from imtext.data.images import read_picture
 from imtext.data.pack import write_pack
 from imtext.errors import ConfigError, DataError
 from imtext.search import search, write_answer
+from imtext.vision import gallery as gallery_module
 
 COLOURS = {"red": (220, 40, 40), "green": (30, 160, 60), "blue": (40, 70, 220)}
 CAPTIONS = ("a red square", "something <b>red</b> & $5", "a green square", "a blue square", "blue again")
@@ -108,7 +108,7 @@ def test_the_web_page_holds_everything_and_fetches_nothing(encoder, tmp_path, pi
     assert "color-scheme: light dark" in page
     for source in sources:
         data = re.fullmatch(r"data:image/webp;base64,(.+)", source)[1]
-        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (40, 30)
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (180, 135)
 
 
 @pytest.mark.parametrize("query", ["a red thing for $5 or $6", "blue.png"])
@@ -190,7 +190,7 @@ def test_an_image_finds_captions_of_the_test_split_whatever_the_gallery(encoder,
 
 
 def test_pictures_are_embedded_once(encoder, photos, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 1)
+    monkeypatch.setattr(gallery_module, "_BLOCK", 1)
     first = search(encoder, "a green thing", gallery=photos)
     assert sorted(encoder.embedded) == ["fire.webp", "meadow.png", "sea.JPG"]
     Image.new("RGB", (30, 40), COLOURS["green"]).save(photos / "new.png")
@@ -203,7 +203,7 @@ def test_pictures_are_embedded_once(encoder, photos, monkeypatch):
 
 
 def test_a_search_that_was_stopped_goes_on(encoder, photos, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 1)
+    monkeypatch.setattr(gallery_module, "_BLOCK", 1)
     embed = encoder.embed_images
 
     def stopped(files):
@@ -282,31 +282,6 @@ def test_unfit_galleries_are_refused(encoder, tmp_path):
     }.items():
         with pytest.raises(DataError, match=words):
             search(encoder, "blue", gallery=gallery)
-
-
-def test_many_images_are_searched_through_an_index_that_is_built_once(tmp_path, monkeypatch):
-    faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed (pip install 'imtext[search]')")
-    random = np.random.default_rng(0)
-    names = [str(i) for i in range(900)]
-    rows = random.normal(size=(900, 8)).astype("f4")
-    gallery = dataset(tmp_path, names, features=ImageFeatures((rows,), range(900)))
-    everything = module.candidates(gallery, rows[5], 20, tmp_path)
-    assert everything.tolist() == list(range(900))
-    monkeypatch.setattr(module, "EXACT", 500)
-    monkeypatch.setattr(module, "PROBED", 1)
-    some = module.candidates(gallery, rows[5], 20, tmp_path)
-    assert len(some) == 20
-    assert (np.diff(some) > 0).all()
-    assert set(np.argsort(-(rows @ rows[5]))[:5]) <= set(some), "all lists are read, so none is missed"
-    monkeypatch.setattr(faiss, "index_factory", None)
-    assert module.candidates(gallery, rows[5], 20, tmp_path).tolist() == some.tolist()
-
-
-def test_without_faiss_all_images_are_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "EXACT", 1)
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    gallery = dataset(tmp_path, ["a", "b"], features=ImageFeatures((np.eye(2, dtype="f4"),), [0, 1]))
-    assert module.candidates(gallery, np.ones(2), 1, tmp_path).tolist() == [0, 1]
 
 
 class PairEncoder(ColourEncoder):

@@ -28,7 +28,7 @@ DISTANCES = {"msd": "MSD", "cosine": "cosine", "l2": "L2", "l1": "L1"}
 
 
 class BiLSTM(Part):
-    """A caption by a bi-directional LSTM on word vectors, see :class:`imtext.models.LSTMText`."""
+    """A caption by a bidirectional LSTM on words, see :class:`~imtext.models.text_encoders.LSTMText`."""
 
     readout: str = "halves"
     dropout: float = 0.5
@@ -40,7 +40,7 @@ class BiLSTM(Part):
 
 
 class GRU(Part):
-    """A caption by a GRU, as in VSE++, see :class:`imtext.models.GRUText`."""
+    """A caption by a GRU, as in VSE++, see :class:`~imtext.models.text_encoders.GRUText`."""
 
     bidirectional: bool = False
     pooled_words: str | None = None
@@ -77,7 +77,7 @@ class Joint(Part):
     """Both sides into one space of ``dim`` dimensions: a layer on images, a network on captions.
 
     Attributes:
-        dropout, text_fc: as for :func:`imtext.models.vse`.
+        dropout, text_fc: as for :func:`~imtext.models.joint.vse`.
     """
 
     text: BiLSTM | GRU | DrawnCNN = BiLSTM()
@@ -148,7 +148,7 @@ class Reranked(Part):
     Of several rows the embeddings stand side by side, whose cosine is the mean of their cosines.
 
     Attributes:
-        k1, k2: as for :func:`imtext.retrieval.choose_rerank`.
+        k1, k2: as for :func:`~imtext.retrieval.reranking.choose_rerank`.
     """
 
     k1: int = 20
@@ -177,7 +177,7 @@ def _side_by_side(runs: Sequence[Run], split: str) -> dict[str, Any]:
 
 
 class Branches(Part):
-    """Two branches on fixed features, see :func:`imtext.models.two_branch`.
+    """Two branches on fixed features, see :func:`~imtext.models.joint.two_branch`.
 
     Attributes:
         dim, dropout, norm: of either branch; hidden: length of the layer between, None for the linear model.
@@ -229,7 +229,7 @@ class Cca(Part):
 
 
 class Dual(Part):
-    """Image CNN and text CNN into one space, see :func:`imtext.models.dual_path`.
+    """Image CNN and text CNN into one space, see :func:`~imtext.models.joint.dual_path`.
 
     Attributes:
         depth, width, pooling, zero_init: of the text CNN; dim, head, all_positions: of the space.
@@ -266,7 +266,8 @@ class Single(Part):
         dim, width, blocks, keep: as for :class:`imtext.models.inception_resnet.InceptionResNetV1`.
         networks: 1 or 2.
         backbone: None, or in its place an image CNN that starts from ImageNet weights, with a linear layer to
-            ``dim``, see :class:`imtext.models.PictureCNN`; it takes no ``width``, ``blocks`` or ``keep``.
+            ``dim``, see :class:`~imtext.models.inception_resnet.PictureCNN`; it takes no ``width``,
+            ``blocks`` or ``keep``.
     """
 
     dim: int = 128
@@ -300,7 +301,7 @@ class _OfPairs(Part):
     shift = False
 
     def batches(self, inputs: Any, recipe: training.Recipe, seed: int, net: nn.Module, **options: Any) -> Any:
-        """Training batches of pairs; ``options`` as for :class:`imtext.training.PairBatches`."""
+        """Training batches of pairs; ``options`` as for :class:`~imtext.training.batches.PairBatches`."""
         captions = *inputs.text.train(), inputs.source.splits["train"].image_of_caption, inputs.source.groups
         how = recipe.batch_size, seed, self.shift, recipe.captions_per_group
         return training.PairBatches(inputs.image.train(), *captions, *how, **options)
@@ -310,7 +311,7 @@ class Hinges(_OfPairs):
     """Hinges of both directions, alone or with the intra-modal constraint.
 
     Attributes:
-        margin, negatives, all_epochs, constraint: as for :class:`imtext.training.HingeObjective`.
+        margin, negatives, all_epochs, constraint: as for :class:`~imtext.training.objectives.HingeObjective`.
     """
 
     margin: float = 0.2
@@ -340,7 +341,7 @@ class Instance(_OfPairs):
     Attributes:
         weights: (rank, image, text), the three lambdas.
         margin, negatives, all_epochs: of the ranking loss, as for
-            :class:`imtext.training.DualPathObjective`.
+            :class:`~imtext.training.objectives.DualPathObjective`.
         candidates: random captions of a batch among which ``negatives="released"`` finds the hardest.
         dropout, bias: of the classifier.
         shared: both sides share the classifier (paper), or have one each.
@@ -392,7 +393,7 @@ class Structure(Part):
     """The structure-preserving loss (Wang et al., Eq. 5).
 
     Attributes:
-        margin, top_k, lambdas, reduction: as for :func:`imtext.losses.structure_preserving_loss`.
+        margin, top_k, lambdas, reduction: as for :func:`~imtext.losses.structure.structure_preserving_loss`.
         hard: None, or what finds hard negatives for the captions with the network that training starts from,
             see :class:`imtext.papers.phrases.HardNegatives`.
         more_captions: one more caption of each image in a batch even where lambda 3 is 0.
@@ -428,12 +429,12 @@ class Structure(Part):
 
 
 class Centre(Part):
-    """Softmax over the groups and centre loss, see :class:`imtext.training.SingleObjective`.
+    """Softmax over the groups and centre loss, see :class:`~imtext.training.objectives.SingleObjective`.
 
     Attributes:
         weight: of the centre loss beside the softmax; softmax: whether there is one.
         images, captions: forms of an image and of a caption in an epoch: 1, or 2 for the mirror image too
-            and for two crops of each drawn caption, see :class:`imtext.training.MixedBatches`.
+            and for two crops of each drawn caption, see :class:`~imtext.training.batches.MixedBatches`.
         together: whether a batch holds whole groups, and ``batch_size`` counts them; else it counts pictures.
         scale: of the cosine in the softmax; 0 takes the product, with a bias.
     """

@@ -137,7 +137,8 @@ def dual_path(
     normalised.
 
     Args:
-        text: a :class:`~imtext.models.TextCNN`, or any module with ``dim`` that maps codes to ``(B, dim)``.
+        text: a :class:`~imtext.models.text_cnn.TextCNN`, or any module with ``dim`` that maps codes to
+            ``(B, dim)``.
         image_dim: length of a backbone feature.
         dim: length of an embedding (paper: 2,048).
         backbone: image CNN, or None for its features, as in Stage I, where it does not change.
@@ -213,9 +214,10 @@ def vse(
     without any word gives zeros, similarity 0 with every image. Of several views the mean feature counts.
 
     Args:
-        text: :class:`~imtext.models.GRUText`, :class:`~imtext.models.LSTMText`, or any module with ``dim``
-            that maps codes to ``(B, text.dim)``, zeros for a caption without words; in training it is also
-            given the lengths of captions, where a batch has them.
+        text: :class:`~imtext.models.text_encoders.GRUText`,
+            :class:`~imtext.models.text_encoders.LSTMText`, or any module with ``dim`` that maps codes to
+            ``(B, text.dim)``, zeros for a caption without words; in training it is also given the lengths of
+            captions, where a batch has them.
         image_dim: length of an image feature (2,048 for the mean of ResNet's C4, 5,888 for the paper's RIR).
         dim: length of an embedding (papers: 1,024).
         backbone: image CNN, or None for its features.

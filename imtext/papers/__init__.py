@@ -12,7 +12,7 @@ from imtext.report.style import house_style
 
 
 def study_of(paper: Paper, names: Mapping[str, Any]) -> Callable[..., Study]:
-    """What makes a paper's study of the parameters of its notebook, see :class:`imtext.experiment.Study`.
+    """Makes a paper's study of the parameters of its notebook, see :class:`~imtext.experiment.study.Study`.
 
     A claim that ranks alone do not decide is measured by the function that has its name.
 

@@ -31,7 +31,7 @@ def batch_times(
     device: str = "cpu",
     seconds: float = 3.0,
 ) -> dict[str, Any]:
-    """Time both paths of :func:`~imtext.models.dual_path` with random weights, the text CNN of depth 50.
+    """Time both paths of :func:`~imtext.models.joint.dual_path` with random weights, text CNN of depth 50.
 
     Forward and backward is a training step without the optimiser: the instance loss over 29,783 groups, as
     many as Flickr30k has, and gradients of every weight, the backbone's too. Inputs lie on the device

@@ -239,7 +239,7 @@ class HardNegatives(Part):
     def mine(self, inputs: Any, net: nn.Module, seed: int) -> dict[str, Any]:
         """Hard negatives of each phrase, and features of the true regions followed by the proposals.
 
-        Under their names of :class:`imtext.training.NeighbourBatches`.
+        Under their names of :class:`~imtext.training.batches.NeighbourBatches`.
         """
         announce("looking for hard negatives")
         image, fabric = inputs.image, make_fabric(inputs.source.places.device)

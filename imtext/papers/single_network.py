@@ -144,7 +144,7 @@ def collapse(result: Result, alone: Result, steps: int, lr: float) -> pd.DataFra
 
     Returns:
         A line a step: run, step, loss, spread and directions, see
-        :class:`imtext.training.SingleObjective`.
+        :class:`~imtext.training.objectives.SingleObjective`.
     """
     row, lines = result.rows[0], []
     for name, softmax in (("softmax + centre loss", True), ("centre loss alone", False)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from imtext.training.device import resolve_device
 
 # Where a notebook without runs_dir keeps its runs; not a parameter, so that no page shows the path.
 RUNS_FOLDER = "IMTEXT_RUNS"
+EVERY = 30  # seconds between two lines about a notebook
 # Environment variables of the library that name a folder.
 _FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
 
@@ -32,8 +32,8 @@ _FOLDER_VARIABLES = (RUNS_FOLDER, "IMTEXT_DATA", "IMTEXT_RESULTS")
 class NotebookProgress:
     """One line about the notebook that runs: the cell, the section it belongs to and the time so far.
 
-    It ends with what the library last announced of its work, in the file ``news``. On a terminal the line is
-    rewritten once a second; in a log a new one is written each half minute.
+    It ends with what the library last announced of its work, in the file ``news``, and is written anew each
+    half minute, since several notebooks may run beside each other.
     """
 
     def __init__(self, name: str, news: Path) -> None:
@@ -58,17 +58,16 @@ class NotebookProgress:
         self._thread.join()
         self.news.unlink(missing_ok=True)
         self.text = "failed" if failure else "done"
-        self._write(end="\n")
+        self._write()
 
     def _beat(self) -> None:
-        while not self._stop.wait(1 if sys.stdout.isatty() else 30):
+        while not self._stop.wait(EVERY):
             self._write()
 
-    def _write(self, end: str = "") -> None:
+    def _write(self) -> None:
         news = self.news.read_text(encoding="utf-8").splitlines() if self.news.is_file() else []
         spent = timedelta(seconds=round(time.monotonic() - self.began))
-        line = f"  {self.name}  {spent}  {': '.join([self.text, *news[-1:]])}"[:110]
-        print(f"\r{line:<110}{end}" if sys.stdout.isatty() else f"{line}\n", end="", flush=True)
+        print(f"  {self.name}  {spent}  {': '.join([self.text, *news[-1:]])}"[:110], flush=True)
 
 
 def execute_book(

@@ -7,7 +7,6 @@ ran it is refused. papermill only warns of an unknown parameter; here it is refu
 
 from __future__ import annotations
 
-import ast
 import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 
 from imtext.check import one_of
 from imtext.errors import ConfigError, RunError
-from imtext.files import atomic
+from imtext.files import atomic, told
 
 FOLDERS = ("data_root", "runs_dir")
 INJECTED = "injected-parameters"
@@ -51,30 +50,20 @@ def tagged(cell: Any, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def declared_parameters(path: Path) -> dict[str, Any]:
-    """Names and defaults of the parameters that a notebook declares in its cell tagged ``parameters``.
+def check_names(path: Path, parameters: Iterable[str]) -> None:
+    """Refuse a parameter that the notebook does not declare, in its cell tagged ``parameters``.
 
     Raises:
-        ConfigError: the notebook cannot be read, or has no such cell, or a default is not a plain value.
+        ConfigError: names those that it declares; or it cannot be read.
     """
-    import nbformat
+    from papermill import inspect_notebook
 
-    try:
-        cells = nbformat.read(path, as_version=4).cells
-        (source,) = [cell.source for cell in cells if tagged(cell, "parameters")]
-        lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
-        return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
-    except (OSError, ValueError, SyntaxError, KeyError, AttributeError) as error:
-        expected = "a notebook with a cell of plain assignments tagged 'parameters'"
-        raise ConfigError(f"{path}: expected {expected} ({error})") from None
-
-
-def check_names(path: Path, parameters: Iterable[str]) -> None:
-    """Refuse a parameter that the notebook does not declare. Raises ConfigError, which names those it has."""
-    declared = declared_parameters(path)
+    # A damaged notebook can raise almost anything.
+    with told(path, ConfigError, Exception, "expected a notebook, found {}"):
+        declared = inspect_notebook(path)
     for name in parameters:
         if name not in declared:
-            raise ConfigError(f"{path}: unknown parameter '{name}'; it takes {', '.join(declared)}")
+            raise ConfigError(f"{path}: unknown parameter '{name}'; it takes {', '.join(declared) or 'none'}")
 
 
 def normalise_notebook(notebook: Any, published: bool = False) -> Any:
@@ -167,26 +156,3 @@ def write_notebook(notebook: Any, path: Path) -> None:
 
     with atomic(path, RunError) as temporary:
         nbformat.write(notebook, temporary)
-
-
-def compare_book(root: Path, build: Path, names: Iterable[str] = ()) -> list[str]:
-    """Where the notebooks executed into ``build/stage`` show something else than the committed ones.
-
-    Pictures, and cells tagged ``nbval-ignore-output``, are left out, as nbval leaves them out. Returns a line
-    for each notebook that differs, which names the cells.
-    """
-    different = []
-    for path in find_notebooks(root, names):
-        both = itertools.zip_longest(_shown(path), _shown(build / "stage" / "notebooks" / path.name))
-        if cells := [str(number) for number, (here, there) in enumerate(both, start=1) if here != there]:
-            different.append(f"{path.stem}: code cells {', '.join(cells)} show something else than committed")
-    return different
-
-
-def _shown(path: Path) -> list[list[dict[str, str]]]:
-    """What each code cell shows, nothing of those that are not compared."""
-    import nbformat
-
-    cells = normalise_notebook(nbformat.read(path, as_version=4)).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    return [[] if tagged(cell, "nbval-ignore-output") else list(map(texts_of, cell.outputs)) for cell in code]

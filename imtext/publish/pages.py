@@ -1,7 +1,6 @@
 """The pages: a copy of the book's tree with the executed notebooks, and the static site built from it.
 
-To Sphinx this module is an extension. ``imtext.losses.instance_loss`` is what a reader imports; the API page
-lists it where it is defined, as ``imtext.losses.instance.instance_loss``. A link in either spelling works.
+To Sphinx this module is an extension, which fills in pages that are templates.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from imtext.errors import ConfigError, RunError
@@ -100,7 +98,6 @@ def build_book(root: Path, build: Path, parameters: Mapping[str, Any] = {}) -> P
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("source-read", _fill)
-    app.connect("missing-reference", _resolve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -110,16 +107,3 @@ def _fill(app: Any, name: str, source: list[str]) -> None:
         from imtext.publish.front import fill  # which imports much
 
         fill(app, name, source)
-
-
-def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
-    """A link to a name under its package as one to the name under the module that defines it."""
-    if node.get("refdomain") != "py" or not node["reftarget"].startswith("imtext."):
-        return None
-    try:
-        found = resolve_name(node["reftarget"])
-        name = f"{found.__module__}.{found.__qualname__}"
-    except (ImportError, AttributeError):
-        return None
-    domain = env.get_domain("py")
-    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, content)

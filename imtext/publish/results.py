@@ -165,8 +165,8 @@ class Publisher:
                 arrays[f"{place}/group_of_image"] = np.unique(split.group_of_image, return_inverse=True)[1]
                 ranks = run.load_arrays(f"ranks-{name}.npz") if name in self.ranked else {}
                 # Those of phrases are of another kind.
-                own = {side: ranks[f"{side}_query"] for side in SIDES if f"{side}_query" in ranks}
-                arrays |= {f"{key}/{seed}/{name}/{side}": values for side, values in own.items()}
+                own = [side for side in SIDES if f"{side}_query" in ranks]
+                arrays |= {f"{key}/{seed}/{name}/{side}": ranks[f"{side}_query"] for side in own}
             # A rank beyond the 65,535th matters to no recall.
             kept.ranks |= {name: np.minimum(one, 65_535).astype(np.uint16) for name, one in arrays.items()}
             write_json(self.path.parent / "about.json", about(row))

@@ -27,15 +27,12 @@ from imtext.retrieval.spread import (
     separation_samples,
 )
 from imtext.retrieval.uncertainty import (
-    Bootstrap,
     cluster_bootstrap,
     order_of_models,
-    paired_bootstrap,
     rank_correlation,
 )
 
 __all__ = [
-    "Bootstrap",
     "Choice",
     "Direction",
     "Evaluation",
@@ -61,7 +58,6 @@ __all__ = [
     "modality_mixing",
     "order_of_models",
     "pair_matrix",
-    "paired_bootstrap",
     "pearson_map",
     "phrase_scores",
     "rank_correlation",

@@ -44,8 +44,7 @@ _NUMBERS = 1 << 22  # scores sorted at a time
 class GradedSide:
     """One direction of search, one entry per query; shares are between 0 and 1.
 
-    ``plain_ranks (Q,)`` of the own group and ``semantic_ranks (Q,)`` of anything right, both from 1, for
-    `paired_bootstrap`;
+    ``plain_ranks (Q,)`` of the own group and ``semantic_ranks (Q,)`` of anything right, both from 1;
     ``right (Q,)`` how many right items there are; ``r_precision (Q,)``, ``map_at_r (Q,)``;
     ``ndcg (Q, 3)`` at K of 1, 5 and 10.
     """
@@ -128,8 +127,8 @@ def graded(
 
     Args:
         scores: ``(N, M)``, images by captions, higher is better, compared as they are
-            (:func:`imtext.retrieval.mean_scores` makes them from embeddings).
-        image_of_caption: ``(M,)``, as in :func:`imtext.retrieval.evaluate`.
+            (:func:`~imtext.retrieval.similarity.mean_scores` makes them from embeddings).
+        image_of_caption: ``(M,)``, as in :func:`~imtext.retrieval.recall.evaluate`.
         relevance: ``(N, M)`` in [0, 1], an array or a scipy sparse matrix; what is not stored is 0. The pairs
             of the own group are 1 whatever stands there. Default: nothing else is relevant.
         threshold: pairs of at least this relevance are right.
@@ -356,7 +355,7 @@ def extended_measures(scores: Any, image_ids: Any, caption_ids: Any) -> dict[str
 
 
 def extended_pairs(source: str, image_ids: Any, caption_ids: Any) -> sparse.csr_matrix:
-    """Right pairs (N, M), 1 where right: the ``relevance`` of :func:`imtext.retrieval.graded`.
+    """Right pairs (N, M), 1 where right: the ``relevance`` of :func:`~imtext.retrieval.meaning.graded`.
 
     ``source``: ``coco``, ``cxc`` or ``eccv``. ``image_ids (N,)``, ``caption_ids (M,)``: COCO ids of any part
     of the test set; pairs outside are left out. A pair is right if it is listed for the image or for the

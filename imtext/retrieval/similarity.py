@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from imtext.check import one_of, whole
+from imtext.check import whole
 from imtext.errors import ConfigError, DataError
 from imtext.progress import progress
 from imtext.threads import torch_threads
@@ -320,9 +320,7 @@ def order(scores: Any) -> np.ndarray:
     return np.argsort(-np.asarray(scores, dtype=np.float64), axis=-1, kind="stable")
 
 
-def mean_scores(
-    scores: Sequence[Any], weights: Sequence[float] | None = None, scale: str = "none"
-) -> np.ndarray:
+def mean_scores(scores: Sequence[Any], weights: Sequence[float] | None = None) -> np.ndarray:
     """The weighted mean of similarity matrices (N, M) of several models, for `evaluate_scores`.
 
     Fu et al. (section IV.D.3) combine the features of four models in the common space, and average the
@@ -331,15 +329,13 @@ def mean_scores(
 
     ``scores``: arrays or tensors of one shape, images × captions.
     ``weights``: one per model, none negative (default: equal); they are divided by their sum.
-    ``scale="zscore"`` first takes from each matrix its mean and divides by its standard deviation, for models
-    whose scores differ in size; "none" takes them as they are. float64 if a matrix is, else float32.
+    float64 if a matrix is, else float32.
 
     Raises `DataError` for no matrices, unfit ones, or shapes that differ; `ConfigError` for parameters.
 
     >>> mean_scores([[[1.0, 0.0]], [[0.0, 0.5]]], weights=[3, 1]).tolist()
     [[0.75, 0.125]]
     """
-    one_of("scale", scale, ("none", "zscore"))
     matrices = [as_scores(matrix, f"scores[{model}]") for model, matrix in enumerate(scores)]
     if len({matrix.shape for matrix in matrices}) != 1:
         found = ", ".join(str(matrix.shape) for matrix in matrices) or "none"
@@ -350,10 +346,7 @@ def mean_scores(
         raise ConfigError(f"weights: expected {expected}, found {weights!r}")
     total = np.zeros(matrices[0].shape)
     for matrix, share in zip(matrices, shares / shares.sum(), strict=True):
-        wide = matrix.astype(np.float64)
-        if scale == "zscore":
-            wide = (wide - wide.mean()) / (wide.std() or 1.0)
-        total += share * wide
+        total += share * matrix.astype(np.float64)
     single = all(matrix.dtype in (np.float16, np.float32) for matrix in matrices)
     return total.astype(np.float32) if single else total
 

@@ -13,51 +13,9 @@ from scipy import stats
 
 from imtext.check import whole
 from imtext.errors import DataError
-from imtext.retrieval.recall import RECALLS
 from imtext.retrieval.similarity import slices, to_numpy
 
 _DRAWS = 1 << 22  # resampled clusters held at a time
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """``difference`` of a minus b in points, its 95 % interval ``low`` to ``high``, and two-sided ``p``."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
-
-
-def paired_bootstrap(
-    ranks_a: Any, ranks_b: Any, k: int | str = 1, n: int = 2000, seed: int = 0, clusters: Any = None
-) -> Bootstrap:
-    """Resample the queries and see how the difference of two models moves; positive means that a is better.
-
-    ``ranks_a``, ``ranks_b``: 1-based finite ranks (Q,) of the same queries under two models, such as
-    ``text_query_ranks`` of two `Evaluation`. ``k``: recall@k in per cent, or ``"rsum"``: the recalls at 1, 5
-    and 10 added. ``n`` resamples, reproducible by ``seed``.
-
-    ``clusters (Q,)``: queries that belong together and are drawn together, such as the captions of one
-    image. With several seeds, concatenate the ranks and give the query index as ``clusters``.
-
-    ``p`` is twice the share of resamples on the far side of zero, at least 2 / (n + 1) and at most 1.
-
-    Raises `DataError` for arrays that do not match, `ConfigError` for ``k`` or ``n`` out of range.
-
-    >>> result = paired_bootstrap([1, 1, 1, 9], [1, 2, 3, 9])
-    >>> result.difference, result.low, result.high, round(result.p, 2)
-    (50.0, 0.0, 100.0, 0.13)
-    """
-    cutoffs = RECALLS if k == "rsum" else (whole("k", k),)
-    a, b = _numbers(ranks_a, "ranks_a"), _numbers(ranks_b, "ranks_b")
-    if a.shape != b.shape or min(a.min(), b.min()) < 1:
-        raise DataError(f"ranks_a {a.shape}, ranks_b {b.shape}: expected ranks from 1 of the same queries")
-    gains = sum((a <= cut).astype(np.float64) - (b <= cut) for cut in cutoffs)
-    drawn = 100 * cluster_bootstrap(gains, np.arange(len(a)) if clusters is None else clusters, n, seed)
-    low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
-    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return Bootstrap(100 * float(gains.mean()), low, high, min(1.0, 2 * (int(tail) + 1) / (n + 1)))
 
 
 def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) -> np.ndarray:
@@ -65,7 +23,9 @@ def cluster_bootstrap(values: Any, clusters: Any, n: int = 2000, seed: int = 0) 
 
     ``clusters (Q,)``: queries that belong together, such as the captions of one image or one person; as many
     clusters as there are are drawn with replacement, and the mean is over all queries drawn. The same
-    clusters, ``n`` and ``seed`` draw the same queries, so samples of two models can be subtracted.
+    clusters, ``n`` and ``seed`` draw the same queries, so samples of two models can be subtracted; or give
+    the differences of two models, such as of hits ``ranks <= 1``. With several seeds, concatenate the values
+    and give the index of the query as cluster.
 
     Raises `DataError` for arrays that do not match or values that are not finite numbers, `ConfigError` for
     ``n`` out of range.

@@ -230,7 +230,7 @@ _LACKING = """
     whatsoever
 """
 FUNCTION_WORDS: frozenset[str] = ENGLISH_STOP_WORDS - set(_SHOWN.split()) | set(_LACKING.split())
-"""Lower-case function words, as :func:`imtext.text.tokenize` spells them.
+"""Lower-case function words, as :func:`~imtext.text.tokens.tokenize` spells them.
 
 Determiners, pronouns, prepositions and particles, conjunctions, forms of *be*, *have* and *do*, modal verbs,
 negation, and adverbs such as *there*, *very*, *also*. Zheng et al. (section 6.4) name *with, on, at, in*; a

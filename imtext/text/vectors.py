@@ -30,9 +30,9 @@ _PICKLED = {".kv", ".model", ".pkl", ".pickle"}
 class WordVectors:
     """Words and their vectors: ``word in v``, ``v[word]``, ``v.vector_size``.
 
-    ``words`` is a tuple of n distinct words, their accents composed as :func:`imtext.text.tokenize` has them;
-    ``vectors (n, dim)`` float32 in the same order. Raises DataError where the two do not fit or a number is
-    not finite.
+    ``words`` is a tuple of n distinct words, their accents composed as by
+    :func:`~imtext.text.tokens.tokenize`; ``vectors (n, dim)`` float32 in the same order. Raises DataError
+    where the two do not fit or a number is not finite.
 
     >>> v = WordVectors(["dog", "cat"], np.eye(2))
     >>> "dog" in v, "emu" in v, v.vector_size, v["cat"].tolist()

@@ -68,7 +68,7 @@ class PairBatches(Batches):
         shift: whether each caption starts at a random position (Zheng et al., section 3.2, position shift).
         class_of_caption: ``(M,)`` integers in ``[0, C)``, what the classifier learns; None: the groups.
         candidates: random captions beside those of a batch, none of a group of its first half, among which
-            :class:`~imtext.training.DualPathObjective` finds the released negatives.
+            :class:`~imtext.training.objectives.DualPathObjective` finds the released negatives.
     """
 
     images: Any

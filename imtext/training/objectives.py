@@ -27,7 +27,7 @@ class Objective(nn.Module):
 
     Where several processes train together each embeds its share of the batch, and each takes the loss of the
     whole. ``sides`` names what they share, which the network takes; ``epoch`` and ``fabric`` are set by
-    :func:`imtext.training.fit`.
+    :func:`~imtext.training.loop.fit`.
     """
 
     epoch, fabric = 0, None
@@ -116,9 +116,9 @@ class HingeObjective(Ranked):
     ``constraint_captions`` are reported, the parts of the loss, the constraints without their weight.
 
     Args:
-        net: a :func:`~imtext.models.vse` (or any network whose call with images, codes and lengths, or None,
-            gives embeddings ``(B, D)`` of both sides), or one with ``embed_regions``, ``embed_words`` and
-            ``scores`` as SCAN has them.
+        net: a :func:`~imtext.models.joint.vse` (or any network whose call with images, codes and lengths, or
+            None, gives embeddings ``(B, D)`` of both sides), or one with ``embed_regions``,
+            ``embed_words`` and ``scores`` as SCAN has them.
         margin: on the similarity (papers: 0.2).
         negatives: ``"hardest"`` (VSE++), ``"all"`` (VSE0, and the first epochs of others) or ``"mean"``.
         all_epochs: epochs at the start in which all negatives count before ``negatives`` do.
@@ -280,7 +280,7 @@ class StructureObjective(Objective):
     """The structure-preserving loss of a two-branch network, on :class:`NeighbourBatches`.
 
     Args:
-        net: the network; options: as for :func:`imtext.losses.structure_preserving_loss`.
+        net: the network; options: as for :func:`~imtext.losses.structure.structure_preserving_loss`.
 
     >>> from imtext.models import two_branch
     >>> objective = StructureObjective(two_branch(3, 3, dim=2, hidden=None))
@@ -312,7 +312,7 @@ class SingleObjective(Objective):
 
     Args:
         net: uint8 pictures ``(B, 3, S, S)``, and ``(B,)`` which are texts, to embeddings ``(B, D)``; with an
-            attribute ``dim``. Such as :class:`~imtext.models.PictureNets`.
+            attribute ``dim``. Such as :class:`~imtext.models.inception_resnet.PictureNets`.
         classes: number of classes C: one per image with its captions, or per identity.
         weight: lambda, of the centre loss beside the softmax (Wen et al. settle on 0.003).
         softmax: whether the cross-entropy is there.

@@ -212,7 +212,7 @@ def write_box_regions(
         dataset: images with captions; its splits become ``train``, ``dev`` and ``test``. The files know no
             groups of several images: each image is a group of its own.
         folder: made if absent; files of the same names in it are replaced.
-        backbone: of :func:`imtext.vision.load_backbone`.
+        backbone: of :func:`~imtext.vision.backbones.load_backbone`.
         boxes: regions of an image, at least 1.
         size: side in pixels at which the network sees an image, whole, whatever its shape.
         stages: names of stage maps, side by side in a region's feature.

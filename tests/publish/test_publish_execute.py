@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 
 from imtext.cli import main
 from imtext.errors import ConfigError, RunError
+from imtext.publish import execute
 from imtext.publish.execute import execute_book, refresh
-from imtext.publish.notebooks import normalise_file
+from imtext.publish.notebooks import KERNELSPEC, normalise_file
 from imtext.publish.pages import digest_sources, make_stage
 
 nbformat = pytest.importorskip("nbformat")
@@ -23,7 +23,7 @@ def write(path: Path, *sources: str) -> Path:
     cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
     cells += [nbformat.v4.new_markdown_cell("## Section"), *map(nbformat.v4.new_code_cell, sources)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC}), path)
     return path
 
 
@@ -96,17 +96,15 @@ while not Path("{other}").exists():
     assert (root / "_build" / "executing").is_dir()
 
 
-def test_the_terminal_shows_what_the_library_announces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
+def test_the_terminal_shows_what_the_library_announces(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(root)
-    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setattr(execute, "EVERY", 0.2)
     code = "import time, imtext.progress as p; p.announce('Stage I, epoch 3/10'); time.sleep(2.5)"
     write(root / "notebooks" / "a.ipynb", code)
     assert main(["book", "make", "--only", "execute", "--profile", "smoke"]) == 0
-    assert "Section: Stage I, epoch 3/10" in terminal.getvalue()
+    assert "Section: Stage I, epoch 3/10\n" in capsys.readouterr().out
 
 
 def test_folders_are_taken_from_where_the_user_stands(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imtext.errors import ConfigError
-from imtext.publish.notebooks import check_names, declared_parameters
+from imtext.publish.notebooks import KERNELSPEC, check_names
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -22,13 +22,8 @@ overrides = {}  # any field: {"recipe": {"epochs": 1}}
 def notebook(tmp_path: Path) -> Path:
     cell = nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]})
     path = tmp_path / "paper.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A"), cell]), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": KERNELSPEC}), path)
     return path
-
-
-def test_names_and_defaults_are_read(notebook: Path) -> None:
-    declared = declared_parameters(notebook)
-    assert declared == {"dataset": "picturebook", "data_root": None, "seeds": [0], "overrides": {}}
 
 
 def test_an_unknown_name_is_one_clear_line(notebook: Path) -> None:
@@ -42,11 +37,15 @@ def test_an_unknown_name_is_one_clear_line(notebook: Path) -> None:
 def test_notebooks_that_cannot_be_read(tmp_path: Path) -> None:
     broken = tmp_path / "broken.ipynb"
     broken.write_text('{"cells": [', encoding="utf-8")
-    computed = tmp_path / "computed.ipynb"
-    cell = nbformat.v4.new_code_cell("seeds = list(range(3))", metadata={"tags": ["parameters"]})
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), computed)
-    bare = tmp_path / "bare.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), bare)
-    for path in (tmp_path / "absent.ipynb", broken, computed, bare):
-        with pytest.raises(ConfigError, match=f"{path.name}: expected a notebook with a cell of"):
+    for path in (tmp_path / "absent.ipynb", broken):
+        with pytest.raises(ConfigError, match=f"{path.name}: expected a notebook, found"):
             check_names(path, {})
+
+
+def test_a_notebook_without_parameters_takes_none(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.ipynb"
+    cells, metadata = [nbformat.v4.new_code_cell("1")], {"kernelspec": KERNELSPEC}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), bare)
+    check_names(bare, {})
+    with pytest.raises(ConfigError, match="unknown parameter 'seeds'; it takes none"):
+        check_names(bare, {"seeds": [1]})

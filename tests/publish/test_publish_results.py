@@ -17,6 +17,7 @@ from imtext.errors import DataError, RunError
 from imtext.experiment import compute
 from imtext.papers import intra_modal
 from imtext.publish import results
+from imtext.publish.notebooks import KERNELSPEC
 from imtext.report import read_published
 
 nbformat = pytest.importorskip("nbformat")
@@ -57,7 +58,7 @@ def write(root: Path, rows: str = ROWS) -> None:
     never = nbformat.v4.new_code_cell("1 / 0", metadata={"tags": ["nbval-ignore-output"]})
     sources = map(nbformat.v4.new_code_cell, (STUDY, rows, "runs = study.run(rows)\n1 / 0"))
     (root / "notebooks").mkdir(exist_ok=True)
-    notebook = nbformat.v4.new_notebook(cells=[first, never, *sources])
+    notebook = nbformat.v4.new_notebook(cells=[first, never, *sources], metadata={"kernelspec": KERNELSPEC})
     nbformat.write(notebook, root / "notebooks" / "tiny.ipynb")
 
 

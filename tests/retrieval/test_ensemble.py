@@ -21,15 +21,6 @@ def test_the_mean_is_that_of_loops(weights):
             assert found[i, j] == pytest.approx(expected / sum(shares))
 
 
-def test_zscores_take_out_offset_and_size():
-    generator = np.random.default_rng(0)
-    one, two = generator.normal(size=(2, 6, 9))
-    plain = (one - one.mean()) / one.std() + (two - two.mean()) / two.std()
-    found = mean_scores([one * 1e-3 + 5e4, two * 70.0 - 4.0], scale="zscore")
-    np.testing.assert_allclose(found, plain / 2, atol=1e-6)
-    assert np.isfinite(mean_scores([np.ones((2, 3)), one[:2, :3]], scale="zscore")).all()
-
-
 def test_types():
     assert mean_scores([torch.ones(2, 3, dtype=torch.bfloat16)] * 2).dtype == np.float32
     mixed = [np.ones((2, 3), dtype=int), np.zeros((2, 3), dtype=np.float32)]
@@ -57,8 +48,3 @@ def test_unfit_models_are_named(call, message):
 def test_unfit_weights_are_named(weights):
     with pytest.raises(ConfigError, match="weights: expected 2 numbers"):
         mean_scores([np.eye(2), np.eye(2)], weights)
-
-
-def test_unknown_scale_is_named():
-    with pytest.raises(ConfigError, match="scale='rank': expected one of none, zscore"):
-        mean_scores([np.eye(2)], scale="rank")

@@ -10,7 +10,6 @@ from toys import cosine
 from imtext.errors import ConfigError, DataError
 from imtext.retrieval import (
     mean_off_diagonal,
-    paired_bootstrap,
     pearson_map,
     separation,
     similarity,
@@ -95,50 +94,3 @@ def test_pearson_map_equals_numpy_and_calls_a_constant_row_uncorrelated():
 def test_mean_off_diagonal_refuses_what_is_not_square(matrix):
     with pytest.raises(DataError, match="square"):
         mean_off_diagonal(matrix)
-
-
-def test_bootstrap_equals_an_explicit_loop():
-    generator = np.random.default_rng(1)
-    a, b = generator.integers(1, 15, 40), generator.integers(1, 15, 40)
-    clusters = generator.integers(0, 12, 40)
-    result = paired_bootstrap(a, b, k=5, n=300, seed=7, clusters=clusters)
-    names = sorted(set(clusters.tolist()))
-    draws = np.random.default_rng(7).integers(0, len(names), (300, len(names)))
-    differences = []
-    for draw in draws:
-        gain = size = 0
-        for pick in draw:
-            members = np.flatnonzero(clusters == names[pick])
-            gain += sum(int(a[i] <= 5) - int(b[i] <= 5) for i in members)
-            size += len(members)
-        differences.append(100 * gain / size)
-    assert result.difference == pytest.approx(100 * (np.mean(a <= 5) - np.mean(b <= 5)))
-    assert (result.low, result.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
-    tail = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
-    assert result.p == pytest.approx(min(1, 2 * (tail + 1) / 301))
-
-
-def test_bootstrap_of_extremes():
-    worst, best = np.full(50, 99), np.ones(50, dtype=int)
-    sure = paired_bootstrap(best, worst, k="rsum", n=500)
-    assert (sure.difference, sure.low, sure.high) == (300, 300, 300)
-    assert sure.p == pytest.approx(2 / 501)
-    same = paired_bootstrap(best, best)
-    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("given", "error"),
-    [
-        ({"ranks_a": [1, 2], "ranks_b": [1]}, DataError),
-        ({"ranks_a": [0, 2], "ranks_b": [1, 1]}, DataError),
-        ({"ranks_a": [], "ranks_b": []}, DataError),
-        ({"ranks_a": [1], "ranks_b": [1], "clusters": [1, 2]}, DataError),
-        ({"ranks_a": [1], "ranks_b": [1], "k": 0}, ConfigError),
-        ({"ranks_a": [1], "ranks_b": [1], "k": "r1"}, ConfigError),
-        ({"ranks_a": [1], "ranks_b": [1], "n": 0}, ConfigError),
-    ],
-)
-def test_bootstrap_refuses_what_does_not_match(given, error):
-    with pytest.raises(error):
-        paired_bootstrap(**given)
