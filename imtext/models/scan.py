@@ -193,7 +193,7 @@ def scan_scores(
     training = torch.is_grad_enabled() and (regions.requires_grad or words.requires_grad)
     scores = torch.zeros(len(regions), len(words), dtype=dtype, device=regions.device)
     (context, queries), target = (sides, scores) if direction == "t-i" else (sides[::-1], scores.T)
-    # On a CPU blocks fit the cache, on a GPU a block is work enough for all. Unless something is trained, each
+    # On a CPU blocks fit the cache, on a GPU a block is work enough for all. Where nothing is trained, each
     # thread of a CPU has blocks of its own.
     whole_device = training or scores.is_cuda
     rows, numbers = (1 << 13, 1 << 22) if scores.is_cuda else (576, 1 << 17)
