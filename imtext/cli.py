@@ -362,6 +362,8 @@ def check(
     from imtext.retrieval import load_embeddings
 
     if name == "embeddings":
+        if p:
+            raise ConfigError("-p: embeddings take no options")
         report = check_arrays(str(root), *load_embeddings(root))
     else:
         report = check_dataset(name, root, not no_pictures, not no_duplicates, jobs, values(p))

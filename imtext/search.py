@@ -28,6 +28,7 @@ from imtext.vision.gallery import embed_gallery
 COLUMNS, SIDE = 5, 320  # pictures beside each other in a picture, and pixels of each
 GALLERIES = "galleries"  # of the cache, the folder
 
+
 @dataclass(frozen=True)
 class Hit:
     """One answer: its 1-based ``rank``, ``score``, image file, and the captions to show with it."""

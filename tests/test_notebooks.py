@@ -31,8 +31,7 @@ def code_cells(path: Path) -> list:
 def test_parameters_come_first_and_are_the_usual_ones(path: Path) -> None:
     first = code_cells(path)[0]
     assert first.metadata.get("tags") == ["parameters"]
-    papermill = pytest.importorskip("papermill")
-    declared = papermill.inspect_notebook(path)
+    declared = pytest.importorskip("papermill").inspect_notebook(path)
     assert list(declared) == PARAMETERS
     assert declared["profile"]["default"] == '"smoke"'
     assert declared["runs_dir"]["default"] == "None", "the runner says where runs go"

@@ -141,8 +141,7 @@ def _run_papermill(source: Path, work: Path, parameters: Mapping[str, Any], fold
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    for made in (work, folder):
-        made.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     partial = work / source.name
     with NotebookProgress(source.stem, news=work / f"{source.stem}.news") as shown:
         # The kernel inherits the environment; the library writes into this file where its work has got to.

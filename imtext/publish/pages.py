@@ -83,8 +83,7 @@ def build_book(root: Path, build: Path, parameters: Mapping[str, Any] = {}) -> P
     stage = make_stage(root, build)
     into_book(stage, build, parameters)
     where = [str(stage), "--path-output", str(build.parent)]
-    strict = ["-W", "-n", "--keep-going", "--all"]
-    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", *where, *strict]
+    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", *where, "-W", "-n", "--keep-going", "--all"]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, log = COLOURS.sub("", done.stdout), build / "html.log"
     log.write_text(said, encoding="utf-8")

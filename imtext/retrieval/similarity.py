@@ -329,9 +329,9 @@ def mean_scores(scores: Sequence[Any], weights: Sequence[float] | None = None) -
 
     ``scores``: arrays or tensors of one shape, images × captions.
     ``weights``: one per model, none negative (default: equal); they are divided by their sum.
-    float64 if a matrix is, else float32.
+    The mean is float64 if a matrix is, else float32.
 
-    Raises `DataError` for no matrices, unfit ones, or shapes that differ; `ConfigError` for parameters.
+    Raises `DataError` for no matrices, unfit ones, or shapes that differ; `ConfigError` for unfit weights.
 
     >>> mean_scores([[[1.0, 0.0]], [[0.0, 0.5]]], weights=[3, 1]).tolist()
     [[0.75, 0.125]]

@@ -138,6 +138,8 @@ def test_the_command_on_embeddings(tmp_path, capsys):
     path = tmp_path / "x.npz"
     np.savez(path, images=np.eye(3), captions=np.eye(3), image_of_caption=np.arange(3))
     assert command("embeddings", "--root", str(path)) == 0 and "3 x 3" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="take no options"):
+        command("embeddings", "--root", str(path), "-p", "subset", "true")
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match="cannot be read"):
         command("embeddings", "--root", str(path))

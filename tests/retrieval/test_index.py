@@ -17,8 +17,7 @@ def test_many_rows_are_searched_through_an_index_that_is_built_once(tmp_path, mo
     monkeypatch.setattr(module, "EXACT", 500)
     monkeypatch.setattr(module, "PROBED", 1)
     some = module.candidates(stored, rows[5], 20, path)
-    assert len(some) == 20
-    assert (np.diff(some) > 0).all()
+    assert len(some) == 20 and (np.diff(some) > 0).all()
     assert set(np.argsort(-(rows @ rows[5]))[:5]) <= set(some), "all lists are read, so none is missed"
     monkeypatch.setattr(faiss, "index_factory", None)
     assert module.candidates(rows, rows[5], 20, path).tolist() == some.tolist()
@@ -27,4 +26,4 @@ def test_many_rows_are_searched_through_an_index_that_is_built_once(tmp_path, mo
 def test_without_faiss_all_rows_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "EXACT", 1)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert module.candidates(np.eye(2), np.ones(2), 1, tmp_path / "x.faiss").tolist() == [0, 1]
+    assert module.candidates(np.eye(2), np.ones(2), 1, tmp_path).tolist() == [0, 1]
