@@ -18,7 +18,7 @@ from imtext.data.pedes import read_pedes
 from imtext.data.precomp import read_precomp
 from imtext.errors import ConfigError
 
-__all__ = ["GENERATED", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
+__all__ = ["GENERATED", "LARGEST", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
 
 READERS: Mapping[str, Callable[..., Found]] = {
     "flickr8k": partial(read_flickr, "flickr8k"),
@@ -35,6 +35,8 @@ READERS: Mapping[str, Callable[..., Found]] = {
 """What reads each dataset that lies on disk, by name."""
 GENERATED = ("picturebook", "picturebook_pedestrians")
 """Datasets that need no data root."""
+LARGEST = 256
+"""Largest side, in pixels, that their pictures are drawn at."""
 _SHARED = tuple(inspect.signature(assemble).parameters)[1:]
 
 

@@ -9,7 +9,7 @@ from typing import Any, dataclass_transform
 
 import numpy as np
 
-from imtext.data import GENERATED, is_pack, load_dataset
+from imtext.data import GENERATED, LARGEST, is_pack, load_dataset
 from imtext.data.dataset import SPLITS, Dataset
 
 
@@ -53,7 +53,7 @@ class Source:
 
     Args:
         data: which, and how much of it; places: where it lies.
-        size: side of its pictures, which generated ones are drawn at.
+        size: side of its pictures, which generated ones are drawn at, up to 256 pixels.
         precision: of what is computed from it, as for :func:`imtext.precision.working_precision`.
     """
 
@@ -67,7 +67,7 @@ class Source:
         data, root = self.data, self.places.data_root
         sizes = {split: getattr(data, split) for split in SPLITS if getattr(data, split) is not None}
         if data.dataset in GENERATED and not is_pack(root):
-            return load_dataset(data.dataset, root, size=self.size, seed=data.seed, **sizes)
+            return load_dataset(data.dataset, root, size=min(self.size, LARGEST), seed=data.seed, **sizes)
         options = {"subset": data.subset, "on_empty": data.on_empty} | dict(data.options)
         return cut(load_dataset(data.dataset, root, **options), sizes, data.seed)
 

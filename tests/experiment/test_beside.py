@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 import imtext
+from imtext.data.images import open_picture
 from imtext.errors import ConfigError
 from imtext.experiment import GRU, Averaged, Beside, Joint, Pooled, inputs_of
 from imtext.experiment.compute import Row, run_one
@@ -29,6 +30,13 @@ def test_features_of_several_cnns_stand_side_by_side_each_of_length_1(tmp_path):
     assert both.train().views.shape == (1, 20, 2 * 1280)
     said = tiny.study(tmp_path).describe(tiny.PAPER, tiny.PAPER.but(image=both.part)).loc["image"]
     assert said.tolist() == ["EfficientNet-Lite0, frozen", "EfficientNet-Lite0 + EfficientNet-Lite1, frozen"]
+
+
+def test_generated_pictures_are_drawn_at_256_pixels_at_most_and_enlarged(tmp_path):
+    large = Averaged("efficientnet_lite0", size=260, crop=64, crops=1)
+    inputs = inputs_of(tiny.PAPER.but(image=large), Places(cache=str(tmp_path)))
+    assert open_picture(inputs.source.splits["test"], 0).size == (256, 256)
+    assert inputs.image.pixels("test").pixels.shape == (15, 3, 260, 260)
 
 
 def test_a_change_is_of_each_of_them():
