@@ -18,7 +18,7 @@ from imtext.data.pedes import read_pedes
 from imtext.data.precomp import read_precomp
 from imtext.errors import ConfigError
 
-__all__ = ["GENERATED", "LARGEST", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
+__all__ = ["GENERATED", "READERS", "Dataset", "ImageFeatures", "Phrases", "Regions", "load_dataset"]
 
 READERS: Mapping[str, Callable[..., Found]] = {
     "flickr8k": partial(read_flickr, "flickr8k"),
