@@ -213,9 +213,7 @@ class Results(dict[str, Any]):
     @classmethod
     def of(cls, kept: Published, names: Iterable[str]) -> Results:
         """What is published, by row; of other names absent rows."""
-        # Lines of another kind, such as those of models by meaning, are of no row.
-        lines = kept.lines[kept.lines.index.isin(READ, level="split")]
-        found = {key: PublishedResult(kept, key) for key in lines.index.unique("row")}
+        found = {key: PublishedResult(kept, key) for key in kept.lines.index.unique("row")}
         return cls(dict.fromkeys(names, Absent()) | found, kept)
 
     @property

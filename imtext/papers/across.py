@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +61,7 @@ class Meaning(NamedTuple):
     wrong_too: bool = True
 
 
+@lru_cache(maxsize=2)
 def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
     """What is right in meaning on the test split of a dataset.
 
@@ -92,11 +93,11 @@ def meaning_of(dataset: str, data_root: str | None, test: Dataset) -> Meaning:
 def models(
     study: Study, results: Results, others: Mapping[str, tuple[str, str, Experiment]]
 ) -> Models | Absent:
-    """Models of all papers on the test split; absent where Table 3 was not asked for, or nothing is known of
-    meaning. ``others``: by name, the paper of each other model, the key of its row there, and what it is.
+    """Models of all papers on the test split; absent without the rows of Table 3, or where nothing is known
+    of meaning. ``others``: by name, the paper of each other model, its row's key there, and what it is.
     """
     given = study.parameters
-    if "3" not in given.tables:
+    if "3" not in given.tables or not results.has(*OWN.values()):
         return Absent()
     test = results["config-2"].split()
     try:
@@ -212,10 +213,6 @@ class Models:
             found = self.follows(model, n=20)
             lines[model] |= {"Spearman's ρ": found.spearman, "Kendall's τ-b": found.kendall}
         return pd.DataFrame.from_dict(lines, orient="index").round(digits)
-
-    def published(self, digits: int = 3) -> pd.DataFrame:
-        """All measures of every model, as they are published."""
-        return self.measures(digits).join(self.agreement(digits))
 
     # Claims
 

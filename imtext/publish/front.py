@@ -74,9 +74,8 @@ def scoreboard() -> pd.DataFrame:
         DataError: a file of ``results/`` is damaged.
     """
     found = {name: published(name) for name in PAPERS}
-    meaning = found["single_network"].kept.lines.query("split == 'meaning'")
     lines = [
-        _system(name, key, results, meaning)
+        _system(name, key, results)
         for name, results in found.items()
         for key, one in results.present.items()
         if "rsum" in one.metrics("test")
@@ -90,7 +89,7 @@ def scoreboard() -> pd.DataFrame:
     return board.sort_values("rsum", ascending=False, kind="stable", ignore_index=True)
 
 
-def _system(name: str, key: str, results: Results, meaning: pd.DataFrame) -> dict[str, Any]:
+def _system(name: str, key: str, results: Results) -> dict[str, Any]:
     one = results[key]
     found = one.metrics("test")
     costs = one.lines.xs("test", level="split").reindex(columns=["minutes", "query_ms"]).mean()
@@ -103,15 +102,8 @@ def _system(name: str, key: str, results: Results, meaning: pd.DataFrame) -> dic
         "seeds": ", ".join(map(str, one.seeds)),
         "chance": at_chance(results, [(key, "test")]),
         "spread": found["rsum"].std(),
-        "semantic": _semantic(meaning[meaning["backbone"] == f"{name}: {key}"], found["rsum"]),
+        "semantic": found.get("semantic R-sum", pd.Series(dtype=float)).mean(),
     }
-
-
-def _semantic(meaning: pd.DataFrame, sums: pd.Series) -> float:
-    """Mean semantic R-sum over those seeds that ``meaning`` is about; NaN where there are none."""
-    own = meaning.droplevel(["row", "split"]).reindex(sums.index)
-    # A row that has been trained anew since has another R-sum.
-    return own["semantic R-sum"][(own["R-sum"] - sums).abs() < 0.01].mean() if len(meaning) else np.nan
 
 
 def _label(name: str, key: str) -> dict[str, Any]:

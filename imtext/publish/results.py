@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from copy import copy
 from dataclasses import asdict, replace
 from itertools import chain, takewhile
@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from imtext.data import GENERATED
 from imtext.data.images import open_picture
-from imtext.errors import ConfigError, DataError, ImtextError
+from imtext.errors import ConfigError, DataError, ImtextError, RunError
 from imtext.experiment import Absent, Result, Results, Study
 from imtext.experiment.compute import Row, finished, jobs_here
 from imtext.experiment.results import SIDES
@@ -118,13 +118,9 @@ class Publisher:
                 found, minutes = run.metrics["test"], run.load_json("provenance.json")["seconds"] / 60
                 said = f"R-sum {found['rsum']:.1f}" if "rsum" in found else f"R@1 {found['r1']:.1f}"
                 print(f"{name}: {key}, seed {row.experiment.seed}, {minutes:.1f} minutes, test {said}")
-        new, results = new or "meaning" not in lines.index.levels[2], self.at_hand(self.rows)
-        asked = others and new and results.has(*across.OWN.values())
-        if asked and (models := across.models(self.study, results, others)):
-            with self.changed(set(self.rows), models.claims()) as kept:
-                for model, metrics in models.published().iterrows():
-                    run = models.runs[model]
-                    put_lines(kept, model, self.study.parameters.seeds[0], {"meaning": metrics}, run)
+        if others and new and (models := across.models(self.study, self.at_hand(self.rows), others)):
+            with self.changed(set(self.rows), models.claims()):
+                pass  # claims about models of several papers are judged by the runs
 
     def unpublished(self, lines: pd.DataFrame) -> list[tuple[str, Row]]:
         """Rows that were asked for and are not among the published lines, by key."""
@@ -154,7 +150,12 @@ class Publisher:
                 if digest != config_hash(self.study.row(key, self.rows[key], old).config()):
                     forget(kept, key, old)  # of another recipe
             metrics = {split: own for split, own in run.metrics.items() if one.read(split) == split}
-            put_lines(kept, key, seed, metrics, run, row.experiment.said)
+            metrics["test"] = metrics["test"] | self.meaning(row, run)
+            forget(kept, key, seed)
+            same = {"row": key, "seed": seed, "hash": config_hash(row.config())}
+            same |= {"backbone": row.experiment.said} | notes_of(run.load_json("provenance.json"))
+            lines = [same | {"split": name} | own for name, own in metrics.items()]
+            kept.lines = pd.concat([kept.lines, pd.DataFrame(lines).set_index(kept.lines.index.names)])
             if (run.dir / "curves.csv").is_file():
                 curves = one.curves()[0].assign(row=key, seed=seed).set_index(kept.curves.index.names)
                 kept.curves = pd.concat([kept.curves, curves])
@@ -170,6 +171,15 @@ class Publisher:
             # A rank beyond the 65,535th matters to no recall.
             kept.ranks |= {name: np.minimum(one, 65_535).astype(np.uint16) for name, one in arrays.items()}
             write_json(self.path.parent / "about.json", about(row))
+
+    def meaning(self, row: Row, run: Run) -> dict[str, float]:
+        """Measures of a run by what is right in meaning; none where that is not known."""
+        test = row.inputs.source.splits["test"]
+        with suppress(ConfigError, DataError, RunError):  # the last for phrases, which have no such scores
+            known = across.meaning_of(row.experiment.data.dataset, row.places.data_root, test)
+            models = across.Models({"": run}, test, known)
+            return models.measures(3).join(models.agreement(3)).loc[""].drop("R-sum").to_dict()
+        return {}
 
     @contextmanager
     def changed(self, keys: set[str], more: Measures | None = None) -> Iterator[Published]:
@@ -211,16 +221,6 @@ def forget(kept: Published, row: str, seed: int) -> None:
     kept.ranks = {name: ranks for name, ranks in kept.ranks.items() if not name.startswith(own)}
 
 
-def put_lines(kept: Published, row: str, seed: int, metrics: Mapping, run: Run, ran: str = "") -> None:
-    """A line a split of a row under a seed, in the place of what was there."""
-    forget(kept, row, seed)
-    slug, _, digest = run.dir.name.rpartition("-")
-    notes = {"hash": digest, "backbone": ran or f"{run.dir.parent.name}: {slug}"}
-    notes |= notes_of(run.load_json("provenance.json"))
-    lines = [{"row": row, "seed": seed, "split": split} | notes | dict(own) for split, own in metrics.items()]
-    kept.lines = pd.concat([kept.lines, pd.DataFrame(lines).set_index(kept.lines.index.names)])
-
-
 def verdicts_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """A line a difference."""
     keys, columns = TABLES["-verdicts"]
@@ -244,10 +244,9 @@ def about(row: Row) -> dict[str, Any]:
     except DataError:  # features came in the place of pictures
         return found
     ((wide, high), count) = sizes.most_common(1)[0]
-    form = "aspect ratio not kept" if count == sizes.total() else "most often"
-    kept = "" if row.experiment.data.dataset in GENERATED else f", {form}"
-    edition = f"{splits['test'].edition}; ".removeprefix("; ")
-    return found | {"pictures": f"{edition}pictures of {wide} × {high}{kept}"}
+    form = ", aspect ratio not kept" if count == sizes.total() else ", most often"
+    said = f"images of {wide} × {high}" + form * (row.experiment.data.dataset not in GENERATED)
+    return found | {"pictures": "; ".join(filter(None, [splits["test"].edition, said]))}
 
 
 def save(kept: Published, path: Path) -> None:

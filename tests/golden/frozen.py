@@ -131,7 +131,7 @@ def _of_notebook(paper: str, **given: Any) -> tuple[list[dict[str, Any]], list[A
     if paper == "single_network":
         models = names["across"].models(study, results, names["others"])
         measures, (seed,) = models.claims(), given["seeds"]
-        for name, found in models.published().iterrows():
+        for name, found in models.measures(3).join(models.agreement(3)).iterrows():
             lines.append({"table": "meaning", "row": name, "seed": seed, **found})
     return lines, study.verdicts(results, measures)
 

@@ -525,12 +525,6 @@ def test_where_nothing_is_known_it_is_said_and_nothing_is_trained(study, results
     assert not across.models(not_asked, results, never) and not capsys.readouterr().out
 
 
-def test_what_is_published_of_the_models(models):
-    found = models.published()
-    assert list(found.index) == list(models.runs) and not found["R-sum"].isna().any()
-    assert found.loc[BEST, "semantic R-sum"] == models.measures(3).loc[BEST, "semantic R-sum"]
-
-
 @pytest.mark.parametrize(
     ("profile", "dataset"),
     [

@@ -56,11 +56,9 @@ def test_the_scoreboard_holds_the_published_numbers(results: Path) -> None:
     assert ((systems["chance"] != "") == (systems["rsum"] < 1.5 * chance)).all()
     # The front page names the best of the paper's own rows: no baseline, no control.
     assert list(systems.loc["structure_preserving", "own"][["mean-bi", "mean-bi-more"]]) == [True, False]
-    judged = {line["backbone"]: line for line in read(results / "single_network.csv")}
-    for (paper, name), one in systems[systems["semantic"].notna()].iterrows():
-        line = judged[f"{paper}: {name}"]
-        assert one["semantic"] == pytest.approx(float(line["semantic R-sum"]))
-        assert float(line["R-sum"]) in [float(own["rsum"]) for own in expected[paper, name]]
+    for place, one in systems[systems["semantic"].notna()].iterrows():
+        known = [float(line["semantic R-sum"]) for line in expected[place] if line["semantic R-sum"]]
+        assert one["semantic"] == pytest.approx(mean(known))
     assert board.query("kind == 'yardstick'")[front.RECALLS].notna().all(axis=None)
 
 

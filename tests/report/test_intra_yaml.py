@@ -119,14 +119,8 @@ def test_claims_of_ours_are_marked():
     claims = read_paper(PAPER).claims
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours, after section ")}
     assert ours == {
-        "early_cosine_helps",
-        "early_l1_helps",
-        "helps_text_more",
-        "network_beats_vse",
-        "bilstm_and_glove_help",
-        "l1_adds_four",
-        "printed_helps",
-        "released_cosine_helps",
+        "early_cosine_helps", "early_l1_helps", "helps_text_more", "network_beats_vse",
+        "bilstm_and_glove_help", "l1_adds_four", "printed_helps", "released_cosine_helps",
         "released_distance_helps",
-    }
+    }  # fmt: skip
     assert [name for name, claim in claims.items() if claim.bounds] == ["l1_adds_four"]

@@ -96,13 +96,9 @@ def test_claims_say_which_are_ours_and_their_bounds():
     claims = read_paper(PAPER).claims
     ours = {name for name, claim in claims.items() if claim.section.startswith("ours")}
     assert ours == {
-        "rendering_keeps_captions",
-        "softmax_prevents_collapse",
-        "centre_helps",
-        "false_matches_beat_others",
-        "order_changes",
-        "similarity_follows_people",
-    }
+        "rendering_keeps_captions", "softmax_prevents_collapse", "centre_helps",
+        "false_matches_beat_others", "order_changes", "similarity_follows_people",
+    }  # fmt: skip
     # What the paper does not say has no number of its.
     assert all(not re.search(r"\d", claims[name].paper) for name in ours)
     bounds = {name: claim.bounds for name, claim in claims.items() if claim.bounds}
