@@ -259,11 +259,15 @@ class Study:
         return [report.side_by_side(table, ours, here, ran)]
 
     def _lines(self, table: report.PaperTable, results: Results) -> dict[str, tuple[str, str]]:
-        """Row of a table to the key and the split behind it; keys that no table names stand at the foot."""
+        """Row of a table to the key and the split behind it; keys that no table names stand at the foot.
+
+        None where no row that the table names is there.
+        """
         rows = [(one.id, one.run, one.read, one.where) for one in table.lines if one.run]
-        rows += [(key, key, "test", "") for key in results.present if key not in self.named and rows]
+        named = {line for line, *_ in rows}
+        rows += [(key, key, "test", "") for key in results.present if key not in self.named]
         known = [one for one in rows if results.get(one[1]) and results[one[1]].has(*one[2:])]
-        return {line: (key, split) for line, key, split, _ in known}
+        return {line: (key, split) for line, key, split, _ in known if known[0][0] in named}
 
     def provenance(self, results: Results, keys: Sequence[str] = ()) -> dict[str, Any]:
         """What a table says of where its rows, or all, come from."""

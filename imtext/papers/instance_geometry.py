@@ -94,11 +94,11 @@ def summary(stage: Stage) -> dict[str, float]:
 
     Returns:
         ``matching``, the mean cosine of a picture and a caption of one group; ``other``, that of two
-        groups; ``right_side``, the share of points on their group's side of the decision boundary.
+        groups; ``right side``, the share of points on their group's side of the decision boundary.
 
     >>> plane = np.array([[1.0, 0.0], [-1.0, 0.0]])
     >>> summary(Stage("", plane, plane, np.array([0, 1]), plane))
-    {'matching': 1.0, 'other': -1.0, 'right_side': 1.0}
+    {'matching': 1.0, 'other': -1.0, 'right side': 1.0}
     """
     points = np.stack([stage.images, stage.captions])
     images, captions = points / np.linalg.norm(points, axis=2, keepdims=True)
@@ -108,7 +108,7 @@ def summary(stage: Stage) -> dict[str, float]:
     return {
         "matching": float(cosines[same].mean()),
         "other": float(cosines[~same].mean()),
-        "right_side": float(right.mean()),
+        "right side": float(right.mean()),
     }
 
 

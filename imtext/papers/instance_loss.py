@@ -180,7 +180,7 @@ def overlaps(*results: Result, titles: Sequence[str]) -> pd.DataFrame:
     """The numbers of Figure 5: overlap S, mean cosines of matching and of other pairs."""
     found = (separation(**one.embeddings("val")[0]) for one in results)
     lines = [(one.S, one.mean_positive, one.mean_negative) for one in found]
-    return pd.DataFrame(lines, index=titles, columns=["S", "mean D_p", "mean D_n"]).round(2)
+    return pd.DataFrame(lines, index=titles, columns=["S", "mean D_p", "mean D_n"]).round(3)
 
 
 def correlations(result: Result, count: int = 100) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -34,14 +34,14 @@ class Column:
     digits: int | None = None
 
     def show(self, value: float, digits: int | None = None) -> str:
-        """The value with so many digits, or with those that the paper uses; an em dash for NaN.
+        """The value with so many digits, at least those that the paper uses; an em dash for NaN.
 
         >>> Column("image_query_r1", "Image query", "R@1", "high", 1).show(78.0)
         '78.0'
         """
         if math.isnan(value):
             return EM_DASH
-        digits = digits or self.digits
+        digits = max(digits or 0, self.digits or 0) or None
         return f"{value:g}" if digits is None else f"{value:.{digits}f}"
 
 

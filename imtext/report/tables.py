@@ -52,6 +52,8 @@ def describe(provenance: Mapping[str, Any]) -> str:
     """
     seeds, said = provenance["seeds"], {**provenance, "profile": f"profile {provenance['profile']}"}
     said["seeds"] = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    # An edition that names the dataset stands for it.
+    said["dataset"] *= not (said.get("about") or "").casefold().startswith(said["dataset"])
     if said.get("commit"):
         said["commit"] = f"commit {said['commit']}"
     return " · ".join(filter(None, map(said.get, FACTS)))
@@ -72,7 +74,7 @@ def side_by_side(
         ran: row id → what ran here in the place of what the paper names: a column of its own or, where it is
             the same in every row, a part of the caption.
 
-    The paper's numbers stand with the digits it prints, ours with two.
+    The paper's numbers stand with the digits it prints, ours with as many, and at least two.
     """
     rows = {name: Row(name, name) for name in ours.index}
     shown = [row for row in table.lines if rows.pop(row.id, None)] + [*rows.values()]

@@ -31,7 +31,7 @@ def test_every_stage_holds_points_of_both_modalities_and_classes(stages):
 
 def test_the_classes_overlap_before_the_training(stages):
     start = summary(stages[0])
-    assert start["right_side"] < 0.8
+    assert start["right side"] < 0.8
     assert abs(start["matching"] - start["other"]) < 0.2
 
 
@@ -50,7 +50,7 @@ def test_more_steps_of_the_instance_loss_do_not_close_the_angle(stages, monkeypa
 @pytest.mark.parametrize("seed", [0, 4, 6])
 def test_other_seeds_tell_the_same(seed):
     _, instance, both = (summary(stage) for stage in two_classes(seed))
-    assert instance["right_side"] > 0.9 and instance["matching"] > instance["other"]
+    assert instance["right side"] > 0.9 and instance["matching"] > instance["other"]
     assert both["matching"] - both["other"] > instance["matching"] - instance["other"]
 
 
@@ -73,7 +73,7 @@ def test_summary_equals_explicit_loops():
             pairs[bool(a == b)].append(cosine)
     for points in (stage.images, stage.captions):
         right += [np.argmax(stage.weight @ f) == c for f, c in zip(points, stage.classes, strict=True)]
-    wanted = {"matching": np.mean(pairs[True]), "other": np.mean(pairs[False]), "right_side": np.mean(right)}
+    wanted = {"matching": np.mean(pairs[True]), "other": np.mean(pairs[False]), "right side": np.mean(right)}
     assert summary(stage) == pytest.approx(wanted)
 
 
