@@ -2,9 +2,10 @@
 
 - ``<paper>.csv``: a line for each row of the notebook, seed and split: the hash of its configuration, where,
   when and how long it ran (from its last start), what stood for the paper's networks (``backbone``), its
-  metrics, and ``query_ms``: milliseconds for the embeddings or scores of the test split, a query. Rows that
-  were published before there were hashes, or these times, have none. Where the folds of a split are the
-  whole, there are none.
+  metrics, and ``query_ms``: milliseconds for the embeddings or scores of the test split, a query. The test
+  split also has the measures by what is right in meaning, where that is known. Rows that were published
+  before there were hashes, times or such measures have none. Where the folds of a split are the whole, there
+  are none.
 - ``<paper>-ranks.npz``, uint16: ranks of the queries of the test split, and of the validation split where
   claims are about it, as ``<row>/<seed>/<split>/<side>``; images of captions and groups of images as
   ``<dataset>/<split>/<name>``.
