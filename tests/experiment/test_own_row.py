@@ -19,6 +19,8 @@ def test_the_row_of_the_page_is_trained_and_stands_at_the_foot(tmp_path, monkeyp
     results = study.run(rows)
     assert results[key].embeddings()[0]["images"].shape == (10, 16)
     assert key in study.compare(2, results)._repr_html_()
+    alone = study.compare(2, type(results)({key: results[key]}))  # no row of the table is there
+    assert key not in alone._repr_html_()
 
 
 def test_the_overrides_of_the_page_are_taken():
