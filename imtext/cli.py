@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("imtext: stopped; the same command goes on from what was finished", file=sys.stderr)
+        print("imtext: stopped; run the same command again to resume", file=sys.stderr)
         return 130
     return code
 
@@ -120,7 +120,7 @@ def evaluate(
     json_: bool = False,
     device: Device = "cpu",
 ) -> None:
-    """Recalls, ranks and R-sum of embeddings in a file.
+    """Compute recalls, ranks and R-sum of embeddings in a file.
 
     An .npz or .safetensors file, or a folder of .npy files, with images
     (N, D), captions (M, D) and image_of_caption (M,), the index of each
@@ -160,7 +160,7 @@ def search(
     """Ask a trained model for the images of a caption, or the captions of an image.
 
     A caption finds images in the gallery, an image finds captions of the
-    test split that the run was evaluated on. Pictures of a gallery are
+    test split that the run was evaluated on. The images of a gallery are
     embedded once and kept in the run's cache.
 
     For example: imtext search runs/intra_modal/l1-0123456789 "a black dog" --gallery ~/photos
@@ -168,7 +168,7 @@ def search(
     Args:
         run: the folder of a finished run
         query: a caption in quotes, or the path of an image file
-        gallery: a folder of pictures, a pack, or an .npz file with images (N, D) and files (N,)
+        gallery: a folder of images, a pack, or an .npz file with images (N, D) and files (N,)
         top: number of answers
         out: also write a page, .html or .png
         device: where to compute; auto is a GPU if there is one
@@ -209,8 +209,8 @@ def explore(run: Place, /, *others: Place, out: Place) -> None:
 def notebook(name: str, /, *, p: Pairs = (), out: Place = Path("_build/notebooks")) -> None:
     """Execute one notebook, with parameters of your own.
 
-    Its runs are kept in _build/runs, if the parameter runs_dir names no
-    other folder. The notebook itself is left as it is.
+    Its runs are kept in _build/runs, unless the parameter runs_dir names
+    another folder. The notebook itself is left as it is.
 
     For example: imtext notebook intra_modal -p profile quick -p seeds "[0, 1]"
 
@@ -243,8 +243,8 @@ def make(
         names: names of notebooks (default: all)
         profile: smoke, quick, full or paper
         p: parameter of the notebooks; may be repeated
-        at_once: notebooks side by side (default: 2, or 1 on one core or a GPU)
-        force: execute also where nothing changed
+        at_once: notebooks executed at a time (default: 2, or 1 on one core or a GPU)
+        force: execute even if nothing changed
         only: one of the two steps
         build: the build folder
     """
@@ -299,7 +299,7 @@ def results(
         profile: smoke, quick, full or paper
         p: parameter of the notebooks; may be repeated
         build: the build folder
-        missing: train nothing, and say by table which rows results/ holds and which it does not
+        missing: train nothing; list for each table which rows results/ holds and which it lacks
     """
     from imtext.publish.results import publish_results
 
@@ -353,7 +353,7 @@ def check(
         name: a dataset such as flickr8k or coco, or embeddings for a file of them
         root: the folder, or the file
         json_: print one JSON object instead of a report
-        no_pictures: captions only; image files may be absent
+        no_pictures: check the captions only; image files may be absent
         no_duplicates: do not compare images
         jobs: decoding threads (default: cores)
         p: option of the reader, such as subset true; may be repeated
@@ -390,8 +390,8 @@ def pack(
 ) -> None:
     """Write a dataset into one memory-mapped file.
 
-    The file holds the images at one size, or the features where the
-    dataset consists of features, with all captions, splits and boxes. Give it as
+    The file holds the images at one size, or the features if the
+    dataset consists of features, with all captions, splits and boxes. Pass it as
     data_root, in place of the folder.
 
     For example: imtext data pack flickr8k --root ~/data/flickr8k --out pack.safetensors
@@ -439,9 +439,9 @@ def _described(path: Path) -> str:
 
 @runs.command(name="list")
 def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
-    """Runs with their state, R-sum, seed, profile, dataset, date and size.
+    """List runs with their state, R-sum, seed, profile, dataset, date and size.
 
-    Exit code 1 where a run is damaged.
+    Exit code 1 if a run is damaged.
 
     For example: imtext runs list --runs-dir _build/runs
 
@@ -473,14 +473,14 @@ def list_runs(*, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
 
 @runs.command
 def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
-    """Everything about one run as YAML: configuration, provenance, metrics, files.
+    """Show everything about one run as YAML: configuration, provenance, metrics, files.
 
-    Exit code 1 where the run is damaged.
+    Exit code 1 if the run is damaged.
 
     For example: imtext runs show intra_modal/l1
 
     Args:
-        run: the run's folder, or the beginning of its name where only one run begins so
+        run: the run's folder, or the beginning of its name, if only one run begins like that
         verify: read every file and compare its digest
     """
     from imtext.runs.listing import DAMAGED, find_run, look_at
@@ -499,15 +499,15 @@ def show(run: str, /, *, verify: bool = False, runs_dir: RunsDir = RUNS) -> int:
 
 @runs.command
 def train(folder: Place, /, *others: Place, devices: PositiveInt = 1, cluster: str = "") -> None:
-    """Train rows in folders of unfinished runs, which a notebook with jobs=0 writes.
+    """Train the rows in folders of unfinished runs, such as a notebook with jobs=0 writes.
 
     For example: imtext runs train _build/runs/intra_modal/*.partial
 
     Args:
-        folder: folder of a run
-        others: further folders
+        folder: folder of an unfinished run
+        others: more such folders
         devices: GPUs that share each batch of one row
-        cluster: scheduler of Dask whose workers train the rows, dask://HOST:PORT
+        cluster: Dask scheduler whose workers train the rows, dask://HOST:PORT
     """
     from imtext.experiment import compute
     from imtext.papers import phrases
