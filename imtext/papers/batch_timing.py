@@ -16,7 +16,7 @@ from imtext.losses import InstanceLoss
 from imtext.models import TextCNN, dual_path
 from imtext.report import paper_values
 from imtext.runs import provenance
-from imtext.vision.backbones import load_backbone
+from imtext.vision.backbones import load_backbone, title
 
 BATCH, DEPTH, GROUPS, REPEATS = 32, 50, 29783, 20  # groups: the images of Flickr30k's training split
 
@@ -49,7 +49,7 @@ def batch_times(
 
     >>> times = batch_times("resnet18", 32, 0.125, 16, words=10, seconds=1e-3)
     >>> times["network"], times["image path ms"] > 0
-    ('resnet18, text CNN depth 50, width 0.125, 16-d', True)
+    ('ResNet-18, text CNN depth 50, width 0.125, 16-d', True)
     """
     on_gpu = device == "cuda"
     # A GPU picks its kernels in the first calls; a CPU only fills its caches.
@@ -74,7 +74,7 @@ def batch_times(
         paths, times = {"image": (net.embed_images, pixels), "text": (net.embed_captions, codes)}, {}
         for path, side in paths.items():
             times[f"{path} path ms"] = _median_ms(partial(step, *side), warm, seconds)
-    network = f"{backbone}, text CNN depth {DEPTH}, width {width:g}, {dim:,}-d"
+    network = f"{title(backbone)}, text CNN depth {DEPTH}, width {width:g}, {dim:,}-d"
     hardware = provenance(device, 0.0)["hardware"]
     hardware += "" if on_gpu else f", threads: {torch.get_num_threads()}"
     return {"network": network, "pixels": crop, "device": hardware, **times}
