@@ -18,7 +18,7 @@ def times():
 
 def test_two_positive_times_and_what_they_were_measured_with(times):
     assert times["image path ms"] > 0 and times["text path ms"] > 0
-    assert times["network"] == "resnet18, text CNN depth 50, width 0.125, 16-d"
+    assert times["network"] == "ResNet-18, text CNN depth 50, width 0.125, 16-d"
     assert times["pixels"] == 32 and times["device"].endswith(f"threads: {torch.get_num_threads()}")
 
 
