@@ -38,14 +38,14 @@ BLOCK = 2048  # captions embedded at a time
 
 
 def _separations(result: Result, name: str) -> np.ndarray:
-    """Bootstrap samples ``(S, n)`` of S or of the gap on validation; the same images for every row."""
+    """S or the gap on validation ``(S, 1 + n)``: as it is, then of draws, the same images for every row."""
     return np.stack([separation_samples(**arrays)[name] for arrays in result.embeddings("val")])
 
 
 def _farther(results: Results, name: str, more: str, less: str, said: str) -> list[Evidence]:
     """S or the gap of one row minus that of another."""
     found = _separations(results[more], name) - _separations(results[less], name)
-    return [from_samples(said, found.mean(1), found)]
+    return [from_samples(said, found[:, 0], found[:, 1:])]
 
 
 def overlap_instance_below_ranking(results: Results) -> list[Evidence]:
@@ -60,7 +60,7 @@ def ranking_leaves_larger_gap(results: Results) -> list[Evidence]:
 
 def overlap_full_below_others(results: Results) -> list[Evidence]:
     """The overlap of that row of another loss which separates best minus that of the full model."""
-    others = {key: _separations(results[key], "S").mean() for key in LOSSES if results.has(key)}
+    others = {key: _separations(results[key], "S")[:, 0].mean() for key in LOSSES if results.has(key)}
     best = min(others, key=others.get)
     return _farther(results, "S", best, "full-2", f"difference in S, {best}")
 
@@ -68,7 +68,7 @@ def overlap_full_below_others(results: Results) -> list[Evidence]:
 def positive_above_negative(results: Results) -> list[Evidence]:
     """Mean cosine of matching pairs minus that of others."""
     found = _separations(results["instance-2"], "gap")
-    return [from_samples("difference of mean cosines", found.mean(1), found)]
+    return [from_samples("difference of mean cosines", found[:, 0], found[:, 1:])]
 
 
 def features_decorrelate(results: Results, count: int = 100, n: int = 500) -> list[Evidence]:
@@ -288,12 +288,12 @@ def word_classes(result: Result, named: int = 12) -> Figure:
     sns.stripplot(words, x="drop", y="kind", size=3, alpha=0.5, **look)
     medians = words.groupby("kind", sort=False)["drop"].median()
     left.plot(medians, medians.index, linestyle="none", marker="|", markersize=40, color=INK)
-    left.set(xlabel="mean fall of the cosine\n(a point a word, a line at the median)", ylabel="")
+    left.set(xlabel="mean fall of the cosine\n(one point per word; line: median)", ylabel="")
     largest = words.head(named)
     labels = largest["word"] + " (" + largest["count"].astype(str) + ")"
     right.barh(labels, largest["drop"], color=largest["kind"].map(colours), alpha=0.7)
     right.invert_yaxis()
-    right.set(title="largest falls (times left out)", xlabel="mean fall")
+    right.set(title="largest falls (times removed)", xlabel="mean fall")
     return figure
 
 

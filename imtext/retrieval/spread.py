@@ -64,17 +64,19 @@ def separation_samples(
     """Bootstrap over images of :func:`separation`.
 
     An image is drawn with its row of similarities, so the same ``n`` and ``seed`` draw the same images for
-    every model of one dataset, and samples of two models can be subtracted. Gives ``S (n,)`` and
-    ``gap (n,)``, the mean cosine of matching pairs minus that of the others.
+    every model of one dataset, and samples of two models can be subtracted. Gives ``S (1 + n,)`` and
+    ``gap (1 + n,)``, the mean cosine of matching pairs minus that of the others: first of the images as they
+    are, then of ``n`` draws.
 
     >>> samples = separation_samples(np.eye(4), np.eye(4), np.arange(4), n=3)
     >>> samples["S"].tolist(), samples["gap"].tolist()
-    ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    ([0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0])
     """
     counts, sums = _histograms(images, captions, image_of_caption, bins)
     n_images = counts.shape[1]
-    weights = np.random.default_rng(seed).multinomial(n_images, np.full(n_images, 1 / n_images), size=n)
-    counts, sums = weights.astype(float) @ counts, sums @ weights.T
+    drawn = np.random.default_rng(seed).multinomial(n_images, np.full(n_images, 1 / n_images), size=n)
+    weights = np.vstack([np.ones(n_images), drawn])
+    counts, sums = weights @ counts, sums @ weights.T
     pairs = counts.sum(2)
     own, other = counts / pairs[:, :, None]
     gap = sums[0] / pairs[0] - sums[1] / pairs[1]

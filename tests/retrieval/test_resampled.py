@@ -30,7 +30,7 @@ def test_equals_loops_with_the_same_draws():
     owners = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 5])
     samples = separation_samples(images, captions, owners, n=8, bins=10, seed=4)
     draws = np.random.default_rng(4).multinomial(6, np.full(6, 1 / 6), size=8)
-    for number, weights in enumerate(draws):
+    for number, weights in enumerate([np.ones(6), *draws]):
         shared, gap = naive(images, captions, owners, weights, 10)
         assert samples["S"][number] == pytest.approx(shared, abs=1e-9)
         assert samples["gap"][number] == pytest.approx(gap, abs=1e-6)
@@ -44,6 +44,7 @@ def test_samples_lie_around_the_value_of_the_whole():
     whole = separation(images, captions, owners)
     samples = separation_samples(images, captions, owners, n=400)
     assert np.percentile(samples["S"], 1) < whole.S < np.percentile(samples["S"], 99)
+    assert samples["S"][0] == pytest.approx(whole.S)
     assert samples["gap"].mean() == pytest.approx(whole.mean_positive - whole.mean_negative, abs=0.01)
 
 
